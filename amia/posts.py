@@ -1,7 +1,7 @@
 """What a post is: one short text, perhaps an image, perhaps entity tags.
 
-A reader (`amia.readers`) says what stands in a source as `RawPost`; `checked` turns that into a `Post` or says in a `Rejected`
-why it is none. Two tag columns live side by side: `tags` exactly as read, and `ner_tags` as valid BIO2 with the field's
+A reader (`amia.readers`) says what stands in a source as `RawPost`; `checked` turns that into a `Post` or says in a
+`Rejected` why it is none. Two tag columns live side by side: `tags` exactly as read, and `ner_tags` as valid BIO2 with the field's
 entity types, so that what other people's code expects and what a recogniser may trust are never confused.
 """
 
@@ -91,8 +91,8 @@ def canonical_split(name: str | None) -> str:
 def to_bio2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
     """Valid BIO2 from tags as read, and how many orphan `I-` were repaired.
 
-    An `I-X` that follows neither `B-X` nor `I-X` opens an entity: it becomes `B-X`, which is how every lenient scorer in
-    the field counts it. Twitter-2015's gold tags hold 374 of them. OTHER is renamed MISC.
+    An `I-X` that follows neither `B-X` nor `I-X` opens an entity: it becomes `B-X`, which is how every lenient scorer
+    in the field counts it. Twitter-2015's gold tags hold 374 of them. OTHER is renamed MISC.
 
     Raises CorpusError when a tag is neither `O` nor `B-TYPE` nor `I-TYPE`.
     """
@@ -115,7 +115,7 @@ def to_bio2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
 
 
 def content_hash(raw: RawPost) -> str:
-    """32 hex digits of everything the source says of a post but its place: equal posts, equal hashes, on any machine."""
+    """32 hex digits of everything the source says of a post but its place; equal on every machine."""
     digest = hashlib.blake2b(digest_size=16)
     parts: list[bytes | None] = [
         _utf8(raw.id),

@@ -1,0 +1,1 @@
+"""amia: image augmentation for multimodal named entity recognition."""

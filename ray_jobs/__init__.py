@@ -1,0 +1,1 @@
+"""How the method is spread over a cluster, and the command line."""

@@ -1,8 +1,8 @@
 """What a post is: one short text, perhaps an image, perhaps entity tags.
 
 A reader (`amia.readers`) says what stands in a source as `RawPost`; `checked` turns that into a `Post` or says in a
-`Rejected` why it is none. Two tag columns live side by side: `tags` exactly as read, and `ner_tags` as valid BIO2 with the field's
-entity types, so that what other people's code expects and what a recogniser may trust are never confused.
+`Rejected` why it is none. Two tag columns live side by side: `tags` exactly as read, and `ner_tags` as valid BIO2 with
+the field's entity types, so that what other people's code expects and what a recogniser may trust are never confused.
 """
 
 import hashlib

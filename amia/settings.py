@@ -1,0 +1,166 @@
+"""The method's settings as one tree, and its presets: `default`, `paper`, `demo`.
+
+A preset is a small YAML file of what differs from the defaults in the code. Settings come from a preset or a file of
+the person's own (which may name a preset to start from), then from `name=value` overrides.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from amia import demo
+from amia.errors import SettingsError
+from amia.images import ImageSettings
+from amia.matching.clip import ClipSettings
+from amia.matching.mixture import MixtureSettings
+from amia.matching.triplet import TripletSettings
+from amia.strict import Strict
+from amia.synthesis.generator import GeneratorSettings
+
+__all__ = ["PRESETS", "MethodSettings", "build", "leaves", "load_method", "merged", "preset"]
+
+PRESETS = Path(__file__).parent / "presets"
+Tree = dict[str, Any]
+T = TypeVar("T", bound=BaseModel)
+
+
+class MethodSettings(Strict):
+    """Everything that decides what an augmented image looks like."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the run: every post's own seed is a hash of it and the post's id."""
+    image: ImageSettings = ImageSettings()
+    """Decoding limits, and the one geometry of all arms."""
+    clip: ClipSettings = ClipSettings()
+    """The encoder that compares text and image."""
+    triplet: TripletSettings = TripletSettings()
+    """The loss between text and image, eqs. 1-7."""
+    mixture: MixtureSettings = MixtureSettings()
+    """The two Gaussians over the losses, eq. 8."""
+    generator: GeneratorSettings = GeneratorSettings()
+    """The model that draws an image from a text."""
+    shipped_mixture: str | None = None
+    """Folder of a frozen mixture that is taken, with a notice, where a corpus is too little to fit one on."""
+
+
+def preset(folder: Path, name: str) -> Tree | None:
+    """The tree of a preset, or None where `folder` has no such file.
+
+    `demo:clip` and the like stand for folders of the weights that ship inside the package.
+    """
+    path = folder / f"{name}.yaml"
+    return _located(_yaml(path)) if path.is_file() else None
+
+
+def load_method(config: str | Path = "default", overrides: Mapping[str, Any] | None = None) -> MethodSettings:
+    """Settings from a preset's name or a YAML file, with dotted overrides such as `{"triplet.margin": 0.2}`.
+
+    Raises SettingsError for an unknown preset or setting (with the nearest name) and for a value out of range.
+    """
+    tree = read_tree(config, [PRESETS])
+    for name, value in (overrides or {}).items():
+        tree = merged(tree, nested(name, value))
+    return build(MethodSettings, tree)
+
+
+def read_tree(config: str | Path, folders: Sequence[Path]) -> Tree:
+    """The tree of a preset (merged over `folders`) or of a file, which may say `preset: NAME` to start from one."""
+    path = Path(config)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise SettingsError(f"no settings file {path}")
+        tree = _yaml(path)
+        base = tree.pop("preset", "default")
+        return merged(read_tree(str(base), folders), tree)
+    found = [tree for folder in folders if (tree := preset(folder, str(config))) is not None]
+    if not found:
+        known = sorted({each.stem for folder in folders for each in folder.glob("*.yaml")})
+        raise SettingsError(
+            f"no preset {str(config)!r}{nearest(str(config), known)}: the presets are {', '.join(known)}; "
+            "a file of your own ends in .yaml"
+        )
+    tree = {}
+    for each in found:
+        tree = merged(tree, each)
+    return tree
+
+
+def build(kind: type[T], tree: Mapping[str, Any]) -> T:
+    """A settings object from a tree.
+
+    Raises SettingsError naming every wrong setting: unknown ones with the nearest name, others with their range.
+    """
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        names = [name for name, _ in leaves(kind)]
+        told: list[str] = []
+        for each in error.errors():
+            name = ".".join(str(part) for part in each["loc"])
+            if each["type"] == "extra_forbidden":
+                told.append(f"no setting {name!r}{nearest(name, names)}")
+            else:
+                told.append(f"{name}={each['input']!r}: {each['msg'][0].lower()}{each['msg'][1:]}")
+        raise SettingsError("; ".join(told)) from None
+
+
+def leaves(kind: type[BaseModel], prefix: str = "") -> list[tuple[str, Any]]:
+    """Every setting of a tree, by dotted name, with pydantic's description of it (help text, default, type)."""
+    found: list[tuple[str, Any]] = []
+    for name, info in kind.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            found += leaves(info.annotation, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, info))
+    return found
+
+
+def nested(dotted: str, value: Any) -> Tree:
+    """`triplet.margin`, 0.2 -> {"triplet": {"margin": 0.2}}."""
+    first, _, rest = dotted.partition(".")
+    return {first: nested(rest, value) if rest else value}
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """Two trees as one; where both speak, `over` decides."""
+    both = dict(under)
+    for name, value in over.items():
+        standing = both.get(name)
+        both[name] = merged(standing, value) if isinstance(standing, Mapping) and isinstance(value, Mapping) else value
+    return both
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """`, did you mean 'x'?` where something known is near, else nothing."""
+    last = {each.rpartition(".")[2]: each for each in reversed(known)}
+    close = difflib.get_close_matches(name, known, 1, 0.6) or [
+        last[each] for each in difflib.get_close_matches(name.rpartition(".")[2], list(last), 1, 0.6)
+    ]
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _yaml(path: Path) -> Tree:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not readable YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{path} must hold settings as `name: value` lines")
+    return tree
+
+
+def _located(tree: Tree) -> Tree:
+    """Replace `demo:NAME` by the folder it stands for: a preset in the package cannot know where it was installed."""
+    places = {"demo:clip": demo.CLIP_DIR, "demo:generator": demo.GENERATOR_DIR, "demo:mixture": demo.MIXTURE_DIR}
+    return {
+        name: _located(value)
+        if isinstance(value, dict)
+        else str(places[value])
+        if isinstance(value, str) and value in places
+        else value
+        for name, value in tree.items()
+    }

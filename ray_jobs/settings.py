@@ -1,0 +1,85 @@
+"""The job's settings: the method's tree, and how it is spread over machines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from amia import settings as method
+from amia.errors import SettingsError
+from amia.settings import MethodSettings, build, merged, nested, read_tree
+from amia.strict import Strict
+
+__all__ = ["Pool", "Pools", "Settings", "load_settings"]
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class Pool(Strict):
+    """The actors of one stage."""
+
+    min: int = Field(default=1, ge=1)
+    """Actors that must run before the stage begins."""
+    max: int = Field(default=1, ge=1)
+    """Actors that the stage may grow to while shards wait."""
+    cpus: float = Field(default=1.0, ge=0)
+    """CPU cores an actor takes; fractions share a core."""
+    gpus: float = Field(default=0.0, ge=0)
+    """GPUs an actor takes; 0.5 puts two actors on one. On a machine of its own without a GPU, 0 is taken instead."""
+    lease: int = Field(default=4, ge=1)
+    """Consecutive shards an actor takes at a time; fewer are given out when there are not enough for every actor."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of the model's arithmetic in one actor; part of the stage's identity. Default: all cores."""
+
+
+class Pools(Strict):
+    """Where each stage runs."""
+
+    fetch: Pool = Pool(max=8, cpus=0.5, lease=16)
+    """Ingest's second pass: images into shards."""
+    embed: Pool = Pool(max=64, gpus=1, lease=16)
+    """Texts and images into CLIP vectors."""
+    score: Pool = Pool(max=64, cpus=0.5, lease=16)
+    """Vectors into losses."""
+    synthesize: Pool = Pool(max=1024, gpus=1, lease=4)
+    """Texts into images."""
+    mix: Pool = Pool(max=256, cpus=0.5, lease=4)
+    """Originals and synthesized images into augmented ones."""
+
+
+class Settings(MethodSettings):
+    """Everything a job may be told."""
+
+    per_shard: int = Field(default=512, ge=1, le=65_536)
+    """Posts in a shard. Fixed when the corpus is ingested."""
+    pools: Pools = Pools()
+    """Actors a stage."""
+    max_failed: float = Field(default=0.05, ge=0, le=1)
+    """Share of posts that may fail (broken image, no synthesis) before the job exits with an error."""
+    wait_for_gpus_s: float | None = Field(default=None, gt=0)
+    """Seconds to wait for the actors' machines. Default: 60, or 900 where the cluster scales itself."""
+    bucket_mb: int = Field(default=128, ge=1)
+    """Aimed size, in MB, of the scratch buckets that ingest sorts posts into."""
+
+
+def load_settings(config: str | Path = "default", overrides: Sequence[str] = ()) -> Settings:
+    """Settings from a preset's name or a YAML file, then `name=value` words as the command line takes them.
+
+    Raises SettingsError for an unknown preset or setting (with the nearest name) and for a value out of range.
+    """
+    tree = read_tree(config, [method.PRESETS, PRESETS])
+    for word in overrides:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise SettingsError(f"{word!r} is no setting: write name=value, for example triplet.margin=0.2")
+        tree = merged(tree, nested(name, _value(word, value)))
+    return build(Settings, tree)
+
+
+def _value(word: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{word!r}: the value is not readable: {error}") from error

@@ -1,0 +1,132 @@
+"""A shard: some rows of one split as one Parquet file, with what the driver needs of it in the footer.
+
+The footer (`ShardFacts`) carries the row count, the counts per status, the loss histogram where there is one, and a
+SHA-256 of the rows' content, so that nobody has to read a shard's pixels to account for it.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from amia.errors import RunError
+from ray_jobs.store import Store
+
+__all__ = ["ShardFacts", "all_facts", "content_sha256", "encode", "facts", "read_shard", "total_counts"]
+
+_FOOTER = b"amia"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardFacts:
+    """What the footer of a shard says of it."""
+
+    stage: str
+    rows: int
+    sha256: str
+    """Of the rows' content, not of the file: equal rows, equal hash, whatever wrote them."""
+    identity: str
+    """Digest of the identity of the stage's folder."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Posts per status, for example `{"image=ok|synthesis=ok": 510, "image=no_image|synthesis=ok": 2}`."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """What one stage alone leaves for the driver: a loss histogram, the range of the cosine."""
+
+
+def content_sha256(table: pa.Table) -> str:
+    """SHA-256 of a table's rows as JSON, bytes replaced by their own hash.
+
+    Arrow's buffers would be quicker to hash, but what lies under a null in them is anybody's.
+    """
+    digest = hashlib.sha256()
+    for row in table.to_pylist():
+        digest.update(json.dumps(row, sort_keys=True, default=lambda data: hashlib.sha256(data).hexdigest()).encode())
+    return digest.hexdigest()
+
+
+def encode(
+    table: pa.Table,
+    *,
+    stage: str,
+    identity: str,
+    counts: Mapping[str, int] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    schema_metadata: Mapping[bytes, bytes] | None = None,
+) -> tuple[bytes, ShardFacts]:
+    """The Parquet bytes of a shard and its facts. Equal tables and facts give equal bytes."""
+    told = ShardFacts(
+        stage=stage,
+        rows=table.num_rows,
+        sha256=content_sha256(table),
+        identity=identity,
+        counts=dict(sorted((counts or {}).items())),
+        extra=dict(extra or {}),
+    )
+    metadata = {**(schema_metadata or {}), _FOOTER: json.dumps(asdict(told), sort_keys=True).encode()}
+    sink = pa.BufferOutputStream()
+    # JPEGs do not compress; a page must hold whole images, and the reader's int32 offsets stay far away at 512 rows.
+    pq.write_table(
+        table.replace_schema_metadata(metadata),
+        sink,
+        compression={name: "NONE" if name == "image.bytes" else "ZSTD" for name in _leaf_names(table.schema)},
+        use_dictionary=False,
+    )
+    return sink.getvalue().to_pybytes(), told
+
+
+def read_shard(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A published shard, or some of its columns.
+
+    Raises RunError when the file is no shard of ours (another writer's, or with Arrow extension types).
+    """
+    with store.open(key) as file:
+        try:
+            table = pq.read_table(file, columns=None if columns is None else list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise RunError(f"{key} in {store.address} is no readable Parquet file: {error}") from error
+    if any(isinstance(each.type, pa.BaseExtensionType) for each in table.schema):
+        raise RunError(f"{key} in {store.address} holds Arrow extension types, which amia never writes: not ours")
+    return table
+
+
+def facts(store: Store, key: str) -> ShardFacts:
+    """What a published shard's footer says; only the footer is fetched."""
+    with store.open(key) as file:
+        try:
+            metadata = pq.read_metadata(file).metadata or {}
+            return ShardFacts(**json.loads(metadata[_FOOTER]))
+        except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{key} in {store.address} is no shard that amia wrote: {error!r}") from error
+
+
+def all_facts(store: Store, keys: Sequence[str]) -> list[ShardFacts]:
+    """The facts of many shards, in the order of the keys, with some requests in flight at once."""
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(lambda key: facts(store, key), keys))
+
+
+def total_counts(many: Sequence[ShardFacts]) -> Counter[str]:
+    """Counts per status over many shards."""
+    total: Counter[str] = Counter()
+    for each in many:
+        total.update(each.counts)
+    return total
+
+
+def _leaf_names(schema: pa.Schema) -> list[str]:
+    """Parquet's names of the leaf columns, as its writer options want them."""
+    names: list[str] = []
+    for each in schema:
+        if pa.types.is_struct(each.type):
+            names += [f"{each.name}.{child.name}" for child in each.type]
+        elif pa.types.is_list(each.type):
+            names.append(f"{each.name}.list.element")
+        else:
+            names.append(each.name)
+    return names

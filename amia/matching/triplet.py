@@ -1,0 +1,191 @@
+"""Eqs. 1-7: the bidirectional triplet loss with the hardest negative.
+
+A low loss means that text and image belong together. `expected_losses` compares each post with a fixed bank and takes
+the exact expectation over draws of negatives; `batch_losses` reads the paper literally: the negatives are the other
+posts of a batch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from amia.errors import MixtureError
+from amia.matching.bank import Bank, Embedded
+from amia.matching.hardest import hardest_weights
+from amia.matching.negatives import excluded_pairs, filler_rows
+from amia.strict import Strict
+
+__all__ = ["Losses", "TripletSettings", "batch_losses", "expected_losses", "losses"]
+
+_ROWS = 128
+"""Posts a matrix product takes at once. Always this many (fewer are padded), so that a row's sums are made by the
+same instructions wherever it stands: its loss does not depend on its neighbours, to the bit."""
+
+
+class TripletSettings(Strict):
+    """How texts and images are compared."""
+
+    negatives: Literal["expected", "batch"] = "expected"
+    """`expected`: exact expectation over draws from the bank (no noise, no order). `batch`: the paper's batches."""
+    margin: float = Field(default=0.1, ge=0, le=2)
+    """m of eqs. 1 and 4, in units of cosine."""
+    hardest_of: int = Field(default=63, ge=1)
+    """`expected`: how many negatives are thought to be drawn; 63 is the paper's batch of 64."""
+    bank: int = Field(default=4096, ge=2)
+    """How many training posts with an image serve as negatives; more are smoother and slower."""
+    batch: int = Field(default=64, ge=2)
+    """`batch`: posts a batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """Losses of n posts, float64 `[n]` each, made from float32 similarities."""
+
+    i2t: NDArray[np.float64]
+    """L^(I->T) of eq. 1, in [0, margin + 2]."""
+    t2i: NDArray[np.float64]
+    """L^(T->I) of eq. 4, in [0, margin + 2]."""
+    total: NDArray[np.float64]
+    """L_s of eq. 7, in [0, 2 (margin + 2)]."""
+    cosine: NDArray[np.float64]
+    """cos(T_s, I_s), eqs. 2 and 5, in [-1, 1]."""
+
+
+def losses(posts: Embedded, bank: Bank, settings: TripletSettings) -> Losses:
+    """The losses of `posts` as the settings say. Raises as `expected_losses` and `batch_losses` do."""
+    if settings.negatives == "batch":
+        return batch_losses(posts, margin=settings.margin, batch=settings.batch, fillers=bank)
+    return expected_losses(posts, bank, margin=settings.margin, negatives=settings.hardest_of)
+
+
+def expected_losses(posts: Embedded, bank: Bank, *, margin: float = 0.1, negatives: int = 63) -> Losses:
+    """The expectation of eqs. 1, 4 and 7 over the hardest of `negatives` posts drawn from `bank` without replacement.
+
+    A post is never compared with itself, nor with a bank post of equal text or equal image; when fewer than `negatives`
+    are left, all are drawn. On one machine a post's losses are the same to the bit whatever posts stand beside it.
+
+    Raises MixtureError when the embeddings differ in width, are zero or not finite, or leave a post without a negative.
+    """
+    bank_texts, bank_images = _units(bank.texts, bank), _units(bank.images, bank)  # [M, d]
+    if posts.texts.shape[1] != bank_texts.shape[1]:
+        raise MixtureError(
+            f"embeddings of {posts.texts.shape[1]} dimensions against a bank of {bank_texts.shape[1]}: "
+            "posts and bank come from different encoders"
+        )
+    rows, columns = excluded_pairs(posts, bank)
+    candidates = len(bank) - np.bincount(rows, minlength=len(posts))  # [n]
+    _need_candidates(posts, candidates)
+
+    def part(block: slice) -> Losses:
+        inside = (rows >= block.start) & (rows < block.stop)
+        pairs = rows[inside] - block.start, columns[inside]
+        texts, images = _units(posts.texts[block], posts, block.start), _units(posts.images[block], posts, block.start)
+        positive = np.einsum("nd,nd->n", texts, images)  # [b]
+        return _sums(
+            _expectation(images, bank_texts, pairs, positive, candidates[block], margin, negatives),
+            _expectation(texts, bank_images, pairs, positive, candidates[block], margin, negatives),
+            positive,
+        )
+
+    return _by_blocks(part, len(posts), _ROWS)
+
+
+def batch_losses(posts: Embedded, *, margin: float = 0.1, batch: int = 64, fillers: Bank) -> Losses:
+    """Eqs. 1-7 as printed: the posts, in their order, are cut into batches of `batch`, each other's negatives.
+
+    A short last batch is filled with the first posts of `fillers` that equal none of its own in id, text or image;
+    fillers are negatives but get no loss. Inside a batch equal texts and equal images are no negatives.
+
+    Raises MixtureError when the embeddings differ in width, are zero or not finite, or leave a post without a negative.
+    """
+
+    def part(block: slice) -> Losses:
+        own = posts.select(range(block.start, min(block.stop, len(posts))))
+        others: Embedded = own
+        if len(own) < batch:
+            chosen = fillers.select(filler_rows(own, fillers, batch - len(own)))
+            others = Bank.of([own, chosen], batch)
+        rows, columns = excluded_pairs(own, others)
+        candidates = len(others) - np.bincount(rows, minlength=len(own))  # [b]
+        _need_candidates(own, candidates)
+        texts, images = _units(others.texts, others), _units(others.images, others)  # [batch, d]
+        positive = np.einsum("nd,nd->n", texts, images)[: len(own)]  # [b]
+
+        def hinge(anchors: NDArray[np.float32], negatives: NDArray[np.float32]) -> NDArray[np.float64]:
+            similarities = _product(anchors, negatives)[: len(own)]  # [b, batch]
+            similarities[rows, columns] = -np.inf
+            return _hinge(similarities.max(axis=1), positive, margin)
+
+        return _sums(hinge(images, texts), hinge(texts, images), positive)
+
+    return _by_blocks(part, len(posts), batch)
+
+
+def _expectation(
+    anchors: NDArray[np.float32],
+    negatives: NDArray[np.float32],
+    excluded: tuple[NDArray[np.intp], NDArray[np.intp]],
+    positive: NDArray[np.float32],
+    candidates: NDArray[np.intp],
+    margin: float,
+    draws: int,
+) -> NDArray[np.float64]:
+    """Expected hinge `[b]` of anchors `[b, d]` against negatives `[M, d]`; `candidates` `[b]` counts those allowed."""
+    similarities = _product(anchors, negatives)  # [b, M]
+    similarities[excluded] = -np.inf
+    # Sorted as negative numbers, so that rising order is falling similarity and the excluded come last.
+    falling = np.sort(-similarities, axis=1)  # [b, M]
+    expected = np.empty(len(anchors), np.float64)
+    for count in np.unique(candidates):
+        weights = hardest_weights(int(count), draws)  # [J]
+        rows = candidates == count
+        hinges = _hinge(-falling[rows, : len(weights)], positive[rows, None], margin)  # [b', J]
+        expected[rows] = (hinges * weights).sum(axis=1)
+    return expected
+
+
+def _hinge(negative: NDArray[np.float32], positive: NDArray[np.float32], margin: float) -> NDArray[np.float64]:
+    """Eqs. 1 and 4: max(0, m - pos + neg)."""
+    return np.maximum(0.0, margin - positive.astype(np.float64) + negative)
+
+
+def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """left right^T `[n, m]`, computed on a whole multiple of `_ROWS` rows."""
+    padded = np.zeros((-(-len(left) // _ROWS) * _ROWS, left.shape[1]), np.float32)
+    padded[: len(left)] = left
+    return np.ascontiguousarray((padded @ right.T)[: len(left)])
+
+
+def _units(vectors: NDArray[np.floating[Any]], posts: Embedded, offset: int = 0) -> NDArray[np.float32]:
+    """Rows of length one (eqs. 2, 3, 5 and 6 divide by the norms; float16 storage moves them a little) `[n, d]`."""
+    wide = vectors.astype(np.float32)
+    norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+    if bad.size:
+        raise MixtureError(f"post {posts.ids[offset + int(bad[0])]!r}: its embedding is zero or not finite")
+    return np.asarray(wide / norms[:, None], np.float32)
+
+
+def _need_candidates(posts: Embedded, candidates: NDArray[np.intp]) -> None:
+    alone = np.flatnonzero(candidates < 1)
+    if alone.size:
+        raise MixtureError(
+            f"post {posts.ids[int(alone[0])]!r} has nothing to be compared with: every other post has the same text or "
+            "the same image. At least two different posts with an image are needed"
+        )
+
+
+def _sums(i2t: NDArray[np.float64], t2i: NDArray[np.float64], positive: NDArray[np.float32]) -> Losses:
+    """Eq. 7."""
+    return Losses(i2t=i2t, t2i=t2i, total=i2t + t2i, cosine=positive.astype(np.float64))
+
+
+def _by_blocks(part: Callable[[slice], Losses], n: int, size: int) -> Losses:
+    parts = [part(slice(start, start + size)) for start in range(0, n, size)]
+    return Losses(
+        **{f.name: np.concatenate([np.empty(0), *(getattr(p, f.name) for p in parts)]) for f in fields(Losses)}
+    )

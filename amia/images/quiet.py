@@ -1,0 +1,35 @@
+"""Pillow's warnings kept from the person: what they warn of is checked, refused by name, or harmless."""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["quiet_pillow"]
+
+_lock = threading.Lock()
+_inside = 0
+_filters = warnings.catch_warnings()
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """No warning from Pillow's own modules while any thread is inside.
+
+    `warnings.catch_warnings` alone restores the wrong filters when threads leave in another order than they came;
+    here the first thread in sets the filter and the last one out takes it back.
+    """
+    global _inside, _filters
+    with _lock:
+        if _inside == 0:
+            _filters = warnings.catch_warnings()
+            _filters.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _filters.__exit__(None, None, None)

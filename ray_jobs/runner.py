@@ -1,0 +1,210 @@
+"""Spreads the unpublished shards of one or two stages over actors. The only file that speaks Ray Data.
+
+A row of Ray Data is a lease: the names of a few consecutive shards. Actors fetch, work and publish through the store,
+so pixels never pass through Ray's object store, and which shard an actor gets changes nothing in what it writes.
+"""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+from ray.data import ActorPoolStrategy, DataContext, Dataset
+
+from amia import errors
+from amia.errors import AmiaError, ClusterError, RunError
+from ray_jobs.machines import Machines, resources
+from ray_jobs.plan import Plan
+from ray_jobs.progress import Board, Watch
+from ray_jobs.settings import Pool
+from ray_jobs.shards import ShardFacts
+from ray_jobs.stages.base import Stage
+from ray_jobs.store import Store
+
+__all__ = ["Step", "leases", "run_steps", "unpublished"]
+
+Batch = dict[str, np.ndarray]
+AnyStage = Stage[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage and the actors that run it."""
+
+    stage: AnyStage
+    pool: Pool
+
+
+def unpublished(store: Store, stage: AnyStage, shards: Sequence[str]) -> list[str]:
+    """The shards that a stage has yet to publish, by one listing of each folder it writes."""
+    folders = {key.rpartition("/")[0] for shard in shards[:1] for key in stage.keys(shard)}
+    there = {key for folder in folders for key in store.sizes(folder)}
+    return [shard for shard in shards if not there.issuperset(stage.keys(shard))]
+
+
+def leases(shards: Sequence[str], longest: int, actors: int) -> list[list[str]]:
+    """Runs of at most `longest` consecutive shards; shorter where every one of `actors` would not get two."""
+    length = max(1, min(longest, len(shards) // (2 * actors)))
+    return [list(shards[start : start + length]) for start in range(0, len(shards), length)]
+
+
+def run_steps(
+    store: Store,
+    machines: Machines,
+    plan: Plan,
+    steps: Sequence[Step],
+    shards: Sequence[str],
+    *,
+    wait_s: float,
+    quiet: bool,
+) -> None:
+    """Run each shard through the steps, streaming from one step's actors to the next's; published shards are skipped.
+
+    Raises the AmiaError of the first actor that could not go on, and ClusterError when the actors' machines do not
+    come.
+    """
+    todo = [set(unpublished(store, step.stage, shards)) for step in steps]
+    waiting = [shard for shard in shards if any(shard in each for each in todo)]
+    if not waiting:
+        return
+    pools = machines.fitted({step.stage.name: step.pool for step in steps})
+    machines.require(pools, wait_s)
+    board = Board.start()
+    first = pools[steps[0].stage.name]
+    rows = [{"lease": json.dumps(each), "failure": ""} for each in leases(waiting, first.lease, _actors(first))]
+    _configure(wait_s)
+    dataset: Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    for step in steps:
+        pool = pools[step.stage.name]
+        dataset = dataset.map_batches(
+            StageActor,
+            fn_constructor_args=(step.stage, board),
+            batch_size=1,
+            batch_format="numpy",
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus,
+            compute=ActorPoolStrategy(min_size=pool.min, max_size=pool.max, max_tasks_in_flight_per_actor=2),
+        )
+    totals = {
+        step.stage.name: sum(plan.rows_of(shard) for shard in each) for step, each in zip(steps, todo, strict=True)
+    }
+    started = time.time()
+    try:
+        with Watch(board, totals, quiet=quiet):
+            for row in _rows(dataset, pools, wait_s):
+                if row["failure"]:
+                    _raise(json.loads(row["failure"]))
+    finally:
+        _keep_log(store, board, started)
+
+
+class StageActor:
+    """Takes leases through a stage: while shard K runs, K+1 is loaded and K-1 published."""
+
+    def __init__(self, stage: AnyStage, board: Any) -> None:
+        self._stage, self._board, self._ready = stage, board, False
+
+    def __call__(self, batch: Batch) -> Batch:
+        """One lease, by the names of its shards; an error that a person can act on travels on as a row."""
+        if batch["failure"][0]:
+            return batch
+        try:
+            if not self._ready:
+                # Not in __init__: loading weights must not count as waiting for machines.
+                self._stage.setup()
+                self._ready = True
+            self._work(json.loads(batch["lease"][0]))
+        except AmiaError as error:
+            told = json.dumps({"kind": type(error).__name__, "said": str(error), "stage": self._stage.name})
+            return {"lease": batch["lease"], "failure": np.array([told])}
+        return batch
+
+    def _work(self, lease: Sequence[str]) -> None:
+        with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(1, "publish") as publisher:
+            ahead: list[Future[Any]] = [loader.submit(self._load, shard) for shard in lease[:1]]
+            behind: Future[None] | None = None
+            for position, shard in enumerate(lease):
+                loaded, load_s = ahead.pop().result()
+                ahead += [loader.submit(self._load, following) for following in lease[position + 1 : position + 2]]
+                if loaded is None:
+                    continue
+                start = time.monotonic()
+                done = self._stage.run(loaded)
+                run_s = time.monotonic() - start
+                if behind is not None:
+                    behind.result()
+                behind = publisher.submit(self._publish, shard, done, {"load_s": load_s, "run_s": run_s})
+            if behind is not None:
+                behind.result()
+
+    def _load(self, shard: str) -> tuple[Any, float]:
+        start = time.monotonic()
+        if all(self._stage.store.exists(key) for key in self._stage.keys(shard)):
+            return None, 0.0  # published before, or by another driver since
+        return self._stage.load(shard), time.monotonic() - start
+
+    def _publish(self, shard: str, done: Any, seconds: dict[str, float]) -> None:
+        start = time.monotonic()
+        facts = self._stage.publish(shard, done)
+        line = {
+            "stage": self._stage.name,
+            "shard": shard,
+            "posts": facts.rows,
+            "ended": time.time(),
+            **{name: round(value, 4) for name, value in seconds.items()},
+            "publish_s": round(time.monotonic() - start, 4),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        }
+        self._board.report.remote(self._stage.name, facts.rows, _failed(facts), line)
+
+
+def _failed(facts: ShardFacts) -> int:
+    return sum(count for status, count in facts.counts.items() if "(" in status)
+
+
+def _actors(pool: Pool) -> int:
+    """How many actors of a pool the cluster has room for now, at most its maximum."""
+    there = resources()
+    room = [there.get(kind, 0.0) / need for kind, need in (("CPU", pool.cpus), ("GPU", pool.gpus)) if need]
+    return max(pool.min, min([pool.max, *(int(each + 1e-9) for each in room)]))
+
+
+def _configure(wait_s: float) -> None:
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.wait_for_min_actors_s = int(wait_s)
+
+
+def _rows(dataset: Any, pools: dict[str, Pool], wait_s: float) -> Iterator[dict[str, str]]:
+    try:
+        yield from dataset.iter_rows()
+    except ray.exceptions.GetTimeoutError as error:
+        raise ClusterError(
+            f"the actors of {' and '.join(pools)} did not start within {wait_s:g} s: the cluster has no room for them. "
+            "Add nodes, or lower pools.*.gpus, or raise wait_for_gpus_s"
+        ) from error
+
+
+def _raise(failure: dict[str, str]) -> None:
+    kind = getattr(errors, failure["kind"], RunError)
+    raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(f"{failure['stage']}: {failure['said']}")
+
+
+def _keep_log(store: Store, board: Any, started: float) -> None:
+    """Times, hosts and devices go here, never into a manifest: they differ from run to run."""
+    try:
+        lines = ray.get(board.log.remote(), timeout=30)
+    except ray.exceptions.RayError:
+        return  # the cluster is gone, and the log of this execution with it; the shards are not
+    if lines:
+        name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(started))}-{socket.gethostname()}-{os.getpid()}"
+        stages = "+".join(sorted({line["stage"] for line in lines}))
+        store.create(f"log/{name}-{stages}.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())

@@ -1,0 +1,51 @@
+"""What a stage is: set up once an actor, then one shard in, one shard out."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, TypeVar
+
+from ray_jobs.shards import ShardFacts
+from ray_jobs.store import Store
+
+__all__ = ["Stage"]
+
+Loaded = TypeVar("Loaded")
+Done = TypeVar("Done")
+
+
+class Stage(ABC, Generic[Loaded, Done]):
+    """One step of the job. It travels to its actors by pickle, so it holds settings and addresses, never a model.
+
+    `load` and `publish` run in threads beside `run`, for the shard after and the shard before: they must not touch
+    what `setup` loaded unless that is safe to share. A stage never talks to another stage; only published shards pass
+    between. Whatever goes wrong with one post is caught at the post and recorded in its status; what goes wrong with
+    a whole shard raises.
+    """
+
+    name: ClassVar[str]
+    """Its name, and the folder of the run that it writes to."""
+    version: ClassVar[int]
+    """Raised by hand whenever the stage's output changes for the same settings and input."""
+
+    def __init__(self, store: Store, identity: str) -> None:
+        self.store = store
+        self.identity = identity
+        """Digest of the identity that its folder was claimed with."""
+
+    def setup(self) -> None:  # a stage without a model has nothing to set up
+        """Load the model; called once in each actor, before its first shard."""
+
+    def keys(self, shard: str) -> list[str]:
+        """What it publishes for a shard."""
+        return [f"{self.name}/{shard}.parquet"]
+
+    @abstractmethod
+    def load(self, shard: str) -> Loaded:
+        """Fetch and decode a shard's input. Own thread, no model."""
+
+    @abstractmethod
+    def run(self, loaded: Loaded) -> Done:
+        """The stage's work on one shard. The actor's main thread."""
+
+    @abstractmethod
+    def publish(self, shard: str, done: Done) -> ShardFacts:
+        """Encode the shard and publish it under its final name, unless somebody was first. Own thread."""

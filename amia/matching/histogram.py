@@ -1,0 +1,44 @@
+"""Losses as integer counts in fixed bins: what a shard reports, what adds up exactly, and what a huge fit reads."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BINS", "LossHistogram"]
+
+BINS = 2**17
+"""Bins between the smallest and the largest possible loss. At margin 0.1 one is 3.2e-5 wide: where the losses spread
+over 0.08 (real ones: 0.2 and more) that moves theta by less than 5e-4."""
+
+
+@dataclass(frozen=True)
+class LossHistogram:
+    """Bins over the possible losses of eq. 7, [0, 2 (margin + 2)], for one margin.
+
+    Bin k holds the losses nearest to its centre k * width, so that a loss of exactly 0 (the hinge's own mass) stays
+    exactly 0. Counts of shards add up: `counts(a) + counts(b) == counts(a and b together)`.
+    """
+
+    margin: float
+    """m of eqs. 1 and 4."""
+
+    @property
+    def width(self) -> float:
+        """Width of a bin, in units of loss."""
+        return 2 * (self.margin + 2) / (BINS - 1)
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Loss at the middle of each bin `[BINS]`."""
+        return np.arange(BINS, dtype=np.float64) * self.width
+
+    def counts(self, losses: NDArray[np.floating]) -> NDArray[np.int64]:
+        """How many of `losses` `[n]` fall in each bin `[BINS]`.
+
+        Raises ValueError for a loss that is not finite or cannot come from this margin (float rounding forgiven).
+        """
+        bins = np.rint(np.asarray(losses, np.float64) / self.width)
+        if not np.all((bins >= 0) & (bins <= BINS)):
+            raise ValueError(f"losses outside [0, {2 * (self.margin + 2):g}]: they come from another margin")
+        return np.bincount(np.minimum(bins, BINS - 1).astype(np.int64), minlength=BINS)

@@ -8,8 +8,13 @@ from typing import Literal
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
 from amia.readers.conll import read_conll
+from amia.readers.hub import read_hub
 from amia.readers.image_folder import ImageFolder
+from amia.readers.jsonl import read_jsonl
+from amia.readers.parquet import read_parquet
+from amia.readers.saved import read_saved, saved_split
 from amia.readers.splits import split_of
+from amia.readers.webdataset import read_webdataset
 
 __all__ = ["Corpus", "Kind"]
 
@@ -40,6 +45,8 @@ class Corpus:
         return sum(file.stat().st_size for file in self.files)
 
     def __iter__(self) -> Iterator[RawPost | Rejected]:
+        if not self.files:
+            yield from read_hub(self.source)
         images = ImageFolder(self.image_root if self.kind == "conll" else None)
         for file in self.files:
             try:
@@ -52,4 +59,14 @@ class Corpus:
         # A name that is not valid UTF-8 must still be printable.
         name = relative.encode("utf-8", "backslashreplace").decode()
         split = split_of(relative)
-        return read_conll(file, name, split, images)
+        match self.kind:
+            case "conll":
+                return read_conll(file, name, split, images)
+            case "jsonl":
+                return read_jsonl(file, name, split)
+            case "parquet":
+                return read_parquet(file, name, split)
+            case "datasets":
+                return read_saved(file, name, saved_split(file))
+            case "webdataset":
+                return read_webdataset(file, name, split)

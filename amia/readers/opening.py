@@ -4,6 +4,8 @@ from pathlib import Path
 
 from amia.errors import CorpusError
 from amia.readers.corpus import Corpus, Kind
+from amia.readers.hub import PREFIX
+from amia.readers.saved import is_saved, saved_files
 
 __all__ = ["open_corpus"]
 
@@ -33,14 +35,20 @@ def open_corpus(source: str | Path, images: str | Path | None = None) -> Corpus:
     Raises CorpusError when there is no such folder, when nothing in it is a known format, or when two formats lie
     side by side.
     """
+    image_root = _given_folder(images)
+    if str(source).startswith(PREFIX):
+        return Corpus(source=str(source), kind="datasets", files=[], root=Path(), image_root=image_root)
     path = Path(source)
     if not path.exists():
         raise CorpusError(f"{path}: there is no such file or folder")
-    image_root = _given_folder(images)
     root = path if path.is_dir() else path.parent
     kind, files = _recognised(path)
+    if kind == "webdataset" and image_root is not None:
+        raise CorpusError(f"{path}: the images of a WebDataset lie in its tar files; leave --images out")
     if kind == "conll":
         image_root = image_root or _folder_beside(root)
+    elif kind != "webdataset":
+        image_root = image_root or root
     return Corpus(source=str(source), kind=kind, files=files, root=root, image_root=image_root)
 
 
@@ -71,6 +79,8 @@ def _recognised(path: Path) -> tuple[Kind, list[Path]]:
         if kind is None:
             raise CorpusError(f"{path}: not a known format; amia reads {_LOOKED_FOR}, or a single file of these")
         return kind, [path]
+    if is_saved(path):
+        return "datasets", saved_files(path)
     level = [path]
     for _ in range(_DEPTH + 1):
         found: dict[Kind, list[Path]] = {}

@@ -1,0 +1,28 @@
+"""JSON lines: one object a line, as tweet collections are exported."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from amia.errors import CorpusError
+from amia.posts import RawPost, Rejected
+from amia.readers.json_objects import parse_object
+from amia.readers.lines import LONGEST_LINE, read_lines
+from amia.readers.records import read_record
+
+__all__ = ["read_jsonl"]
+
+
+def read_jsonl(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
+    """The posts of one file, in order; empty lines are skipped. `where` is `name:line`.
+
+    Field names as in `amia.readers.records.NAMES`; `image` is a path. `split` is for lines without a `split`.
+    """
+    for number, line in read_lines(file):
+        where = f"{name}:{number}"
+        if line is None:
+            yield Rejected(where=where, id=None, reason=f"a line of more than {LONGEST_LINE} bytes")
+        elif line.strip():
+            try:
+                yield read_record(parse_object(line), where, split)
+            except CorpusError as error:
+                yield Rejected(where=where, id=None, reason=str(error))

@@ -1,0 +1,69 @@
+"""Rows of Arrow tables, from Parquet or from Arrow streams, to posts."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from amia.errors import CorpusError
+from amia.posts import RawPost, Rejected
+from amia.readers.records import NAMES, known_names, read_record
+
+__all__ = ["ROWS", "TableReader", "label_names"]
+
+ROWS = 64
+"""Rows that become Python objects at once: with tweet images some 20 MB."""
+
+
+class TableReader:
+    """The posts of one table, batch after batch. Knows the table's columns and what its numbered tags are called.
+
+    Raises CorpusError when no column holds the text, or when tags are numbers without names.
+    """
+
+    def __init__(self, schema: pa.Schema, name: str, split: str | None) -> None:
+        self.columns = known_names(schema.names)
+        self._name = name
+        self._split = split
+        self._labels = label_names(_features(schema))
+        self._row = 0
+        for column in set(NAMES["tags"]) & set(self.columns):
+            kind = schema.field(column).type
+            if pa.types.is_list(kind) and pa.types.is_integer(kind.value_type) and column not in self._labels:
+                raise CorpusError(
+                    f"column {column} holds numbers and the file does not say which tags they stand for; "
+                    "write the tags as strings, or save it with `datasets` and a ClassLabel feature"
+                )
+
+    def posts(self, batch: pa.RecordBatch) -> Iterator[RawPost | Rejected]:
+        """The rows of the next batch; `where` is `name#row`, counted from 0 over the whole file."""
+        for start in range(0, batch.num_rows, ROWS):
+            for record in batch.slice(start, ROWS).select(self.columns).to_pylist():
+                yield read_record(record, f"{self._name}#{self._row}", self._split, self._labels)
+                self._row += 1
+
+
+def label_names(features: object) -> dict[str, list[str]]:
+    """Column -> the names of its numbers, for columns that Hugging Face's features call a (list of) ClassLabel.
+
+    `features` is the JSON that `datasets` writes into schemas and `dataset_info.json`; anything unknown is ignored.
+    """
+    found = {}
+    for column, feature in (features if isinstance(features, dict) else {}).items():
+        inner = feature
+        while isinstance(inner, list | dict):  # [ClassLabel], {"feature": ClassLabel}, ClassLabel
+            if isinstance(inner, dict) and inner.get("_type") == "ClassLabel":
+                names = inner.get("names")
+                if isinstance(names, list):
+                    found[column] = [str(name) for name in names]
+                break
+            inner = inner.get("feature") if isinstance(inner, dict) else next(iter(inner), None)
+    return found
+
+
+def _features(schema: pa.Schema) -> Any:
+    try:
+        return json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None

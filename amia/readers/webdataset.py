@@ -1,0 +1,115 @@
+"""WebDataset: tar files in which members that share a name up to the first dot are one post."""
+
+import lzma
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from amia.errors import CorpusError
+from amia.images import LARGEST_FILE
+from amia.posts import RawPost, Rejected
+from amia.readers.json_objects import parse_object
+from amia.readers.records import NAMES, read_record
+
+__all__ = ["IMAGES", "LARGEST_TEXT", "read_webdataset"]
+
+IMAGES = ("jpg", "jpeg", "png", "webp", "gif")
+LARGEST_TEXT = 1 << 20
+"""Bytes of a `.txt` or `.json` member."""
+
+
+def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
+    """The posts of one tar (compressed or not), in order, in one pass; `where` is `name/key`.
+
+    `abc.jpg`, `abc.txt` and `abc.json` beside each other are the post with id `abc`; folders belong to the id. The JSON
+    has the fields of `amia.readers.records.NAMES` except the image; its `id` and its text go before the key and the
+    `.txt`. Other members are ignored: nothing is unpickled, and no member's name is ever used as a path. An image of
+    more than `amia.images.LARGEST_FILE` bytes is cut one byte above it, so that decoding calls it `too_large`.
+
+    Raises CorpusError when the archive is damaged or cut off.
+    """
+    sample: _Sample | None = None
+    try:
+        with tarfile.open(file, "r|*", tarinfo=_Header) as archive:
+            for member in archive:
+                archive.members.clear()  # type: ignore[attr-defined] # else it grows with the archive
+                key, ending = _key(member.name)
+                if member.isdir() or not key:
+                    continue
+                if not member.isreg():
+                    place = _printable(f"{name}/{member.name}")
+                    yield Rejected(where=place, id=None, reason="a link or a device in the archive, not a file")
+                    continue
+                if sample is None or sample.key != key:
+                    if sample is not None:
+                        yield sample.finish(name, split)
+                    sample = _Sample(key)
+                content = archive.extractfile(member)
+                if content is not None:
+                    sample.add(ending, content)
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise CorpusError(f"{file}: the archive is damaged or cut off ({error})") from error
+    if sample is not None:
+        yield sample.finish(name, split)
+
+
+class _Header(tarfile.TarInfo):
+    """Python takes a broken header in the middle of an archive for its end, and the rest would be lost in silence."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from error
+
+
+@dataclass(slots=True)
+class _Sample:
+    """The members of one post so far."""
+
+    key: str
+    image: bytes | None = None
+    text: str | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+    problem: str | None = None
+
+    def add(self, ending: str, content: Any) -> None:
+        if ending in IMAGES and self.image is None:
+            self.image = content.read(LARGEST_FILE + 1)
+        elif ending in ("txt", "json"):
+            data = content.read(LARGEST_TEXT + 1)
+            try:
+                if len(data) > LARGEST_TEXT:
+                    raise CorpusError(f"more than {LARGEST_TEXT} bytes")
+                if ending == "txt":
+                    self.text = data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+                else:
+                    self.record = parse_object(data)
+            except (CorpusError, UnicodeDecodeError) as error:
+                self.problem = f".{ending}: {error}"
+
+    def finish(self, name: str, split: str | None) -> RawPost | Rejected:
+        where = _printable(f"{name}/{self.key}")
+        if self.problem is not None:
+            return Rejected(where=where, id=None, reason=self.problem)
+        record = {field: value for field, value in self.record.items() if field not in NAMES["image"]}
+        if not any(record.get(field) is not None for field in NAMES["id"]):
+            record["id"] = self.key
+        if not any(record.get(field) is not None for field in NAMES["text"]):
+            record["text"] = self.text
+        return read_record(record | {"image": self.image}, where, split)
+
+
+def _key(member: str) -> tuple[str, str]:
+    """(folders and file name up to its first dot, the rest in lower case); no key for hidden files."""
+    folder, slash, file = member.removeprefix("./").rpartition("/")
+    stem, _, ending = file.partition(".")
+    return (folder + slash + stem if stem else ""), ending.lower()
+
+
+def _printable(place: str) -> str:
+    return place.encode("utf-8", "backslashreplace").decode()

@@ -141,7 +141,7 @@ def checked(raw: RawPost) -> Post | Rejected:
     text = raw.text if raw.text is not None else " ".join(raw.tokens or ())
     try:
         split = canonical_split(raw.split)
-        for piece in (text, raw.id or "", *(raw.tokens or ()), *(raw.tags or ())):
+        for piece in (text, raw.id or "", raw.image_path or "", *(raw.tokens or ()), *(raw.tags or ())):
             piece.encode()
         if not text.strip():
             raise CorpusError("no text")

@@ -1,0 +1,175 @@
+"""`amia ingest`: from a corpus to immutable shards of posts.
+
+Pass 1 reads the source once, in order, and writes the plan; pass 2, a stage like any other, turns the plan's shards
+into files. Started again, it goes on where it stopped.
+"""
+
+import hashlib
+import json
+import secrets
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from amia.errors import CorpusError, IdentityError
+from amia.posts import Rejected, checked, content_hash
+from amia.readers import Corpus, open_corpus
+from ray_jobs.identity import Identity, claim, difference, digest
+from ray_jobs.machines import connect
+from ray_jobs.plan import Plan
+from ray_jobs.runner import Step, run_steps
+from ray_jobs.scratch import Buckets, bucket_count, sort_bucket
+from ray_jobs.settings import Settings
+from ray_jobs.shards import all_facts, total_counts
+from ray_jobs.stages.fetch import Fetch
+from ray_jobs.store import Store
+
+__all__ = ["Ingested", "ingest", "posts_identity"]
+
+FIELD_TYPES = ["PER", "LOC", "ORG", "MISC"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What came out: the plan, and posts per image status."""
+
+    plan: Plan
+    counts: Counter[str]
+
+
+def ingest(source: str, run: str, settings: Settings, *, images: str | None = None, quiet: bool = False) -> Ingested:
+    """Read a corpus into `run`. A second call with the same source finishes or confirms the first.
+
+    Raises CorpusError when the source cannot be read, IdentityError when the run holds another corpus or was made with
+    other settings.
+    """
+    store = Store(run)
+    corpus = open_corpus(source, images)
+    store.probe()
+    plan = _standing(store, corpus, settings) or _arrange(store, corpus, settings)
+    identity = claim(store, "posts", posts_identity(plan, settings))
+    stage = Fetch(store, identity, plan=plan, image_root=_root(corpus), images=settings.image)
+    machines = connect()
+    wait_s = machines.wait_s(settings.wait_for_gpus_s)
+    run_steps(store, machines, plan, [Step(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet)
+    counts = total_counts(all_facts(store, [key for shard in plan.shards for key in stage.keys(shard)]))
+    if counts.total() != plan.total:
+        raise CorpusError(f"{plan.total} posts were planned but {counts.total()} stand in posts/: report this as a bug")
+    for key in store.sizes(f"{plan.scratch}/quarantine"):
+        store.create(f"quarantine/{key.rpartition('/')[2]}", store.read(key))
+    store.delete("scratch")
+    return Ingested(plan, counts)
+
+
+def posts_identity(plan: Plan, settings: Settings) -> Identity:
+    """What posts/ depends on: the posts themselves, how they are cut, and which images are let in."""
+    limits = settings.image.model_dump(include={"max_bytes", "max_pixels", "max_side"})
+    return {
+        "stage": Fetch.name,
+        "version": Fetch.version,
+        "settings": {"per_shard": plan.per_shard, "seed": plan.seed, "image": limits},
+        "input": {"posts": plan.digest},
+    }
+
+
+def _standing(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
+    """The run's plan where it has one; refused where it is another corpus' or another cut."""
+    plan = Plan.find(store)
+    if plan is None:
+        return None
+    asked = {"per_shard": settings.per_shard, "seed": settings.seed}
+    changes = difference({"per_shard": plan.per_shard, "seed": plan.seed}, asked)
+    if not changes and plan.source != _described(corpus):
+        # Other files may hold the same posts: what they hold decides, not their names.
+        again = _plan_of(store, corpus, settings)
+        store.delete(again.scratch)
+        left = {"source": plan.source, "posts": plan.posts, "digest": plan.digest}
+        changes = difference(left, {"source": again.source, "posts": again.posts, "digest": again.digest})
+        changes = changes if plan.digest != again.digest else []
+    if changes:
+        listed = "\n".join(f"  {line}" for line in changes)
+        raise IdentityError(
+            f"{store.address} holds another corpus or another cut of it:\n{listed}\nGive another --run."
+        )
+    return plan
+
+
+def _arrange(store: Store, corpus: Corpus, settings: Settings) -> Plan:
+    """Pass 1; of two drivers at once, the first plan counts."""
+    plan = _plan_of(store, corpus, settings)
+    if plan.publish(store):
+        return plan
+    store.delete(plan.scratch)
+    standing = Plan.find(store)
+    if standing is None or standing.digest != plan.digest:
+        raise IdentityError(f"another ingest has just put another corpus into {store.address}: give another --run")
+    return standing
+
+
+def _plan_of(store: Store, corpus: Corpus, settings: Settings) -> Plan:
+    folder = f"scratch/{secrets.token_hex(6)}"
+    buckets = Buckets(
+        store, folder, seed=settings.seed, count=bucket_count(corpus.bytes, settings.bucket_mb * 1_000_000)
+    )
+    types: set[str] = set()
+    repaired = labelled = rejected = 0
+    for raw in corpus:
+        if isinstance(raw, Rejected):
+            buckets.reject(raw)
+            rejected += 1
+            continue
+        post = checked(raw)
+        if isinstance(post, Rejected):
+            buckets.reject(post)
+            rejected += 1
+            continue
+        buckets.add(post, named=raw.id is not None, content=content_hash(raw))
+        types.update(tag[2:] for tag in post.ner_tags or () if tag != "O")
+        repaired += post.repaired
+        labelled += post.ner_tags is not None
+    buckets.flush()
+    counts: list[dict[str, int]] = []
+    digests: dict[str, hashlib._Hash] = {}
+    for bucket in range(buckets.count):
+        ordered = sort_bucket(store, folder, bucket)
+        counts.append({split: len(order) for split, order in ordered.orders.items()})
+        for split, order in ordered.orders.items():
+            running = digests.setdefault(split, hashlib.sha256())
+            for row, content in zip(order, ordered.contents[split], strict=True):
+                running.update(f"{row['id']}\n{content}\n".encode())
+        for duplicate in ordered.duplicates:
+            buckets.reject(duplicate)
+            rejected += 1
+    buckets.flush()
+    posts = {split: sum(each.get(split, 0) for each in counts) for split in digests}
+    if not posts:
+        raise CorpusError(f"{corpus.source}: no post in it ({rejected} rows rejected; `amia doctor` says why)")
+    return Plan(
+        posts=posts,
+        per_shard=settings.per_shard,
+        seed=settings.seed,
+        digest=digest({split: running.hexdigest() for split, running in digests.items()}),
+        types=[*FIELD_TYPES, *sorted(types - set(FIELD_TYPES))],
+        rejected=rejected,
+        repaired=repaired,
+        labelled=labelled,
+        source=_described(corpus),
+        scratch=folder,
+        segments={split: [each.get(split, 0) for each in counts] for split in digests},
+    )
+
+
+def _described(corpus: Corpus) -> dict[str, str]:
+    """A source by its files' names, sizes and times: unchanged means that pass 1 need not be repeated."""
+    stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in corpus.files]
+    return {
+        "kind": corpus.kind,
+        "source": corpus.source if ":" in corpus.source else str(Path(corpus.source).resolve()),
+        "images": str(_root(corpus) or ""),
+        "files": f"{len(stamps)}, {sum(size for _, size, _ in stamps):,} bytes",
+        "stamp": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16],
+    }
+
+
+def _root(corpus: Corpus) -> Path | None:
+    return corpus.image_root.resolve() if corpus.image_root else None

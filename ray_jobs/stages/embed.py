@@ -1,0 +1,107 @@
+"""embeddings/: two float16 unit vectors a post, and the keys by which equal texts and equal images are known."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from amia.images import ImageSettings, decode
+from amia.matching.bank import Embedded, image_key, text_key
+from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.texts import clean_text
+from ray_jobs.shards import ShardFacts, encode, read_shard
+from ray_jobs.stages.base import Stage
+from ray_jobs.store import Store
+
+__all__ = ["Embed", "embedded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """One shard's clean texts, all of them, and the images of those posts that have one."""
+
+    ids: list[str]
+    texts: list[str]
+    images: list[Image.Image]
+    image_rows: list[int]
+    """Which posts the images belong to."""
+    image_keys: list[bytes | None]
+
+
+class Embed(Stage[Inputs, pa.Table]):
+    """Posts -> CLIP vectors (paper 3.1). Vectors are little-endian float16 bytes, `[d]` each."""
+
+    name = "embeddings"
+    version = 1
+
+    def __init__(self, store: Store, identity: str, *, clip: ClipSettings, images: ImageSettings, threads: int) -> None:
+        super().__init__(store, identity)
+        self._clip, self._images, self._threads = clip, images, threads
+
+    def setup(self) -> None:
+        """Load CLIP from this node's files."""
+        torch.set_num_threads(self._threads)
+        self._encoder = ClipEncoder.load(self._clip, local_files_only=True)
+
+    def load(self, shard: str) -> Inputs:
+        """Texts cleaned, images decoded."""
+        posts = read_shard(self.store, f"posts/{shard}.parquet", ["id", "text", "image", "image_status"])
+        inputs = Inputs(posts["id"].to_pylist(), [clean_text(text) for text in posts["text"].to_pylist()], [], [], [])
+        rows = zip(posts["image_status"].to_pylist(), posts["image"].to_pylist(), strict=True)
+        for row, (status, image) in enumerate(rows):
+            inputs.image_keys.append(image_key(image["bytes"]) if status == "ok" else None)
+            if status == "ok":
+                inputs.images.append(decode(image["bytes"], self._images))
+                inputs.image_rows.append(row)
+        return inputs
+
+    def run(self, loaded: Inputs) -> pa.Table:
+        """Both encoders; micro-batches never cross a shard, so a shard's vectors do not depend on its neighbours."""
+        texts = self._encoder.encode_texts(loaded.texts).astype("<f2")  # [n, d]
+        images: list[bytes | None] = [None] * len(loaded.ids)
+        if loaded.images:
+            vectors = self._encoder.encode_images(loaded.images).astype("<f2")  # [n with an image, d]
+            for row, vector in zip(loaded.image_rows, vectors, strict=True):
+                images[row] = vector.tobytes()
+        return pa.table(
+            {
+                "id": loaded.ids,
+                "text_vector": pa.array([vector.tobytes() for vector in texts], pa.binary()),
+                "image_vector": pa.array(images, pa.binary()),
+                "text_key": pa.array([text_key(text) for text in loaded.texts], pa.binary(16)),
+                "image_key": pa.array(loaded.image_keys, pa.binary(16)),
+            }
+        )
+
+    def publish(self, shard: str, done: pa.Table) -> ShardFacts:
+        """The vectors, and how many posts have both."""
+        both = done.num_rows - done["image_vector"].null_count
+        data, facts = encode(done, stage=self.name, identity=self.identity, extra={"with_image": both})
+        self.store.create(self.keys(shard)[0], data)
+        return facts
+
+
+def embedded(table: pa.Table) -> tuple[Embedded, list[int]]:
+    """The posts of an embeddings shard that have an image, and which rows they are."""
+    rows = [row for row, vector in enumerate(table["image_vector"].to_pylist()) if vector is not None]
+    those = table.take(pa.array(rows, pa.int64()))
+
+    def vectors(name: str) -> np.ndarray:
+        return np.stack([np.frombuffer(each, "<f2") for each in those[name].to_pylist()])  # [n, d]
+
+    def keys(name: str) -> np.ndarray:
+        return np.array(those[name].to_pylist(), "S16")  # [n]
+
+    if not rows:
+        nothing = np.empty((0, 0), "<f2")
+        return Embedded([], nothing, nothing, np.empty(0, "S16"), np.empty(0, "S16")), rows
+    posts = Embedded(
+        ids=those["id"].to_pylist(),
+        texts=vectors("text_vector"),
+        images=vectors("image_vector"),
+        text_keys=keys("text_key"),
+        image_keys=keys("image_key"),
+    )
+    return posts, rows

@@ -1,0 +1,84 @@
+"""posts/: the second pass of ingest. Fetches each shard's images and checks that they decode."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from amia.errors import ImageError
+from amia.images import ImageSettings, decode, fetch_image
+from ray_jobs.features import IMAGE
+from ray_jobs.plan import Plan, shard_place
+from ray_jobs.scratch import BucketReader, segments_of
+from ray_jobs.shards import ShardFacts, encode
+from ray_jobs.stages.base import Stage
+from ray_jobs.store import Store
+
+__all__ = ["Fetch"]
+
+Row = dict[str, Any]
+
+
+class Fetch(Stage[list[Row], pa.Table]):
+    """Scratch rows and image files -> posts with image bytes and an image status."""
+
+    name = "posts"
+    version = 1
+
+    def __init__(self, store: Store, identity: str, *, plan: Plan, image_root: Path | None, images: ImageSettings):
+        super().__init__(store, identity)
+        self._plan, self._image_root, self._images = plan, image_root, images
+        self._buckets = BucketReader(store, plan.scratch)
+
+    def load(self, shard: str) -> list[Row]:
+        """The shard's posts, with the bytes of their images or the reason why there are none."""
+        split, index = shard_place(shard)
+        first = index * self._plan.per_shard
+        span = slice(first, first + self._plan.rows_of(shard))
+        rows: list[Row] = []
+        for bucket, part in segments_of(self._plan.segments[split], span):
+            rows += self._buckets.read(bucket, split, part).to_pylist()
+        for row in rows:
+            row["status"] = "ok" if row["image"] is not None or row["image_path"] is not None else "no_image"
+            if row["image"] is None and row["image_path"] is not None:
+                try:
+                    row["image"] = fetch_image(self._image_root, row["image_path"], self._images)
+                except ImageError as error:
+                    row["status"] = f"bad_image({error.reason})"
+        return rows
+
+    def run(self, loaded: list[Row]) -> pa.Table:
+        """Decode every image once: what cannot become pixels loses its bytes and keeps its path and reason."""
+        for row in loaded:
+            if row["status"] == "ok":
+                try:
+                    decode(row["image"], self._images)
+                except ImageError as error:
+                    row["image"], row["status"] = None, f"bad_image({error.reason})"
+        return pa.table(
+            {
+                **{name: [row[name] for row in loaded] for name in ("id", "split", "text")},
+                **{
+                    name: pa.array([row[name] for row in loaded], pa.list_(pa.string()))
+                    for name in ("tokens", "tags", "ner_tags")
+                },
+                "image": pa.array(
+                    [
+                        None
+                        if row["image"] is None and row["image_path"] is None
+                        else {"bytes": row["image"], "path": row["image_path"]}
+                        for row in loaded
+                    ],
+                    IMAGE,
+                ),
+                "image_status": [row["status"] for row in loaded],
+            }
+        )
+
+    def publish(self, shard: str, done: pa.Table) -> ShardFacts:
+        """The posts, and how many of them have an image."""
+        counts = Counter(f"image={status}" for status in done["image_status"].to_pylist())
+        data, facts = encode(done, stage=self.name, identity=self.identity, counts=counts)
+        self.store.create(self.keys(shard)[0], data)
+        return facts

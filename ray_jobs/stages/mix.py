@@ -1,0 +1,134 @@
+"""augmented/<arm>/: the augmented images (paper 3.4, eq. 9), in files that other people's tools open unchanged."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from amia.images import ImageSettings, decode, encode_jpeg, fit_to
+from amia.matching.frozen import FrozenMixture
+from amia.mixing.mixup import mixup
+from amia.mixing.ratio import ratio
+from ray_jobs.features import augmented_schema, label_names
+from ray_jobs.plan import shard_place
+from ray_jobs.shards import ShardFacts, encode, read_shard
+from ray_jobs.stages.base import Stage
+from ray_jobs.store import Store
+
+__all__ = ["Mix"]
+
+Row = dict[str, Any]
+
+
+class Mix(Stage[list[Row], dict[str, list[Row]]]):
+    """Posts, synthesized images and scores -> augmented images, for every arm asked for."""
+
+    name = "augmented"
+    version = 1
+
+    def __init__(
+        self,
+        store: Store,
+        identities: Mapping[str, str],
+        *,
+        images: ImageSettings,
+        types: Sequence[str],
+        mixture: FrozenMixture | None,
+        cosine_range: tuple[float, float] | None,
+        synthesized: bool,
+    ) -> None:
+        super().__init__(store, "")
+        self._identities = dict(identities)
+        """Digest by arm: each arm is a folder of its own."""
+        self._images, self._schema = images, augmented_schema(types)
+        self._label = {name: number for number, name in enumerate(label_names(types))}
+        self._mixture, self._cosine_range, self._synthesized = mixture, cosine_range, synthesized
+
+    def keys(self, shard: str) -> list[str]:
+        """One file an arm."""
+        return [f"{self.name}/{arm}/{shard}.parquet" for arm in self._identities]
+
+    def load(self, shard: str) -> list[Row]:
+        """Everything known of each post, side by side; pixels decoded and brought to the one geometry."""
+        rows: list[Row] = read_shard(self.store, f"posts/{shard}.parquet").to_pylist()
+        for row in rows:
+            row["ner_tags"] = row["ner_tags"] and [self._label[tag] for tag in row["ner_tags"]]
+        columns = [self._scores(shard, len(rows)), self._pictures(shard, len(rows))]
+        split, _ = shard_place(shard)
+        for row, *others in zip(rows, *columns, strict=True):
+            for other in others:
+                if other.get("id", row["id"]) != row["id"]:
+                    raise AssertionError(f"{shard}: post {row['id']} stands beside {other['id']}")
+                row.update(other)
+        losses = np.array([np.nan if row["loss"] is None else row["loss"] for row in rows], np.float64)
+        thetas = np.zeros(len(rows))
+        scored = ~np.isnan(losses)
+        if self._mixture is not None and scored.any():
+            thetas[scored] = self._mixture.theta(losses[scored], split)
+        for row, theta in zip(rows, thetas, strict=True):
+            # Rounded as it is stored, so that column `ratio` is exactly what made the picture.
+            row["theta"] = float(np.float32(theta))
+            row["original"] = self._fitted(row["image"]["bytes"]) if row["image_status"] == "ok" else None
+        return rows
+
+    def run(self, loaded: list[Row]) -> dict[str, list[Row]]:
+        """Blend and encode."""
+        return {arm: [self._augmented(arm, row) for row in loaded] for arm in self._identities}
+
+    def publish(self, shard: str, done: dict[str, list[Row]]) -> ShardFacts:
+        """One file an arm, with the accounting in its footer."""
+        for arm, rows in done.items():
+            counts = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in rows)
+            pictures = Counter(
+                "none" if row["ratio"] is None else "blend" if 0 < row["ratio"] < 1 else f"{row['ratio']:.0f}"
+                for row in rows
+            )
+            data, facts = encode(
+                pa.Table.from_pylist(rows, self._schema),
+                stage=f"{self.name}/{arm}",
+                identity=self._identities[arm],
+                counts=counts,
+                extra={"ratio": dict(sorted(pictures.items()))},
+                schema_metadata=self._schema.metadata,
+            )
+            self.store.create(f"{self.name}/{arm}/{shard}.parquet", data)
+        return facts
+
+    def _scores(self, shard: str, count: int) -> list[Row]:
+        if self._mixture is None:
+            return [{"loss_i2t": None, "loss_t2i": None, "loss": None, "cosine": None}] * count
+        return list(read_shard(self.store, f"scores/{shard}.parquet").to_pylist())
+
+    def _pictures(self, shard: str, count: int) -> list[Row]:
+        if not self._synthesized:
+            return [{"drawn": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}] * count
+        table = read_shard(self.store, f"synthesized/{shard}.parquet").rename_columns({"image": "drawn"})
+        return list(table.to_pylist())
+
+    def _fitted(self, data: bytes) -> np.ndarray:
+        return fit_to(decode(data, self._images, at_least=2 * self._images.size), self._images)
+
+    def _augmented(self, arm: str, row: Row) -> Row:
+        share = ratio(
+            arm,
+            theta=row["theta"],
+            cosine=row["cosine"],
+            cosine_range=self._cosine_range,
+            has_image=row["original"] is not None,
+            has_synthesis=row["drawn"] is not None,
+        )
+        share = None if share is None else float(np.float32(share))
+        picture = None if share is None else {"bytes": self._picture(row, share), "path": f"{row['id']}.jpg"}
+        return {**{name: row.get(name) for name in self._schema.names}, "image": picture, "ratio": share}
+
+    def _picture(self, row: Row, share: float) -> bytes:
+        """Eq. 9 as JPEG. At 0 the synthesized file itself: encoding it again would only lose."""
+        if share == 0.0:
+            drawn: bytes = row["drawn"]
+            return drawn
+        if share == 1.0:
+            return encode_jpeg(row["original"], self._images.quality, source="original")
+        synthesized = np.asarray(decode(row["drawn"], self._images))
+        return encode_jpeg(mixup(row["original"], synthesized, share), self._images.quality, source="blend")

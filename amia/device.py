@@ -1,0 +1,42 @@
+"""Where a model runs and in what precision."""
+
+from typing import Literal
+
+import torch
+
+from amia.errors import SettingsError
+
+__all__ = ["Dtype", "resolve_device", "resolve_dtype"]
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device called `name`; `auto` is the GPU when torch sees one, else the CPU.
+
+    Raises SettingsError for a name that torch does not know, and for a GPU that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise SettingsError(f"device {name!r} is unknown: write auto, cpu, cuda or cuda:0") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        seen = torch.cuda.device_count()
+        raise SettingsError(f"device {name!r}: torch sees {seen} GPUs here; device=auto takes what is there")
+    return device
+
+
+def resolve_dtype(name: Dtype, device: torch.device, on_gpu: torch.dtype) -> torch.dtype:
+    """The precision called `name`; `auto` is float32 on the CPU (half precision is many times slower there).
+
+    On a GPU `auto` is `on_gpu`, float16 where the GPU has no bfloat16.
+    """
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    if device.type != "cuda":
+        return torch.float32
+    if on_gpu is torch.bfloat16 and not torch.cuda.is_bf16_supported():
+        return torch.float16
+    return on_gpu

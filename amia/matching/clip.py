@@ -1,0 +1,127 @@
+"""CLIP as the paper's encoder (3.1): texts and images to unit vectors of one space.
+
+The vectors are projected, since before projection the two towers of ViT-B/16 differ in width, and a text is pooled at
+[EOS]: CLIP's text tower is causal, so the paper's [SOS] sees nothing but itself and is the same for every text.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
+from transformers.utils import logging as transformers_logging
+
+from amia.device import Dtype, resolve_device, resolve_dtype
+from amia.errors import ModelError
+from amia.strict import Strict
+from amia.weights import folder_identity, loading, quiet
+
+__all__ = ["ClipEncoder", "ClipSettings"]
+
+_DEFAULT = "openai/clip-vit-base-patch16"
+_DEFAULT_COMMIT = "57c216476eefef5ab752ec549e440a49ae4ae5f3"
+
+Item = TypeVar("Item")
+
+
+class ClipSettings(Strict):
+    """The encoder of texts and images."""
+
+    model: str = _DEFAULT
+    """A CLIP model: its name at the Hugging Face hub, or a folder with config, tokenizer and safetensors."""
+    revision: str | None = None
+    """Commit at the hub. None: the pinned commit of the default model, the newest of any other."""
+    device: str = "auto"
+    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`."""
+    dtype: Dtype = "auto"
+    """Precision. `auto`: float32 on the CPU; on a GPU float16, in which CLIP was trained and which keeps three more
+    bits of a cosine than bfloat16."""
+    micro_batch: int = Field(default=64, ge=1)
+    """Posts a forward pass; memory against speed. Part of a run's identity, since it moves the last bits."""
+
+    @property
+    def commit(self) -> str | None:
+        """The revision that is asked of the hub."""
+        return _DEFAULT_COMMIT if self.revision is None and self.model == _DEFAULT else self.revision
+
+
+class ClipEncoder:
+    """Texts and images to unit vectors. `load` makes one."""
+
+    def __init__(
+        self, model: CLIPModel, tokenizer: CLIPTokenizer, processor: CLIPImageProcessorPil, settings: ClipSettings
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._processor = processor
+        self._settings = settings
+        config: Any = model.config  # its parts may be plain dictionaries as far as types know
+        self._tokens: int = config.text_config.max_position_embeddings
+        self._width: int = config.projection_dim
+
+    @classmethod
+    def load(cls, settings: ClipSettings, *, local_files_only: bool = False) -> Self:
+        """The encoder that `settings` name; with `local_files_only` the hub is not asked.
+
+        Raises ModelError when it cannot be had, has no weights or is no CLIP, SettingsError for a device not there.
+        """
+        device = resolve_device(settings.device)
+        dtype = resolve_dtype(settings.dtype, device, torch.float16)
+        hub: dict[str, Any] = {"revision": settings.commit or "main", "local_files_only": local_files_only}
+        with quiet(transformers_logging), loading("encoder", settings.model):
+            kind = PreTrainedConfig.get_config_dict(settings.model, **hub)[0].get("model_type")
+            if kind != "clip":
+                raise ModelError(f"encoder: {settings.model} is a {kind or 'nameless'} model, not CLIP")
+            loaded: Any = CLIPModel.from_pretrained(
+                settings.model, dtype=dtype, use_safetensors=True, output_loading_info=True, **hub
+            )
+            tokenizer = CLIPTokenizer.from_pretrained(settings.model, **hub)
+            processor = CLIPImageProcessorPil.from_pretrained(settings.model, **hub)
+        model, report = loaded
+        if lacking := sorted(report["missing_keys"]):
+            raise ModelError(f"encoder: the weights of {settings.model} lack {len(lacking)} parts, {lacking[0]} first")
+        return cls(model.to(device).eval(), tokenizer, processor, settings)
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """T_s `[n, d]`, rows of length one, of clean texts; what exceeds the model's tokens is cut off."""
+        return self._encode(texts, self._text_vectors)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """I_s `[n, d]`, rows of length one, of RGB images of any size."""
+        return self._encode(images, self._image_vectors)
+
+    def identity(self) -> dict[str, str]:
+        """What tells this encoder from any other: a folder's weights, or name and commit at the hub."""
+        folder = Path(self._settings.model)
+        if folder.is_dir():
+            return {"encoder": folder_identity(folder)}
+        commit = self._settings.commit or getattr(self._model.config, "_commit_hash", None)
+        return {"encoder": f"{self._settings.model}@{commit or 'main'}"}
+
+    @torch.inference_mode()
+    def _encode(self, items: Sequence[Item], vectors: Callable[[Sequence[Item]], torch.Tensor]) -> NDArray[np.float32]:
+        step = self._settings.micro_batch
+        rows = [np.empty((0, self._width), np.float32)]
+        for start in range(0, len(items), step):
+            units = torch.nn.functional.normalize(vectors(items[start : start + step]).float(), dim=-1)  # [b, d]
+            rows.append(units.cpu().numpy())
+        return np.concatenate(rows)
+
+    def _text_vectors(self, texts: Sequence[str]) -> torch.Tensor:
+        # Always padded to the model's full length, so that a row does not depend on its batch's longest text.
+        tokens = self._tokenizer(
+            list(texts), padding="max_length", max_length=self._tokens, truncation=True, return_tensors="pt"
+        )
+        pooled: torch.Tensor = self._model.get_text_features(**tokens.to(self._model.device)).pooler_output
+        return pooled  # [b, d]
+
+    def _image_vectors(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        pixels = self._processor(list(images), return_tensors="pt")["pixel_values"]  # [b, 3, h, w]
+        pixels = pixels.to(self._model.device, self._model.dtype)
+        pooled: torch.Tensor = self._model.get_image_features(pixel_values=pixels).pooler_output
+        return pooled  # [b, d]

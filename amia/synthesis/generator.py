@@ -1,0 +1,124 @@
+"""V = SD(T): an image from the text by one-step diffusion (paper 3.3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from diffusers.utils import logging as diffusers_logging
+from numpy.typing import NDArray
+from transformers.utils import logging as transformers_logging
+
+from amia.device import resolve_device, resolve_dtype
+from amia.errors import ModelError
+from amia.synthesis.half import decode_in_float32
+from amia.synthesis.pictures import flaw_of, to_pixels
+from amia.synthesis.seeds import redraw_seed
+from amia.synthesis.settings import GeneratorSettings
+from amia.weights import folder_identity, loading, quiet
+
+__all__ = ["Drawn", "Generator"]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What was drawn for one text."""
+
+    pixels: NDArray[np.uint8] | None
+    """The image `[size, size, 3]`; None when it failed."""
+    seed: int
+    """The seed of the last attempt."""
+    redraws: int
+    """How many attempts before it were unusable."""
+    failure: str | None
+    """None, or why there is no image: `nan`, `black`, `blank`, or `refused` by the model's safety check."""
+
+
+class Generator:
+    """Texts to images. `load` makes one."""
+
+    def __init__(self, pipeline: Any, settings: GeneratorSettings, size: int) -> None:
+        self._pipeline = pipeline
+        self._settings = settings
+        self._size = size
+
+    @classmethod
+    def load(cls, settings: GeneratorSettings, size: int, *, local_files_only: bool = False) -> Self:
+        """The generator that `settings` name, for images of `size` pixels a side.
+
+        With `local_files_only` the hub is not asked. Raises ModelError when the model cannot be had or is no
+        text-to-image pipeline, SettingsError for a device that is not there.
+        """
+        device = resolve_device(settings.device)
+        dtype = resolve_dtype(settings.dtype, device, torch.bfloat16)
+        folder = Path(settings.model)
+        if folder.is_dir() and not (folder / "model_index.json").is_file():
+            raise ModelError(f"generator: folder {folder} holds no diffusers pipeline (no model_index.json)")
+        with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
+            import diffusers  # here, since its pipelines say things when they are first touched
+
+            library: Any = diffusers.AutoPipelineForText2Image  # its methods have no types
+            pipeline = library.from_pretrained(
+                settings.model,
+                revision=settings.commit,
+                variant=settings.files,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=local_files_only,
+            ).to(device)
+        pipeline.set_progress_bar_config(disable=True)
+        decode_in_float32(pipeline)
+        return cls(pipeline, settings, size)
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Drawn]:
+        """One image a prompt, in order, each from its own seed: a row does not depend on its neighbours, to 1/255.
+
+        Unusable pictures are drawn again, those of a micro-batch together, each from a seed made of its own. What the
+        model's safety check refuses is not.
+        """
+        drawn: list[Drawn] = []
+        step = self._settings.micro_batch
+        for start in range(0, len(prompts), step):
+            drawn += self._batch(list(prompts[start : start + step]), seeds[start : start + step])
+        return drawn
+
+    def identity(self) -> dict[str, str]:
+        """What tells this generator from any other: a folder's weights, or name and commit at the hub."""
+        folder = Path(self._settings.model)
+        if folder.is_dir():
+            return {"generator": folder_identity(folder)}
+        return {"generator": f"{self._settings.model}@{self._settings.commit or 'main'}"}
+
+    def _batch(self, prompts: list[str], seeds: Sequence[int]) -> list[Drawn]:
+        drawn = self._draw(prompts, seeds)
+        for redraw in range(1, self._settings.redraws + 1):
+            rows = [row for row, one in enumerate(drawn) if one.failure not in (None, "refused")]
+            if not rows:
+                break
+            again = self._draw([prompts[row] for row in rows], [redraw_seed(seeds[row], redraw) for row in rows])
+            for row, one in zip(rows, again, strict=True):
+                drawn[row] = replace(one, redraws=redraw)
+        return drawn
+
+    @torch.inference_mode()
+    def _draw(self, prompts: list[str], seeds: Sequence[int]) -> list[Drawn]:
+        # Noise is drawn on the CPU, so that a seed means the same noise on every device.
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        # The tokenizers log what they cut off; a safety check casts NaN to pixels and logs what it refuses.
+        with quiet(transformers_logging, diffusers_logging), np.errstate(invalid="ignore"):
+            output = self._pipeline(
+                prompts,
+                num_inference_steps=self._settings.steps,
+                guidance_scale=self._settings.guidance,
+                generator=generators,
+                output_type="pt",
+            )
+        pictures = output.images.float().cpu()  # [b, 3, h, w] in [0, 1]
+        refused = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
+        return [self._drawn(*one) for one in zip(pictures, seeds, refused, strict=True)]
+
+    def _drawn(self, picture: torch.Tensor, seed: int, refused: bool) -> Drawn:
+        failure = "refused" if refused else flaw_of(picture)
+        return Drawn(None if failure else to_pixels(picture, self._size), seed, 0, failure)

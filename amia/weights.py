@@ -1,0 +1,66 @@
+"""Weights of foreign models: fetched without noise, named so that runs cannot mix them."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from amia.errors import ModelError
+
+__all__ = ["folder_identity", "loading", "quiet"]
+
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def quiet(*loggings: ModuleType) -> Iterator[None]:
+    """No progress bars and no warnings from these libraries inside; the person's own choices are back afterwards.
+
+    `loggings` are `transformers.utils.logging` and `diffusers.utils.logging`, which share one interface.
+    """
+    hub_bars = not are_progress_bars_disabled()
+    before = [(library, library.get_verbosity(), library.is_progress_bar_enabled()) for library in loggings]
+    try:
+        disable_progress_bars()
+        for library in loggings:
+            library.set_verbosity_error()
+            library.disable_progress_bar()
+        yield
+    finally:
+        for library, verbosity, bars in before:
+            library.set_verbosity(verbosity)
+            if bars:
+                library.enable_progress_bar()
+        if hub_bars:
+            enable_progress_bars()
+        else:
+            disable_progress_bars()
+
+
+@contextmanager
+def loading(role: str, model: str) -> Iterator[None]:
+    """Turns what the libraries raise when they cannot load `model` into a ModelError that says what to do."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if Path(model).is_dir():
+            raise ModelError(f"{role}: folder {model} cannot be loaded: {reason}") from error
+        raise ModelError(
+            f"{role}: {model!r} is no folder here, and it could not be had from the Hugging Face hub either: {reason}\n"
+            "Check the name and the network; `--config demo` tries everything offline, with small weights of its own"
+        ) from error
+
+
+def folder_identity(folder: Path) -> str:
+    """`sha256:...` of the safetensors files in and under `folder`, names included: the same wherever it lies."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,57 @@
+"""What each entity looks like: fixed once, a function of its place among the entities of its type."""
+
+import random
+from functools import cache
+from typing import NamedTuple
+
+from amia.demo.names import ENTITIES, KINDS, Entity
+from amia.demo.palette import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS
+
+STYLES = {
+    "PER": ("short", "long", "bun", "spiky", "curly", "cap", "beanie", "bald"),
+    "LOC": ("hills", "mountains", "skyline", "bridge", "sea", "tower", "desert", "forest"),
+    "ORG": ("circle", "square", "diamond", "hexagon", "star", "shield"),
+    "MISC": ("cup", "phone", "cube", "ticket", "ball", "book", "guitar", "rocket"),
+}
+"""The drawn forms of each type."""
+
+MARKS = ("bar", "ring", "cross", "triangle", "chevron", "dots")
+"""What stands inside the badge of an organisation."""
+
+
+class Look(NamedTuple):
+    """Everything a drawing needs to know about an entity.
+
+    `style` is one of its type's `STYLES`; `main` and `second` name colours of `BRIGHT`; `extra` indexes what only some
+    types have (skin, sky), `detail` likewise (hair, ground, mark); `accessory` is a pair of spectacles, or a moon.
+    """
+
+    style: str
+    main: str
+    second: str
+    extra: int
+    detail: int
+    accessory: bool
+
+
+@cache
+def _looks() -> dict[Entity, Look]:
+    looks = {}
+    for kind in KINDS:
+        rng = random.Random(f"looks of {kind}")
+        styles = STYLES[kind]
+        colours = {style: rng.sample(list(BRIGHT), len(BRIGHT)) for style in styles}
+        for place, entity in enumerate(ENTITIES[kind]):
+            # Styles take turns, each time in a colour it has not had: no two entities share style and main colour.
+            style = styles[place % len(styles)]
+            main = colours[style][place // len(styles)]
+            second = rng.choice([colour for colour in BRIGHT if colour != main])
+            extra = rng.randrange(len(SKIES) if kind == "LOC" else len(SKINS))
+            detail = rng.randrange({"PER": len(HAIRS), "LOC": len(GROUNDS)}.get(kind, len(MARKS)))
+            looks[entity] = Look(style, main, second, extra, detail, rng.random() < 0.4)
+    return looks
+
+
+def look_of(entity: Entity) -> Look:
+    """The stable look of an entity."""
+    return _looks()[entity]

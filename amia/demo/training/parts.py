@@ -1,0 +1,92 @@
+"""The generator's parts and how they are saved."""
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
+
+from amia.demo.training.saving import halved, make_readable
+from amia.demo.training.targets import LATENT, SIDE
+
+# Its types say less than it does: to a checker, its models can be neither called nor trained.
+_diffusers: Any = diffusers
+
+
+def new_autoencoder() -> Any:
+    """An `AutoencoderKL`: 64 x 64 pixels to 16 x 16 x 8, 0.66 M parameters."""
+    return _diffusers.AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(16, 32, 64),
+        layers_per_block=1,
+        latent_channels=LATENT[0],
+        norm_num_groups=8,
+        mid_block_add_attention=False,
+        sample_size=SIDE,
+    )
+
+
+def load_autoencoder(folder: Path) -> Any:
+    """The trained autoencoder in `folder`, frozen."""
+    return _diffusers.AutoencoderKL.from_pretrained(folder).eval().requires_grad_(False)
+
+
+def text_encoder_of(clip: Path) -> Any:
+    """The text half of the CLIP in `clip`, as float32."""
+    model: Any = CLIPModel.from_pretrained(clip, dtype=torch.float32)
+    encoder = CLIPTextModel(model.config.text_config)
+    encoder.load_state_dict(model.text_model.state_dict())
+    return encoder
+
+
+def new_unet(text_width: int) -> Any:
+    """A `UNet2DConditionModel` on the latent image, 3.1 M parameters; `text_width` is the text encoder's."""
+    return _diffusers.UNet2DConditionModel(
+        sample_size=LATENT[1],
+        in_channels=LATENT[0],
+        out_channels=LATENT[0],
+        block_out_channels=(32, 64, 112),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        cross_attention_dim=text_width,
+        attention_head_dim=4,
+        norm_num_groups=8,
+        resnet_time_scale_shift="scale_shift",
+        # The pooled text joins the time embedding, which reaches every block.
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+    )
+
+
+def one_step_scheduler() -> Any:
+    """One Euler step from the highest noise level; the U-Net predicts the image itself, which the step then returns."""
+    scheduler = _diffusers.EulerDiscreteScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        timestep_spacing="trailing",
+        prediction_type="sample",
+        # Without effect on one trailing step, but loading warns about any other value.
+        steps_offset=1,
+    )
+    scheduler.set_timesteps(1)
+    return scheduler
+
+
+def save_pipeline(folder: Path, vae: Any, unet: Any, text_encoder: Any, tokenizer: CLIPTokenizer) -> None:
+    """Save copies of the parts in half precision, without a safety checker (drawings need none)."""
+    pipeline = _diffusers.StableDiffusionPipeline(
+        vae=halved(vae),
+        text_encoder=halved(text_encoder),
+        tokenizer=tokenizer,
+        unet=halved(unet),
+        scheduler=one_step_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    make_readable(folder)

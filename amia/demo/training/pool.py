@@ -1,0 +1,53 @@
+"""Posts with their photographs, drawn once and kept as arrays."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import CLIPImageProcessorPil
+
+from amia.demo.photographs import photograph
+from amia.demo.training.targets import SIDE
+from amia.demo.world import Post
+
+
+def image_processor() -> CLIPImageProcessorPil:
+    """What the tiny CLIP does to a picture: the middle square at 64 x 64, with CLIP's own normalization."""
+    return CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+
+
+@dataclass(frozen=True)
+class Pool:
+    """`texts`; `photos` uint8 (N, 3, 64, 64); `groups` int64 (N,), equal for posts about the same entities."""
+
+    texts: list[str]
+    photos: torch.Tensor
+    groups: torch.Tensor
+
+
+def make_pool(posts: Sequence[Post], seed: int) -> Pool:
+    """Photographs of `posts`, cropped and resized as the image processor does it."""
+    rng = random.Random(f"photographs {seed}")
+    photos = np.stack([_middle_square(photograph(post.entities, rng)) for post in posts])  # (N, 64, 64, 3)
+    known: dict[frozenset[object], int] = {}
+    groups = [known.setdefault(frozenset(post.entities), len(known)) for post in posts]
+    texts = [post.text for post in posts]
+    return Pool(texts, torch.from_numpy(photos).permute(0, 3, 1, 2).contiguous(), torch.tensor(groups))
+
+
+def _middle_square(photo: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    side = min(photo.size)
+    left, top = (photo.width - side) // 2, (photo.height - side) // 2
+    square = photo.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def normalized(photos: torch.Tensor) -> torch.Tensor:
+    """Pixels 0 to 255 (N, 3, H, W) with CLIP's mean and standard deviation."""
+    processor = image_processor()
+    mean = torch.tensor(processor.image_mean).view(1, 3, 1, 1)
+    deviation = torch.tensor(processor.image_std).view(1, 3, 1, 1)
+    return (photos.float() / 255 - mean) / deviation

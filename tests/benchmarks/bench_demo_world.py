@@ -1,0 +1,158 @@
+"""Figures of the demo world: does its CLIP match, does its generator depict?
+
+`python tests/benchmarks/bench_demo_world.py --judge DIR [--grid FILE]`
+
+Everything on posts in templates and with pairs of entities that pretraining never saw. The judge of pictures is a
+second CLIP, trained with another seed into `--judge` if that folder is empty (about eight minutes); the generator never
+saw it.
+"""
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
+
+from encoding import Encoder, load_generator, synthesize
+from theta_reference import auc, batch_losses, expected_losses, fit_theta
+
+from amia.demo import CLIP_DIR, GENERATOR_DIR
+from amia.demo.names import KINDS
+from amia.demo.photographs import photograph
+from amia.demo.training.clip import train_clip
+from amia.demo.world import held_out_posts
+
+JUDGE_SEED = 1
+GROUP = 64
+
+
+def groups_of_different(posts, count):
+    """`count` groups of 64 posts whose entity sets differ pairwise."""
+    groups = []
+    posts = iter(posts)
+    for _ in range(count):
+        group = {}
+        while len(group) < GROUP:
+            post = next(posts)
+            group.setdefault(frozenset(post.entities), post)
+        groups.append(list(group.values()))
+    return groups
+
+
+def own_text_first(judge, groups, images):
+    """For every post of every group: whether its image is closest to its own text, (G, 64)."""
+    hits = []
+    for place, group in enumerate(groups):
+        similarities = judge.images(images[place * GROUP : (place + 1) * GROUP]) @ judge.texts(p.text for p in group).T
+        hits.append(similarities.argmax(1) == np.arange(GROUP))
+    return np.array(hits)
+
+
+def interval(values, statistic, rng, draws=1000):
+    """A statistic of the rows of `values` and its 95 % bootstrap interval."""
+    sampled = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(draws)]
+    low, high = np.percentile(sampled, [2.5, 97.5])
+    return f"{statistic(values):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def retrieval(judge, pipeline, count, rng):
+    """Print R@1 of real and synthesized images among 64, over all posts, by type and by number of entities."""
+    groups = groups_of_different(held_out_posts(4 * count * GROUP, seed=11), count)
+    posts = [post for group in groups for post in group]
+    photo_rng = random.Random("retrieval")
+    real = own_text_first(judge, groups, [photograph(post.entities, photo_rng) for post in posts]).ravel()
+    drawn = own_text_first(judge, groups, synthesize(pipeline, [post.text for post in posts])).ravel()
+    rows = {"all": np.ones(len(posts), bool)}
+    for kind in KINDS:
+        rows[kind] = np.array([any(entity.kind == kind for entity in post.entities) for post in posts])
+    for number in (1, 2, 3):
+        rows[f"{number} entities"] = np.array([len(post.entities) == number for post in posts])
+    rows["meaning open"] = np.array([post.open_meaning for post in posts])
+    print(f"\nR@1 among {GROUP}, judge with seed {JUDGE_SEED}\n{'':14}{'posts':>6}  {'real':24}{'synthesized':24}ratio")
+    for name, chosen in rows.items():
+        a, b = real[chosen].astype(float), drawn[chosen].astype(float)
+        ratio = b.mean() / a.mean()
+        print(f"{name:14}{chosen.sum():6}  {interval(a, np.mean, rng):24}{interval(b, np.mean, rng):24}{ratio:.2f}")
+
+
+def mismatched_images(posts, share, rng):
+    """Photographs of `posts`, a share of them of another post without a common name; and which ones match."""
+    matched = np.ones(len(posts), bool)
+    matched[rng.sample(range(len(posts)), round(share * len(posts)))] = False
+    images = []
+    for post, is_matched in zip(posts, matched, strict=True):
+        other = post
+        surfaces = {entity.surface for entity in post.entities}
+        while not is_matched and surfaces & {entity.surface for entity in other.entities}:
+            other = rng.choice(posts)
+        images.append(photograph(other.entities, rng))
+    return images, matched
+
+
+def matching(encoder, count, rng):
+    """Print AUC and accuracy of theta beside the raw cosine and one shuffled batch, at three shares of mismatches."""
+    print(f"\ntheta on {count} posts; bank and fit: 1,024 others\n{'':6}{'score':18}{'AUC':24}{'accuracy':24}")
+    for share in (0.1, 0.3, 0.5):
+        posts = held_out_posts(count + 1024, seed=12)
+        images, matched = mismatched_images(posts, share, random.Random(f"mismatched {share}"))
+        texts, seen = encoder.texts(post.text for post in posts), encoder.images(images)
+        fit, test = slice(0, 1024), slice(1024, None)
+        bank = texts[fit], seen[fit]
+        cosine = -(texts * seen).sum(1)
+        shuffled = batch_losses(texts, seen, np.random.default_rng(0))
+        expected = expected_losses(*bank, *bank, own=True), expected_losses(texts[test], seen[test], *bank)
+        thetas = {
+            "theta (expected)": fit_theta(*expected),
+            "one batch of 64": fit_theta(shuffled[fit], shuffled[test]),
+            "raw cosine": fit_theta(cosine[fit], cosine[test]),
+        }
+        orders = {**thetas, "raw cosine": -cosine[test]}
+        for name, theta in thetas.items():
+            rows = np.stack([matched[test], orders[name], (theta > 0.5) == matched[test]], 1)
+            area = interval(rows, lambda sample: auc(sample[:, 0], sample[:, 1]), rng, 300)
+            print(f"{share:<6.0%}{name:18}{area:24}{interval(rows[:, 2], np.mean, rng):24}")
+
+
+def grid(pipeline, path, count=24):
+    """Save photographs of held-out posts beside their synthesized images with two seeds."""
+    posts = held_out_posts(count, seed=13)
+    texts = [post.text for post in posts]
+    photo_rng = random.Random("grid")
+    columns = [
+        [photograph(post.entities, photo_rng) for post in posts],
+        *(synthesize(pipeline, texts, s) for s in (1, 2)),
+    ]
+    sheet = Image.new("RGB", (4 * 420, (count + 3) // 4 * 162), "white")
+    pen = ImageDraw.Draw(sheet)
+    for place, post in enumerate(posts):
+        x, y = place % 4 * 420, place // 4 * 162
+        for column, images in enumerate(columns):
+            sheet.paste(images[place].resize((132, 132)), (x + 135 * column, y))
+        kinds = "+".join(entity.kind for entity in post.entities)
+        pen.text((x, y + 136), f"{kinds}: {post.text}".encode("ascii", "ignore").decode()[:66], fill="black")
+    sheet.save(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--judge", type=Path, required=True, help="folder of the judge; trained there if empty")
+    parser.add_argument("--groups", type=int, default=24, help="groups of 64 posts for R@1 (default 24)")
+    parser.add_argument("--posts", type=int, default=2048, help="posts for theta (default 2048)")
+    parser.add_argument("--grid", type=Path, help="also save a sheet of 24 posts as this PNG")
+    arguments = parser.parse_args()
+    if not (arguments.judge / "config.json").exists():
+        train_clip(arguments.judge, JUDGE_SEED)
+    rng = np.random.default_rng(0)
+    matching(Encoder(CLIP_DIR), arguments.posts, rng)
+    pipeline = load_generator(GENERATOR_DIR)
+    retrieval(Encoder(arguments.judge), pipeline, arguments.groups, rng)
+    if arguments.grid:
+        grid(pipeline, arguments.grid)
+
+
+if __name__ == "__main__":
+    main()

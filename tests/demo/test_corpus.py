@@ -1,0 +1,94 @@
+"""The demo corpus: layout, accounting, determinism, and what its training split must not know."""
+
+import hashlib
+import json
+from collections import Counter
+
+import pytest
+from PIL import Image
+
+from amia.demo import write_corpus
+from amia.demo.world import late_names
+from amia.errors import SettingsError
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder, posts=400, seed=3)
+    return folder
+
+
+def read(path):
+    """Posts of a CoNLL file: id -> (tokens, tags)."""
+    posts = {}
+    for block in path.read_text(encoding="utf-8").strip().split("\n\n"):
+        head, *lines = block.split("\n")
+        assert head.startswith("IMGID:")
+        tokens, tags = zip(*(line.split("\t") for line in lines), strict=True)
+        posts[head.removeprefix("IMGID:")] = (tokens, tags)
+    return posts
+
+
+def truth(folder):
+    return [json.loads(line) for line in (folder / "truth.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def digest(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()
+
+
+def test_files_and_truth_agree(corpus):
+    records = {record["id"]: record for record in truth(corpus)}
+    files = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}
+    assert Counter(record["split"] for record in records.values()) == {"train": 280, "validation": 60, "test": 60}
+    for split, name in files.items():
+        posts = read(corpus / name)
+        assert set(posts) == {id for id, record in records.items() if record["split"] == split}
+        for id, (_, tags) in posts.items():
+            assert Counter(tag[2:] for tag in tags if tag[0] == "B") == Counter(k for _, k in records[id]["entities"])
+
+
+def test_shares_of_images_are_exact(corpus):
+    records = truth(corpus)
+    outcomes = Counter()
+    for record in records:
+        found = list((corpus / "images").glob(f"{record['id']}.*"))
+        if not found:
+            outcomes["missing"] += 1
+            continue
+        try:
+            with Image.open(found[0]) as image:
+                image.load()
+            outcomes[record["matched"]] += 1
+        except OSError:
+            assert record["matched"] is None
+            outcomes["broken"] += 1
+    assert outcomes == {"missing": 12, "broken": 4, False: 115, True: 269}
+    assert {path.suffix for path in (corpus / "images").iterdir()} == {".jpg", ".png"}
+
+
+def test_train_lacks_names_and_sentences_of_the_other_splits(corpus):
+    names = {"train": set(), "other": set()}
+    for record in truth(corpus):
+        names["train" if record["split"] == "train" else "other"].update(surface for surface, _ in record["entities"])
+    assert not names["train"] & late_names()
+    assert len(names["other"] & late_names()) > 10
+
+
+def test_a_seed_fixes_every_byte(tmp_path):
+    for name, seed in (("one", 5), ("same", 5), ("other", 6)):
+        write_corpus(tmp_path / name, posts=40, seed=seed)
+    assert digest(tmp_path / "one") == digest(tmp_path / "same") != digest(tmp_path / "other")
+
+
+def test_no_mismatch_when_none_is_asked_for(tmp_path):
+    write_corpus(tmp_path, posts=20, mismatched=0.0, missing=0.0, broken=0.0)
+    assert all(record["matched"] is True for record in truth(tmp_path))
+
+
+@pytest.mark.parametrize("wrong", [{"posts": 3}, {"mismatched": 1.2}, {"missing": 0.7, "broken": 0.6}])
+def test_impossible_settings_are_refused(tmp_path, wrong):
+    with pytest.raises(SettingsError):
+        write_corpus(tmp_path, **wrong)

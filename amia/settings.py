@@ -19,7 +19,7 @@ from amia.matching.clip import ClipSettings
 from amia.matching.mixture import MixtureSettings
 from amia.matching.triplet import TripletSettings
 from amia.strict import Strict
-from amia.synthesis.generator import GeneratorSettings
+from amia.synthesis.settings import GeneratorSettings
 
 __all__ = ["PRESETS", "MethodSettings", "build", "leaves", "load_method", "merged", "preset"]
 
@@ -73,9 +73,9 @@ def read_tree(config: str | Path, folders: Sequence[Path]) -> Tree:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise SettingsError(f"no settings file {path}")
-        tree = _yaml(path)
-        base = tree.pop("preset", "default")
-        return merged(read_tree(str(base), folders), tree)
+        own = _yaml(path)
+        base = own.pop("preset", "default")
+        return merged(read_tree(str(base), folders), own)
     found = [tree for folder in folders if (tree := preset(folder, str(config))) is not None]
     if not found:
         known = sorted({each.stem for folder in folders for each in folder.glob("*.yaml")})
@@ -83,10 +83,10 @@ def read_tree(config: str | Path, folders: Sequence[Path]) -> Tree:
             f"no preset {str(config)!r}{nearest(str(config), known)}: the presets are {', '.join(known)}; "
             "a file of your own ends in .yaml"
         )
-    tree = {}
+    whole: Tree = {}
     for each in found:
-        tree = merged(tree, each)
-    return tree
+        whole = merged(whole, each)
+    return whole
 
 
 def build(kind: type[T], tree: Mapping[str, Any]) -> T:

@@ -50,6 +50,8 @@ class FrozenMixture:
     """`ClipEncoder.identity()` of the encoder that made the bank and the losses."""
     triplet: TripletSettings
     """How the losses were made."""
+    cosine_range: tuple[float, float] | None = None
+    """Smallest and largest cosine of the training posts: the scale of the arm `cosine-minmax`."""
 
     def theta(self, losses: NDArray[np.floating[Any]], split: str) -> NDArray[np.float64]:
         """theta `[n]` of posts of one split. Raises MixtureError when there is one mixture a split, and none for it."""
@@ -80,6 +82,7 @@ class FrozenMixture:
             "encoder": dict(self.encoder),
             "triplet": self.triplet.model_dump(),
             "bank": hashlib.sha256(bank).hexdigest(),
+            "cosine_range": self.cosine_range,
         }
         return {MIXTURE_FILE: json.dumps(about, indent=2).encode() + b"\n", BANK_FILE: bank}
 
@@ -96,11 +99,13 @@ class FrozenMixture:
             encoder = {str(name): str(value) for name, value in data["encoder"].items()}
             triplet = TripletSettings.model_validate(data["triplet"])
             digest = data["bank"]
+            ends = data["cosine_range"]
+            cosine_range = None if ends is None else (float(ends[0]), float(ends[1]))
         except (ValueError, KeyError, TypeError, AttributeError, ValidationError, MixtureError) as error:
             raise MixtureError(f"{where} is no mixture written by amia: {error}") from error
         if hashlib.sha256(bank).hexdigest() != digest:
             raise MixtureError(f"{where} and the bank beside it do not belong together")
-        return cls(fits, Bank.from_bytes(bank, where=f"{BANK_FILE} beside {where}"), encoder, triplet)
+        return cls(fits, Bank.from_bytes(bank, where=f"{BANK_FILE} beside {where}"), encoder, triplet, cosine_range)
 
     def save(self, folder: Path) -> None:
         """Write both files into `folder`, made if missing."""

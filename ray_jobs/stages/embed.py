@@ -14,6 +14,7 @@ from amia.texts import clean_text
 from ray_jobs.shards import ShardFacts, encode, read_shard
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
+from ray_jobs.weights import encoder_weights
 
 __all__ = ["Embed", "embedded"]
 
@@ -42,6 +43,7 @@ class Embed(Stage[Inputs, pa.Table]):
 
     def setup(self) -> None:
         """Load CLIP from this node's files."""
+        encoder_weights(self._clip)
         torch.set_num_threads(self._threads)
         self._encoder = ClipEncoder.load(self._clip, local_files_only=True)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.matching.frozen import FrozenMixture
 from amia.mixing.mixup import mixup
-from amia.mixing.ratio import ratio
+from amia.mixing.ratio import needs_synthesis, ratio
 from ray_jobs.features import augmented_schema, label_names
 from ray_jobs.plan import shard_place
 from ray_jobs.shards import ShardFacts, encode, read_shard
@@ -20,6 +20,9 @@ from ray_jobs.store import Store
 __all__ = ["Mix"]
 
 Row = dict[str, Any]
+
+NOT_ASKED: Row = {"drawn": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}
+"""Arms that look at no synthesized image."""
 
 
 class Mix(Stage[list[Row], dict[str, list[Row]]]):
@@ -36,7 +39,6 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         images: ImageSettings,
         types: Sequence[str],
         mixture: FrozenMixture | None,
-        cosine_range: tuple[float, float] | None,
         synthesized: bool,
     ) -> None:
         super().__init__(store, "")
@@ -44,7 +46,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         """Digest by arm: each arm is a folder of its own."""
         self._images, self._schema = images, augmented_schema(types)
         self._label = {name: number for number, name in enumerate(label_names(types))}
-        self._mixture, self._cosine_range, self._synthesized = mixture, cosine_range, synthesized
+        self._mixture, self._synthesized = mixture, synthesized
 
     def keys(self, shard: str) -> list[str]:
         """One file an arm."""
@@ -103,7 +105,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
 
     def _pictures(self, shard: str, count: int) -> list[Row]:
         if not self._synthesized:
-            return [{"drawn": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}] * count
+            return [NOT_ASKED] * count
         table = read_shard(self.store, f"synthesized/{shard}.parquet").rename_columns({"image": "drawn"})
         return list(table.to_pylist())
 
@@ -111,11 +113,13 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         return fit_to(decode(data, self._images, at_least=2 * self._images.size), self._images)
 
     def _augmented(self, arm: str, row: Row) -> Row:
+        if not needs_synthesis(arm):
+            row = {**row, **NOT_ASKED}  # whatever other arms stand beside it, an arm's rows are the same
         share = ratio(
             arm,
             theta=row["theta"],
             cosine=row["cosine"],
-            cosine_range=self._cosine_range,
+            cosine_range=self._mixture.cosine_range if self._mixture else None,
             has_image=row["original"] is not None,
             has_synthesis=row["drawn"] is not None,
         )

@@ -13,7 +13,7 @@ from ray_jobs.store import Store
 
 __all__ = ["BANK", "Score"]
 
-BANK = "bank.safetensors"
+BANK = "mixture/bank.safetensors"
 """The run's bank of negatives, by key."""
 
 

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import torch
-from amia.synthesis.generator import Drawn, Generator, GeneratorSettings
 
 from amia.images import ImageSettings, encode_jpeg
+from amia.synthesis.generator import Drawn, Generator
 from amia.synthesis.seeds import post_seed
+from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
 from ray_jobs.shards import ShardFacts, encode, read_shard
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
+from ray_jobs.weights import generator_weights
 
 __all__ = ["Synthesize"]
 
@@ -46,6 +48,7 @@ class Synthesize(Stage[Prompts, tuple[Prompts, dict[int, Drawn]]]):
 
     def setup(self) -> None:
         """Load the pipeline from this node's files."""
+        generator_weights(self._settings)
         torch.set_num_threads(self._threads)
         self._generator = Generator.load(self._settings, self._images.size, local_files_only=True)
 

@@ -1,0 +1,85 @@
+"""The driver's part of the measure: the bank of negatives before scoring, the mixture after it.
+
+Both are fixed once, published under `mixture/`, and never change: `mixture.json` and `bank.safetensors` are also what
+`--mixture` takes from another run.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from amia.errors import MixtureError
+from amia.matching.bank import Bank
+from amia.matching.fit import DIRECT_LIMIT, Fit, fit_histogram, fit_mixture
+from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, fit_groups
+from amia.matching.histogram import BINS, LossHistogram
+from amia.matching.mixture import MixtureSettings
+from amia.matching.triplet import TripletSettings
+from ray_jobs.plan import Plan
+from ray_jobs.shards import ShardFacts, all_facts, read_shard
+from ray_jobs.stages.embed import embedded
+from ray_jobs.store import Store
+
+__all__ = ["FOLDER", "bank_shards", "build_bank", "fit_losses", "read_frozen"]
+
+FOLDER = "mixture"
+
+
+def with_image(store: Store, shards: Sequence[str]) -> list[int]:
+    """How many posts of each shard have a usable image."""
+    return [each.counts.get("image=ok", 0) for each in all_facts(store, [f"posts/{shard}.parquet" for shard in shards])]
+
+
+def bank_shards(store: Store, plan: Plan, size: int) -> list[str]:
+    """The first shards of the fitting splits that hold `size` posts with an image, or all of these splits."""
+    shards = [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]
+    held = np.cumsum(with_image(store, shards))
+    return shards[: int(np.searchsorted(held, size)) + 1]
+
+
+def build_bank(store: Store, shards: Sequence[str], size: int) -> bytes:
+    """The bank as a file: the first `size` posts with an image, in the plan's order."""
+    parts = [embedded(read_shard(store, f"embeddings/{shard}.parquet"))[0] for shard in shards]
+    return Bank.of(parts, size).to_bytes()
+
+
+def fit_losses(
+    store: Store, plan: Plan, bank: Bank, encoder: str, triplet: TripletSettings, settings: MixtureSettings
+) -> FrozenMixture:
+    """Eq. 8 on the run's losses: directly up to a million of them, on their histogram beyond."""
+    scored = [split for split in sorted(plan.posts) if sum(with_image(store, plan.shards_of(split)))]
+    groups = fit_groups(settings.fit_on, scored)
+    fits = {
+        name: _fit(store, [shard for split in splits for shard in plan.shards_of(split)], triplet.margin, settings)
+        for name, splits in groups.items()
+    }
+    shards = [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]
+    ranges = [each.extra["cosine"] for each in _score_facts(store, shards) if each.extra["cosine"]]
+    cosine_range = (min(low for low, _ in ranges), max(high for _, high in ranges))
+    return FrozenMixture(fits, bank, {"encoder": encoder}, triplet, cosine_range)
+
+
+def read_frozen(store: Store) -> FrozenMixture | None:
+    """The run's frozen mixture and bank, or None before the fit."""
+    if not store.exists(f"{FOLDER}/{MIXTURE_FILE}"):
+        return None
+    about, bank = store.read(f"{FOLDER}/{MIXTURE_FILE}"), store.read(f"{FOLDER}/{BANK_FILE}")
+    return FrozenMixture.from_bytes(about, bank, where=f"{store.address}/{FOLDER}/{MIXTURE_FILE}")
+
+
+def _fit(store: Store, shards: Sequence[str], margin: float, settings: MixtureSettings) -> Fit:
+    facts = _score_facts(store, shards)
+    if sum(sum(each.extra["histogram"]["counts"]) for each in facts) <= DIRECT_LIMIT:
+        columns = [read_shard(store, f"scores/{shard}.parquet", ["loss"])["loss"] for shard in shards]
+        losses = np.concatenate([column.drop_null().to_numpy() for column in columns])
+        if not len(losses):
+            raise MixtureError("no post with an image to fit the mixture on")
+        return fit_mixture(losses, settings)
+    counts = np.zeros(BINS, np.int64)
+    for each in facts:
+        counts[each.extra["histogram"]["bins"]] += each.extra["histogram"]["counts"]
+    return fit_histogram(counts, LossHistogram(margin), settings)
+
+
+def _score_facts(store: Store, shards: Sequence[str]) -> list[ShardFacts]:
+    return all_facts(store, [f"scores/{shard}.parquet" for shard in shards])

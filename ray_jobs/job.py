@@ -1,0 +1,91 @@
+"""One run with its settings, plan and machines: what every part of a job needs to know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amia.errors import RunError
+from amia.images import ImageSettings
+from ray_jobs.identity import Identity, digest, recorded
+from ray_jobs.machines import Machines, connect
+from ray_jobs.plan import Plan
+from ray_jobs.progress import console
+from ray_jobs.runner import AnyStage, Step, run_steps
+from ray_jobs.settings import Pool, Settings
+from ray_jobs.store import Store
+
+__all__ = ["Job", "open_job", "open_run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run whose corpus is ingested, on machines that are connected."""
+
+    store: Store
+    settings: Settings
+    plan: Plan
+    posts: Identity
+    """The identity of `posts/`."""
+    machines: Machines
+    quiet: bool = False
+
+    @property
+    def posts_digest(self) -> str:
+        """Digest of the identity of `posts/`: the input of whatever reads them."""
+        return digest(self.posts)
+
+    @property
+    def images(self) -> ImageSettings:
+        """Geometry as asked now, and the limits under which ingest decoded: what it let in stays let in."""
+        return self.settings.image.model_copy(update=self.posts["settings"]["image"])
+
+    def say(self, text: str) -> None:
+        """A line for the person."""
+        if not self.quiet:
+            console.print(text)
+
+    def run(self, stages: Sequence[tuple[AnyStage, Pool]], shards: Sequence[str]) -> None:
+        """Run shards through one stage, or through two of them streaming."""
+        run_steps(
+            self.store,
+            self.machines,
+            self.plan,
+            [Step(stage, pool) for stage, pool in stages],
+            shards,
+            wait_s=self.machines.wait_s(self.settings.wait_for_gpus_s),
+            quiet=self.quiet,
+        )
+
+    def device(self, asked: str, pool: Pool) -> str:
+        """The device of a stage's model: as set; else the GPU that its pool takes, else the CPU."""
+        if asked != "auto":
+            return asked
+        return "cuda" if self.machines.fitted({"": pool})[""].gpus else "cpu"
+
+    def threads(self, folder: str, pool: Pool) -> int:
+        """Threads of one actor: as set; else as the folder was begun with; else this machine's cores."""
+        begun = recorded(self.store, folder)
+        if pool.threads is None and begun is not None:
+            return int(begun["settings"]["threads"])
+        return self.machines.threads(pool)
+
+
+def open_run(store: Store) -> tuple[Plan, Identity]:
+    """The plan and the identity of an ingested run. Raises RunError when nothing was ingested here."""
+    plan, posts = Plan.find(store), recorded(store, "posts")
+    if plan is None or posts is None:
+        raise RunError(f"no posts in {store.address}: start with `amia ingest SOURCE --run {store.address}`")
+    missing = {f"posts/{shard}.parquet" for shard in plan.shards} - store.sizes("posts").keys()
+    if missing:
+        raise RunError(
+            f"{len(missing)} of {len(plan.shards)} shards of posts are not there yet in {store.address}: "
+            "start the same `amia ingest` again, it goes on where it stopped"
+        )
+    return plan, posts
+
+
+def open_job(run: str, settings: Settings, *, quiet: bool = False) -> Job:
+    """Check the storage and the posts, then connect to the machines."""
+    store = Store(run)
+    plan, posts = open_run(store)
+    store.probe()
+    return Job(store, settings, plan, posts, connect(), quiet)

@@ -30,7 +30,7 @@ def write_corpus(
     with one that cannot be decoded; of all others a share of `mismatched` has an image of something else.
 
     Files: `train.txt`, `valid.txt`, `test.txt` (a line `IMGID:<id>`, then `token<TAB>tag` in BIO2, then an empty line),
-    `images/<id>.jpg` or `.png`, and `truth.jsonl` with one object a post: `id`, `split`, `matched` (null where there is
+    `images/<id>.jpg` or `.png`, and `truth.ndjson` with one object a post: `id`, `split`, `matched` (null where there is
     no usable image) and `entities` as pairs of surface and type.
 
     Raises `SettingsError` for shares outside [0, 1] or fewer than 10 posts.
@@ -62,7 +62,7 @@ def write_corpus(
             truth.append({"id": name, "split": split, "matched": matched, "entities": [list(e) for e in post.entities]})
         (folder / _FILES[split]).write_text("\n".join(lines) + "\n", encoding="utf-8")
     records = (json.dumps(record, ensure_ascii=False) for record in truth)
-    (folder / "truth.jsonl").write_text("\n".join(records) + "\n", encoding="utf-8")
+    (folder / "truth.ndjson").write_text("\n".join(records) + "\n", encoding="utf-8")
 
 
 def _draw(split: str, rng: random.Random) -> Post:

@@ -31,7 +31,7 @@ def read(path):
 
 
 def truth(folder):
-    return [json.loads(line) for line in (folder / "truth.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (folder / "truth.ndjson").read_text(encoding="utf-8").splitlines()]
 
 
 def digest(folder):

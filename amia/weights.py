@@ -1,6 +1,7 @@
 """Weights of foreign models: fetched without noise, named so that runs cannot mix them."""
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progr
 
 from amia.errors import ModelError
 
-__all__ = ["folder_identity", "loading", "quiet"]
+__all__ = ["identity_of", "loading", "quiet"]
 
 _CHUNK = 1 << 20
 
@@ -28,7 +29,10 @@ def quiet(*loggings: ModuleType) -> Iterator[None]:
         for library in loggings:
             library.set_verbosity_error()
             library.disable_progress_bar()
-        yield
+        with warnings.catch_warnings():
+            # diffusers' Euler scheduler hands tensors to NumPy in a way that NumPy 2 deprecates.
+            warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+            yield
     finally:
         for library, verbosity, bars in before:
             library.set_verbosity(verbosity)
@@ -55,8 +59,14 @@ def loading(role: str, model: str) -> Iterator[None]:
         ) from error
 
 
-def folder_identity(folder: Path) -> str:
-    """`sha256:...` of the safetensors files in and under `folder`, names included: the same wherever it lies."""
+def identity_of(model: str, folder: Path) -> str:
+    """What tells a model from any other, the same wherever it lies.
+
+    `name@commit` when `folder` is the hub's copy of `model`; when `model` is itself a folder, `sha256:...` of the
+    safetensors files in and under it, names included.
+    """
+    if not Path(model).is_dir():
+        return f"{model}@{folder.name}"  # the hub's cache names a copy by its commit
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.safetensors")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
+from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
@@ -19,12 +20,13 @@ from transformers.utils import logging as transformers_logging
 from amia.device import Dtype, resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.strict import Strict
-from amia.weights import folder_identity, loading, quiet
+from amia.weights import identity_of, loading, quiet
 
 __all__ = ["ClipEncoder", "ClipSettings"]
 
 _DEFAULT = "openai/clip-vit-base-patch16"
 _DEFAULT_COMMIT = "57c216476eefef5ab752ec549e440a49ae4ae5f3"
+_FILES = ["*.json", "*.txt", "*.safetensors"]
 
 Item = TypeVar("Item")
 
@@ -54,15 +56,41 @@ class ClipEncoder:
     """Texts and images to unit vectors. `load` makes one."""
 
     def __init__(
-        self, model: CLIPModel, tokenizer: CLIPTokenizer, processor: CLIPImageProcessorPil, settings: ClipSettings
+        self,
+        model: CLIPModel,
+        tokenizer: CLIPTokenizer,
+        processor: CLIPImageProcessorPil,
+        settings: ClipSettings,
+        folder: Path,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._processor = processor
         self._settings = settings
+        self._folder = folder
         config: Any = model.config  # its parts may be plain dictionaries as far as types know
         self._tokens: int = config.text_config.max_position_embeddings
         self._width: int = config.projection_dim
+
+    @staticmethod
+    def fetch(settings: ClipSettings, *, local_files_only: bool = False) -> Path:
+        """The folder with the model's files: the one that `settings` name, or the hub's, fetched unless it is here.
+
+        With `local_files_only` the hub is not asked. Raises ModelError when it cannot be had.
+        """
+        folder = Path(settings.model)
+        if not folder.is_dir():
+            with quiet(transformers_logging), loading("encoder", settings.model):
+                fetched = snapshot_download(
+                    settings.model,
+                    revision=settings.commit,
+                    allow_patterns=_FILES,
+                    local_files_only=local_files_only,
+                )
+            folder = Path(fetched)
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"encoder: folder {folder} holds no model (no config.json)")
+        return folder
 
     @classmethod
     def load(cls, settings: ClipSettings, *, local_files_only: bool = False) -> Self:
@@ -72,20 +100,18 @@ class ClipEncoder:
         """
         device = resolve_device(settings.device)
         dtype = resolve_dtype(settings.dtype, device, torch.float16)
-        hub: dict[str, Any] = {"revision": settings.commit or "main", "local_files_only": local_files_only}
+        folder = cls.fetch(settings, local_files_only=local_files_only)
         with quiet(transformers_logging), loading("encoder", settings.model):
-            kind = PreTrainedConfig.get_config_dict(settings.model, **hub)[0].get("model_type")
+            kind = PreTrainedConfig.get_config_dict(folder)[0].get("model_type")
             if kind != "clip":
                 raise ModelError(f"encoder: {settings.model} is a {kind or 'nameless'} model, not CLIP")
-            loaded: Any = CLIPModel.from_pretrained(
-                settings.model, dtype=dtype, use_safetensors=True, output_loading_info=True, **hub
-            )
-            tokenizer = CLIPTokenizer.from_pretrained(settings.model, **hub)
-            processor = CLIPImageProcessorPil.from_pretrained(settings.model, **hub)
+            loaded: Any = CLIPModel.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
+            tokenizer = CLIPTokenizer.from_pretrained(folder)
+            processor = CLIPImageProcessorPil.from_pretrained(folder)
         model, report = loaded
         if lacking := sorted(report["missing_keys"]):
             raise ModelError(f"encoder: the weights of {settings.model} lack {len(lacking)} parts, {lacking[0]} first")
-        return cls(model.to(device).eval(), tokenizer, processor, settings)
+        return cls(model.to(device).eval(), tokenizer, processor, settings, folder)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """T_s `[n, d]`, rows of length one, of clean texts; what exceeds the model's tokens is cut off."""
@@ -97,11 +123,7 @@ class ClipEncoder:
 
     def identity(self) -> dict[str, str]:
         """What tells this encoder from any other: a folder's weights, or name and commit at the hub."""
-        folder = Path(self._settings.model)
-        if folder.is_dir():
-            return {"encoder": folder_identity(folder)}
-        commit = self._settings.commit or getattr(self._model.config, "_commit_hash", None)
-        return {"encoder": f"{self._settings.model}@{commit or 'main'}"}
+        return {"encoder": identity_of(self._settings.model, self._folder)}
 
     @torch.inference_mode()
     def _encode(self, items: Sequence[Item], vectors: Callable[[Sequence[Item]], torch.Tensor]) -> NDArray[np.float32]:

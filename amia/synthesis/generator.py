@@ -17,7 +17,7 @@ from amia.synthesis.half import decode_in_float32
 from amia.synthesis.pictures import flaw_of, to_pixels
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.weights import folder_identity, loading, quiet
+from amia.weights import identity_of, loading, quiet
 
 __all__ = ["Drawn", "Generator"]
 
@@ -39,10 +39,33 @@ class Drawn:
 class Generator:
     """Texts to images. `load` makes one."""
 
-    def __init__(self, pipeline: Any, settings: GeneratorSettings, size: int) -> None:
+    def __init__(self, pipeline: Any, settings: GeneratorSettings, size: int, folder: Path) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._size = size
+        self._folder = folder
+
+    @staticmethod
+    def fetch(settings: GeneratorSettings, *, local_files_only: bool = False) -> Path:
+        """The folder with the model's files: the one that `settings` name, or the hub's, fetched unless it is here.
+
+        With `local_files_only` the hub is not asked. Raises ModelError when it cannot be had.
+        """
+        folder = Path(settings.model)
+        if folder.is_dir():
+            if not (folder / "model_index.json").is_file():
+                raise ModelError(f"generator: folder {folder} holds no diffusers pipeline (no model_index.json)")
+            return folder
+        with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
+            library: Any = _diffusers().DiffusionPipeline  # its methods have no types
+            fetched = library.download(
+                settings.model,
+                revision=settings.commit,
+                variant=settings.files,
+                use_safetensors=True,
+                local_files_only=local_files_only,
+            )
+        return Path(fetched)
 
     @classmethod
     def load(cls, settings: GeneratorSettings, size: int, *, local_files_only: bool = False) -> Self:
@@ -53,24 +76,14 @@ class Generator:
         """
         device = resolve_device(settings.device)
         dtype = resolve_dtype(settings.dtype, device, torch.bfloat16)
-        folder = Path(settings.model)
-        if folder.is_dir() and not (folder / "model_index.json").is_file():
-            raise ModelError(f"generator: folder {folder} holds no diffusers pipeline (no model_index.json)")
+        folder = cls.fetch(settings, local_files_only=local_files_only)
         with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
-            import diffusers  # here, since its pipelines say things when they are first touched
-
-            library: Any = diffusers.AutoPipelineForText2Image  # its methods have no types
-            pipeline = library.from_pretrained(
-                settings.model,
-                revision=settings.commit,
-                variant=settings.files,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=local_files_only,
-            ).to(device)
-        pipeline.set_progress_bar_config(disable=True)
-        decode_in_float32(pipeline)
-        return cls(pipeline, settings, size)
+            library: Any = _diffusers().AutoPipelineForText2Image  # its methods have no types
+            pipeline = library.from_pretrained(folder, variant=settings.files, dtype=dtype, use_safetensors=True)
+            pipeline = pipeline.to(device)
+            pipeline.set_progress_bar_config(disable=True)
+            decode_in_float32(pipeline)
+        return cls(pipeline, settings, size, folder)
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Drawn]:
         """One image a prompt, in order, each from its own seed: a row does not depend on its neighbours, to 1/255.
@@ -86,10 +99,7 @@ class Generator:
 
     def identity(self) -> dict[str, str]:
         """What tells this generator from any other: a folder's weights, or name and commit at the hub."""
-        folder = Path(self._settings.model)
-        if folder.is_dir():
-            return {"generator": folder_identity(folder)}
-        return {"generator": f"{self._settings.model}@{self._settings.commit or 'main'}"}
+        return {"generator": identity_of(self._settings.model, self._folder)}
 
     def _batch(self, prompts: list[str], seeds: Sequence[int]) -> list[Drawn]:
         drawn = self._draw(prompts, seeds)
@@ -122,3 +132,10 @@ class Generator:
     def _drawn(self, picture: torch.Tensor, seed: int, refused: bool) -> Drawn:
         failure = "refused" if refused else flaw_of(picture)
         return Drawn(None if failure else to_pixels(picture, self._size), seed, 0, failure)
+
+
+def _diffusers() -> Any:
+    """The library, imported when it is needed: it takes seconds, and says things unless it is quieted."""
+    import diffusers
+
+    return diffusers

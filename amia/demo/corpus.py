@@ -30,8 +30,8 @@ def write_corpus(
     with one that cannot be decoded; of all others a share of `mismatched` has an image of something else.
 
     Files: `train.txt`, `valid.txt`, `test.txt` (a line `IMGID:<id>`, then `token<TAB>tag` in BIO2, then an empty line),
-    `images/<id>.jpg` or `.png`, and `truth.ndjson` with one object a post: `id`, `split`, `matched` (null where there is
-    no usable image) and `entities` as pairs of surface and type.
+    `images/<id>.jpg` or `.png`, and `truth.ndjson` with one object a post: `id`, `split`, `matched` (null where there
+    is no usable image) and `entities` as pairs of surface and type.
 
     Raises `SettingsError` for shares outside [0, 1] or fewer than 10 posts.
     """

@@ -96,10 +96,8 @@ def test_rewording_keeps_whom_a_post_is_about():
 def test_draw_post_obeys_allowed():
     rng = random.Random(0)
     for _ in range(100):
-        post = draw_post(
-            rng, "held_out", held_out_pairs=True, allowed=lambda entity: entity.surface.startswith(("A", "M"))
-        )
-        assert all(entity.surface[0] in "AM" for entity in post.entities)
+        post = draw_post(rng, "held_out", held_out_pairs=True, allowed=lambda entity: entity.surface < "P")
+        assert all(entity.surface < "P" for entity in post.entities)
 
 
 def test_photographs_differ_in_size_and_show_the_same_thing():

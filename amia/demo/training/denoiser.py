@@ -6,19 +6,17 @@ has no other. The text encoder starts from the tiny CLIP's and learns along.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import torch
 from transformers import CLIPTokenizer
 
 from amia.demo.training.average import MovingAverage
 from amia.demo.training.descent import Descent
+from amia.demo.training.drawer import Drawer
 from amia.demo.training.latents import LatentPosts, channel_weights, encode_posts
 from amia.demo.training.parts import load_autoencoder, new_unet, one_step_scheduler, save_pipeline, text_encoder_of
-from amia.demo.training.targets import noise_for
 from amia.demo.world import reworded
 
 STEPS = 3600
@@ -27,32 +25,13 @@ POSTS = 16_000
 SNAPSHOT_EVERY = 600
 
 
-@dataclass(frozen=True)
-class _Drawer:
-    """What learns to draw: the U-Net and the text encoder, with the tokenizer and the scheduler they work with."""
-
-    unet: Any
-    text_encoder: Any
-    tokenizer: CLIPTokenizer
-    scheduler: Any
-
-    def predict(self, texts: list[str], choices: torch.Tensor) -> torch.Tensor:
-        """Latent images (N, 8, 16, 16) in one step, exactly as the pipeline computes them."""
-        ids = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        noise = noise_for(choices) * self.scheduler.init_noise_sigma
-        noise = noise / (self.scheduler.sigmas[0] ** 2 + 1) ** 0.5
-        states = self.text_encoder(ids).last_hidden_state
-        prediction: torch.Tensor = self.unet(noise, self.scheduler.timesteps[0], encoder_hidden_states=states).sample
-        return prediction
-
-
 def train_denoiser(folder: Path, clip: Path, autoencoder: Path, seed: int, steps: int = STEPS) -> None:
     """Train the U-Net and its text encoder, and save a whole pipeline in `folder`, every 600 steps and at the end."""
     torch.manual_seed(seed)
     vae = load_autoencoder(autoencoder)
     text_encoder = text_encoder_of(clip)
     unet = new_unet(text_encoder.config.hidden_size)
-    drawer = _Drawer(unet, text_encoder, CLIPTokenizer.from_pretrained(clip), one_step_scheduler())
+    drawer = Drawer(unet, text_encoder, CLIPTokenizer.from_pretrained(clip), one_step_scheduler())
     cache = encode_posts(vae, POSTS, seed)
     average = MovingAverage([unet, text_encoder])
     for step in _fit(drawer, cache, channel_weights(vae, cache.latents), seed, steps):
@@ -62,7 +41,7 @@ def train_denoiser(folder: Path, clip: Path, autoencoder: Path, seed: int, steps
                 save_pipeline(folder, vae, unet, text_encoder, drawer.tokenizer)
 
 
-def _fit(drawer: _Drawer, cache: LatentPosts, weights: torch.Tensor, seed: int, steps: int) -> Iterator[int]:
+def _fit(drawer: Drawer, cache: LatentPosts, weights: torch.Tensor, seed: int, steps: int) -> Iterator[int]:
     """Train in place; yields the number of steps done after each."""
     rng = random.Random(f"wording {seed}")
     descent = Descent(

@@ -90,3 +90,8 @@ def save_pipeline(folder: Path, vae: Any, unet: Any, text_encoder: Any, tokenize
     )
     pipeline.save_pretrained(folder)
     make_readable(folder)
+
+
+def load_pipeline(folder: Path) -> Any:
+    """The pipeline in `folder`, as float32."""
+    return _diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)

@@ -26,5 +26,5 @@ def read_parquet(file: Path, name: str, split: str | None) -> Iterator[RawPost |
             reader = TableReader(table.schema_arrow, name, split)
             for batch in table.iter_batches(batch_size=ROWS, columns=reader.columns, use_threads=False):
                 yield from reader.posts(batch)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names of columns that are not UTF-8
         raise CorpusError(f"{file}: {error}") from error

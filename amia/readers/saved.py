@@ -58,7 +58,7 @@ def read_saved(file: Path, name: str, split: str | None) -> Iterator[RawPost | R
             reader = TableReader(batches.schema, name, split)
             for batch in batches:
                 yield from reader.posts(batch)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(f"{file}: {error}") from error
 
 

@@ -39,9 +39,13 @@ class TableReader:
     def posts(self, batch: pa.RecordBatch) -> Iterator[RawPost | Rejected]:
         """The rows of the next batch; `where` is `name#row`, counted from 0 over the whole file."""
         for start in range(0, batch.num_rows, ROWS):
-            for record in batch.slice(start, ROWS).select(self.columns).to_pylist():
-                yield read_record(record, f"{self._name}#{self._row}", self._split, self._labels)
+            for record in _records(batch.slice(start, ROWS).select(self.columns)):
+                where = f"{self._name}#{self._row}"
                 self._row += 1
+                if record is None:
+                    yield Rejected(where=where, id=None, reason="not valid UTF-8")
+                else:
+                    yield read_record(record, where, self._split, self._labels)
 
 
 def label_names(features: object) -> dict[str, list[str]]:
@@ -60,6 +64,16 @@ def label_names(features: object) -> dict[str, list[str]]:
                 break
             inner = inner.get("feature") if isinstance(inner, dict) else next(iter(inner), None)
     return found
+
+
+def _records(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+    """The rows; None for one whose strings are not UTF-8, which Arrow finds out only when it makes them."""
+    try:
+        return list(batch.to_pylist())
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            return [None]
+        return [record for row in range(batch.num_rows) for record in _records(batch.slice(row, 1))]
 
 
 def _features(schema: pa.Schema) -> Any:

@@ -47,9 +47,10 @@ def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPos
                     if sample is not None:
                         yield sample.finish(name, split)
                     sample = _Sample(key)
-                content = archive.extractfile(member)
-                if content is not None:
-                    sample.add(ending, content)
+                if ending in IMAGES:
+                    sample.image = sample.image or _content(archive, member, LARGEST_FILE)
+                elif ending in ("txt", "json"):
+                    sample.add(ending, _content(archive, member, LARGEST_TEXT))
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise CorpusError(f"{file}: the archive is damaged or cut off ({error})") from error
     if sample is not None:
@@ -57,13 +58,15 @@ def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPos
 
 
 class _Header(tarfile.TarInfo):
-    """Python takes a broken header in the middle of an archive for its end, and the rest would be lost in silence."""
+    """Python takes whatever is no header for the end of the archive, and the rest would be lost in silence."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         try:
             return super().fromtarfile(archive)
-        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # the mark that ends every archive
+            raise
+        except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from error
 
 
@@ -77,20 +80,16 @@ class _Sample:
     record: dict[str, Any] = field(default_factory=dict)
     problem: str | None = None
 
-    def add(self, ending: str, content: Any) -> None:
-        if ending in IMAGES and self.image is None:
-            self.image = content.read(LARGEST_FILE + 1)
-        elif ending in ("txt", "json"):
-            data = content.read(LARGEST_TEXT + 1)
-            try:
-                if len(data) > LARGEST_TEXT:
-                    raise CorpusError(f"more than {LARGEST_TEXT} bytes")
-                if ending == "txt":
-                    self.text = data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
-                else:
-                    self.record = parse_object(data)
-            except (CorpusError, UnicodeDecodeError) as error:
-                self.problem = f".{ending}: {error}"
+    def add(self, ending: str, data: bytes) -> None:
+        try:
+            if len(data) > LARGEST_TEXT:
+                raise CorpusError(f"more than {LARGEST_TEXT} bytes")
+            if ending == "txt":
+                self.text = data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+            else:
+                self.record = parse_object(data)
+        except (CorpusError, UnicodeDecodeError) as error:
+            self.problem = f".{ending}: {error}"
 
     def finish(self, name: str, split: str | None) -> RawPost | Rejected:
         where = _printable(f"{name}/{self.key}")
@@ -102,6 +101,12 @@ class _Sample:
         if not any(record.get(field) is not None for field in NAMES["text"]):
             record["text"] = self.text
         return read_record(record | {"image": self.image}, where, split)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
+    """The member's bytes, cut one byte above `limit`."""
+    stream = archive.extractfile(member)
+    return b"" if stream is None else stream.read(min(member.size, limit + 1))
 
 
 def _key(member: str) -> tuple[str, str]:

@@ -1,0 +1,180 @@
+"""WebDataset: members that share a name are a post, in one pass, and nothing in an archive is trusted."""
+
+import io
+import json
+import tarfile
+import tracemalloc
+from pathlib import Path
+
+import pytest
+import webdataset
+
+from amia.errors import CorpusError, ImageError
+from amia.images import LARGEST_FILE, ImageSettings, decode
+from amia.posts import RawPost, Rejected
+from amia.readers import open_corpus
+
+
+def pack(file: Path, *members: tuple[str, bytes], mode: str = "w") -> Path:
+    with tarfile.open(file, mode) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file
+
+
+def test_what_webdatasets_own_writer_writes(tmp_path: Path, jpeg: bytes) -> None:
+    with webdataset.TarWriter(str(tmp_path / "train-000.tar")) as writer:
+        writer.write({"__key__": "a", "jpg": jpeg, "txt": "Ada left", "json": {"tokens": ["Ada"], "tags": ["B-PER"]}})
+        writer.write({"__key__": "b", "txt": "no image"})
+        writer.write({"__key__": "c", "png": b"\x89PNG", "json": {"id": "c7", "caption": "told", "split": "test"}})
+    corpus = open_corpus(tmp_path)
+    assert (corpus.kind, corpus.image_root) == ("webdataset", None)
+    assert list(corpus) == [
+        RawPost(
+            where="train-000.tar/a",
+            id="a",
+            split="train",
+            text="Ada left",
+            tokens=["Ada"],
+            tags=["B-PER"],
+            image=jpeg,
+        ),
+        RawPost(where="train-000.tar/b", id="b", split="train", text="no image"),
+        RawPost(where="train-000.tar/c", id="c7", split="test", text="told", image=b"\x89PNG"),
+    ]
+
+
+def test_names(tmp_path: Path) -> None:
+    file = pack(
+        tmp_path / "x.tar",
+        ("./folder/a.txt", b"\xef\xbb\xbfone\r\n"),
+        ("./folder/a.JPG", b"image"),
+        ("folder/._a.jpg", b"a Mac's shadow of a file"),
+        ("other/a.txt", b"two"),
+        ("b.seg.png", b"not the image"),
+        ("b.txt", b"three\n\n"),
+        ("b.pkl", b"never opened"),
+    )
+    rows = list(open_corpus(file))
+    assert [(row.id, row.text, row.image) for row in rows] == [
+        ("folder/a", "one", b"image"),
+        ("other/a", "two", None),
+        ("b", "three\n", None),
+    ]
+
+
+def test_a_name_that_climbs_is_only_an_id(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    rows = list(open_corpus(pack(tmp_path / "in" / "x.tar", ("../../evil.txt", b"x"), ("/etc/evil.txt", b"y"))))
+    assert [row.id for row in rows] == ["../../evil", "/etc/evil"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "x.tar"]
+
+
+def test_image_paths_in_the_json_are_not_followed(tmp_path: Path) -> None:
+    (row,) = open_corpus(pack(tmp_path / "x.tar", ("a.json", b'{"text": "t", "image": "/etc/hostname"}')))
+    assert (row.image, row.image_path) == (None, None)
+
+
+def test_links_and_devices_are_rejected_and_their_neighbours_unharmed(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name, kind in (("a.txt", tarfile.SYMTYPE), ("b.jpg", tarfile.LNKTYPE), ("c.txt", tarfile.CHRTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+        folder = tarfile.TarInfo("d")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        info = tarfile.TarInfo("e.txt")
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"e"))
+    rows = list(open_corpus(tmp_path))
+    assert [row.where for row in rows] == ["x.tar/a.txt", "x.tar/b.jpg", "x.tar/c.txt", "x.tar/e"]
+    assert [isinstance(row, Rejected) for row in rows] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("b.txt", b"\xff", ".txt: 'utf-8' codec"),
+        ("b.txt", b"x" * ((1 << 20) + 1), ".txt: more than 1048576 bytes"),
+        ("b.json", b"{", ".json: not valid JSON"),
+        ("b.json", b"[]", ".json: not a JSON object"),
+        ("b.json", b'{"text": 3}', "text is a number"),
+    ],
+)
+def test_a_bad_member_costs_its_post_only(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    rows = list(open_corpus(pack(tmp_path / "x.tar", ("a.txt", b"a"), (name, content), ("c.txt", b"c"))))
+    assert [rows[0].text, rows[2].text] == ["a", "c"]
+    assert isinstance(rows[1], Rejected)
+    assert rows[1].where == "x.tar/b"
+    assert rows[1].reason.startswith(reason)
+
+
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    (row,) = open_corpus(pack(tmp_path / "x.tar", ("caf\udce9.txt", b"x")))
+    assert isinstance(row, Rejected)
+    assert row.where.encode()
+    assert row.reason == "id is not valid Unicode"
+
+
+def test_an_image_beyond_any_limit_is_cut_and_then_too_large(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz", compresslevel=1) as archive:
+        info = tarfile.TarInfo("a.jpg")
+        info.size = LARGEST_FILE + 5_000
+        archive.addfile(info, _Zeros())
+        text = tarfile.TarInfo("a.txt")
+        text.size = 1
+        archive.addfile(text, io.BytesIO(b"t"))
+    (row,) = open_corpus(tmp_path)
+    assert len(row.image) == LARGEST_FILE + 1
+    assert row.text == "t"
+    with pytest.raises(ImageError, match="too_large"):
+        decode(row.image, ImageSettings(max_bytes=LARGEST_FILE))
+
+
+class _Zeros(io.RawIOBase):
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:
+        return len(buffer)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_an_archive_that_was_cut_off_is_named(tmp_path: Path, mode: str) -> None:
+    members = [(f"{n}.txt", json.dumps({"n": n * 7919}).encode() * 40) for n in range(40)]
+    file = pack(tmp_path / "x.tar", *members, mode=mode)
+    assert len(list(open_corpus(file))) == 40
+    whole = file.read_bytes()
+    for kept in (0.3, 0.6, 0.8):
+        file.write_bytes(whole[: int(len(whole) * kept) // 7 * 7])
+        with pytest.raises(CorpusError, match="damaged or cut off"):
+            list(open_corpus(file))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an archive at all", b"\x1f\x8b" + b"junk" * 100])
+def test_files_that_are_no_archive(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.tar").write_bytes(content)
+    with pytest.raises(CorpusError, match=r"x\.tar"):
+        list(open_corpus(tmp_path))
+
+
+def test_a_broken_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path) -> None:
+    file = pack(tmp_path / "x.tar", ("a.txt", b"a"), ("b.txt", b"b"), ("c.txt", b"c"))
+    data = bytearray(file.read_bytes())
+    data[1024 + 150] ^= 0xFF  # inside the second header's checksum
+    file.write_bytes(data)
+    with pytest.raises(CorpusError, match="damaged"):
+        list(open_corpus(file))
+
+
+def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
+    file = pack(tmp_path / "x.tar", *[(f"{n}.txt", b"x" * 400) for n in range(4_000)])
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in open_corpus(file)) == 4_000
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()

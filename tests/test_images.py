@@ -1,0 +1,431 @@
+"""Bytes to pixels and back: every way in which an image file can be odd, and that none of them gets past a reason."""
+
+import io
+import os
+import struct
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from amia.errors import ImageError
+from amia.images import ImageSettings, decode, encode_jpeg, fetch_image, fit_to, inspect
+
+SETTINGS = ImageSettings()
+RED, GREEN, BLUE, WHITE = (254, 0, 0), (0, 128, 1), (0, 0, 254), (255, 255, 255)
+
+
+def drawn(width: int = 48, height: int = 32) -> Image.Image:
+    """Four corners of different colours, so that a wrong turn shows."""
+    image = Image.new("RGB", (width, height), RED)
+    image.paste(GREEN, (width // 2, 0, width, height // 2))
+    image.paste(BLUE, (0, height // 2, width // 2, height))
+    image.paste(WHITE, (width // 2, height // 2, width, height))
+    return image
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def corners(image: Image.Image) -> list[tuple[int, ...]]:
+    width, height = image.size
+    places = [(3, 3), (width - 4, 3), (3, height - 4), (width - 4, height - 4)]
+    return [tuple(image.getpixel(place)) for place in places]
+
+
+def close(found: list[tuple[int, ...]], expected: list[tuple[int, ...]], by: int = 12) -> bool:
+    return bool((np.abs(np.array(found, int) - np.array(expected, int)) <= by).all())
+
+
+def reason(data: bytes, settings: ImageSettings = SETTINGS) -> str:
+    with pytest.raises(ImageError) as caught:
+        decode(data, settings)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("JPEG", {"quality": 95, "subsampling": 0, "progressive": True}),
+        ("PNG", {}),
+        ("GIF", {}),
+        ("WEBP", {"lossless": True}),
+        ("BMP", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("MPO", {"quality": 95, "subsampling": 0, "save_all": True, "append_images": [drawn()]}),
+    ],
+)
+def test_every_allowed_format_gives_rgb_pixels(kind: str, options: dict[str, object]) -> None:
+    data = saved(drawn(), kind, **options)
+    image = decode(data, SETTINGS)
+    assert inspect(data, SETTINGS) == image.size == (48, 32)
+    assert image.mode == "RGB"
+    assert close(corners(image), [RED, GREEN, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "PPM", "ICO", "TGA", "PCX", "JPEG2000"])
+def test_other_formats_are_never_opened(kind: str) -> None:
+    assert reason(saved(drawn(), kind)) == "not_an_image"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_exif_orientation_is_undone(kind: str, orientation: int) -> None:
+    inverse = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    stored = drawn() if inverse is None else drawn().transpose(inverse)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = decode(saved(stored, kind, exif=exif), SETTINGS)
+    assert image.size == (48, 32)
+    assert close(corners(image), [RED, GREEN, BLUE, WHITE], by=30)
+    assert not image.info
+
+
+def test_cmyk_with_and_without_adobes_mark_is_the_same_red() -> None:
+    marked = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=95)
+    assert close([decode(marked, SETTINGS).getpixel((8, 8))], [(255, 0, 0)])
+    at = marked.index(b"\xff\xee")
+    length = struct.unpack(">H", marked[at + 2 : at + 4])[0]
+    unmarked = marked[:at] + marked[at + 2 + length :]
+    assert b"Adobe" not in unmarked
+    assert close([decode(unmarked, SETTINGS).getpixel((8, 8))], [(255, 0, 0)])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_parts_become_white(mode: str) -> None:
+    image = Image.new("RGBA", (20, 20), (10, 10, 10, 255))
+    image.paste((10, 10, 10, 0), (0, 0, 10, 20))
+    found = decode(saved(image.convert(mode), "PNG"), SETTINGS)
+    assert close([found.getpixel((2, 2)), found.getpixel((17, 17))], [WHITE, (10, 10, 10)], by=1)
+
+
+def test_half_transparency_is_blended_with_white() -> None:
+    found = decode(saved(Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "PNG"), SETTINGS)
+    assert found.getpixel((1, 1)) == (127, 127, 127)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "I;16"])
+def test_a_transparent_colour_key_does_not_fail(mode: str) -> None:
+    key = (0, 0, 0) if mode == "RGB" else 0
+    found = decode(saved(Image.new(mode, (8, 8), key), "PNG", transparency=key), SETTINGS)
+    expected = (0, 0, 0) if mode == "I;16" else WHITE
+    assert found.getpixel((4, 4)) == expected
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bit_grey_is_scaled_not_clipped(kind: str) -> None:
+    grey = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    found = np.asarray(decode(saved(Image.fromarray(grey), kind), SETTINGS))
+    np.testing.assert_array_equal(found, np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2))
+
+
+def test_float_and_32_bit_pixels_are_stretched() -> None:
+    ramp = np.linspace(-5.0, 5.0, 256, dtype=np.float32).reshape(16, 16)
+    expected = np.arange(256).reshape(16, 16)
+    for values in (ramp, (ramp * 1000).astype(np.int32)):
+        found = np.asarray(decode(saved(Image.fromarray(values), "TIFF"), SETTINGS))[..., 0]
+        assert np.abs(found.astype(int) - expected).max() <= 1
+    ramp[3, 3] = np.nan
+    assert reason(saved(Image.fromarray(ramp), "TIFF")) == "corrupt"
+
+
+def test_one_bit_pixels() -> None:
+    image = Image.new("1", (16, 16), 1)
+    image.putpixel((0, 0), 0)
+    found = decode(saved(image, "PNG"), SETTINGS)
+    assert found.getpixel((0, 0)) == (0, 0, 0)
+    assert found.getpixel((5, 5)) == WHITE
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_an_animation_is_its_first_frame(kind: str) -> None:
+    frames = [Image.new("RGB", (24, 24), colour) for colour in (RED, BLUE, GREEN)]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = saved(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
+    assert close([decode(data, SETTINGS).getpixel((12, 12))], [RED], by=2)
+
+
+def test_broken_exif_and_icc_do_not_fail_the_image() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for icc in (b"\x00junk" * 50, profile[: len(profile) // 2]):
+        for exif in (
+            b"Exif\x00\x00MM\x00*\xff\xff\xff\xff",
+            b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff" + b"\x12\x01" * 40,
+        ):
+            for kind in ("JPEG", "PNG", "WEBP"):
+                image = decode(saved(drawn(), kind, icc_profile=icc, exif=exif), SETTINGS)
+                assert image.size in {(48, 32), (32, 48)}
+                assert not image.info
+
+
+def test_reasons() -> None:
+    jpeg, png = saved(drawn(), "JPEG"), saved(drawn(), "PNG")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    assert reason(b"") == "empty"
+    assert reason(b"<!DOCTYPE html><html><body>404 Not Found</body></html>") == "not_an_image"
+    assert reason(b"\xff") == "not_an_image"
+    assert reason(jpeg[:40]) == "corrupt"
+    assert reason(png[:20]) == "corrupt"
+    for kind in ("JPEG", "PNG"):
+        data = saved(noise, kind)
+        assert reason(data[: len(data) // 2]) == "truncated"
+    assert reason(jpeg, ImageSettings(max_bytes=100)) == "too_large"
+    assert reason(jpeg, ImageSettings(max_pixels=48 * 32 - 1)) == "too_many_pixels"
+    assert reason(jpeg, ImageSettings(max_side=47)) == "too_long"
+    assert decode(jpeg, ImageSettings(max_pixels=48 * 32, max_side=48, max_bytes=len(jpeg))).size == (48, 32)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises pixels and holds next to none."""
+    import zlib
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = zlib.compress(b"\x00" * 1000)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(9_000, 9_000), (11_000, 9_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)]
+)
+def test_a_decompression_bomb_is_refused_by_its_header_without_a_warning(width: int, height: int) -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        with pytest.raises(ImageError) as caught:
+            inspect(png_header(width, height), SETTINGS)
+        assert reason(png_header(width, height)) == caught.value.reason == "too_many_pixels"
+    assert not seen
+
+
+def test_pillows_warnings_come_back_when_the_last_thread_leaves() -> None:
+    data = png_header(12_000, 8_000)
+    threads = [threading.Thread(target=lambda: [reason(data) for _ in range(20)]) for _ in range(8)]
+    before = list(warnings.filters)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before
+
+
+def test_extreme_shapes() -> None:
+    assert fit_to(decode(saved(Image.new("RGB", (1, 1), BLUE), "PNG"), SETTINGS), SETTINGS).shape == (512, 512, 3)
+    strip = decode(saved(Image.new("RGB", (20_000, 1), RED), "PNG"), SETTINGS)
+    for fit in ("cover", "stretch", "pad"):
+        assert fit_to(strip, ImageSettings(fit=fit)).shape == (512, 512, 3)
+
+
+SEEDS = [
+    saved(drawn(), "JPEG"),
+    saved(drawn().convert("CMYK"), "JPEG", progressive=True),
+    saved(drawn().convert("P"), "PNG", transparency=3),
+    saved(drawn().convert("RGBA"), "PNG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00"),
+    saved(drawn(), "GIF", save_all=True, append_images=[drawn().rotate(180)]),
+    saved(drawn(), "WEBP"),
+    saved(drawn(), "BMP"),
+    saved(drawn(), "TIFF", compression="tiff_lzw"),
+    saved(drawn(), "TIFF", compression="jpeg"),
+]
+
+
+@pytest.mark.parametrize("seed", range(len(SEEDS)))
+def test_mutated_files_give_an_image_or_a_reason_and_nothing_else(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    settings = ImageSettings(max_pixels=1_000_000)
+    outcomes = set()
+    for _ in range(100):
+        data = bytearray(SEEDS[seed])
+        for _ in range(random.integers(1, 8)):
+            place = int(random.integers(0, len(data) if random.random() < 0.5 else min(len(data), 64)))
+            match random.integers(0, 4):
+                case 0:
+                    data[place] = int(random.integers(0, 256))
+                case 1:
+                    del data[place : place + int(random.integers(1, 20))]
+                case 2:
+                    data[place:place] = random.bytes(int(random.integers(1, 20)))
+                case _:
+                    data[place : place + 4] = random.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff"])
+            data = data or bytearray(b"\xff")
+        try:
+            image = decode(bytes(data), settings)
+        except ImageError as error:
+            outcomes.add(error.reason)
+        else:
+            outcomes.add("ok")
+            assert image.mode == "RGB"
+            assert fit_to(image, ImageSettings(size=16)).shape == (16, 16, 3)
+    assert len(outcomes) > 1
+    allowed = {"ok", "not_an_image", "truncated", "corrupt", "too_many_pixels", "too_long"}
+    assert outcomes <= allowed
+
+
+@given(st.binary(max_size=300))
+def test_arbitrary_bytes_give_a_reason(data: bytes) -> None:
+    assert reason(data) in {"empty", "not_an_image", "corrupt", "truncated", "too_many_pixels", "too_long"}
+
+
+def test_draft_keeps_at_least_what_is_asked_and_stays_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(drawn(1600, 1200).transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+    small = decode(data, SETTINGS, at_least=300)
+    assert small.size == (400, 300)
+    assert decode(data, SETTINGS, at_least=301).size == (800, 600)
+    assert decode(data, SETTINGS, at_least=5000).size == (1600, 1200)
+    assert close(corners(small), [RED, GREEN, BLUE, WHITE])
+    settings = ImageSettings(size=64)
+    difference = np.abs(fit_to(small, settings).astype(int) - fit_to(decode(data, SETTINGS), settings))
+    assert difference.mean() < 1.5
+
+
+def test_cover_keeps_the_middle() -> None:
+    wide = Image.new("RGB", (300, 100), RED)
+    wide.paste(BLUE, (100, 0, 200, 100))
+    tall = wide.transpose(Image.Transpose.ROTATE_90)
+    settings = ImageSettings(size=50)
+    for image in (wide, tall):
+        inner = fit_to(image, settings)[2:-2, 2:-2]
+        assert (np.abs(inner.astype(int) - BLUE) <= 2).all()
+        assert (fit_to(image, ImageSettings(size=50, fit="stretch"))[25, 2] == RED).all() or image is tall
+
+
+def test_pad_shows_the_whole_image_between_black_bars() -> None:
+    found = fit_to(Image.new("RGB", (200, 100), RED), ImageSettings(size=100, fit="pad"))
+    assert (found[:25] == 0).all()
+    assert (found[75:] == 0).all()
+    assert (found[25:75] == RED).all()
+
+
+@pytest.mark.parametrize("fit", ["cover", "stretch", "pad"])
+def test_an_image_of_the_right_size_is_left_as_it_is(fit: str) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(fit_to(Image.fromarray(pixels), ImageSettings(size=32, fit=fit)), pixels)
+
+
+def test_shrinking_is_antialiased() -> None:
+    fine = np.zeros((256, 256, 3), np.uint8)
+    fine[:, ::2] = 255
+    found = fit_to(Image.fromarray(fine), ImageSettings(size=32))
+    assert np.abs(found.astype(int) - 128).max() < 20
+
+
+def test_jpeg_is_baseline_420_and_the_same_every_time() -> None:
+    pixels = np.asarray(drawn(64, 64))
+    data = encode_jpeg(pixels, 95, source="original")
+    assert data == encode_jpeg(pixels.copy(), 95, source="original")
+    frame = data.index(b"\xff\xc0")  # SOF0: baseline
+    assert data[frame + 11] == 0x22  # luma sampled twice as finely both ways
+    assert decode(data, SETTINGS).size == (64, 64)
+    assert len(encode_jpeg(pixels, 30, source="original")) < len(data)
+
+
+@pytest.mark.parametrize(
+    ("source", "term"), [("synthesized", "trainedAlgorithmicMedia"), ("blend", "compositeWithTrainedAlgorithmicMedia")]
+)
+def test_what_a_model_made_says_so(source: str, term: str) -> None:
+    import xml.etree.ElementTree as ElementTree
+
+    pixels = np.asarray(drawn(64, 64))
+    data = encode_jpeg(pixels, 95, source=source)
+    with Image.open(io.BytesIO(data)) as image:
+        packet = image.info["xmp"].decode()
+    inner = packet[packet.index("<x:") : packet.index("<?xpacket end")]
+    assert ElementTree.fromstring(inner).tag == "{adobe:ns:meta/}xmpmeta"  # noqa: S314 - our own packet
+    assert f'DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/{term}"' in packet
+    plain = encode_jpeg(pixels, 95, source="original")
+    assert b"digitalsourcetype" not in plain
+    assert decode(data, SETTINGS).tobytes() == decode(plain, SETTINGS).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "quality"),
+    [
+        (np.zeros((8, 8, 3), np.float32), 95),
+        (np.zeros((8, 8), np.uint8), 95),
+        (np.zeros((8, 8, 4), np.uint8), 95),
+        (np.zeros((8, 8, 3), np.uint8), 0),
+        (np.zeros((8, 8, 3), np.uint8), 101),
+    ],
+)
+def test_wrong_pixels_are_refused(pixels: np.ndarray, quality: int) -> None:
+    with pytest.raises(ValueError, match=r"pixels|quality"):
+        encode_jpeg(pixels, quality, source="original")
+
+
+class TestFetching:
+    """Only files inside the image folder are ever read."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / "secret.jpg").write_bytes(b"secret")
+        root = tmp_path / "images"
+        (root / "train").mkdir(parents=True)
+        (root / "train" / "1.jpg").write_bytes(b"one")
+        (root / "inside.jpg").symlink_to("train/1.jpg")
+        (root / "out.jpg").symlink_to(tmp_path / "secret.jpg")
+        (root / "up").symlink_to(tmp_path)
+        (root / "circle.jpg").symlink_to("circle.jpg")
+        os.mkfifo(root / "pipe.jpg")
+        return root
+
+    def test_bytes(self, root: Path) -> None:
+        assert fetch_image(root, "train/1.jpg", SETTINGS) == b"one"
+        assert fetch_image(root, "inside.jpg", SETTINGS) == b"one"
+
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            ("../secret.jpg", "outside_root"),
+            ("train/../../secret.jpg", "outside_root"),
+            ("..\\secret.jpg", "outside_root"),
+            ("/etc/passwd", "outside_root"),
+            ("out.jpg", "outside_root"),
+            ("up/secret.jpg", "outside_root"),
+            ("2.jpg", "missing"),
+            ("train/1.jpg/x", "missing"),
+            ("a\0b.jpg", "missing"),
+            ("\ud800.jpg", "missing"),
+            ("train", "not_a_file"),
+            ("", "not_a_file"),
+            ("pipe.jpg", "not_a_file"),
+            ("x" * 5000, "unreadable"),
+        ],
+    )
+    def test_refusals(self, root: Path, path: str, expected: str) -> None:
+        with pytest.raises(ImageError) as caught:
+            fetch_image(root, path, SETTINGS)
+        assert caught.value.reason == expected
+
+    def test_links_in_a_circle(self, root: Path) -> None:
+        with pytest.raises(ImageError):
+            fetch_image(root, "circle.jpg", SETTINGS)
+
+    def test_size_is_limited(self, root: Path) -> None:
+        assert fetch_image(root, "train/1.jpg", ImageSettings(max_bytes=3)) == b"one"
+        with pytest.raises(ImageError, match="too_large"):
+            fetch_image(root, "train/1.jpg", ImageSettings(max_bytes=2))
+
+    def test_without_a_folder_every_image_is_missing(self) -> None:
+        with pytest.raises(ImageError, match="missing"):
+            fetch_image(None, "1.jpg", SETTINGS)

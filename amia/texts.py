@@ -17,7 +17,7 @@ _URL = re.compile(
     r"""
     (?<!\w)(?:https?|ftp)\ ?:\ ?/\ ?/\ ?       # a scheme, perhaps cut into tokens
         [\w-]*(?:(?:\.|\ \.\ ?)[\w-]+)*        # host
-        (?::\d+)?(?:[/?\#]\S*|\ /\ ?\S+)?…*    # port, path, and where the tweet was cut off
+        (?::\d+)?(?:[/?\#][^\s)\]"”]*|\ /\ ?\S+)?…*    # port, path, and where the tweet was cut off
     |(?<![\w.@-])www(?:\.|\ \.\ ?)[\w-]+(?:(?:\.|\ \.\ ?)[\w-]+)*(?:/\S*|\ /\ ?\S+)?
     |(?<![\w.@-])(?:pic\ ?\.\ ?twitter\ ?\.\ ?com|t\ ?\.\ ?co|bit\ ?\.\ ?ly)\ ?/\ ?[\w…]+
     |(?<![\w.@/-])[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|co|ly|gl|be|me|tv|fm|gd)/\S+

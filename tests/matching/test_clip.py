@@ -1,0 +1,145 @@
+"""The encoder on a real CLIPModel: unit vectors, independence of the batch, what cannot be loaded."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from amia.errors import ModelError, SettingsError
+from amia.matching.clip import ClipEncoder, ClipSettings
+
+TEXTS = ["Paris at night", "Paris", "", "💞 ⚾", "word " * 500, "Beyoncé"]
+
+
+def load(folder: Path, **settings: object) -> ClipEncoder:
+    return ClipEncoder.load(ClipSettings(model=str(folder), **settings), local_files_only=True)
+
+
+def pictures(n: int) -> list[Image.Image]:
+    rng = np.random.default_rng(0)
+    return [Image.fromarray(rng.integers(0, 255, (20 + row, 60, 3), dtype=np.uint8)) for row in range(n)]
+
+
+@pytest.fixture(scope="module")
+def encoder(clip: Path) -> ClipEncoder:
+    return load(clip, micro_batch=4)
+
+
+def test_unit_vectors_of_one_space(encoder):
+    texts, images = encoder.encode_texts(TEXTS), encoder.encode_images(pictures(5))
+    assert texts.shape == (6, 12)
+    assert images.shape == (5, 12)
+    for vectors in (texts, images):
+        assert vectors.dtype == np.float32
+        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert encoder.encode_texts([]).shape == encoder.encode_images([]).shape == (0, 12)
+
+
+def test_a_row_does_not_depend_on_its_batch(encoder):
+    texts, images = encoder.encode_texts(TEXTS), encoder.encode_images(pictures(5))
+    for row, text in enumerate(TEXTS):
+        assert np.abs(encoder.encode_texts([text])[0] - texts[row]).max() < 1e-5
+    for row, image in enumerate(pictures(5)):
+        assert np.abs(encoder.encode_images([image])[0] - images[row]).max() < 1e-5
+
+
+def test_texts_are_told_apart_and_pooled_at_their_end(encoder):
+    texts = encoder.encode_texts(["Paris at night", "Paris at noon", "Paris at night"])
+    assert np.array_equal(texts[0], texts[2])
+    assert np.abs(texts[0] - texts[1]).max() > 1e-3
+
+
+def test_against_the_whole_model(encoder, clip):
+    # CLIPModel.forward projects and normalises by itself, on another path than get_*_features.
+    model, tokenizer, processor = encoder._model, encoder._tokenizer, encoder._processor
+    tokens = tokenizer(TEXTS, padding=True, truncation=True, max_length=16, return_tensors="pt")
+    pixels = processor(pictures(5), return_tensors="pt")
+    with torch.inference_mode():
+        whole = model(**tokens, **pixels)
+    assert np.allclose(whole.text_embeds.numpy(), encoder.encode_texts(TEXTS), atol=1e-5)
+    assert np.allclose(whole.image_embeds.numpy(), encoder.encode_images(pictures(5)), atol=1e-5)
+
+
+def test_half_precision_gives_float32_close_by(clip, encoder):
+    half = load(clip, dtype="bfloat16").encode_texts(TEXTS)
+    assert half.dtype == np.float32
+    assert np.abs(half - encoder.encode_texts(TEXTS)).max() < 0.05
+
+
+def test_nothing_is_printed(clip, capfd, caplog):
+    with caplog.at_level(logging.WARNING):
+        loaded = load(clip)
+        loaded.encode_texts(TEXTS)
+        loaded.encode_images(pictures(2))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_loading_leaves_the_libraries_as_they_were(clip):
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled
+    from transformers.utils import logging as library
+
+    before = library.get_verbosity(), library.is_progress_bar_enabled(), are_progress_bars_disabled()
+    load(clip)
+    assert before == (library.get_verbosity(), library.is_progress_bar_enabled(), are_progress_bars_disabled())
+
+
+def test_identity_follows_the_weights_and_not_the_place(clip, tmp_path):
+    copy = Path(shutil.copytree(clip, tmp_path / "copy"))
+    assert load(copy).identity() == load(clip).identity()
+    weights = load_file(copy / "model.safetensors")
+    weights["logit_scale"] += 1
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    assert load(copy).identity() != load(clip).identity()
+
+
+def test_a_folder_without_weights(clip, tmp_path):
+    copy = Path(shutil.copytree(clip, tmp_path / "copy"))
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"encoder: folder .* cannot be loaded: .*safetensors"):
+        load(copy)
+
+
+def test_a_folder_with_half_the_weights(clip, tmp_path):
+    copy = Path(shutil.copytree(clip, tmp_path / "copy"))
+    weights = load_file(copy / "model.safetensors")
+    del weights["text_projection.weight"]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lack 1 parts, text_projection\.weight"):
+        load(copy)
+
+
+def test_a_folder_of_something_else(clip, tmp_path):
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(ModelError, match="is a bert model, not CLIP"):
+        load(tmp_path)
+
+
+def test_a_model_that_cannot_be_had():
+    with pytest.raises(ModelError, match="--config demo"):
+        load(Path("nobody/has-this-model"))
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:3"])
+def test_a_gpu_that_is_not_there(clip, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(SettingsError, match="torch sees 0 GPUs"):
+        load(clip, device=device)
+
+
+def test_a_device_nobody_knows(clip):
+    with pytest.raises(SettingsError, match="'gpu' is unknown"):
+        load(clip, device="gpu")
+
+
+def test_the_default_model_is_pinned():
+    assert ClipSettings().commit
+    assert ClipSettings(model="a/b").commit is None
+    assert ClipSettings(model="a/b", revision="c").commit == "c"

@@ -63,12 +63,15 @@ def identity_of(model: str, folder: Path) -> str:
     """What tells a model from any other, the same wherever it lies.
 
     `name@commit` when `folder` is the hub's copy of `model`; when `model` is itself a folder, `sha256:...` of the
-    safetensors files in and under it, names included.
+    safetensors files in and under it, names included. Raises ModelError when it holds none.
     """
     if not Path(model).is_dir():
         return f"{model}@{folder.name}"  # the hub's cache names a copy by its commit
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
+    files = sorted(folder.rglob("*.safetensors"))
+    if not files:
+        raise ModelError(f"folder {model} holds no *.safetensors: amia loads no other kind of weights")
+    for path in files:
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):

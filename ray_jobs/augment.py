@@ -13,8 +13,11 @@ from pathlib import Path
 
 from amia.errors import MixtureError, RunError
 from amia.matching.bank import Bank
+from amia.matching.clip import ClipEncoder
 from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
 from amia.mixing.ratio import check_arm, needs_synthesis
+from amia.synthesis.generator import Generator
+from amia.weights import identity_of
 from ray_jobs.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
 from ray_jobs.identity import Identity, claim
 from ray_jobs.job import Job, open_job
@@ -24,7 +27,6 @@ from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.score import Score
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.weights import encoder_weights, generator_weights
 
 __all__ = ["Augmented", "augment"]
 
@@ -74,12 +76,13 @@ def _measure(job: Job, mixture: str | None, accept_mixture: bool) -> tuple[Froze
     if not sum(with_image(store, plan.shards)):
         job.say("no post has a usable image: theta is 0 everywhere, and nothing is compared or fitted")
         return None, None
-    weights = encoder_weights(settings.clip)
+    weights = identity_of(settings.clip.model, ClipEncoder.fetch(settings.clip))
     taken = _taken(job, mixture, accept_mixture)
     embed, embeddings = _embed(job, weights)
     if taken is None:
         shards = bank_shards(store, plan, settings.triplet.bank)
-        job.run([(embed, settings.pools.embed)], shards)
+        # Where the bank is most of the corpus, the rest goes with it: a second start of the encoder costs more.
+        job.run([(embed, settings.pools.embed)], plan.shards if 2 * len(shards) >= len(plan.shards) else shards)
         about = {"settings": {"mixture": settings.mixture.model_dump(), "bank": settings.triplet.bank}}
         claim(store, FOLDER, {"stage": FOLDER, "version": 1, **about, "input": {"embeddings": embeddings}})
         store.create(f"{FOLDER}/{BANK_FILE}", build_bank(store, shards, settings.triplet.bank))
@@ -162,7 +165,7 @@ def _augment(job: Job, arms: Sequence[str], frozen: FrozenMixture | None, scores
     weights: str | None = None
     synthesized: str | None = None
     if any(needs_synthesis(arm) for arm in arms):
-        weights = generator_weights(settings.generator)
+        weights = identity_of(settings.generator.model, Generator.fetch(settings.generator))
         synthesize, synthesized = _synthesize(job, weights)
         stages.append((synthesize, settings.pools.synthesize))
     measure = hashlib.sha256(frozen.to_bytes()[MIXTURE_FILE]).hexdigest() if frozen else None

@@ -17,8 +17,8 @@ from amia.matching.mixture import MixtureSettings
 from amia.matching.triplet import TripletSettings
 from ray_jobs.plan import Plan
 from ray_jobs.shards import ShardFacts, all_facts, read_shard
-from ray_jobs.stages.embed import embedded
 from ray_jobs.store import Store
+from ray_jobs.vectors import embedded
 
 __all__ = ["FOLDER", "bank_shards", "build_bank", "fit_losses", "read_frozen"]
 

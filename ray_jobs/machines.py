@@ -94,8 +94,7 @@ class Machines:
 def connect() -> Machines:
     """Join the cluster that RAY_ADDRESS (or `ray job submit`) names or that the caller has joined; else start Ray here.
 
-    A Ray of one's own shows no dashboard, asks for a token (Ray's default, said explicitly so that Ray need not warn)
-    and keeps its logs in its session folder.
+    A Ray of one's own shows no dashboard and keeps its logs in its session folder.
     """
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails there is raised here, once, in our words
     attached = ray.is_initialized() or bool(os.environ.get("RAY_ADDRESS"))
@@ -103,7 +102,8 @@ def connect() -> Machines:
         if attached:
             ray.init(logging_level=logging.WARNING, log_to_driver=False)
         else:
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
+            # Ray guards a cluster of one's own by a token and says so at WARNING: nothing to do for anybody.
+            logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
             ray.init(address="local", include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
     scales = attached and ray_state.get_max_resources_from_cluster_config() is not None
     return Machines(own=not attached, scales=scales)

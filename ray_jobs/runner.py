@@ -69,10 +69,12 @@ def run_steps(
     Raises the AmiaError of the first actor that could not go on, and ClusterError when the actors' machines do not
     come.
     """
-    todo = [set(unpublished(store, step.stage, shards)) for step in steps]
-    waiting = [shard for shard in shards if any(shard in each for each in todo)]
-    if not waiting:
+    # A step that has nothing left to do starts no actors.
+    left = [(step, todo) for step in steps if (todo := set(unpublished(store, step.stage, shards)))]
+    if not left:
         return
+    steps = [step for step, _ in left]
+    waiting = [shard for shard in shards if any(shard in todo for _, todo in left)]
     pools = machines.fitted({step.stage.name: step.pool for step in steps})
     machines.require(pools, wait_s)
     board = Board.start()
@@ -91,9 +93,7 @@ def run_steps(
             num_gpus=pool.gpus,
             compute=ActorPoolStrategy(min_size=pool.min, max_size=pool.max, max_tasks_in_flight_per_actor=2),
         )
-    totals = {
-        step.stage.name: sum(plan.rows_of(shard) for shard in each) for step, each in zip(steps, todo, strict=True)
-    }
+    totals = {step.stage.name: sum(plan.rows_of(shard) for shard in todo) for step, todo in left}
     started = time.time()
     try:
         with Watch(board, totals, quiet=quiet):

@@ -7,6 +7,7 @@ content alone (a hard link on disk, a conditional PUT on S3). `probe` asks for t
 import io
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import obstore
@@ -45,7 +46,11 @@ class Store:
         store: ObjectStore | None = self.__dict__.get("_opened")
         if store is None:
             try:
-                store = from_url(self.address) if self.folder is None else LocalStore(self.address, mkdir=True)
+                store = (
+                    from_url(self.address)
+                    if self.folder is None
+                    else LocalStore(self.address, mkdir=True, automatic_cleanup=True)
+                )
             except (BaseError, OSError, ValueError) as error:
                 raise StoreError(f"run {self.address} cannot be opened: {_said(error)}") from error
             self.__dict__["_opened"] = store
@@ -98,14 +103,16 @@ class Store:
 
     def delete(self, prefix: str) -> None:
         """Remove everything below a folder: scratch only, never anything published."""
-        keys = list(self.sizes(prefix))
+        self._delete(list(self.sizes(prefix)))
+
+    def _delete(self, keys: Sequence[str]) -> None:
         try:
             for start in range(0, len(keys), 1000):
                 obstore.delete(self._objects, keys[start : start + 1000])
         except FileNotFoundError:
             return  # another driver tidied up first
         except (BaseError, OSError) as error:
-            raise StoreError(f"{prefix} could not be removed from {self.address}: {_said(error)}") from error
+            raise StoreError(f"{keys[0]} could not be removed from {self.address}: {_said(error)}") from error
 
     def probe(self) -> None:
         """Prove on a key of its own that a second create fails and leaves the first content alone.
@@ -115,7 +122,7 @@ class Store:
         key = f"probe/{secrets.token_hex(8)}"
         first, second = self.create(key, b"first"), self.create(key, b"second")
         kept = self.read(key)
-        self.delete(key)
+        self._delete([key])
         if not first or second or kept != b"first":
             raise StoreError(
                 f"{self.address} lets a second writer replace a published file, so a run on it could lose or mix "

@@ -2,21 +2,19 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import torch
 from PIL import Image
 
 from amia.images import ImageSettings, decode
-from amia.matching.bank import Embedded, image_key, text_key
+from amia.matching.bank import image_key, text_key
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.texts import clean_text
 from ray_jobs.shards import ShardFacts, encode, read_shard
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
-from ray_jobs.weights import encoder_weights
 
-__all__ = ["Embed", "embedded"]
+__all__ = ["Embed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Embed(Stage[Inputs, pa.Table]):
 
     def setup(self) -> None:
         """Load CLIP from this node's files."""
-        encoder_weights(self._clip)
+        ClipEncoder.fetch(self._clip)  # once a node: the hub's cache lets one actor fetch
         torch.set_num_threads(self._threads)
         self._encoder = ClipEncoder.load(self._clip, local_files_only=True)
 
@@ -83,27 +81,3 @@ class Embed(Stage[Inputs, pa.Table]):
         data, facts = encode(done, stage=self.name, identity=self.identity, extra={"with_image": both})
         self.store.create(self.keys(shard)[0], data)
         return facts
-
-
-def embedded(table: pa.Table) -> tuple[Embedded, list[int]]:
-    """The posts of an embeddings shard that have an image, and which rows they are."""
-    rows = [row for row, vector in enumerate(table["image_vector"].to_pylist()) if vector is not None]
-    those = table.take(pa.array(rows, pa.int64()))
-
-    def vectors(name: str) -> np.ndarray:
-        return np.stack([np.frombuffer(each, "<f2") for each in those[name].to_pylist()])  # [n, d]
-
-    def keys(name: str) -> np.ndarray:
-        return np.array(those[name].to_pylist(), "S16")  # [n]
-
-    if not rows:
-        nothing = np.empty((0, 0), "<f2")
-        return Embedded([], nothing, nothing, np.empty(0, "S16"), np.empty(0, "S16")), rows
-    posts = Embedded(
-        ids=those["id"].to_pylist(),
-        texts=vectors("text_vector"),
-        images=vectors("image_vector"),
-        text_keys=keys("text_key"),
-        image_keys=keys("image_key"),
-    )
-    return posts, rows

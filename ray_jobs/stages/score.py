@@ -8,8 +8,8 @@ from amia.matching.histogram import LossHistogram
 from amia.matching.triplet import TripletSettings, losses
 from ray_jobs.shards import ShardFacts, encode, read_shard
 from ray_jobs.stages.base import Stage
-from ray_jobs.stages.embed import embedded
 from ray_jobs.store import Store
+from ray_jobs.vectors import embedded
 
 __all__ = ["BANK", "Score"]
 

@@ -14,7 +14,6 @@ from amia.texts import prompt_of
 from ray_jobs.shards import ShardFacts, encode, read_shard
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
-from ray_jobs.weights import generator_weights
 
 __all__ = ["Synthesize"]
 
@@ -48,7 +47,7 @@ class Synthesize(Stage[Prompts, tuple[Prompts, dict[int, Drawn]]]):
 
     def setup(self) -> None:
         """Load the pipeline from this node's files."""
-        generator_weights(self._settings)
+        Generator.fetch(self._settings)  # once a node: the hub's cache lets one actor fetch
         torch.set_num_threads(self._threads)
         self._generator = Generator.load(self._settings, self._images.size, local_files_only=True)
 

@@ -121,8 +121,8 @@ def content_hash(raw: RawPost) -> str:
         _utf8(raw.id),
         _utf8(canonical_split(raw.split)),
         _utf8(raw.text),
-        None if raw.tokens is None else b"\x1f".join(t.encode("utf-8", "surrogatepass") for t in raw.tokens),
-        None if raw.tags is None else b"\x1f".join(t.encode("utf-8", "surrogatepass") for t in raw.tags),
+        _joined(raw.tokens),
+        _joined(raw.tags),
         raw.image,
         _utf8(raw.image_path),
     ]
@@ -166,6 +166,14 @@ def checked(raw: RawPost) -> Post | Rejected:
         image_path=raw.image_path,
         where=raw.where,
     )
+
+
+def _joined(pieces: Sequence[str] | None) -> bytes | None:
+    """Each piece after its length, so that no two lists give the same bytes."""
+    if pieces is None:
+        return None
+    encoded = [piece.encode("utf-8", "surrogatepass") for piece in pieces]
+    return b"".join(b"%d:%b" % (len(piece), piece) for piece in encoded)
 
 
 def _utf8(text: str | None) -> bytes | None:

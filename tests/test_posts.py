@@ -1,0 +1,170 @@
+"""What makes a post, and what its tags become."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amia.errors import CorpusError
+from amia.posts import Post, RawPost, Rejected, canonical_split, checked, content_hash, to_bio2
+
+TAGS = st.lists(st.sampled_from(["O", *(f"{b}-{t}" for b in "BI" for t in ("PER", "LOC", "OTHER", "MISC", "a-b"))]))
+
+
+def lenient_spans(tags: list[str] | tuple[str, ...]) -> set[tuple[int, int, str]]:
+    """(start, end, type) as the field's lenient scorers chunk tags: a plain loop, apart from `to_bio2`."""
+    spans = set()
+    start, kind = 0, ""
+    for position, tag in enumerate([*tags, "O"]):
+        here = "MISC" if tag[2:] == "OTHER" else tag[2:]
+        if kind and (tag == "O" or tag[0] == "B" or here != kind):
+            spans.add((start, position, kind))
+            kind = ""
+        if tag != "O" and not kind:
+            start, kind = position, here
+    return spans
+
+
+@given(TAGS)
+def test_to_bio2_keeps_the_lenient_spans_and_is_valid_and_idempotent(tags: list[str]) -> None:
+    fixed, repaired = to_bio2(tags)
+    assert len(fixed) == len(tags)
+    assert lenient_spans(fixed) == lenient_spans(tags)
+    previous = "O"
+    for tag in fixed:  # valid: an I-X follows B-X or I-X
+        assert not tag.startswith("I-") or previous[2:] == tag[2:]
+        assert "OTHER" not in tag
+        previous = tag
+    assert to_bio2(fixed) == (fixed, 0)
+    assert repaired == sum(new[0] != old[0] for new, old in zip(fixed, tags, strict=True))
+    assert len(lenient_spans(tags)) == sum(tag.startswith("B-") for tag in fixed)
+
+
+@pytest.mark.parametrize("tag", ["", "B", "B-", "b-PER", "PER", "S-PER", "O ", "B-P R", "O\n", "I-\n"])
+def test_unknown_tags_are_refused(tag: str) -> None:
+    with pytest.raises(CorpusError, match=re.escape(repr(tag))):
+        to_bio2(["O", tag])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [(None, "train"), ("dev", "validation"), ("VALID", "validation"), ("Train", "train"), ("extra_2", "extra_2")],
+)
+def test_split_names(name: str | None, expected: str) -> None:
+    assert canonical_split(name) == expected
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a b", "a-b", "_x", "train\n", "é"])
+def test_split_names_that_could_be_no_file(name: str) -> None:
+    with pytest.raises(CorpusError):
+        canonical_split(name)
+
+
+TEXT = st.text(max_size=6)
+RAW = st.builds(
+    RawPost,
+    where=TEXT,
+    id=st.none() | TEXT,
+    split=st.none() | st.sampled_from(["train", "dev", "test"]),
+    text=st.none() | TEXT,
+    tokens=st.none() | st.lists(TEXT, max_size=3),
+    tags=st.none() | st.lists(TEXT, max_size=3),
+    image=st.none() | st.binary(max_size=4),
+    image_path=st.none() | TEXT,
+)
+
+
+def told(raw: RawPost) -> tuple[object, ...]:
+    """All that a source says but the place."""
+    return (
+        raw.id,
+        canonical_split(raw.split),
+        raw.text,
+        None if raw.tokens is None else tuple(raw.tokens),
+        None if raw.tags is None else tuple(raw.tags),
+        raw.image,
+        raw.image_path,
+    )
+
+
+@given(RAW, RAW)
+def test_content_hashes_agree_exactly_when_the_contents_do(one: RawPost, other: RawPost) -> None:
+    assert re.fullmatch(r"[0-9a-f]{32}", content_hash(one))
+    assert (content_hash(one) == content_hash(other)) == (told(one) == told(other))
+
+
+def test_a_content_hash_tells_near_contents_apart() -> None:
+    near = [
+        RawPost(where="", text="ab"),
+        RawPost(where="", id="ab"),
+        RawPost(where="", tokens=["ab"]),
+        RawPost(where="", tokens=["a", "b"]),
+        RawPost(where="", tokens=["a"], tags=["b"]),
+        RawPost(where="", tokens=[]),
+        RawPost(where="", tokens=[""]),
+        RawPost(where="", text=""),
+        RawPost(where=""),
+        RawPost(where="", image=b"ab"),
+        RawPost(where="", image_path="ab"),
+        RawPost(where="", text="ab", split="test"),
+    ]
+    assert len({content_hash(raw) for raw in near}) == len(near)
+    assert content_hash(RawPost(where="a", text="x")) == content_hash(RawPost(where="b", text="x", split="train"))
+
+
+def test_the_hash_of_tokens_that_hold_a_separator() -> None:
+    assert content_hash(RawPost(where="", tokens=["a\x1fb"])) != content_hash(RawPost(where="", tokens=["a", "b"]))
+
+
+@given(RAW)
+def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
+    post = checked(raw)
+    if isinstance(post, Rejected):
+        assert post.reason
+        return
+    assert post.text.strip()
+    assert post.id == (raw.id or content_hash(raw))
+    assert post.tokens == (None if raw.tokens is None else tuple(raw.tokens))
+    assert post.tags == (None if raw.tags is None else tuple(raw.tags))
+    assert (post.image, post.image_path, post.where) == (raw.image, raw.image_path, raw.where)
+    if post.tags is not None:
+        assert len(post.tags) == len(post.ner_tags or ()) == len(post.tokens or ())
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (RawPost(where="w", id="1"), "no text"),
+        (RawPost(where="w", id="1", tokens=["", " "]), "no text"),
+        (RawPost(where="w", id="1", text="a", tags=["O"]), "tags without tokens"),
+        (RawPost(where="w", id="1", tokens=["a"], tags=["O", "O"]), "1 tokens but 2 tags"),
+        (RawPost(where="w", id="1", tokens=["a"], tags=["X"]), "tag 'X' is neither"),
+        (RawPost(where="w", id="1", text="a", split="../x"), "split '../x'"),
+    ],
+)
+def test_what_is_no_post(raw: RawPost, reason: str) -> None:
+    post = checked(raw)
+    assert isinstance(post, Rejected)
+    assert (post.where, post.id) == ("w", "1")
+    assert post.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        RawPost(where="w", text="\ud800"),
+        RawPost(where="w", text="a", id="\ud800"),
+        RawPost(where="w", text="a", image_path="\ud800"),
+        RawPost(where="w", tokens=["a"], tags=["\ud800"]),
+    ],
+)
+def test_what_no_file_could_hold_is_no_post(raw: RawPost) -> None:
+    assert checked(raw) == Rejected(where="w", id=None, reason="text is not valid Unicode")
+
+
+def test_the_text_goes_before_the_tokens() -> None:
+    assert checked(RawPost(where="", id="1", tokens=["a", "b"])) == Post(id="1", text="a b", tokens=("a", "b"))
+    assert checked(RawPost(where="", id="1", text="ab", tokens=["a", "b"])) == Post(
+        id="1", text="ab", tokens=("a", "b")
+    )

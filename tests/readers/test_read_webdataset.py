@@ -171,10 +171,10 @@ def test_a_broken_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path) 
 
 
 def test_memory_does_not_grow_with_the_archive(tmp_path: Path) -> None:
-    file = pack(tmp_path / "x.tar", *[(f"{n}.txt", b"x" * 400) for n in range(4_000)])
+    file = pack(tmp_path / "x.tar", *[(f"{n}.txt", b"x" * 400) for n in range(1_500)])
     tracemalloc.start()
     try:
-        assert sum(1 for _ in open_corpus(file)) == 4_000
-        assert tracemalloc.get_traced_memory()[1] < 500_000
+        assert sum(1 for _ in open_corpus(file)) == 1_500
+        assert tracemalloc.get_traced_memory()[1] < 300_000
     finally:
         tracemalloc.stop()

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from PIL import Image
 
 from amia.demo import write_corpus
+from amia.demo.templates import TEMPLATES
 from amia.demo.world import late_names
 from amia.errors import SettingsError
 
@@ -75,6 +77,20 @@ def test_train_lacks_names_and_sentences_of_the_other_splits(corpus):
         names["train" if record["split"] == "train" else "other"].update(surface for surface, _ in record["entities"])
     assert not names["train"] & late_names()
     assert len(names["other"] & late_names()) > 10
+
+
+def neighbours(posts):
+    """All pairs of words that follow each other."""
+    return {pair for words in posts for pair in pairwise(words)}
+
+
+def test_evaluation_has_sentences_of_its_own(corpus):
+    templates = [template for of_kinds in TEMPLATES.values() for template in of_kinds]
+    parts = {part: neighbours(t.words for t in templates if t.part == part) for part in ("held_out", "evaluation")}
+    own = parts["evaluation"] - parts["held_out"]
+    tokens = {name: [post[0] for post in read(corpus / f"{name}.txt").values()] for name in ("train", "valid", "test")}
+    # A few arise elsewhere too, where a word between two others was dropped.
+    assert len(neighbours(tokens["train"]) & own) < len(neighbours(tokens["valid"] + tokens["test"]) & own) / 3
 
 
 def test_a_seed_fixes_every_byte(tmp_path):

@@ -27,7 +27,8 @@ def write_corpus(
 
     Every template and every pair of entities was held out from the demo weights. The train split lacks a fourth of the
     names and some templates of the other two. `missing` and `broken` are the shares of posts without an image file and
-    with one that cannot be decoded; of all others a share of `mismatched` has an image of something else.
+    with one that cannot be decoded; of all others a share of `mismatched` has an image of something else. An image that
+    matches may still leave out one of several entities.
 
     Files: `train.txt`, `valid.txt`, `test.txt` (a line `IMGID:<id>`, then `token<TAB>tag` in BIO2, then an empty line),
     `images/<id>.jpg` or `.png`, and `truth.ndjson` with one object a post: `id`, `split`, `matched` (null where there

@@ -11,6 +11,7 @@ import argparse
 import random
 import sys
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -147,8 +148,10 @@ def main():
     if not (arguments.judge / "config.json").exists():
         train_clip(arguments.judge, JUDGE_SEED)
     rng = np.random.default_rng(0)
-    matching(Encoder(CLIP_DIR), arguments.posts, rng)
-    pipeline = load_generator(GENERATOR_DIR)
+    start = monotonic()
+    encoder, pipeline = Encoder(CLIP_DIR), load_generator(GENERATOR_DIR)
+    print(f"both models loaded in {monotonic() - start:.2f} s")
+    matching(encoder, arguments.posts, rng)
     retrieval(Encoder(arguments.judge), pipeline, arguments.groups, rng)
     if arguments.grid:
         grid(pipeline, arguments.grid)

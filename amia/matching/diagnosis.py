@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from amia.matching.gaussians import Floats, Pair, em
-from amia.matching.mixture import Mixture
+from amia.matching.mixture import Mixture, MixtureSettings
 
 __all__ = ["OPTIMUM", "diagnose", "refusal_of", "warnings_of"]
 
@@ -50,10 +50,10 @@ def diagnose(x: Floats, counts: Floats, start: Pair, mixture: Mixture, reg_covar
     }
 
 
-def warnings_of(diagnostics: dict[str, float]) -> list[str]:
+def warnings_of(diagnostics: dict[str, float], settings: MixtureSettings) -> list[str]:
     """What a person should know of a mixture that may be used."""
     said = []
-    if diagnostics["rising"]:
+    if diagnostics["rising"] and not settings.monotone:
         said.append(
             f"{diagnostics['rising']:,.0f} of {diagnostics['losses']:,.0f} posts have a theta that rises with the loss "
             "(monotone=true clamps them)"
@@ -70,11 +70,11 @@ def warnings_of(diagnostics: dict[str, float]) -> list[str]:
     return said
 
 
-def refusal_of(diagnostics: dict[str, float], min_losses: int) -> str | None:
+def refusal_of(diagnostics: dict[str, float], settings: MixtureSettings) -> str | None:
     """Why the mixture should not be used unasked; None when it may be."""
     reasons = []
-    if diagnostics["losses"] < min_losses:
-        reasons.append(f"only {diagnostics['losses']:,.0f} losses (at least {min_losses} are asked for)")
+    if diagnostics["losses"] < settings.min_losses:
+        reasons.append(f"only {diagnostics['losses']:,.0f} losses (min_losses is {settings.min_losses})")
     if diagnostics["bic_one"] <= diagnostics["bic_two"]:
         reasons.append("BIC prefers one component: the losses show no two groups")
     if diagnostics["separation"] < 1:

@@ -25,6 +25,8 @@ DIRECT_LIMIT = 1_000_000
 """Up to so many losses `fit_mixture` is meant; beyond, `fit_histogram`."""
 
 _PERCENTILES = (0.5, 99.5)
+_NOISE = 1e-6
+"""Losses are made from float32 similarities: those that spread over less than this differ by rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _fit(
     """The steps that both ways share: `losses` `[n]` rise, and each stands for `counts` `[n]` posts."""
     low, high = ends
     posts = int(counts.sum())
-    x = np.clip((losses - low) / (high - low), 0.0, 1.0) if low < high else np.zeros_like(losses)
+    x = np.clip((losses - low) / (high - low), 0.0, 1.0) if low + _NOISE < high else np.zeros_like(losses)
     split = two_means(x, counts)
     if split is None:
         # Nothing to tell apart: a mixture that says theta = 0.5 of every post, for whoever accepts it.
@@ -115,7 +117,7 @@ def _fit(
     pair = pair.ordered()
     mixture = Mixture(low, high, pair.weights, pair.means, pair.variances, iterations, settings.monotone)
     diagnostics = diagnose(x, counts, start, mixture, settings.reg_covar)
-    return Fit(mixture, diagnostics, warnings_of(diagnostics), refusal_of(diagnostics, settings.min_losses))
+    return Fit(mixture, diagnostics, warnings_of(diagnostics, settings), refusal_of(diagnostics, settings))
 
 
 def _scikit_learn(

@@ -1,5 +1,7 @@
 """What kind of source is this? Told from the names of its files."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from amia.errors import CorpusError
@@ -75,7 +77,7 @@ def _folder_beside(root: Path) -> Path | None:
 def _recognised(path: Path) -> tuple[Kind, list[Path]]:
     """The kind and the sorted files: of the folder itself, else of the first level of folders below that has any."""
     if path.is_file():
-        kind = "conll" if path.suffix == ".txt" else _kind_of(path)
+        kind = "conll" if path.suffix == ".txt" else _kind_of(path.name)
         if kind is None:
             raise CorpusError(f"{path}: not a known format; amia reads {_LOOKED_FOR}, or a single file of these")
         return kind, [path]
@@ -85,27 +87,35 @@ def _recognised(path: Path) -> tuple[Kind, list[Path]]:
     for _ in range(_DEPTH + 1):
         found: dict[Kind, list[Path]] = {}
         below: list[Path] = []
-        for entry in sorted(child for folder in level for child in folder.iterdir()):
-            if kind := _kind_of(entry):
-                found.setdefault(kind, []).append(entry)
-            elif entry.suffix == "" and not _is_aside(entry) and entry.is_dir():
-                below.append(entry)
+        for entry in _entries(level):
+            if entry.is_dir():  # known from the listing: no file is touched, and there may be a million images
+                below += [] if _is_aside(entry.name) else [Path(entry)]
+            elif kind := _kind_of(entry.name):
+                found.setdefault(kind, []).append(Path(entry))
         if len(found) > 1:
-            both = ", ".join(f"{files[0].name} ({kind})" for kind, files in sorted(found.items()))
+            both = ", ".join(f"{min(files).name} ({kind})" for kind, files in sorted(found.items()))
             raise CorpusError(f"{path}: several formats side by side: {both}; name the file or the folder you mean")
         for kind, files in found.items():
-            return kind, files
-        level = below
+            return kind, sorted(files)
+        level = sorted(below)
     raise CorpusError(f"{path}: nothing to read here; looked for {_LOOKED_FOR}")
 
 
-def _kind_of(file: Path) -> Kind | None:
-    name = file.name.lower()
-    if name in _CONLL_NAMES:
+def _entries(folders: list[Path]) -> Iterator[os.DirEntry[str]]:
+    for folder in folders:
+        try:
+            with os.scandir(folder) as entries:
+                yield from entries
+        except OSError as error:
+            raise CorpusError(f"{folder}: {error.strerror}") from error
+
+
+def _kind_of(name: str) -> Kind | None:
+    if name.lower() in _CONLL_NAMES:
         return "conll"
-    return next((kind for ending, kind in _ENDINGS.items() if name.endswith(ending)), None)
+    return next((kind for ending, kind in _ENDINGS.items() if name.lower().endswith(ending)), None)
 
 
-def _is_aside(folder: Path) -> bool:
+def _is_aside(folder: str) -> bool:
     """Folders that hold no posts and may hold a million images."""
-    return folder.name.startswith((".", "__")) or folder.name == "images" or folder.name.endswith("_images")
+    return folder.startswith((".", "__")) or folder == "images" or folder.endswith("_images")

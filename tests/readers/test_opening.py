@@ -28,6 +28,8 @@ def touch(root: Path, *names: str) -> Path:
         (["b.jsonl", "a.jsonl", "dataset.json"], "jsonl", ["a.jsonl", "b.jsonl"]),
         (["README.md", "data/train-00000-of-00001.parquet"], "parquet", ["data/train-00000-of-00001.parquet"]),
         (["train/0.tar", "test/0.tar.gz", "test/1.TGZ"], "webdataset", ["test/0.tar.gz", "test/1.TGZ", "train/0.tar"]),
+        (["tweets.parquet/part-0.parquet"], "parquet", ["tweets.parquet/part-0.parquet"]),
+        (["v1.0/x.jsonl"], "jsonl", ["v1.0/x.jsonl"]),
         (["a/b/c/x.parquet"], "parquet", ["a/b/c/x.parquet"]),
         (["x.jsonl", "runs/old/posts.parquet"], "jsonl", ["x.jsonl"]),
     ],

@@ -1,5 +1,6 @@
 """The job's settings: the method's tree, and how it is spread over machines."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from amia.errors import SettingsError
 from amia.settings import MethodSettings, build, merged, nested, read_tree
 from amia.strict import Strict
 
-__all__ = ["Pool", "Pools", "Settings", "load_settings"]
+__all__ = ["Pool", "Pools", "Settings", "load_settings", "settings_help"]
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -83,3 +84,16 @@ def _value(word: str, text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingsError(f"{word!r}: the value is not readable: {error}") from error
+
+
+def settings_help() -> str:
+    """Every setting with its default and its help text, for the end of `--help`."""
+    lines = ["\b", "Settings (NAME=VALUE, or in a YAML file):"]
+    for name, info in method.leaves(Settings):
+        lines.append(f"  {name} = {_shown(info.default)}")
+        lines += [f"      {line}" for line in textwrap.wrap(" ".join((info.description or "").split()), 88)]
+    return "\n".join(lines)
+
+
+def _shown(default: Any) -> str:
+    return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)

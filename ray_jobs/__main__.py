@@ -1,0 +1,5 @@
+"""`python -m ray_jobs ...` is `amia ...`: what `ray job submit` calls."""
+
+from ray_jobs.cli import main
+
+main()

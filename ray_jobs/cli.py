@@ -1,0 +1,190 @@
+"""`amia ...`: thin commands. Each parses, calls the function of its name, and says what came out.
+
+Exit codes: 0 done; 1 a bug or a cluster that died; 2 wrong settings or usage; 3 the corpus; 4 a model; 5 the mixture
+is not to be trusted; 6 the run was made otherwise; 7 the cluster has no room; 8 the run or its storage; 9 too many
+posts failed.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amia import errors
+from ray_jobs.quiet import without_false_alarm
+from ray_jobs.settings import Settings, load_settings, settings_help
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Augmented images for multimodal named entity recognition: how well does a post's image match its text, and "
+    "what would match better?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+EXIT_CODES: list[tuple[type[errors.AmiaError], int]] = [
+    (errors.SettingsError, 2),
+    (errors.CorpusError, 3),
+    (errors.ModelError, 4),
+    (errors.MixtureError, 5),
+    (errors.IdentityError, 6),
+    (errors.ClusterError, 7),
+    (errors.AmiaError, 8),
+]
+TOO_MANY_FAILED = 9
+
+Run = Annotated[str, typer.Option("--run", help="The run: a folder, or s3://, gs://, az://.")]
+Config = Annotated[
+    str, typer.Option("--config", help="Preset (default, paper, demo) or a YAML file of your own; see the end.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Settings that override the preset.")
+]
+Images = Annotated[str | None, typer.Option("--images", help="Folder of the images, where it is not beside the texts.")]
+
+
+@app.command(epilog=settings_help())
+def ingest(
+    source: Annotated[str, typer.Argument(help="CoNLL folder, *.jsonl, *.parquet, *.tar, or a Hugging Face data set.")],
+    run: Run,
+    words: Words = None,
+    images: Images = None,
+    config: Config = "default",
+    json: Json = False,
+) -> None:
+    """Read a corpus into immutable shards of posts. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.ingest import ingest as job
+
+    settings = load_settings(config, words or [])
+    done = job(source, run, settings, images=images, quiet=json)
+    if json:
+        told.say_json(
+            {"posts": done.plan.posts, "rejected": done.plan.rejected, "counts": dict(done.counts), "run": run}
+        )
+    else:
+        told.tell_ingested(done, run)
+    _judge(sum(count for status, count in done.counts.items() if "(" in status), done.plan.total, settings)
+
+
+@app.command(epilog=settings_help())
+def augment(
+    run: Run,
+    words: Words = None,
+    config: Config = "default",
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arm",
+            help="adaptive (default), original, synthesized, cosine, cosine-minmax, fixed-0.3 (any share), text; "
+            "give it several times for several.",
+        ),
+    ] = None,
+    mixture: Annotated[
+        str | None, typer.Option("--mixture", help="A run or folder whose frozen mixture and bank are taken.")
+    ] = None,
+    accept_mixture: Annotated[
+        bool, typer.Option("--accept-mixture", help="Go on with a mixture that the checks would refuse.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run where, and start nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Give every post of a run its augmented image. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+
+    settings = load_settings(config, words or [])
+    arms = arm or ["adaptive"]
+    if dry_run:
+        from ray_jobs.dry_run import plan_augment
+
+        told.tell_planned(plan_augment(run, settings, arms), settings, json=json)
+        return
+    from ray_jobs.augment import augment as job
+
+    done = job(run, settings, arms=arms, mixture=mixture, accept_mixture=accept_mixture, quiet=json)
+    if json:
+        told.say_json({"posts": done.posts, "counts": dict(done.counts), "manifests": done.manifests, "run": run})
+    else:
+        told.tell_augmented(done, run)
+    _judge(done.failed, done.posts, settings)
+
+
+@app.command()
+def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
+    """What is published, what failed, what is left."""
+    from ray_jobs import told
+    from ray_jobs.status import status as look
+
+    told.tell_status(look(run), json=json)
+
+
+@app.command()
+def doctor(
+    source: Annotated[str, typer.Argument(help="As for `amia ingest`.")],
+    images: Images = None,
+    config: Config = "default",
+    json: Json = False,
+) -> None:
+    """What is wrong with a corpus, before it costs money. Reads everything, writes nothing."""
+    from amia.doctor import examine
+    from amia.readers import open_corpus
+    from ray_jobs import told
+
+    diagnosis = examine(open_corpus(source, images), load_settings(config).image)
+    if json:
+        told.say_json(diagnosis.to_json())
+    else:
+        told.say(diagnosis.lines())
+
+
+@app.command()
+def demo(
+    run: Annotated[Path, typer.Option("--run", help="Where it goes; an earlier demo there is gone on with.")] = Path(
+        "runs/demo"
+    ),
+    posts: Annotated[int, typer.Option("--posts", min=400, help="Posts to draw.")] = 1200,
+) -> None:
+    """The whole story on a drawn world, offline, in minutes."""
+    from ray_jobs.demo import demo as story
+
+    story(run, posts)
+
+
+def main() -> None:
+    """The console script: errors that a person can act on are one message and an exit code, not a traceback."""
+    with without_false_alarm():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except typer.Exit as left:
+        return left.exit_code
+    except typer.Abort:
+        return 130
+    except errors.AmiaError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+    except Exception as error:
+        if (show := getattr(error, "show", None)) is None:  # click's own words about wrong usage
+            raise
+        show()
+        return 2
+
+
+def _judge(failed: int, posts: int, settings: Settings) -> None:
+    if failed > settings.max_failed * posts:
+        print(
+            f"error: {failed:,} of {posts:,} posts failed, more than max_failed={settings.max_failed:g} allows. Everything "
+            "is published with its reason; look at the cause, or raise max_failed",
+            file=sys.stderr,
+            flush=True,
+        )
+        raise typer.Exit(TOO_MANY_FAILED)

@@ -1,0 +1,99 @@
+"""`amia demo`: a corpus is drawn, ingested, augmented and looked at; offline, with weights that ship in the package."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from amia.demo import write_corpus
+from amia.report.grid import Triple, draw_grid, spread
+from ray_jobs import told
+from ray_jobs.augment import augment
+from ray_jobs.ingest import ingest
+from ray_jobs.plan import Plan
+from ray_jobs.progress import console
+from ray_jobs.settings import load_settings
+from ray_jobs.shards import read_shard
+from ray_jobs.store import Store
+
+__all__ = ["demo"]
+
+ARM = "adaptive"
+A_BAND = 5
+"""Posts shown in each band of theta."""
+
+Row = dict[str, Any]
+
+
+def demo(folder: Path, posts: int) -> None:
+    """Tell the whole story in `folder`; what an earlier demo there has finished is not done again."""
+    corpus, run = folder / "corpus", folder / "run"
+    console.print(f"1. a world of {posts:,} drawn posts -> {corpus}")
+    if not (corpus / "truth.ndjson").exists():
+        write_corpus(corpus, posts=posts)
+    settings = load_settings("demo")
+    console.print(f"2. amia ingest {corpus} --run {run} --config demo")
+    told.tell_ingested(ingest(str(corpus), str(run), settings), str(run))
+    console.print(f"3. amia augment --run {run} --config demo")
+    done = augment(str(run), settings)
+    told.tell_augmented(done, str(run))
+    rows = _rows(Store(run))
+    truth = {
+        line["id"]: line["matched"]
+        for line in map(json.loads, (corpus / "truth.ndjson").read_text(encoding="utf-8").splitlines())
+    }
+    console.print("4. does theta know which images match? (every post with an image, against the world's own truth)")
+    _tell_separation(rows, truth)
+    picture = folder / "grid.png"
+    draw_grid(_bands(rows), picture)
+    console.print(f"5. look at it: {picture}")
+    console.print(
+        "\nEverything above was made with the demo's tiny weights: they know the drawn world and nothing else."
+    )
+
+
+def _rows(store: Store) -> list[Row]:
+    """Every augmented post with its original and synthesized image beside it."""
+    plan = Plan.find(store)
+    rows: list[Row] = []
+    for shard in plan.shards if plan else []:
+        augmented = read_shard(store, f"augmented/{ARM}/{shard}.parquet").to_pylist()
+        originals = read_shard(store, f"posts/{shard}.parquet", ["image"])["image"].to_pylist()
+        drawn = read_shard(store, f"synthesized/{shard}.parquet", ["image"])["image"].to_pylist()
+        for row, original, synthesized in zip(augmented, originals, drawn, strict=True):
+            rows.append({**row, "original": original and original["bytes"], "synthesized": synthesized})
+    return rows
+
+
+def _tell_separation(rows: list[Row], truth: Mapping[str, bool | None]) -> None:
+    known = [row for row in rows if row["image_status"] == "ok" and truth[row["id"]] is not None]
+    matched = np.array([truth[row["id"]] for row in known])
+    thetas = np.array([row["theta"] for row in known])
+    cosines = np.array([row["cosine"] for row in known])
+    console.print(f"   {len(known):,} posts, {1 - matched.mean():.0%} of them mismatched")
+    accuracy = accuracy_score(matched, thetas > 0.5)
+    console.print(f"   theta        AUC {roc_auc_score(matched, thetas):.3f}, accuracy at 0.5 {accuracy:.3f}")
+    console.print(f"   raw cosine   AUC {roc_auc_score(matched, cosines):.3f}, and no threshold of its own")
+
+
+def _bands(rows: list[Row]) -> list[tuple[str, list[Triple]]]:
+    """Low, middle and high theta, a few posts of each, spread over the band."""
+    bands = {"low theta: synthesized": (0.0, 0.2), "middle: blended": (0.2, 0.8), "high: original": (0.8, 1.0)}
+    whole = [row for row in rows if row["original"] and row["synthesized"]]
+    chosen: list[tuple[str, list[Triple]]] = []
+    for title, (low, high) in bands.items():
+        inside = [row for row in whole if low <= row["theta"] <= high]
+        picked = [inside[place] for place in spread([row["theta"] for row in inside], A_BAND)]
+        chosen.append(
+            (
+                title,
+                [
+                    Triple(row["original"], row["synthesized"], row["image"]["bytes"], row["theta"], row["text"])
+                    for row in picked
+                ],
+            )
+        )
+    return chosen

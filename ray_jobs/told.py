@@ -1,0 +1,131 @@
+"""What the command line says of a finished job: to people in lines, to machines as one JSON object."""
+
+import json as json_text
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from ray_jobs.augment import Augmented
+from ray_jobs.dry_run import Planned
+from ray_jobs.ingest import Ingested
+from ray_jobs.progress import console
+from ray_jobs.settings import Settings
+
+__all__ = ["say", "say_json", "tell_augmented", "tell_ingested", "tell_planned", "tell_status", "why"]
+
+REASONS = {
+    "image=ok": "with a usable image",
+    "image=no_image": "without an image",
+    "synthesis=ok": "with a synthesized image",
+    "synthesis=no_prompt": "whose text is no prompt",
+    "synthesis=not_asked": "not synthesized: no arm asked for it",
+}
+
+
+def tell_ingested(done: Ingested, run: str) -> None:
+    """Posts by split and image status, what was rejected and repaired."""
+    plan = done.plan
+    splits = ", ".join(f"{count:,} {split}" for split, count in sorted(plan.posts.items()))
+    console.print(f"{plan.total:,} posts ({splits}) in {len(plan.shards):,} shards of {run}")
+    for status, count in sorted(done.counts.items()):
+        console.print(f"  {count:>9,} {why(status)}")
+    if plan.rejected:
+        console.print(f"  {plan.rejected:>9,} rows were no posts: {run}/quarantine says which and why")
+    if plan.repaired:
+        console.print(f"  {plan.repaired:>9,} orphan I- tags became B- in ner_tags (tags stays as read)")
+
+
+def tell_augmented(done: Augmented, run: str) -> None:
+    """The accounting: every post that went in, by what became of its two pictures."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
+    for part in ("image", "synthesis"):
+        for status, count in sorted(_by(done.counts, part).items(), key=lambda item: -item[1]):
+            table.add_row(f"{count:,}", why(status))
+    console.print(f"{done.posts:,} posts in, {done.counts.total():,} out")
+    console.print(table)
+    for arm, manifest in done.manifests.items():
+        console.print(f"{arm}: {run}/{manifest.rpartition('/')[0]}")
+
+
+def tell_planned(steps: Sequence[Planned], settings: Settings, *, json: bool) -> None:
+    """The executions of a dry run, what each still has to do, and what its actors ask for."""
+    if json:
+        say_json({"steps": [{**asdict(step), "pool": step.pool.model_dump()} for step in steps]})
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "stage", "shards left", "posts left", "actors", "CPUs each", "GPUs each", "lease", "writes"):
+        table.add_column(name, justify="left" if name in {"", "stage"} else "right")
+    last = 0
+    for step in steps:
+        first = "" if step.execution == last else f"execution {step.execution}"
+        last = step.execution
+        pool = step.pool
+        actors = f"{pool.min} to {pool.max}" if pool.max > pool.min else str(pool.max)
+        wanted = (f"{pool.cpus:g}", f"{pool.gpus:g}", str(pool.lease), f"{step.megabytes:,.1f} MB")
+        table.add_row(first, step.stage, f"{step.shards:,}", f"{step.posts:,}", actors, *wanted)
+    console.print(table)
+    console.print(
+        "Executions follow each other: every shard of one is published before the next begins; inside one, shards "
+        "stream. On a machine of its own without a GPU, GPUs count as 0."
+    )
+    console.print(f"encoder {settings.clip.model}, generator {settings.generator.model}, {settings.image.size} px")
+
+
+def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
+    """A run at a glance."""
+    if json:
+        say_json(about)
+        return
+    if not about["stages"]:
+        console.print(f"{about['run']}: nothing is published here")
+        return
+    splits = ", ".join(f"{count:,} {split}" for split, count in sorted(about["splits"].items()))
+    console.print(f"{about['run']}: {about['posts']:,} posts ({splits}), {about['rejected']:,} rows rejected")
+    table = Table(box=None, pad_edge=False)
+    for name in ("stage", "shards", "posts", "MB", "failed", ""):
+        table.add_column(name, justify="left" if name in {"stage", ""} else "right")
+    for name, stage in about["stages"].items():
+        failed = sum(count for status, count in stage["counts"].items() if "(" in status)
+        finished = name.partition("/")[2] in about["finished"]
+        table.add_row(
+            name,
+            f"{stage['shards']:,} of {stage['of_shards']:,}",
+            f"{stage['posts']:,}",
+            f"{stage['bytes'] / 1e6:,.1f}",
+            f"{failed:,}",
+            "finished" if finished else "",
+        )
+    console.print(table)
+    if not about["mixture"] and "scores" in about["stages"]:
+        console.print("no mixture yet: theta is fitted once every score is there")
+
+
+def say(lines: Sequence[str]) -> None:
+    """Plain lines."""
+    for line in lines:
+        console.print(line, markup=False)
+
+
+def why(status: str) -> str:
+    """A status in words: `image=bad_image(truncated)` -> `with a broken image (truncated)`."""
+    if status in REASONS:
+        return REASONS[status]
+    reason = status.partition("(")[2].rstrip(")")
+    return f"with a broken image ({reason})" if status.startswith("image") else f"whose synthesis failed ({reason})"
+
+
+def say_json(about: Mapping[str, Any]) -> None:
+    """One JSON object on standard output."""
+    print(json_text.dumps(about, ensure_ascii=False, sort_keys=True))
+
+
+def _by(counts: Counter[str], part: str) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for pair, count in counts.items():
+        total[next(each for each in pair.split("|") if each.startswith(part))] += count
+    return total

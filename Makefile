@@ -1,0 +1,42 @@
+# `make demo` and `make test` do all of their own set-up; the second time it is skipped.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+READY := $(VENV)/.ready
+RUN ?= runs/demo
+
+# Two threads of arithmetic in each of several processes on a few cores are many times slower than one.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test test-slow check format clean
+
+help:  ## What there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)  ## The whole story on a drawn world: offline, in minutes
+	$(BIN)/amia demo --run $(RUN)
+
+test: $(READY)  ## The tests, on real Ray
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: $(READY)  ## Everything that takes minutes each
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)  ## Lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## Put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Everything that was made here, the environment too
+	rm -rf $(VENV) build runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

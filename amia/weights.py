@@ -1,19 +1,24 @@
 """Weights of foreign models: fetched without noise, named so that runs cannot mix them."""
 
 import hashlib
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-from amia.errors import ModelError
+from amia.errors import AmiaError, ModelError
 
-__all__ = ["identity_of", "loading", "quiet"]
+__all__ = ["hub_answers", "identity_of", "loading", "quiet"]
 
 _CHUNK = 1 << 20
+_PATIENCE_S = 10
+"""Seconds that the hub gets for its first answer."""
 
 
 @contextmanager
@@ -22,10 +27,11 @@ def quiet(*loggings: ModuleType) -> Iterator[None]:
 
     `loggings` are `transformers.utils.logging` and `diffusers.utils.logging`, which share one interface.
     """
-    hub_bars = not are_progress_bars_disabled()
+    hub_bars, hub_verbosity = not are_progress_bars_disabled(), hub_logging.get_verbosity()
     before = [(library, library.get_verbosity(), library.is_progress_bar_enabled()) for library in loggings]
     try:
         disable_progress_bars()
+        hub_logging.set_verbosity(logging.ERROR)
         for library in loggings:
             library.set_verbosity_error()
             library.disable_progress_bar()
@@ -38,6 +44,7 @@ def quiet(*loggings: ModuleType) -> Iterator[None]:
             library.set_verbosity(verbosity)
             if bars:
                 library.enable_progress_bar()
+        hub_logging.set_verbosity(hub_verbosity)
         if hub_bars:
             enable_progress_bars()
         else:
@@ -49,7 +56,9 @@ def loading(role: str, model: str) -> Iterator[None]:
     """Turns what the libraries raise when they cannot load `model` into a ModelError that says what to do."""
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as error:
+    except AmiaError:
+        raise
+    except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if Path(model).is_dir():
             raise ModelError(f"{role}: folder {model} cannot be loaded: {reason}") from error
@@ -57,6 +66,21 @@ def loading(role: str, model: str) -> Iterator[None]:
             f"{role}: {model!r} is no folder here, and it could not be had from the Hugging Face hub either: {reason}\n"
             "Check the name and the network; `--config demo` tries everything offline, with small weights of its own"
         ) from error
+
+
+def hub_answers(model: str, commit: str | None, file: str) -> bool:
+    """Whether the hub answers for `model`; False when it does not, but the model's `file` is here from before.
+
+    One request without retries: downloads retry for half a minute where there is no network. Raises what it met when
+    the file is not here either.
+    """
+    try:
+        HfApi().model_info(model, revision=commit, timeout=_PATIENCE_S)
+    except Exception:  # no one base class holds what the network can do
+        if isinstance(try_to_load_from_cache(model, file, revision=commit), str):
+            return False
+        raise
+    return True
 
 
 def identity_of(model: str, folder: Path) -> str:

@@ -4,8 +4,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import safetensors
@@ -20,6 +21,8 @@ Keys = NDArray[np.bytes_]
 """`[n]` digests of 16 bytes, dtype `S16`."""
 
 _FORMAT = "amia-bank-1"
+
+Key = TypeVar("Key", str, bytes)
 
 
 def text_key(text: str) -> bytes:
@@ -61,6 +64,30 @@ class Embedded:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def unit_texts(self) -> NDArray[np.float32]:
+        """T_s / |T_s| `[n, d]`. Raises MixtureError, naming the post, when a vector is zero or not finite."""
+        return self._units(self.texts)
+
+    @cached_property
+    def unit_images(self) -> NDArray[np.float32]:
+        """I_s / |I_s| `[n, d]`. Raises as `unit_texts`."""
+        return self._units(self.images)
+
+    @cached_property
+    def places(self) -> tuple[dict[str, list[int]], dict[bytes, list[int]], dict[bytes, list[int]]]:
+        """The rows that each id, each text key and each image key stands at."""
+        return _places(self.ids), _places(self.text_keys.tolist()), _places(self.image_keys.tolist())
+
+    def _units(self, vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        # Eqs. 2, 3, 5 and 6 divide by the norms; float16 storage moves them a little from 1.
+        wide = vectors.astype(np.float32)
+        norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+        bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
+        if bad.size:
+            raise MixtureError(f"post {self.ids[int(bad[0])]!r}: its embedding is zero or not finite")
+        return np.asarray(wide / norms[:, None], np.float32)
 
     def select(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> Self:
         """The posts at `rows`, in that order."""
@@ -131,6 +158,13 @@ class Bank(Embedded):
         except OSError as error:
             raise MixtureError(f"{path}: no bank of negatives can be read here: {error.strerror}") from error
         return cls.from_bytes(data, where=str(path))
+
+
+def _places(keys: Sequence[Key]) -> dict[Key, list[int]]:
+    places: dict[Key, list[int]] = {}
+    for row, key in enumerate(keys):
+        places.setdefault(key, []).append(row)
+    return places
 
 
 def _digests(keys: Keys) -> NDArray[np.uint8]:

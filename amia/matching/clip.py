@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 from amia.device import Dtype, resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.strict import Strict
-from amia.weights import identity_of, loading, quiet
+from amia.weights import hub_answers, identity_of, loading, quiet
 
 __all__ = ["ClipEncoder", "ClipSettings"]
 
@@ -81,13 +81,15 @@ class ClipEncoder:
         folder = Path(settings.model)
         if not folder.is_dir():
             with quiet(transformers_logging), loading("encoder", settings.model):
-                fetched = snapshot_download(
-                    settings.model,
-                    revision=settings.commit,
-                    allow_patterns=_FILES,
-                    local_files_only=local_files_only,
+                offline = local_files_only or not hub_answers(settings.model, settings.commit, "config.json")
+                folder = Path(
+                    snapshot_download(
+                        settings.model,
+                        revision=settings.commit,
+                        allow_patterns=_FILES,
+                        local_files_only=offline,
+                    )
                 )
-            folder = Path(fetched)
         if not (folder / "config.json").is_file():
             raise ModelError(f"encoder: folder {folder} holds no model (no config.json)")
         return folder

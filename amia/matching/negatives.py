@@ -1,8 +1,5 @@
 """Which posts may not be a post's negative: itself, an equal text, an equal image."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,14 +13,14 @@ def excluded_pairs(posts: Embedded, others: Embedded) -> tuple[NDArray[np.intp],
 
     Each pair once, ordered by row.
     """
-    pairs = {
+    ids, text_keys, image_keys = others.places
+    mine = zip(posts.ids, posts.text_keys.tolist(), posts.image_keys.tolist(), strict=True)
+    pairs = [
         (row, column)
-        for mine, theirs in _key_columns(posts, others)
-        for places in [_places(theirs)]
-        for row, key in enumerate(mine)
-        for column in places.get(key, ())
-    }
-    table = np.array(sorted(pairs), np.intp).reshape(-1, 2)
+        for row, (post_id, text_key, image_key) in enumerate(mine)
+        for column in {*ids.get(post_id, ()), *text_keys.get(text_key, ()), *image_keys.get(image_key, ())}
+    ]
+    table = np.array(pairs, np.intp).reshape(-1, 2)
     return table[:, 0], table[:, 1]
 
 
@@ -33,18 +30,3 @@ def filler_rows(posts: Embedded, others: Embedded, count: int) -> NDArray[np.int
     free = np.ones(len(others), bool)
     free[columns] = False
     return np.flatnonzero(free)[:count]
-
-
-def _key_columns(posts: Embedded, others: Embedded) -> list[tuple[Sequence[str | bytes], Sequence[str | bytes]]]:
-    return [
-        (posts.ids, others.ids),
-        (posts.text_keys.tolist(), others.text_keys.tolist()),
-        (posts.image_keys.tolist(), others.image_keys.tolist()),
-    ]
-
-
-def _places(keys: Sequence[str | bytes]) -> dict[str | bytes, list[int]]:
-    places: dict[str | bytes, list[int]] = defaultdict(list)
-    for place, key in enumerate(keys):
-        places[key].append(place)
-    return places

@@ -7,7 +7,7 @@ posts of a batch.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,10 +70,9 @@ def expected_losses(posts: Embedded, bank: Bank, *, margin: float = 0.1, negativ
 
     Raises MixtureError when the embeddings differ in width, are zero or not finite, or leave a post without a negative.
     """
-    bank_texts, bank_images = _units(bank.texts, bank), _units(bank.images, bank)  # [M, d]
-    if posts.texts.shape[1] != bank_texts.shape[1]:
+    if posts.texts.shape[1] != bank.texts.shape[1]:
         raise MixtureError(
-            f"embeddings of {posts.texts.shape[1]} dimensions against a bank of {bank_texts.shape[1]}: "
+            f"embeddings of {posts.texts.shape[1]} dimensions against a bank of {bank.texts.shape[1]}: "
             "posts and bank come from different encoders"
         )
     rows, columns = excluded_pairs(posts, bank)
@@ -83,11 +82,11 @@ def expected_losses(posts: Embedded, bank: Bank, *, margin: float = 0.1, negativ
     def part(block: slice) -> Losses:
         inside = (rows >= block.start) & (rows < block.stop)
         pairs = rows[inside] - block.start, columns[inside]
-        texts, images = _units(posts.texts[block], posts, block.start), _units(posts.images[block], posts, block.start)
+        texts, images = posts.unit_texts[block], posts.unit_images[block]  # [b, d]
         positive = np.einsum("nd,nd->n", texts, images)  # [b]
         return _sums(
-            _expectation(images, bank_texts, pairs, positive, candidates[block], margin, negatives),
-            _expectation(texts, bank_images, pairs, positive, candidates[block], margin, negatives),
+            _expectation(images, bank.unit_texts, pairs, positive, candidates[block], margin, negatives),
+            _expectation(texts, bank.unit_images, pairs, positive, candidates[block], margin, negatives),
             positive,
         )
 
@@ -112,7 +111,7 @@ def batch_losses(posts: Embedded, *, margin: float = 0.1, batch: int = 64, fille
         rows, columns = excluded_pairs(own, others)
         candidates = len(others) - np.bincount(rows, minlength=len(own))  # [b]
         _need_candidates(own, candidates)
-        texts, images = _units(others.texts, others), _units(others.images, others)  # [batch, d]
+        texts, images = others.unit_texts, others.unit_images  # [batch, d]
         positive = np.einsum("nd,nd->n", texts, images)[: len(own)]  # [b]
 
         def hinge(anchors: NDArray[np.float32], negatives: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -158,16 +157,6 @@ def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     padded = np.zeros((-(-len(left) // _ROWS) * _ROWS, left.shape[1]), np.float32)
     padded[: len(left)] = left
     return np.ascontiguousarray((padded @ right.T)[: len(left)])
-
-
-def _units(vectors: NDArray[np.floating[Any]], posts: Embedded, offset: int = 0) -> NDArray[np.float32]:
-    """Rows of length one (eqs. 2, 3, 5 and 6 divide by the norms; float16 storage moves them a little) `[n, d]`."""
-    wide = vectors.astype(np.float32)
-    norms = np.sqrt(np.einsum("nd,nd->n", wide, wide))
-    bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
-    if bad.size:
-        raise MixtureError(f"post {posts.ids[offset + int(bad[0])]!r}: its embedding is zero or not finite")
-    return np.asarray(wide / norms[:, None], np.float32)
 
 
 def _need_candidates(posts: Embedded, candidates: NDArray[np.intp]) -> None:

@@ -17,7 +17,7 @@ from amia.synthesis.half import decode_in_float32
 from amia.synthesis.pictures import flaw_of, to_pixels
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.weights import identity_of, loading, quiet
+from amia.weights import hub_answers, identity_of, loading, quiet
 
 __all__ = ["Drawn", "Generator"]
 
@@ -57,13 +57,14 @@ class Generator:
                 raise ModelError(f"generator: folder {folder} holds no diffusers pipeline (no model_index.json)")
             return folder
         with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
+            offline = local_files_only or not hub_answers(settings.model, settings.commit, "model_index.json")
             library: Any = _diffusers().DiffusionPipeline  # its methods have no types
             fetched = library.download(
                 settings.model,
                 revision=settings.commit,
                 variant=settings.files,
                 use_safetensors=True,
-                local_files_only=local_files_only,
+                local_files_only=offline,
             )
         return Path(fetched)
 

@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import amia
 from amia.errors import ModelError, SettingsError
 from amia.matching.clip import ClipEncoder, ClipSettings
 
+DEMO = Path(amia.__file__).parent / "demo" / "weights" / "clip"
 TEXTS = ["Paris at night", "Paris", "", "💞 ⚾", "word " * 500, "Beyoncé"]
 
 
@@ -26,19 +28,20 @@ def pictures(n: int) -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 255, (20 + row, 60, 3), dtype=np.uint8)) for row in range(n)]
 
 
-@pytest.fixture(scope="module")
-def encoder(clip: Path) -> ClipEncoder:
-    return load(clip, micro_batch=4)
+@pytest.fixture(scope="module", params=["tiny", "demo"])
+def encoder(request: pytest.FixtureRequest, clip: Path) -> ClipEncoder:
+    return load(clip if request.param == "tiny" else DEMO, micro_batch=4)
 
 
 def test_unit_vectors_of_one_space(encoder):
     texts, images = encoder.encode_texts(TEXTS), encoder.encode_images(pictures(5))
-    assert texts.shape == (6, 12)
-    assert images.shape == (5, 12)
+    width = encoder._model.config.projection_dim
+    assert texts.shape == (6, width)
+    assert images.shape == (5, width)
     for vectors in (texts, images):
         assert vectors.dtype == np.float32
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-    assert encoder.encode_texts([]).shape == encoder.encode_images([]).shape == (0, 12)
+    assert encoder.encode_texts([]).shape == encoder.encode_images([]).shape == (0, width)
 
 
 def test_a_row_does_not_depend_on_its_batch(encoder):
@@ -58,7 +61,7 @@ def test_texts_are_told_apart_and_pooled_at_their_end(encoder):
 def test_against_the_whole_model(encoder, clip):
     # CLIPModel.forward projects and normalises by itself, on another path than get_*_features.
     model, tokenizer, processor = encoder._model, encoder._tokenizer, encoder._processor
-    tokens = tokenizer(TEXTS, padding=True, truncation=True, max_length=16, return_tensors="pt")
+    tokens = tokenizer(TEXTS, padding=True, truncation=True, max_length=encoder._tokens, return_tensors="pt")
     pixels = processor(pictures(5), return_tensors="pt")
     with torch.inference_mode():
         whole = model(**tokens, **pixels)
@@ -66,10 +69,10 @@ def test_against_the_whole_model(encoder, clip):
     assert np.allclose(whole.image_embeds.numpy(), encoder.encode_images(pictures(5)), atol=1e-5)
 
 
-def test_half_precision_gives_float32_close_by(clip, encoder):
-    half = load(clip, dtype="bfloat16").encode_texts(TEXTS)
+def test_half_precision_gives_float32_close_by(clip):
+    half, full = (load(clip, dtype=dtype).encode_texts(TEXTS) for dtype in ("bfloat16", "float32"))
     assert half.dtype == np.float32
-    assert np.abs(half - encoder.encode_texts(TEXTS)).max() < 0.05
+    assert np.abs(half - full).max() < 0.05
 
 
 def test_nothing_is_printed(clip, capfd, caplog):
@@ -98,6 +101,23 @@ def test_identity_follows_the_weights_and_not_the_place(clip, tmp_path):
     assert load(copy).identity() != load(clip).identity()
 
 
+def no_network(*_: object, **__: object) -> None:
+    raise ConnectionError("no route to the hub")
+
+
+def test_a_model_in_the_hubs_cache_is_named_by_its_commit(clip, tmp_path, monkeypatch):
+    repository = tmp_path / "models--some--clip"
+    shutil.copytree(clip, repository / "snapshots" / ("c0ffee" * 6 + "beef"))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("c0ffee" * 6 + "beef")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", no_network)
+    # Without a network what is here serves, whether or not it was said that the hub is not to be asked.
+    loaded = ClipEncoder.load(ClipSettings(model="some/clip"))
+    assert loaded.identity() == {"encoder": "some/clip@" + "c0ffee" * 6 + "beef"}
+    assert np.array_equal(loaded.encode_texts(TEXTS), load(clip).encode_texts(TEXTS))
+
+
 def test_a_folder_without_weights(clip, tmp_path):
     copy = Path(shutil.copytree(clip, tmp_path / "copy"))
     (copy / "model.safetensors").unlink()
@@ -122,9 +142,12 @@ def test_a_folder_of_something_else(clip, tmp_path):
         load(tmp_path)
 
 
-def test_a_model_that_cannot_be_had():
-    with pytest.raises(ModelError, match="--config demo"):
-        load(Path("nobody/has-this-model"))
+@pytest.mark.parametrize("local_files_only", [True, False])
+def test_a_model_that_cannot_be_had(local_files_only, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", no_network)
+    settings = ClipSettings(model="nobody/has-this")
+    with pytest.raises(ModelError, match=r"nobody/has-this' is no folder here[\s\S]*--config demo"):
+        ClipEncoder.load(settings, local_files_only=local_files_only)
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:3"])

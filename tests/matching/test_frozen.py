@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,12 +24,15 @@ def one(posts) -> FrozenMixture:
     return frozen(Bank.of([posts(5)], 5))
 
 
-def test_files_give_back_the_same_measure(one, tmp_path):
+@pytest.mark.parametrize("cosine_range", [None, (-0.1, 0.4)])
+def test_files_give_back_the_same_measure(one, cosine_range, tmp_path):
+    one = replace(one, cosine_range=cosine_range)
     one.save(tmp_path / "new" / "folder")
     folder = tmp_path / "new" / "folder"
     for place in (folder, folder / "mixture.json"):
         again = FrozenMixture.load(place)
         assert again.fits == one.fits
+        assert again.cosine_range == cosine_range
         assert again.to_bytes() == one.to_bytes()
         assert np.array_equal(again.theta(LOSSES, "test"), one.theta(LOSSES, "test"))
 

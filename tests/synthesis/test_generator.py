@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+import amia
 from amia.errors import ModelError, SettingsError
 from amia.synthesis.generator import Generator
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
 
+DEMO = Path(amia.__file__).parent / "demo" / "weights" / "generator"
 PROMPTS = ["a bridge at night", "", "Paris 💞", "word " * 200, "cup"]
 SEEDS = [11, 12, 13, 2**63 - 1, 0]
 
@@ -22,9 +24,9 @@ def load(folder: Path, size: int = 32, **settings: object) -> Generator:
     return Generator.load(GeneratorSettings(model=str(folder), **settings), size, local_files_only=True)
 
 
-@pytest.fixture(scope="module")
-def generator(sd: Path) -> Generator:
-    return load(sd, micro_batch=4)
+@pytest.fixture(scope="module", params=["sd", "sdxl", "demo"])
+def generator(request: pytest.FixtureRequest) -> Generator:
+    return load(DEMO if request.param == "demo" else request.getfixturevalue(request.param), micro_batch=4)
 
 
 def test_a_picture_a_prompt_in_order(generator):
@@ -132,9 +134,12 @@ def test_a_folder_without_weights(sd, tmp_path):
         load(folder)
 
 
-def test_a_model_that_cannot_be_had():
-    with pytest.raises(ModelError, match="--config demo"):
-        load(Path("nobody/has-this-model"))
+@pytest.mark.parametrize("local_files_only", [True, False])
+def test_a_model_that_cannot_be_had(local_files_only, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", no_network)
+    settings = GeneratorSettings(model="nobody/has-this")
+    with pytest.raises(ModelError, match=r"nobody/has-this' is no folder here[\s\S]*--config demo"):
+        Generator.load(settings, 32, local_files_only=local_files_only)
 
 
 def test_a_gpu_that_is_not_there(sd, monkeypatch):
@@ -146,6 +151,23 @@ def test_a_gpu_that_is_not_there(sd, monkeypatch):
 def test_identity_follows_the_weights_and_not_the_place(sd, sdxl, tmp_path):
     copy = shutil.copytree(sd, tmp_path / "elsewhere")
     assert load(sd).identity() == load(copy).identity() != load(sdxl).identity()
+
+
+def no_network(*_: object, **__: object) -> None:
+    raise ConnectionError("no route to the hub")
+
+
+def test_a_model_in_the_hubs_cache_is_named_by_its_commit(sd, tmp_path, monkeypatch):
+    repository = tmp_path / "models--some--sd"
+    shutil.copytree(sd, repository / "snapshots" / ("c0ffee" * 6 + "beef"))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("c0ffee" * 6 + "beef")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", no_network)
+    # Without a network what is here serves, whether or not it was said that the hub is not to be asked.
+    loaded = Generator.load(GeneratorSettings(model="some/sd"), 32)
+    assert loaded.identity() == {"generator": "some/sd@" + "c0ffee" * 6 + "beef"}
+    assert loaded.generate(["cup"], [1])[0].failure is None
 
 
 def test_default_models_are_pinned():

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from amia.images import ImageSettings, decode, encode_jpeg, fit_to
+from amia.images import ImageSettings, decode, fit_to
 from amia.matching.frozen import FrozenMixture
-from amia.mixing.mixup import mixup
+from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import needs_synthesis, ratio
 from ray_jobs.features import augmented_schema, label_names
 from ray_jobs.plan import shard_place
@@ -124,15 +124,8 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
             has_synthesis=row["drawn"] is not None,
         )
         share = None if share is None else float(np.float32(share))
-        picture = None if share is None else {"bytes": self._picture(row, share), "path": f"{row['id']}.jpg"}
-        return {**{name: row.get(name) for name in self._schema.names}, "image": picture, "ratio": share}
-
-    def _picture(self, row: Row, share: float) -> bytes:
-        """Eq. 9 as JPEG. At 0 the synthesized file itself: encoding it again would only lose."""
-        if share == 0.0:
-            drawn: bytes = row["drawn"]
-            return drawn
-        if share == 1.0:
-            return encode_jpeg(row["original"], self._images.quality, source="original")
-        synthesized = np.asarray(decode(row["drawn"], self._images))
-        return encode_jpeg(mixup(row["original"], synthesized, share), self._images.quality, source="blend")
+        image: Row | None = None
+        if share is not None:
+            data = mixed_picture(row["original"], row["drawn"], share, self._images)
+            image = {"bytes": data, "path": f"{row['id']}.jpg"}
+        return {**{name: row.get(name) for name in self._schema.names}, "image": image, "ratio": share}

@@ -1,0 +1,97 @@
+"""What the tests of the distributed part share: one real Ray, one small drawn corpus, and runs to take copies of.
+
+Sessions of Ray and imports of torch are dear, so there is one of each for the whole test process, and a run that many
+tests start from is made once and copied.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import ray
+
+from amia.demo import write_corpus
+from ray_jobs.augment import augment
+from ray_jobs.ingest import ingest
+from ray_jobs.settings import Settings, load_settings
+
+POSTS = 96
+SMALL = (
+    "per_shard=12",  # 6 shards of train, 2 of validation, 2 of test
+    "clip.device=cpu",
+    "generator.device=cpu",
+    *(f"pools.{stage}.max=1" for stage in ("fetch", "embed", "score", "synthesize", "mix")),
+    *(f"pools.{stage}.gpus=0" for stage in ("embed", "synthesize")),
+)
+"""Settings of a small run, as the command line takes them: one actor a stage, no GPU."""
+
+# Processes that the tests start would otherwise take as many threads as there are cores, each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """Ray with 8 CPUs and 4 GPUs, declared and not real; jobs in this process find themselves attached to it."""
+    ray.init(
+        address="local", num_cpus=8, num_gpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def small() -> Callable[..., Settings]:
+    """Settings of the demo preset for a small run, and whatever else is asked for: `small("pools.mix.lease=1")`."""
+
+    def settings(*words: str) -> Settings:
+        return load_settings("demo", [*SMALL, *words])
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def small_words() -> Sequence[str]:
+    """The same settings as words for a command line."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn corpus of 96 posts, some without an image and some with a broken one. Read it, never write to it."""
+    folder = tmp_path_factory.mktemp("drawn") / "corpus"
+    write_corpus(folder, posts=POSTS, missing=0.05, broken=0.04)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ingested(
+    cluster: None, corpus: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run whose corpus is ingested. Copy it (`copied`) before anything writes to it."""
+    run = tmp_path_factory.mktemp("ingested") / "run"
+    ingest(str(corpus), str(run), small("max_failed=1"), quiet=True)
+    return run
+
+
+@pytest.fixture(scope="session")
+def augmented(ingested: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The undisturbed run: one actor a stage, leases of three, arms adaptive and original. Copy it, too."""
+    run = tmp_path_factory.mktemp("augmented") / "run"
+    shutil.copytree(ingested, run)
+    leases = [f"pools.{stage}.lease=3" for stage in ("embed", "score", "synthesize", "mix")]
+    augment(str(run), small(*leases), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
+    return run
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a run that a test may spoil: `copied(augmented, leaving_out=["synthesized"])`."""
+
+    def copy(run: Path, leaving_out: Sequence[str] = ()) -> Path:
+        target = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(run, target, ignore=lambda folder, names: set(leaving_out) if Path(folder) == run else set())
+        return target
+
+    return copy

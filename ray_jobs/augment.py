@@ -36,8 +36,8 @@ class Augmented:
     """What came out."""
 
     posts: int
-    counts: Counter[str]
-    """Posts per pair of statuses; they add up to `posts`."""
+    counts: dict[str, Counter[str]]
+    """By arm, posts per pair of statuses; each adds up to `posts`."""
     manifests: dict[str, str]
     """Key of the manifest of each arm."""
     frozen: FrozenMixture | None
@@ -45,8 +45,8 @@ class Augmented:
 
     @property
     def failed(self) -> int:
-        """Posts with a broken image, or whose synthesis failed."""
-        return sum(count for status, count in self.counts.items() if "(" in status)
+        """Posts with a broken image, or whose synthesis failed, in the arm that has most of them."""
+        return max(sum(n for status, n in counts.items() if "(" in status) for counts in self.counts.values())
 
 
 def augment(
@@ -180,11 +180,12 @@ def _augment(job: Job, arms: Sequence[str], frozen: FrozenMixture | None, scores
         synthesized=synthesized is not None,
     )
     job.run([*stages, (mix, settings.pools.mix)], plan.shards)
-    manifests = {}
+    manifests: dict[str, str] = {}
+    counts: dict[str, Counter[str]] = {}
     for arm, identity in identities.items():
-        manifests[arm], counts = publish_manifest(job, arm, identity, weights)
-    if counts.total() != plan.total:
-        raise RunError(f"{plan.total} posts went in and {counts.total()} came out: report this as a bug")
+        manifests[arm], counts[arm] = publish_manifest(job, arm, identity, weights)
+        if counts[arm].total() != plan.total:
+            raise RunError(f"{arm}: {plan.total} posts went in, {counts[arm].total()} came out: report this as a bug")
     return Augmented(plan.total, counts, manifests, frozen)
 
 

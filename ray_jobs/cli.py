@@ -108,7 +108,14 @@ def augment(
 
     done = job(run, settings, arms=arms, mixture=mixture, accept_mixture=accept_mixture, quiet=json)
     if json:
-        told.say_json({"posts": done.posts, "counts": dict(done.counts), "manifests": done.manifests, "run": run})
+        told.say_json(
+            {
+                "posts": done.posts,
+                "counts": {arm: dict(each) for arm, each in done.counts.items()},
+                "manifests": done.manifests,
+                "run": run,
+            }
+        )
     else:
         told.tell_augmented(done, run)
     _judge(done.failed, done.posts, settings)
@@ -182,8 +189,8 @@ def _run() -> int:
 def _judge(failed: int, posts: int, settings: Settings) -> None:
     if failed > settings.max_failed * posts:
         print(
-            f"error: {failed:,} of {posts:,} posts failed, more than max_failed={settings.max_failed:g} allows. Everything "
-            "is published with its reason; look at the cause, or raise max_failed",
+            f"error: {failed:,} of {posts:,} posts failed, more than max_failed={settings.max_failed:g} allows. "
+            "Everything is published with its reason; look at the cause, or raise max_failed",
             file=sys.stderr,
             flush=True,
         )

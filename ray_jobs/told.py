@@ -40,16 +40,11 @@ def tell_ingested(done: Ingested, run: str) -> None:
 
 def tell_augmented(done: Augmented, run: str) -> None:
     """The accounting: every post that went in, by what became of its two pictures."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(justify="right")
-    table.add_column()
-    for part in ("image", "synthesis"):
-        for status, count in sorted(_by(done.counts, part).items(), key=lambda item: -item[1]):
-            table.add_row(f"{count:,}", why(status))
-    console.print(f"{done.posts:,} posts in, {done.counts.total():,} out")
-    console.print(table)
-    for arm, manifest in done.manifests.items():
-        console.print(f"{arm}: {run}/{manifest.rpartition('/')[0]}")
+    for arm, counts in done.counts.items():
+        console.print(f"{arm}: {done.posts:,} posts in, {counts.total():,} out -> {run}/augmented/{arm}")
+        for part in ("image", "synthesis"):
+            for status, count in sorted(_by(counts, part).items(), key=lambda item: -item[1]):
+                console.print(f"  {count:>9,} {why(status)}")
 
 
 def tell_planned(steps: Sequence[Planned], settings: Settings, *, json: bool) -> None:

@@ -8,19 +8,23 @@ from amia.mixing.mixup import mixup
 
 __all__ = ["mixed_picture"]
 
+INVISIBLE = 0.5 / 256
+"""A share of either image that moves no pixel by half a grey level."""
+
 
 def mixed_picture(
     original: NDArray[np.uint8] | None, synthesized: bytes | None, ratio: float, images: ImageSettings
 ) -> bytes:
     """The augmented image as JPEG.
 
-    `original` `[size, size, 3]` is already in the one geometry; `synthesized` is a JPEG of that size. At a ratio of 0
-    the synthesized file itself comes back, since encoding it again would only lose, and at 1 it is not looked at.
-    Raises ValueError when the picture that the ratio asks for is missing.
+    `original` `[size, size, 3]` is already in the one geometry; `synthesized` is a JPEG of that size. Where the blend
+    would round to one of the two everywhere (a ratio within half a grey level of 0 or 1), that one is taken: of the
+    synthesized image the file itself, since encoding it again would only lose. Raises ValueError when the picture that
+    the ratio asks for is missing.
     """
-    if ratio == 0.0 and synthesized is not None:
+    if ratio < INVISIBLE and synthesized is not None:
         return synthesized
-    if ratio == 1.0 and original is not None:
+    if ratio > 1 - INVISIBLE and original is not None:
         return encode_jpeg(original, images.quality, source="original")
     if original is None or synthesized is None:
         raise ValueError(f"a ratio of {ratio:g} needs both pictures")

@@ -147,6 +147,7 @@ def _frozen(job: Job, weights: str, accept_mixture: bool) -> FrozenMixture:
     bank = Bank.from_bytes(store.read(f"{FOLDER}/{BANK_FILE}"))
     frozen = fit_losses(store, job.plan, bank, weights, job.settings.triplet, job.settings.mixture)
     for name, fit in frozen.fits.items():
+        job.say(f"mixture ({name}): {fit.summary}")
         for warning in fit.warnings:
             job.say(f"mixture ({name}): {warning}")
         if fit.refusal and not accept_mixture:

@@ -16,8 +16,6 @@ _CELLS = 2**14
 """Cells of [0, 1] that the converged comparison is computed on when there are more losses than that."""
 _LIGHT = 0.03
 """A component with less of the posts than this is probably outliers and no group."""
-_FAR = 0.2
-"""A largest difference of theta to the optimum that is worth a word."""
 
 
 def diagnose(x: Floats, counts: Floats, start: Pair, mixture: Mixture, reg_covar: float) -> dict[str, float]:
@@ -61,11 +59,6 @@ def warnings_of(diagnostics: dict[str, float], settings: MixtureSettings) -> lis
     if diagnostics["lightest"] < _LIGHT:
         said.append(
             f"one component holds only {diagnostics['lightest']:.1%} of the posts: perhaps outliers, not a group"
-        )
-    if diagnostics["converged_max"] > _FAR:
-        said.append(
-            f"theta of a converged fit differs by up to {diagnostics['converged_max']:.2f} "
-            f"(mean {diagnostics['converged_mean']:.3f}); converged=true uses that one"
         )
     return said
 

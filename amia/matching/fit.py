@@ -41,6 +41,18 @@ class Fit:
     refusal: str | None
     """Why a run should stop here unless the person accepts the mixture."""
 
+    @property
+    def summary(self) -> str:
+        """The fit in one line, with what running EM to its optimum would change."""
+        told = f"{self.diagnostics['losses']:,.0f} losses"
+        if "separation" not in self.diagnostics:
+            return told
+        return (
+            f"{told}, {self.mixture.weights[0]:.0%} matched, means {self.diagnostics['separation']:.1f} pooled "
+            f"standard deviations apart, {self.mixture.iterations} iterations; the optimum would move theta by at most "
+            f"{self.diagnostics['converged_max']:.2f} (mean {self.diagnostics['converged_mean']:.3f})"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, lists and text."""
         return {

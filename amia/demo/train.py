@@ -10,7 +10,7 @@ from time import monotonic
 
 from amia.demo.training.autoencoder import train_autoencoder
 from amia.demo.training.clip import train_clip
-from amia.demo.training.denoiser import train_denoiser
+from amia.demo.training.denoiser import loosen, train_denoiser
 from amia.demo.training.sharpening import sharpen
 
 
@@ -29,6 +29,7 @@ def main() -> None:
         autoencoder = arguments.out / "autoencoder"
         train_autoencoder(autoencoder, arguments.seed)
         train_denoiser(generator, clip, autoencoder, arguments.seed)
+        loosen(generator, arguments.seed)
         sharpen(generator, arguments.seed)
     print(f"{arguments.what}: seed {arguments.seed}, {monotonic() - start:.0f} s in all")
 

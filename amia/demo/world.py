@@ -91,6 +91,27 @@ def reworded(post: Post, rng: random.Random) -> Post:
     return Post(tuple(tokens), tuple(tags), post.entities, template)
 
 
+def scrambled(post: Post, rng: random.Random) -> Post:
+    """The names of a post in a sentence for pretraining that was meant for others, whatever types it speaks of.
+
+    Whoever learns from such posts learns to trust names more than phrases. Only for names that mean one thing.
+    """
+    template = rng.choice([template for kinds in TEMPLATES for template in of_part(kinds, "pretraining")])
+    waiting = rng.sample(post.entities, len(post.entities))
+    words: list[str] = []
+    for word in template.words:
+        if word not in template.kinds:
+            words.append(word)
+        elif waiting:
+            words.append(waiting.pop().kind)
+    for entity in waiting:
+        words += [rng.choice(("and", "with", "at", ",")), entity.kind]
+    meant: dict[str, Entity] = {entity.kind: entity for entity in post.entities}
+    template = Template(tuple(words), tuple(meant), "pretraining")
+    tokens, tags = fill(template, meant, rng)
+    return Post(tuple(tokens), tuple(tags), post.entities, template)
+
+
 def pretraining_posts(count: int, seed: int) -> list[Post]:
     """Posts for training the tiny CLIP and the generator."""
     rng = random.Random(f"pretraining {seed}")

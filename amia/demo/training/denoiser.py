@@ -1,28 +1,33 @@
-"""Training of the one-step generator: 3,600 steps of 32 posts, 20 to 35 minutes on two cores.
+"""Training of the one-step generator: 3,600 steps of 32 posts in their sentences, then 800 in which names count most.
 
 Text and pure noise go in, the latent image comes out; the noise level is always the highest, as sampling in one step
 has no other. The text encoder starts from the tiny CLIP's and learns along.
 """
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 
 import torch
 from transformers import CLIPTokenizer
 
-from amia.demo.training.average import MovingAverage
-from amia.demo.training.descent import Descent
+from amia.demo.names import readings
 from amia.demo.training.drawer import Drawer
-from amia.demo.training.latents import LatentPosts, channel_weights, encode_posts
-from amia.demo.training.parts import load_autoencoder, new_unet, one_step_scheduler, save_pipeline, text_encoder_of
-from amia.demo.world import reworded
+from amia.demo.training.latents import encode_posts
+from amia.demo.training.learning import Course, learn
+from amia.demo.training.parts import (
+    load_autoencoder,
+    load_pipeline,
+    new_unet,
+    one_step_scheduler,
+    save_pipeline,
+    text_encoder_of,
+)
+from amia.demo.world import Post, reworded, scrambled
 
 STEPS = 3600
-BATCH = 32
 POSTS = 16_000
-SNAPSHOT_EVERY = 600
+LOOSENING_STEPS = 800
+LOOSENING_POSTS = 8_000
 
 
 def train_denoiser(folder: Path, clip: Path, autoencoder: Path, seed: int, steps: int = STEPS) -> None:
@@ -32,32 +37,27 @@ def train_denoiser(folder: Path, clip: Path, autoencoder: Path, seed: int, steps
     text_encoder = text_encoder_of(clip)
     unet = new_unet(text_encoder.config.hidden_size)
     drawer = Drawer(unet, text_encoder, CLIPTokenizer.from_pretrained(clip), one_step_scheduler())
-    cache = encode_posts(vae, POSTS, seed)
-    average = MovingAverage([unet, text_encoder])
-    for step in _fit(drawer, cache, channel_weights(vae, cache.latents), seed, steps):
-        average.update()
-        if step % SNAPSHOT_EVERY == 0 or step == steps:
-            with average.applied():
-                save_pipeline(folder, vae, unet, text_encoder, drawer.tokenizer)
-
-
-def _fit(drawer: Drawer, cache: LatentPosts, weights: torch.Tensor, seed: int, steps: int) -> Iterator[int]:
-    """Train in place; yields the number of steps done after each."""
     rng = random.Random(f"wording {seed}")
-    descent = Descent(
-        (drawer.unet, 1.5e-3), (drawer.text_encoder, 5e-4), steps=steps, warmup=200 / max(steps, 400), weight_decay=1e-3
-    )
-    start, running = monotonic(), 0.0
-    drawer.unet.train()
-    drawer.text_encoder.train()
-    for step in range(1, steps + 1):
-        rows = torch.randint(len(cache.posts), (BATCH,))
-        texts = [reworded(cache.posts[row], rng).text for row in rows.tolist()]
-        difference = drawer.predict(texts, cache.choices[rows]) - cache.latents[rows]
-        loss = (weights * (difference.square() + 0.5 * difference.abs())).mean()
-        descent.step(loss)
-        running += loss.item() / 100
-        if step % 100 == 0:
-            print(f"generator: step {step}/{steps}, loss {running:.4f}, {monotonic() - start:.0f} s", flush=True)
-            running = 0.0
-        yield step
+    course = Course("generator", steps, unet_rate=1.5e-3, text_rate=5e-4, wording=lambda post: reworded(post, rng))
+    for _ in learn(drawer, vae, encode_posts(vae, POSTS, seed), course):
+        save_pipeline(folder, vae, unet, text_encoder, drawer.tokenizer)
+
+
+def loosen(folder: Path, seed: int, steps: int = LOOSENING_STEPS) -> None:
+    """Train the pipeline in `folder` on, half of the time with names in sentences meant for others; save it there.
+
+    Without this, phrases of the training sentences draw by themselves: a coach, whoever is named, draws a person.
+    Ambiguous names keep sentences of their own, since these are what settles their meaning.
+    """
+    torch.manual_seed(seed + 1)
+    pipeline = load_pipeline(folder)
+    drawer = Drawer(pipeline.unet, pipeline.text_encoder, pipeline.tokenizer, one_step_scheduler())
+    rng = random.Random(f"loosening {seed}")
+
+    def wording(post: Post) -> Post:
+        plain = all(len(readings(entity.surface)) == 1 for entity in post.entities)
+        return scrambled(post, rng) if plain and rng.random() < 0.5 else reworded(post, rng)
+
+    course = Course("loosening", steps, unet_rate=7e-4, text_rate=4e-4, wording=wording)
+    for _ in learn(drawer, pipeline.vae, encode_posts(pipeline.vae, LOOSENING_POSTS, seed + 1), course):
+        save_pipeline(folder, pipeline.vae, pipeline.unet, pipeline.text_encoder, pipeline.tokenizer)

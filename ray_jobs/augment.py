@@ -153,7 +153,7 @@ def _frozen(job: Job, weights: str, accept_mixture: bool) -> FrozenMixture:
         if fit.refusal and not accept_mixture:
             raise MixtureError(
                 f"the mixture on {name} is not to be trusted: {fit.refusal}. Give --mixture RUN|FOLDER to take another "
-                "run's, or --accept-mixture to go on with this one, or an --arm that needs no theta"
+                "run's, or --accept-mixture to go on with this one"
             )
     store.create(f"{FOLDER}/{MIXTURE_FILE}", frozen.to_bytes()[MIXTURE_FILE])
     return read_frozen(store) or frozen

@@ -34,7 +34,7 @@ def spread(thetas: Sequence[float], count: int) -> list[int]:
     order = sorted(range(len(thetas)), key=thetas.__getitem__)
     if len(order) <= count:
         return order
-    return [order[round(step * (len(order) - 1) / (count - 1))] for step in range(count)]
+    return [order[round(step * (len(order) - 1) / max(1, count - 1))] for step in range(count)]
 
 
 def draw_grid(groups: Sequence[tuple[str, Sequence[Triple]]], path: Path) -> None:

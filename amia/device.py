@@ -1,14 +1,11 @@
 """Where a model runs and in what precision."""
 
-from typing import Literal
-
 import torch
 
 from amia.errors import SettingsError
+from amia.precision import Dtype
 
 __all__ = ["Dtype", "resolve_device", "resolve_dtype"]
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def resolve_device(name: str) -> torch.device:

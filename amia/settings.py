@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field, ValidationError
 from amia import demo
 from amia.errors import SettingsError
 from amia.images import ImageSettings
-from amia.matching.clip import ClipSettings
 from amia.matching.mixture import MixtureSettings
+from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings
 from amia.strict import Strict
 from amia.synthesis.settings import GeneratorSettings

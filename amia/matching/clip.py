@@ -13,43 +13,19 @@ import torch
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from amia.device import Dtype, resolve_device, resolve_dtype
+from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.strict import Strict
+from amia.matching.settings import ClipSettings
 from amia.weights import hub_answers, identity_of, loading, quiet
 
 __all__ = ["ClipEncoder", "ClipSettings"]
 
-_DEFAULT = "openai/clip-vit-base-patch16"
-_DEFAULT_COMMIT = "57c216476eefef5ab752ec549e440a49ae4ae5f3"
 _FILES = ["*.json", "*.txt", "*.safetensors"]
 
 Item = TypeVar("Item")
-
-
-class ClipSettings(Strict):
-    """The encoder of texts and images."""
-
-    model: str = _DEFAULT
-    """A CLIP model: its name at the Hugging Face hub, or a folder with config, tokenizer and safetensors."""
-    revision: str | None = None
-    """Commit at the hub. None: the pinned commit of the default model, the newest of any other."""
-    device: str = "auto"
-    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`."""
-    dtype: Dtype = "auto"
-    """Precision. `auto`: float32 on the CPU; on a GPU float16, in which CLIP was trained and which keeps three more
-    bits of a cosine than bfloat16."""
-    micro_batch: int = Field(default=64, ge=1)
-    """Posts a forward pass; memory against speed. Part of a run's identity, since it moves the last bits."""
-
-    @property
-    def commit(self) -> str | None:
-        """The revision that is asked of the hub."""
-        return _DEFAULT_COMMIT if self.revision is None and self.model == _DEFAULT else self.revision
 
 
 class ClipEncoder:

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from amia.device import Dtype
+from amia.precision import Dtype
 from amia.strict import Strict
 
 __all__ = ["GeneratorSettings"]

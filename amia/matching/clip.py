@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
+from amia.matching.converted import converted_snapshot, has_safetensors
 from amia.matching.settings import ClipSettings
 from amia.weights import hub_answers, identity_of, loading, quiet
 
@@ -66,6 +67,8 @@ class ClipEncoder:
                         local_files_only=offline,
                     )
                 )
+                if not has_safetensors(folder):
+                    folder = converted_snapshot(settings.model, _FILES, local_files_only=offline)
         if not (folder / "config.json").is_file():
             raise ModelError(f"encoder: folder {folder} holds no model (no config.json)")
         return folder

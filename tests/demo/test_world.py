@@ -12,7 +12,7 @@ from amia.demo.names import AMBIGUOUS_NAMES, ENTITIES, KINDS, readings
 from amia.demo.photographs import photograph
 from amia.demo.templates import TEMPLATES, of_part
 from amia.demo.variation import Variation
-from amia.demo.world import draw_post, held_out_posts, late_names, pair_held_out, pretraining_posts, reworded
+from amia.demo.world import draw_post, held_out_posts, late_names, pair_held_out, pretraining_posts, reworded, scrambled
 
 
 def test_every_entity_has_a_look_of_its_own():
@@ -105,3 +105,12 @@ def test_photographs_differ_in_size_and_show_the_same_thing():
     photos = [photograph([ENTITIES["ORG"][0]], rng) for _ in range(20)]
     assert len({photo.size for photo in photos}) > 5
     assert all(min(photo.size) >= 64 and max(photo.size) <= 168 for photo in photos)
+
+
+def test_scrambling_keeps_the_names_and_only_those():
+    rng = random.Random(4)
+    for post in pretraining_posts(200, seed=3):
+        other = scrambled(post, rng)
+        assert other.entities == post.entities
+        assert sorted(tag for tag in other.tags if tag != "O") == sorted(tag for tag in post.tags if tag != "O")
+        assert not set(other.tokens) & {*KINDS, "ANY"}

@@ -22,7 +22,7 @@ from amia.demo.training.parts import (
     save_pipeline,
     text_encoder_of,
 )
-from amia.demo.world import Post, reworded, scrambled
+from amia.demo.world import Post, pretraining_posts, reworded, scrambled
 
 STEPS = 3600
 POSTS = 16_000
@@ -39,7 +39,7 @@ def train_denoiser(folder: Path, clip: Path, autoencoder: Path, seed: int, steps
     drawer = Drawer(unet, text_encoder, CLIPTokenizer.from_pretrained(clip), one_step_scheduler())
     rng = random.Random(f"wording {seed}")
     course = Course("generator", steps, unet_rate=1.5e-3, text_rate=5e-4, wording=lambda post: reworded(post, rng))
-    for _ in learn(drawer, vae, encode_posts(vae, POSTS, seed), course):
+    for _ in learn(drawer, vae, encode_posts(vae, pretraining_posts(POSTS, seed), seed), course):
         save_pipeline(folder, vae, unet, text_encoder, drawer.tokenizer)
 
 
@@ -58,6 +58,9 @@ def loosen(folder: Path, seed: int, steps: int = LOOSENING_STEPS) -> None:
         plain = all(len(readings(entity.surface)) == 1 for entity in post.entities)
         return scrambled(post, rng) if plain and rng.random() < 0.5 else reworded(post, rng)
 
+    posts = pretraining_posts(LOOSENING_POSTS, seed + 1)
+    # Open names are rare, and their reading is the one choice of the noise that no other post teaches.
+    posts += [post for post in pretraining_posts(4 * LOOSENING_POSTS, seed + 2) if post.open_meaning]
     course = Course("loosening", steps, unet_rate=7e-4, text_rate=4e-4, wording=wording)
-    for _ in learn(drawer, pipeline.vae, encode_posts(pipeline.vae, LOOSENING_POSTS, seed + 1), course):
+    for _ in learn(drawer, pipeline.vae, encode_posts(pipeline.vae, posts, seed + 1), course):
         save_pipeline(folder, pipeline.vae, pipeline.unet, pipeline.text_encoder, pipeline.tokenizer)

@@ -9,7 +9,7 @@ import torch
 
 from amia.demo.training.autoencoder import pixels
 from amia.demo.training.targets import LATENT, random_choices, targets
-from amia.demo.world import Post, pretraining_posts
+from amia.demo.world import Post
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,15 @@ class LatentPosts:
 
 
 @torch.no_grad()
-def encode_posts(vae: Any, count: int, seed: int) -> LatentPosts:
-    """Draw and encode `count` posts."""
+def encode_posts(vae: Any, posts: list[Post], seed: int) -> LatentPosts:
+    """Draw and encode `posts`; the seed makes the free choices of their pictures."""
     start = monotonic()
-    posts = pretraining_posts(count, seed)
-    choices = random_choices(count, random.Random(f"choices {seed}"))
+    choices = random_choices(len(posts), random.Random(f"choices {seed}"))
     latents = []
-    for first in range(0, count, 64):
+    for first in range(0, len(posts), 64):
         pictures = targets(posts[first : first + 64], choices[first : first + 64])
         latents.append(vae.encode(pixels(pictures)).latent_dist.mean * vae.config.scaling_factor)
-    print(f"generator: {count} latent images in {monotonic() - start:.0f} s", flush=True)
+    print(f"generator: {len(posts)} latent images in {monotonic() - start:.0f} s", flush=True)
     return LatentPosts(posts, choices, torch.cat(latents))
 
 

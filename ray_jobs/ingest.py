@@ -18,7 +18,7 @@ from ray_jobs.identity import Identity, claim, difference, digest
 from ray_jobs.machines import connect
 from ray_jobs.plan import Plan
 from ray_jobs.runner import Step, run_steps
-from ray_jobs.scratch import Buckets, bucket_count, sort_bucket
+from ray_jobs.scratch import Buckets, bucket_count
 from ray_jobs.settings import Settings
 from ray_jobs.shards import all_facts, total_counts
 from ray_jobs.stages.fetch import Fetch
@@ -108,9 +108,8 @@ def _arrange(store: Store, corpus: Corpus, settings: Settings) -> Plan:
 
 def _plan_of(store: Store, corpus: Corpus, settings: Settings) -> Plan:
     folder = f"scratch/{secrets.token_hex(6)}"
-    buckets = Buckets(
-        store, folder, seed=settings.seed, count=bucket_count(corpus.bytes, settings.bucket_mb * 1_000_000)
-    )
+    count = bucket_count(corpus.bytes if corpus.files else None, settings.bucket_mb * 1_000_000)
+    buckets = Buckets(store, folder, seed=settings.seed, count=count)
     types: set[str] = set()
     repaired = labelled = rejected = 0
     for raw in corpus:
@@ -131,12 +130,13 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings) -> Plan:
     counts: list[dict[str, int]] = []
     digests: dict[str, hashlib._Hash] = {}
     for bucket in range(buckets.count):
-        ordered = sort_bucket(store, folder, bucket)
-        counts.append({split: len(order) for split, order in ordered.orders.items()})
+        ordered = buckets.sort(bucket)
+        counts.append({split: order.num_rows for split, order in ordered.orders.items()})
         for split, order in ordered.orders.items():
             running = digests.setdefault(split, hashlib.sha256())
-            for row, content in zip(order, ordered.contents[split], strict=True):
-                running.update(f"{row['id']}\n{content}\n".encode())
+            for batch in order.to_batches(8192):
+                for post_id, content in zip(batch["id"].to_pylist(), batch["content"].to_pylist(), strict=True):
+                    running.update(f"{post_id}\n{content}\n".encode())
         for duplicate in ordered.duplicates:
             buckets.reject(duplicate)
             rejected += 1

@@ -38,7 +38,7 @@ class Fetch(Stage[list[Row], pa.Table]):
         span = slice(first, first + self._plan.rows_of(shard))
         rows: list[Row] = []
         for bucket, part in segments_of(self._plan.segments[split], span):
-            rows += self._buckets.read(bucket, split, part).to_pylist()
+            rows += self._buckets.read(bucket, split, part)
         for row in rows:
             row["status"] = "ok" if row["image"] is not None or row["image_path"] is not None else "no_image"
             if row["image"] is None and row["image_path"] is not None:

@@ -10,7 +10,8 @@ AmiaError                 anything the person can act on; the command line print
 └── RunError              a run directory cannot be used as asked
     ├── StoreError        the storage failed or does not keep create-if-absent
     ├── IdentityError     the run was made with other settings or input
-    └── ClusterError      the machines do not have what the job's pools ask for
+    ├── ClusterError      the machines do not have what the job's pools ask for
+    └── StageError        a stage broke off for a reason that nobody foresaw
 """
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ModelError",
     "RunError",
     "SettingsError",
+    "StageError",
     "StoreError",
     "SynthesisError",
 ]
@@ -81,3 +83,7 @@ class IdentityError(RunError):
 
 class ClusterError(RunError):
     """The machines do not have what the job's pools ask for."""
+
+
+class StageError(RunError):
+    """A stage broke off for a reason that nobody foresaw, a bug above all; the run's log keeps the traceback."""

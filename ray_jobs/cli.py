@@ -33,6 +33,7 @@ EXIT_CODES: list[tuple[type[errors.AmiaError], int]] = [
     (errors.MixtureError, 5),
     (errors.IdentityError, 6),
     (errors.ClusterError, 7),
+    (errors.StageError, 1),
     (errors.AmiaError, 8),
 ]
 TOO_MANY_FAILED = 9

@@ -28,7 +28,13 @@ class Board:
     def __init__(self) -> None:
         self._posts: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
+        self._begun: Counter[tuple[str, str]] = Counter()
         self._log: list[dict[str, Any]] = []
+
+    def begin(self, stage: str, shard: str) -> int:
+        """A process takes up a shard. How many have, this one included: all others died or were taken away."""
+        self._begun[stage, shard] += 1
+        return self._begun[stage, shard]
 
     def report(self, stage: str, posts: int, failed: int, line: dict[str, Any]) -> None:
         """One shard of a stage is published (or was already there)."""

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from amia import errors
-from amia.errors import AmiaError, ClusterError, RunError
+from amia.errors import AmiaError, ClusterError, RunError, StageError
 from ray_jobs.machines import Machines, resources
 from ray_jobs.plan import Plan
 from ray_jobs.progress import Board, Watch
@@ -31,6 +32,10 @@ __all__ = ["Step", "leases", "run_steps", "unpublished"]
 
 Batch = dict[str, np.ndarray]
 AnyStage = Stage[Any, Any]
+
+MOST_ATTEMPTS = 5
+"""Processes that may die at one shard. Ray starts a lost actor again for ever, which is right where nodes come and go;
+a shard that takes its actor down each time, by its memory above all, must end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,8 @@ def run_steps(
 ) -> None:
     """Run each shard through the steps, streaming from one step's actors to the next's; published shards are skipped.
 
-    Raises the AmiaError of the first actor that could not go on, and ClusterError when the actors' machines do not
-    come.
+    Raises the AmiaError of the first actor that could not go on, StageError for anything that nobody foresaw, and
+    ClusterError when the actors' machines do not come or a shard takes its actor down again and again.
     """
     # A step that has nothing left to do starts no actors.
     left = [(step, todo) for step in steps if (todo := set(unpublished(store, step.stage, shards)))]
@@ -99,7 +104,7 @@ def run_steps(
         with Watch(board, totals, quiet=quiet):
             for row in _rows(dataset, pools, wait_s):
                 if row["failure"]:
-                    _raise(json.loads(row["failure"]))
+                    _raise(store, started, json.loads(row["failure"]))
     finally:
         _keep_log(store, board, started)
 
@@ -121,9 +126,14 @@ class StageActor:
                 self._ready = True
             self._work(json.loads(batch["lease"][0]))
         except AmiaError as error:
-            told = json.dumps({"kind": type(error).__name__, "said": str(error), "stage": self._stage.name})
-            return {"lease": batch["lease"], "failure": np.array([told])}
+            return self._failed(batch, type(error).__name__, str(error))
+        except Exception as error:  # noqa: BLE001  # raised in the driver, in few lines, with the traceback in the log
+            return self._failed(batch, "", "".join(traceback.format_exception(error)))
         return batch
+
+    def _failed(self, batch: Batch, kind: str, said: str) -> Batch:
+        told = {"kind": kind, "said": said, "stage": self._stage.name}
+        return {"lease": batch["lease"], "failure": np.array([json.dumps(told)])}
 
     def _work(self, lease: Sequence[str]) -> None:
         with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(1, "publish") as publisher:
@@ -147,6 +157,12 @@ class StageActor:
         start = time.monotonic()
         if all(self._stage.store.exists(key) for key in self._stage.keys(shard)):
             return None, 0.0  # published before, or by another driver since
+        attempts = ray.get(self._board.begin.remote(self._stage.name, shard))
+        if attempts > MOST_ATTEMPTS:
+            raise ClusterError(
+                f"{MOST_ATTEMPTS} processes died at {shard}, of too little memory most likely: take fewer actors on a "
+                "node (raise pools.*.cpus), larger nodes, or smaller shards (per_shard of `amia ingest`)"
+            )
         return self._stage.load(shard), time.monotonic() - start
 
     def _publish(self, shard: str, done: Any, seconds: dict[str, float]) -> None:
@@ -191,11 +207,25 @@ def _rows(dataset: Any, pools: dict[str, Pool], wait_s: float) -> Iterator[dict[
             f"the actors of {' and '.join(pools)} did not start within {wait_s:g} s: the cluster has no room for them. "
             "Add nodes, or lower pools.*.gpus, or raise wait_for_gpus_s"
         ) from error
+    except ray.exceptions.RayError as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise StageError(f"{' and '.join(pools)}: Ray gave up: {said[-1]}") from error
 
 
-def _raise(failure: dict[str, str]) -> None:
-    kind = getattr(errors, failure["kind"], RunError)
-    raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(f"{failure['stage']}: {failure['said']}")
+def _raise(store: Store, started: float, failure: dict[str, str]) -> None:
+    stage, said = failure["stage"], failure["said"]
+    if failure["kind"]:
+        kind = getattr(errors, failure["kind"], RunError)
+        raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(f"{stage}: {said}")
+    key = f"log/{_log_name(started)}-{stage}-error.txt"
+    store.create(key, said.encode())
+    raise StageError(
+        f"{stage}: {said.strip().splitlines()[-1]}\nThis is a bug: {store.address}/{key} has the traceback"
+    )
+
+
+def _log_name(started: float) -> str:
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(started))}-{socket.gethostname()}-{os.getpid()}"
 
 
 def _keep_log(store: Store, board: Any, started: float) -> None:
@@ -205,6 +235,7 @@ def _keep_log(store: Store, board: Any, started: float) -> None:
     except ray.exceptions.RayError:
         return  # the cluster is gone, and the log of this execution with it; the shards are not
     if lines:
-        name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(started))}-{socket.gethostname()}-{os.getpid()}"
         stages = "+".join(sorted({line["stage"] for line in lines}))
-        store.create(f"log/{name}-{stages}.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+        store.create(
+            f"log/{_log_name(started)}-{stages}.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode()
+        )

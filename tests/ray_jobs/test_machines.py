@@ -1,0 +1,70 @@
+"""How pools are fitted to a machine of one's own, and left as they are on a cluster."""
+
+import pytest
+
+from amia.errors import ClusterError
+from ray_jobs import machines
+from ray_jobs.machines import Machines
+from ray_jobs.settings import Pool, Pools
+
+OWN, ATTACHED = Machines(own=True, scales=False), Machines(own=False, scales=False)
+
+
+def there(patch: pytest.MonkeyPatch, cpus: float, gpus: float = 0.0) -> None:
+    """Let the machine be one with so many cores and GPUs."""
+    patch.setattr(machines, "resources", lambda: {"CPU": cpus} | ({"GPU": gpus} if gpus else {}))
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8, 64])
+def test_the_default_pools_fit_any_machine_without_a_gpu(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    there(monkeypatch, cores)
+    pools = Pools()
+    for names in (("fetch",), ("embed",), ("embed", "score"), ("synthesize", "mix")):
+        fitted = OWN.fitted({name: getattr(pools, name) for name in names})
+        assert sum(pool.min * pool.cpus for pool in fitted.values()) <= cores + 1e-9
+        assert not any(pool.gpus for pool in fitted.values())
+        OWN.require(fitted, wait_s=0)
+
+
+def test_on_a_cpu_a_model_that_takes_all_cores_has_one_actor(monkeypatch: pytest.MonkeyPatch) -> None:
+    there(monkeypatch, 8)
+    assert OWN.fitted({"embed": Pool(max=64, gpus=1)})["embed"].max == 1
+    assert OWN.fitted({"embed": Pool(max=64, gpus=1, threads=2)})["embed"].max == 4
+    assert OWN.fitted({"embed": Pool(max=64, gpus=1, threads=16)})["embed"].max == 1
+
+
+def test_a_gpu_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    there(monkeypatch, 8, gpus=1)
+    fitted = OWN.fitted({"embed": Pool(max=64, gpus=1), "score": Pool(max=64, cpus=0.5)})
+    assert (fitted["embed"].gpus, fitted["score"].gpus) == (1, 0)
+
+
+def test_smallest_pools_larger_than_the_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    there(monkeypatch, 1)
+    asked = {"synthesize": Pool(min=4, max=8, cpus=2), "mix": Pool(min=2, max=2, cpus=1)}
+    fitted = OWN.fitted(asked)
+    assert [pool.min for pool in fitted.values()] == [4, 2]
+    assert sum(pool.min * pool.cpus for pool in fitted.values()) <= 1
+    assert all(pool.max >= pool.min for pool in fitted.values())
+    OWN.require(fitted, wait_s=0)
+
+
+def test_more_gpus_than_the_machine_has_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    there(monkeypatch, 8, gpus=1)
+    with pytest.raises(ClusterError, match="2 GPU needed, 1 there"):
+        OWN.require(OWN.fitted({"embed": Pool(min=2, max=2, gpus=1)}), wait_s=60)
+
+
+def test_on_a_cluster_the_settings_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    there(monkeypatch, 2)
+    asked = {"embed": Pool(min=3, max=64, gpus=1)}
+    assert ATTACHED.fitted(asked) == asked
+
+
+def test_a_cluster_that_scales_is_left_to_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    there(monkeypatch, 0)
+    scales = Machines(own=False, scales=True)
+    scales.require({"embed": Pool(gpus=1)}, wait_s=0)
+    assert scales.wait_s(None) == machines.WAIT_AUTOSCALED_S
+    assert ATTACHED.wait_s(None) == machines.WAIT_S
+    assert scales.wait_s(2.0) == 2.0

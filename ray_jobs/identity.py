@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from amia.errors import IdentityError
+from amia.errors import IdentityError, RunError
 from ray_jobs.store import Store
 
 __all__ = ["Identity", "claim", "difference", "digest", "recorded"]
@@ -23,9 +23,15 @@ def digest(identity: Mapping[str, Any]) -> str:
 
 
 def recorded(store: Store, folder: str) -> Identity | None:
-    """The identity that `folder` was made with, or None where nobody has started it."""
+    """The identity that `folder` was made with, or None where nobody has started it. Raises RunError on another's."""
     key = f"{folder}/identity.json"
-    return json.loads(store.read(key)) if store.exists(key) else None
+    if not store.exists(key):
+        return None
+    try:
+        identity: Identity = dict(json.loads(store.read(key)))
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{key} in {store.address} was not written by amia: {error}") from error
+    return identity
 
 
 def claim(store: Store, folder: str, identity: Identity) -> str:

@@ -75,10 +75,10 @@ class Plan:
         """The run's plan, or None before its ingest has read the corpus."""
         if not store.exists(_KEY):
             return None
-        tree: Mapping[str, object] = json.loads(store.read(_KEY))
         try:
+            tree: Mapping[str, object] = json.loads(store.read(_KEY))
             return cls(**tree)  # type: ignore[arg-type]  # plan.json is our own; a foreign one fails here, by name
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise RunError(f"{_KEY} in {store.address} was not written by this version of amia: {error}") from error
 
 

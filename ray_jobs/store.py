@@ -25,13 +25,14 @@ class Store:
     """The files of one run, by key (`posts/train-00000-of-00003.parquet`). Cheap to pickle: it travels as its address.
 
     `address` is a folder or a URL (`s3://bucket/prefix`, `gs://`, `az://`); credentials come by the usual chain of the
-    provider. A folder is made when the first key is created.
+    provider. A folder is made when the first key is created; looking at one that is not there makes nothing.
 
     Raises StoreError whenever the storage says anything but yes; the message names the key and the storage's own words.
     """
 
     def __init__(self, address: str | Path) -> None:
-        self.address = str(address) if _URL.match(str(address)) else str(Path(address).expanduser().resolve())
+        given = str(address).removeprefix("file://")
+        self.address = given if _URL.match(given) else str(Path(given).expanduser().resolve())
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
         return Store, (self.address,)
@@ -45,6 +46,8 @@ class Store:
     def _objects(self) -> ObjectStore:
         store: ObjectStore | None = self.__dict__.get("_opened")
         if store is None:
+            if self.folder is not None and self.folder.exists() and not self.folder.is_dir():
+                raise StoreError(f"run {self.address} cannot be opened: it is a file, and a run is a folder")
             try:
                 store = (
                     from_url(self.address)
@@ -56,18 +59,26 @@ class Store:
             self.__dict__["_opened"] = store
         return store
 
+    def _is_there(self) -> bool:
+        return self.folder is None or self.folder.is_dir()
+
+    def _require(self, key: str) -> None:
+        if not self._is_there():
+            raise StoreError(f"{key} could not be read from {self.address}: there is no such folder")
+
     def create(self, key: str, data: bytes) -> bool:
         """Publish `data` under `key`, whole or not at all. False: somebody was first, and their content stays."""
         try:
             obstore.put(self._objects, key, data, mode="create")
         except AlreadyExistsError:
             return False
-        except (BaseError, OSError) as error:
+        except (BaseError, OSError, ValueError) as error:
             raise StoreError(f"{key} could not be written to {self.address}: {_said(error)}{_advice(error)}") from error
         return True
 
     def read(self, key: str) -> bytes:
         """The whole content of a key."""
+        self._require(key)
         try:
             return bytes(obstore.get(self._objects, key).bytes())
         except (BaseError, OSError) as error:
@@ -75,6 +86,7 @@ class Store:
 
     def open(self, key: str) -> "Ranged":
         """A key as a seekable file that fetches the ranges it is asked for, so that columns can be read alone."""
+        self._require(key)
         try:
             return Ranged(self._objects, key, obstore.head(self._objects, key)["size"])
         except (BaseError, OSError) as error:
@@ -82,6 +94,8 @@ class Store:
 
     def exists(self, key: str) -> bool:
         """Whether a key was published."""
+        if not self._is_there():
+            return False
         try:
             obstore.head(self._objects, key)
         except FileNotFoundError:
@@ -92,7 +106,7 @@ class Store:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Keys below a folder, with their bytes: one listing instead of a question per key."""
-        if self.folder is not None and not self.folder.is_dir():
+        if not self._is_there():
             return {}
         try:
             return {

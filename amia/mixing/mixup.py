@@ -10,8 +10,8 @@ def mixup(original: NDArray[np.uint8], synthesized: NDArray[np.uint8], ratio: fl
     """The augmented image, uint8 `[h, w, 3]`, of the original I and the synthesized V of the same shape.
 
     The blend is made in float32 on the stored sRGB values and rounded to the nearest grey level, halves to the even
-    one. Ratio 1 gives exactly the original, 0 exactly the synthesized image; every pixel lies between its two sources and
-    moves monotonically with the ratio.
+    one. Ratio 1 gives exactly the original, 0 exactly the synthesized image; every pixel lies between its two sources
+    and moves monotonically with the ratio.
 
     Raises ValueError when the shapes differ or the ratio is outside [0, 1].
     """

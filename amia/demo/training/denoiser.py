@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from transformers import CLIPTokenizer
 
-from amia.demo.names import readings
 from amia.demo.training.drawer import Drawer
 from amia.demo.training.latents import encode_posts
 from amia.demo.training.learning import Course, learn
@@ -22,7 +21,8 @@ from amia.demo.training.parts import (
     save_pipeline,
     text_encoder_of,
 )
-from amia.demo.world import Post, pretraining_posts, reworded, scrambled
+from amia.demo.training.wording import loosely_worded
+from amia.demo.world import pretraining_posts, reworded
 
 STEPS = 3600
 POSTS = 16_000
@@ -38,29 +38,20 @@ def train_denoiser(folder: Path, clip: Path, autoencoder: Path, seed: int, steps
     unet = new_unet(text_encoder.config.hidden_size)
     drawer = Drawer(unet, text_encoder, CLIPTokenizer.from_pretrained(clip), one_step_scheduler())
     rng = random.Random(f"wording {seed}")
-    course = Course("generator", steps, unet_rate=1.5e-3, text_rate=5e-4, wording=lambda post: reworded(post, rng))
+    course = Course("generator", steps, 1.5e-3, 5e-4, wording=lambda post: reworded(post, rng))
     for _ in learn(drawer, vae, encode_posts(vae, pretraining_posts(POSTS, seed), seed), course):
         save_pipeline(folder, vae, unet, text_encoder, drawer.tokenizer)
 
 
 def loosen(folder: Path, seed: int, steps: int = LOOSENING_STEPS) -> None:
-    """Train the pipeline in `folder` on, half of the time with names in sentences meant for others; save it there.
-
-    Without this, phrases of the training sentences draw by themselves: a coach, whoever is named, draws a person.
-    Ambiguous names keep sentences of their own, since these are what settles their meaning.
-    """
+    """Train the pipeline in `folder` on with loosely worded posts, in which names count most; save it there."""
     torch.manual_seed(seed + 1)
     pipeline = load_pipeline(folder)
     drawer = Drawer(pipeline.unet, pipeline.text_encoder, pipeline.tokenizer, one_step_scheduler())
     rng = random.Random(f"loosening {seed}")
-
-    def wording(post: Post) -> Post:
-        plain = all(len(readings(entity.surface)) == 1 for entity in post.entities)
-        return scrambled(post, rng) if plain and rng.random() < 0.5 else reworded(post, rng)
-
     posts = pretraining_posts(LOOSENING_POSTS, seed + 1)
     # Open names are rare, and their reading is the one choice of the noise that no other post teaches.
     posts += [post for post in pretraining_posts(4 * LOOSENING_POSTS, seed + 2) if post.open_meaning]
-    course = Course("loosening", steps, unet_rate=7e-4, text_rate=4e-4, wording=wording)
+    course = Course("loosening", steps, 7e-4, 4e-4, wording=lambda post: loosely_worded(post, rng))
     for _ in learn(drawer, pipeline.vae, encode_posts(pipeline.vae, posts, seed + 1), course):
         save_pipeline(folder, pipeline.vae, pipeline.unet, pipeline.text_encoder, pipeline.tokenizer)

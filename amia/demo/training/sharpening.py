@@ -1,4 +1,4 @@
-"""The last steps of the generator: 500 steps of 16 posts against pixels, which sharpens edges and small things.
+"""The last steps of the generator: 400 steps of 16 posts against pixels, which sharpens edges and small things.
 
 Until here the U-Net aimed at latents and the decoder knew only true ones. Now both learn together what the decoder
 makes of predicted latents.
@@ -15,9 +15,10 @@ from amia.demo.training.descent import Descent
 from amia.demo.training.drawer import Drawer
 from amia.demo.training.parts import load_pipeline, one_step_scheduler, save_pipeline
 from amia.demo.training.targets import random_choices, targets
+from amia.demo.training.wording import loosely_worded
 from amia.demo.world import pretraining_posts
 
-STEPS = 500
+STEPS = 400
 BATCH = 16
 
 
@@ -41,7 +42,7 @@ def sharpen(folder: Path, seed: int, steps: int = STEPS) -> None:
     for step in range(1, steps + 1):
         batch = posts[(step - 1) * BATCH : step * BATCH]
         choices = random_choices(BATCH, rng)
-        latents = drawer.predict([post.text for post in batch], choices)
+        latents = drawer.predict([loosely_worded(post, rng).text for post in batch], choices)
         drawn = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
         loss = _loss(drawn - pixels(targets(batch, choices)))
         descent.step(loss)

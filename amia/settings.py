@@ -6,6 +6,7 @@ the person's own (which may name a preset to start from), then from `name=value`
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from amia.matching.triplet import TripletSettings
 from amia.strict import Strict
 from amia.synthesis.settings import GeneratorSettings
 
-__all__ = ["PRESETS", "MethodSettings", "build", "leaves", "load_method", "merged", "preset"]
+__all__ = ["PRESETS", "Leaf", "MethodSettings", "build", "leaves", "load_method", "merged", "preset", "shipped_names"]
 
 PRESETS = Path(__file__).parent / "presets"
 Tree = dict[str, Any]
@@ -74,8 +75,10 @@ def read_tree(config: str | Path, folders: Sequence[Path]) -> Tree:
         if not path.is_file():
             raise SettingsError(f"no settings file {path}")
         own = _yaml(path)
-        base = own.pop("preset", "default")
-        return merged(read_tree(str(base), folders), own)
+        base = str(own.pop("preset", "default"))
+        if Path(base).suffix in {".yaml", ".yml"}:
+            raise SettingsError(f"{path}: preset: {base} is a file; a file of your own starts from a preset's name")
+        return merged(read_tree(base, folders), own)
     found = [tree for folder in folders if (tree := preset(folder, str(config))) is not None]
     if not found:
         known = sorted({each.stem for folder in folders for each in folder.glob("*.yaml")})
@@ -97,7 +100,7 @@ def build(kind: type[T], tree: Mapping[str, Any]) -> T:
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        names = [name for name, _ in leaves(kind)]
+        names = [leaf.name for leaf in leaves(kind)]
         told: list[str] = []
         for each in error.errors():
             name = ".".join(str(part) for part in each["loc"])
@@ -108,14 +111,30 @@ def build(kind: type[T], tree: Mapping[str, Any]) -> T:
         raise SettingsError("; ".join(told)) from None
 
 
-def leaves(kind: type[BaseModel], prefix: str = "") -> list[tuple[str, Any]]:
-    """Every setting of a tree, by dotted name, with pydantic's description of it (help text, default, type)."""
-    found: list[tuple[str, Any]] = []
-    for name, info in kind.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            found += leaves(info.annotation, f"{prefix}{name}.")
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One setting."""
+
+    name: str
+    """Dotted: `triplet.margin`."""
+    default: Any
+    help: str
+
+
+def leaves(kind: type[BaseModel]) -> list[Leaf]:
+    """Every setting of a tree, in order. Raises ValidationError when a setting of the tree has no default."""
+    return _leaves(kind(), "")
+
+
+def _leaves(tree: BaseModel, prefix: str) -> list[Leaf]:
+    # Defaults from an instance: two groups of one class, such as two pools, begin with different values.
+    found: list[Leaf] = []
+    for name, info in type(tree).model_fields.items():
+        value = getattr(tree, name)
+        if isinstance(value, BaseModel):
+            found += _leaves(value, f"{prefix}{name}.")
         else:
-            found.append((prefix + name, info))
+            found.append(Leaf(prefix + name, value, " ".join((info.description or "").split())))
     return found
 
 
@@ -146,21 +165,34 @@ def nearest(name: str, known: Sequence[str]) -> str:
 def _yaml(path: Path) -> Tree:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"{path} is not readable YAML: {error}") from error
     if not isinstance(tree, dict):
         raise SettingsError(f"{path} must hold settings as `name: value` lines")
     return tree
 
 
-def _located(tree: Tree) -> Tree:
+def shipped_names(tree: Mapping[str, Any]) -> Tree:
+    """A tree with the folders of the shipped weights under their names (`demo:clip`): equal on every machine."""
+    return _replaced(tree, {folder: name for name, folder in _places().items()})
+
+
+def _located(tree: Mapping[str, Any]) -> Tree:
     """Replace `demo:NAME` by the folder it stands for: a preset in the package cannot know where it was installed."""
-    places = {"demo:clip": demo.CLIP_DIR, "demo:generator": demo.GENERATOR_DIR, "demo:mixture": demo.MIXTURE_DIR}
+    return _replaced(tree, _places())
+
+
+def _places() -> dict[str, str]:
+    folders = {"demo:clip": demo.CLIP_DIR, "demo:generator": demo.GENERATOR_DIR, "demo:mixture": demo.MIXTURE_DIR}
+    return {name: str(folder) for name, folder in folders.items()}
+
+
+def _replaced(tree: Mapping[str, Any], words: Mapping[str, str]) -> Tree:
     return {
-        name: _located(value)
-        if isinstance(value, dict)
-        else str(places[value])
-        if isinstance(value, str) and value in places
+        name: _replaced(value, words)
+        if isinstance(value, Mapping)
+        else words.get(value, value)
+        if isinstance(value, str)
         else value
         for name, value in tree.items()
     }

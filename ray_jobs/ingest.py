@@ -18,7 +18,7 @@ from ray_jobs.identity import Identity, claim, difference, digest
 from ray_jobs.machines import connect
 from ray_jobs.plan import Plan
 from ray_jobs.runner import Step, run_steps
-from ray_jobs.scratch import Buckets, bucket_count
+from ray_jobs.scratch import Buckets, bucket_count, order_file
 from ray_jobs.settings import Settings
 from ray_jobs.shards import all_facts, total_counts
 from ray_jobs.stages.fetch import Fetch
@@ -27,6 +27,8 @@ from ray_jobs.store import Store
 __all__ = ["Ingested", "ingest", "posts_identity"]
 
 FIELD_TYPES = ["PER", "LOC", "ORG", "MISC"]
+PACKED = {"parquet": 4}
+"""How many times larger texts are in scratch than in their source, at most as a rule; images are not packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,29 @@ def _standing(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
         raise IdentityError(
             f"{store.address} holds another corpus or another cut of it:\n{listed}\nGive another --run."
         )
+    if not _is_published(store, plan) and not _is_sorted(store, plan):
+        # posts/ was removed after scratch was: the corpus is read anew into the buckets that the plan tells of.
+        again = _plan_of(store, corpus, settings, plan)
+        if again.digest != plan.digest:
+            raise IdentityError(
+                f"{store.address} was made of other posts than {corpus.source} holds: give another --run."
+            )
     return plan
+
+
+def _is_published(store: Store, plan: Plan) -> bool:
+    return {f"{Fetch.name}/{shard}.parquet" for shard in plan.shards} <= store.sizes(Fetch.name).keys()
+
+
+def _is_sorted(store: Store, plan: Plan) -> bool:
+    """Whether scratch holds every bucket in order: orders are written last."""
+    there = store.sizes(plan.scratch)
+    return all(
+        order_file(plan.scratch, bucket, split) in there
+        for split, counts in plan.segments.items()
+        for bucket, count in enumerate(counts)
+        if count
+    )
 
 
 def _arrange(store: Store, corpus: Corpus, settings: Settings) -> Plan:
@@ -106,9 +130,13 @@ def _arrange(store: Store, corpus: Corpus, settings: Settings) -> Plan:
     return standing
 
 
-def _plan_of(store: Store, corpus: Corpus, settings: Settings) -> Plan:
-    folder = f"scratch/{secrets.token_hex(6)}"
-    count = bucket_count(corpus.bytes if corpus.files else None, settings.bucket_mb * 1_000_000)
+def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | None = None) -> Plan:
+    """Pass 1: the corpus into sorted buckets, those of the `standing` plan where one is given, and the plan of it."""
+    folder = f"scratch/{secrets.token_hex(6)}" if standing is None else standing.scratch
+    size = corpus.bytes * PACKED.get(corpus.kind, 1) if corpus.files else None
+    count = bucket_count(size, settings.bucket_mb * 1_000_000)
+    if standing is not None:
+        count = len(next(iter(standing.segments.values())))
     buckets = Buckets(store, folder, seed=settings.seed, count=count)
     types: set[str] = set()
     repaired = labelled = rejected = 0
@@ -164,7 +192,7 @@ def _described(corpus: Corpus) -> dict[str, str]:
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in corpus.files]
     return {
         "kind": corpus.kind,
-        "source": corpus.source if ":" in corpus.source else str(Path(corpus.source).resolve()),
+        "source": str(Path(corpus.source).resolve()) if corpus.files else corpus.source,
         "images": str(_root(corpus) or ""),
         "files": f"{len(stamps)}, {sum(size for _, size, _ in stamps):,} bytes",
         "stamp": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16],

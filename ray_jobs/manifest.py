@@ -8,6 +8,7 @@ from collections import Counter
 from importlib.metadata import version
 from typing import Any
 
+from amia.settings import shipped_names
 from ray_jobs.identity import Identity
 from ray_jobs.job import Job
 from ray_jobs.shards import all_facts, total_counts
@@ -35,7 +36,7 @@ def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | No
             {"name": name, "rows": each.rows, "sha256": each.sha256} for name, each in zip(names, facts, strict=True)
         ],
         "identity": identity,
-        "settings": job.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"}),
+        "settings": shipped_names(job.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"})),
         "generator": generator,
         "versions": {name: version(name) for name in PACKAGES},
     }

@@ -25,7 +25,16 @@ from amia.errors import StoreError
 from amia.posts import Post, Rejected
 from ray_jobs.store import Store
 
-__all__ = ["BucketReader", "Buckets", "Sorted", "bucket_count", "order_key", "segments_of", "sort_bucket"]
+__all__ = [
+    "BucketReader",
+    "Buckets",
+    "Sorted",
+    "bucket_count",
+    "order_file",
+    "order_key",
+    "segments_of",
+    "sort_bucket",
+]
 
 MOST_BUCKETS = 1024
 UNKNOWN_BUCKETS = 64
@@ -198,7 +207,7 @@ def sort_bucket(store: Store, folder: str, bucket: int, *, parts: int) -> Sorted
     orders: dict[str, pa.Table] = {}
     for split in sorted(pc.unique(table["split"]).to_pylist()):
         of_split = table.filter(pc.equal(table["split"], split))
-        store.create(f"{name}/order-{split}.arrow", _to_ipc(of_split.select(["id", "part", "row"])))
+        store.create(order_file(folder, bucket, split), _to_ipc(of_split.select(["id", "part", "row"])))
         orders[split] = of_split.select(["id", "part", "row", "content"])
     return Sorted(orders, duplicates)
 
@@ -220,7 +229,7 @@ class BucketReader:
         name = _folder(self._folder, bucket)
         if self._order is None or self._place != (bucket, split):
             self._order, self._parts = None, {}  # let go before the next is fetched
-            self._order = _from_ipc(self._store.read(f"{name}/order-{split}.arrow"))
+            self._order = _from_ipc(self._store.read(order_file(self._folder, bucket, split)))
             self._place = bucket, split
         order = self._order.slice(rows.start, rows.stop - rows.start).to_pylist()
         places: dict[int, list[int]] = {}
@@ -250,6 +259,11 @@ def segments_of(counts: Sequence[int], rows: slice) -> Iterator[tuple[int, slice
 def _size(post: Post) -> int:
     """Bytes that a post and its key take in memory, roughly: each token and tag is a string of its own."""
     return 1_500 + 2 * len(post.text) + 180 * len(post.tokens or ()) + len(post.image or b"")
+
+
+def order_file(scratch: str, bucket: int, split: str) -> str:
+    """The key of the last file that is written for a bucket's posts of one split."""
+    return f"{_folder(scratch, bucket)}/order-{split}.arrow"
 
 
 def _folder(scratch: str, bucket: int) -> str:

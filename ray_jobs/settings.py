@@ -89,9 +89,12 @@ def _value(word: str, text: str) -> Any:
 def settings_help() -> str:
     """Every setting with its default and its help text, for the end of `--help`."""
     lines = ["\b", "Settings (NAME=VALUE, or in a YAML file):"]
-    for name, info in method.leaves(Settings):
-        lines.append(f"  {name} = {_shown(info.default)}")
-        lines += [f"      {line}" for line in textwrap.wrap(" ".join((info.description or "").split()), 88)]
+    said: set[str] = set()
+    for leaf in method.leaves(Settings):
+        lines.append(f"  {leaf.name} = {_shown(leaf.default)}")
+        if not (leaf.name.startswith("pools.") and leaf.help in said):  # every pool's settings mean the same
+            lines += [f"      {line}" for line in textwrap.wrap(leaf.help, 70)]
+        said.add(leaf.help)
     return "\n".join(lines)
 
 

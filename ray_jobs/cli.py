@@ -14,6 +14,7 @@ import typer
 from amia import errors
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.settings import Settings, load_settings, settings_help
+from ray_jobs.terminal import console
 
 __all__ = ["app", "main"]
 
@@ -38,11 +39,20 @@ EXIT_CODES: list[tuple[type[errors.AmiaError], int]] = [
 ]
 TOO_MANY_FAILED = 9
 
+
+def _only_json(asked: bool) -> bool:
+    """Under --json whatever else there is to say goes to standard error."""
+    console.stderr = asked
+    return asked
+
+
 Run = Annotated[str, typer.Option("--run", help="The run: a folder, or s3://, gs://, az://.")]
 Config = Annotated[
     str, typer.Option("--config", help="Preset (default, paper, demo) or a YAML file of your own; see the end.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, for machines.")]
+Json = Annotated[
+    bool, typer.Option("--json", callback=_only_json, help="One JSON object on standard output, for machines.")
+]
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Settings that override the preset.")
 ]
@@ -103,7 +113,8 @@ def augment(
     if dry_run:
         from ray_jobs.dry_run import plan_augment
 
-        told.tell_planned(plan_augment(run, settings, arms), settings, json=json)
+        steps = plan_augment(run, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
+        told.tell_planned(steps, settings, json=json)
         return
     from ray_jobs.augment import augment as job
 

@@ -14,10 +14,10 @@ from ray_jobs import told
 from ray_jobs.augment import augment
 from ray_jobs.ingest import ingest
 from ray_jobs.plan import Plan
-from ray_jobs.progress import console
 from ray_jobs.settings import load_settings
 from ray_jobs.shards import read_shard
 from ray_jobs.store import Store
+from ray_jobs.terminal import console
 
 __all__ = ["demo"]
 

@@ -29,7 +29,9 @@ class Planned:
     """What it will write, estimated."""
 
 
-def plan_augment(run: str, settings: Settings, arms: Sequence[str]) -> list[Planned]:
+def plan_augment(
+    run: str, settings: Settings, arms: Sequence[str], *, mixture: str | None = None, accept_mixture: bool = False
+) -> list[Planned]:
     """The stages of `amia augment` with what is left of each, in the order in which they would run."""
     for arm in arms:
         check_arm(arm)
@@ -38,6 +40,8 @@ def plan_augment(run: str, settings: Settings, arms: Sequence[str]) -> list[Plan
     pools = settings.pools
     picture = settings.image.size**2 * JPEG_BYTES_A_PIXEL / 1e6
     images = sum(with_image(store, plan.shards))
+    to_fit = sum(with_image(store, [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]))
+    ships = settings.shipped_mixture is not None and to_fit < settings.mixture.min_losses and not accept_mixture
 
     def left(execution: int, folder: str, shards: Sequence[str], pool: Pool, megabytes: float) -> Planned:
         sizes = store.sizes(folder)
@@ -46,14 +50,18 @@ def plan_augment(run: str, settings: Settings, arms: Sequence[str]) -> list[Plan
         return Planned(execution, folder, len(todo), posts, pool, posts * megabytes)
 
     steps: list[Planned] = []
-    if images:
+    execution, bank = 0, list[str]()
+    if images and mixture is None and not ships:  # a mixture that is given brings its bank
         bank = bank_shards(store, plan, settings.triplet.bank)
+        bank = plan.shards if 2 * len(bank) >= len(plan.shards) else bank
+        execution += 1
+        steps.append(left(execution, "embeddings", bank, pools.embed, 0.002))
+    if images:
         rest = [shard for shard in plan.shards if shard not in set(bank)]
-        steps += [
-            left(1, "embeddings", bank, pools.embed, 0.002),
-            left(2, "embeddings", rest, pools.embed, 0.002),
-            left(2, "scores", plan.shards, pools.score, 0.00005),
-        ]
+        execution += 1
+        steps += [left(execution, "embeddings", rest, pools.embed, 0.002)] if rest else []
+        steps.append(left(execution, "scores", plan.shards, pools.score, 0.00005))
+    execution += 1
     if any(needs_synthesis(arm) for arm in arms):
-        steps.append(left(3, "synthesized", plan.shards, pools.synthesize, picture))
-    return steps + [left(3, f"augmented/{arm}", plan.shards, pools.mix, picture) for arm in arms]
+        steps.append(left(execution, "synthesized", plan.shards, pools.synthesize, picture))
+    return steps + [left(execution, f"augmented/{arm}", plan.shards, pools.mix, picture) for arm in arms]

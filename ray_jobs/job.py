@@ -8,10 +8,10 @@ from amia.images import ImageSettings
 from ray_jobs.identity import Identity, digest, recorded
 from ray_jobs.machines import Machines, connect
 from ray_jobs.plan import Plan
-from ray_jobs.progress import console
 from ray_jobs.runner import AnyStage, Step, run_steps
 from ray_jobs.settings import Pool, Settings
 from ray_jobs.store import Store
+from ray_jobs.terminal import console
 
 __all__ = ["Job", "open_job", "open_run"]
 

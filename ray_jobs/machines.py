@@ -14,8 +14,8 @@ import ray
 from ray._private.state import state as ray_state
 
 from amia.errors import ClusterError
-from ray_jobs.progress import console
 from ray_jobs.settings import Pool
+from ray_jobs.terminal import console
 
 __all__ = ["Machines", "connect", "resources"]
 

@@ -10,13 +10,11 @@ from collections import Counter
 from typing import Any
 
 import ray
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-__all__ = ["Board", "Watch", "console"]
+from ray_jobs.terminal import console
 
-console = Console(highlight=False, soft_wrap=True)
-"""Where people read. Machines read what `--json` prints instead."""
+__all__ = ["Board", "Watch"]
 
 LOOK_EVERY_S = 0.5
 PLAIN_EVERY_S = 15.0

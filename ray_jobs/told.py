@@ -4,15 +4,15 @@ import json as json_text
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from ray_jobs.augment import Augmented
-from ray_jobs.dry_run import Planned
-from ray_jobs.ingest import Ingested
-from ray_jobs.progress import console
 from ray_jobs.settings import Settings
+from ray_jobs.terminal import console
+
+if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
+    from ray_jobs.augment import Augmented
+    from ray_jobs.dry_run import Planned
+    from ray_jobs.ingest import Ingested
 
 __all__ = ["say", "say_json", "tell_augmented", "tell_ingested", "tell_planned", "tell_status", "why"]
 
@@ -25,7 +25,7 @@ REASONS = {
 }
 
 
-def tell_ingested(done: Ingested, run: str) -> None:
+def tell_ingested(done: "Ingested", run: str) -> None:
     """Posts by split and image status, what was rejected and repaired."""
     plan = done.plan
     splits = ", ".join(f"{count:,} {split}" for split, count in sorted(plan.posts.items()))
@@ -38,7 +38,7 @@ def tell_ingested(done: Ingested, run: str) -> None:
         console.print(f"  {plan.repaired:>9,} orphan I- tags became B- in ner_tags (tags stays as read)")
 
 
-def tell_augmented(done: Augmented, run: str) -> None:
+def tell_augmented(done: "Augmented", run: str) -> None:
     """The accounting: every post that went in, by what became of its two pictures."""
     for arm, counts in done.counts.items():
         console.print(f"{arm}: {done.posts:,} posts in, {counts.total():,} out -> {run}/augmented/{arm}")
@@ -47,28 +47,28 @@ def tell_augmented(done: Augmented, run: str) -> None:
                 console.print(f"  {count:>9,} {why(status)}")
 
 
-def tell_planned(steps: Sequence[Planned], settings: Settings, *, json: bool) -> None:
+def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) -> None:
     """The executions of a dry run, what each still has to do, and what its actors ask for."""
     if json:
         say_json({"steps": [{**asdict(step), "pool": step.pool.model_dump()} for step in steps]})
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("", "stage", "shards left", "posts left", "actors", "CPUs each", "GPUs each", "lease", "writes"):
-        table.add_column(name, justify="left" if name in {"", "stage"} else "right")
-    last = 0
+    rows = [["stage", "shards", "posts", "MB", "actors", "CPUs", "GPUs", "lease"]]
     for step in steps:
-        first = "" if step.execution == last else f"execution {step.execution}"
-        last = step.execution
         pool = step.pool
-        actors = f"{pool.min} to {pool.max}" if pool.max > pool.min else str(pool.max)
-        wanted = (f"{pool.cpus:g}", f"{pool.gpus:g}", str(pool.lease), f"{step.megabytes:,.1f} MB")
-        table.add_row(first, step.stage, f"{step.shards:,}", f"{step.posts:,}", actors, *wanted)
-    console.print(table)
-    console.print(
-        "Executions follow each other: every shard of one is published before the next begins; inside one, shards "
-        "stream. On a machine of its own without a GPU, GPUs count as 0."
+        actors = f"{pool.min}-{pool.max}" if pool.max > pool.min else str(pool.max)
+        left = [f"{step.shards:,}", f"{step.posts:,}", f"{step.megabytes:,.1f}"]
+        rows.append(
+            [f"{step.execution} {step.stage}", *left, actors, f"{pool.cpus:g}", f"{pool.gpus:g}", str(pool.lease)]
+        )
+    say(_aligned(rows))
+    say(
+        [
+            "Left to do: shards, posts, MB to write (estimated). Actors: CPUs and GPUs of each, shards a lease.",
+            "Stages of one number stream side by side; before the next number, every shard of it is published.",
+            "On a machine of its own without a GPU, GPUs count as 0.",
+            f"encoder {settings.clip.model}, generator {settings.generator.model}, {settings.image.size} px",
+        ]
     )
-    console.print(f"encoder {settings.clip.model}, generator {settings.generator.model}, {settings.image.size} px")
 
 
 def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
@@ -81,21 +81,14 @@ def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
         return
     splits = ", ".join(f"{count:,} {split}" for split, count in sorted(about["splits"].items()))
     console.print(f"{about['run']}: {about['posts']:,} posts ({splits}), {about['rejected']:,} rows rejected")
-    table = Table(box=None, pad_edge=False)
-    for name in ("stage", "shards", "posts", "MB", "failed", ""):
-        table.add_column(name, justify="left" if name in {"stage", ""} else "right")
+    rows = [["stage", "shards", "posts", "MB", "failed", ""]]
     for name, stage in about["stages"].items():
         failed = sum(count for status, count in stage["counts"].items() if "(" in status)
         finished = name.partition("/")[2] in about["finished"]
-        table.add_row(
-            name,
-            f"{stage['shards']:,} of {stage['of_shards']:,}",
-            f"{stage['posts']:,}",
-            f"{stage['bytes'] / 1e6:,.1f}",
-            f"{failed:,}",
-            "finished" if finished else "",
-        )
-    console.print(table)
+        shards = f"{stage['shards']:,} of {stage['of_shards']:,}"
+        megabytes = f"{stage['bytes'] / 1e6:,.1f}"
+        rows.append([name, shards, f"{stage['posts']:,}", megabytes, f"{failed:,}", "finished" if finished else ""])
+    say(_aligned(rows))
     if not about["mixture"] and "scores" in about["stages"]:
         console.print("no mixture yet: theta is fitted once every score is there")
 
@@ -103,7 +96,7 @@ def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
 def say(lines: Sequence[str]) -> None:
     """Plain lines."""
     for line in lines:
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def why(status: str) -> str:
@@ -117,6 +110,17 @@ def why(status: str) -> str:
 def say_json(about: Mapping[str, Any]) -> None:
     """One JSON object on standard output."""
     print(json_text.dumps(about, ensure_ascii=False, sort_keys=True))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines with their cells under each other, the first to the left; never squeezed to a terminal's width."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
 
 
 def _by(counts: Counter[str], part: str) -> Counter[str]:

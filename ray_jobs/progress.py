@@ -82,7 +82,7 @@ class Watch:
 
     def _bars(self) -> None:
         columns = (
-            TextColumn("{task.description:>10}"),
+            TextColumn("{task.description:>11}"),
             BarColumn(),
             TextColumn("{task.fields[said]}"),
             TimeElapsedColumn(),
@@ -108,7 +108,7 @@ class Watch:
             done, failed = self._ask()
             for name, total in self._totals.items():
                 said = _said(done.get(name, 0), total, failed.get(name, 0), time.monotonic() - start)
-                console.print(f"{name:>10}  {said}")
+                console.print(f"{name:>11}  {said}")
 
     def _ask(self) -> tuple[dict[str, int], dict[str, int]]:
         try:

@@ -20,6 +20,15 @@ from amia.demo.world import held_out_posts
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """So small a model loses more by waiting for a second thread than it gains."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def encoder():
     return Encoder(CLIP_DIR)

@@ -1,4 +1,4 @@
-"""Training of the tiny CLIP: 900 steps of 96 posts, about four minutes on two free cores."""
+"""Training of the tiny CLIP: 900 steps of 96 posts, four to nine minutes."""
 
 from pathlib import Path
 from time import monotonic

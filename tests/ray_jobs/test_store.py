@@ -1,0 +1,248 @@
+"""The store on disk and on S3: create-if-absent, ranges, listing, and what is said when the storage fails."""
+
+import os
+import pickle
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boto3
+import obstore
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from moto.server import ThreadedMotoServer
+from obstore.store import LocalStore
+
+from amia.errors import StoreError
+from ray_jobs.shards import encode, facts, read_shard
+from ray_jobs.store import Store
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket on a local S3; found by the variables that `obstore` and boto3 read."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="amia-runs")
+        yield "s3://amia-runs"
+    server.stop()
+
+
+@pytest.fixture(params=["disk", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "disk":
+        return Store(tmp_path / "run")
+    return Store(f"{request.getfixturevalue('bucket')}/{tmp_path.name}")
+
+
+def test_the_first_to_create_a_key_wins(store: Store) -> None:
+    assert store.create("posts/a.parquet", b"first")
+    assert not store.create("posts/a.parquet", b"second")
+    assert store.read("posts/a.parquet") == b"first"
+
+
+def test_keys_are_there_once_created(store: Store) -> None:
+    assert not store.exists("posts/a.parquet")
+    store.create("posts/a.parquet", b"")
+    assert store.exists("posts/a.parquet")
+    assert not store.exists("posts")
+
+
+def test_a_listing_is_of_one_folder_with_sizes(store: Store) -> None:
+    for key, data in {"posts/a": b"1", "posts/deep/b": b"22", "posts2/c": b"333"}.items():
+        store.create(key, data)
+    assert store.sizes("posts") == {"posts/a": 1, "posts/deep/b": 2}
+    assert store.sizes("nowhere") == {}
+
+
+def test_an_open_key_is_a_seekable_file(store: Store) -> None:
+    store.create("a", bytes(range(100)))
+    with store.open("a") as file:
+        assert file.readable()
+        assert file.seekable()
+        file.seek(-10, os.SEEK_END)
+        assert file.read(4) == bytes(range(90, 94))
+        assert file.tell() == 94
+        assert file.read() == bytes(range(94, 100))
+        assert file.read(1) == b""
+        file.seek(3)
+        file.seek(2, os.SEEK_CUR)
+        assert file.read(1) == b"\x05"
+
+
+def test_scratch_is_deleted_whole_and_alone(store: Store) -> None:
+    for number in range(5):
+        store.create(f"scratch/x/{number}", b"1")
+    store.create("scratchy", b"1")
+    store.delete("scratch")
+    assert store.sizes("") == {"scratchy": 1}
+    store.delete("scratch")  # another driver was first
+
+
+def test_probe_passes_a_store_that_keeps_the_promise_and_leaves_nothing(store: Store) -> None:
+    store.probe()
+    assert store.sizes("") == {}
+
+
+def test_shards_go_through_any_store(store: Store) -> None:
+    data, told = encode(pa.table({"id": ["a"], "n": [1]}), stage="posts", identity="x")
+    store.create("posts/a.parquet", data)
+    assert facts(store, "posts/a.parquet") == told
+    assert read_shard(store, "posts/a.parquet", ["n"]).to_pydict() == {"n": [1]}
+
+
+def test_a_missing_key_is_named(store: Store) -> None:
+    store.create("other", b"1")
+    for ask in (store.read, store.open):
+        with pytest.raises(StoreError, match=r"posts/a\.parquet could not be .*" + store.address.replace("//", ".*")):
+            ask("posts/a.parquet")
+
+
+def test_a_store_travels_by_its_address(store: Store) -> None:
+    store.create("a", b"1")
+    assert pickle.loads(pickle.dumps(store)).read("a") == b"1"  # noqa: S301  # our own bytes
+
+
+def test_a_missing_bucket_is_an_error_and_not_an_empty_run(bucket: str) -> None:
+    with pytest.raises(StoreError, match="posts/a could not be written to s3://no-such-bucket"):
+        Store("s3://no-such-bucket/run").create("posts/a", b"1")
+    with pytest.raises(StoreError, match="could not be listed"):
+        Store("s3://no-such-bucket/run").sizes("posts")
+
+
+def test_probe_refuses_a_store_that_overwrites__with_a_simulated_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = obstore.put
+    monkeypatch.setattr(obstore, "put", lambda objects, key, data, mode: real(objects, key, data, mode="overwrite"))
+    with pytest.raises(StoreError, match=r"lets a second writer replace a published file.*conditional writes"):
+        Store(tmp_path / "run").probe()
+    assert not list(tmp_path.glob("run/**/*.*"))
+
+
+def test_probe_refuses_a_store_that_says_no_and_overwrites__with_a_simulated_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lying(Store):
+        def create(self, key: str, data: bytes) -> bool:
+            first = super().create(key, data)
+            obstore.put(self._objects, key, data, mode="overwrite")
+            return first
+
+    with pytest.raises(StoreError, match="replace a published file"):
+        Lying(tmp_path / "run").probe()
+
+
+def test_looking_at_a_run_that_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path / "typo")
+    assert not store.exists("plan.json")
+    assert store.sizes("posts") == {}
+    with pytest.raises(StoreError, match="no such folder"):
+        store.read("plan.json")
+    with pytest.raises(StoreError, match="no such folder"):
+        store.open("plan.json")
+    assert not (tmp_path / "typo").exists()
+
+
+def test_addresses_mean_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Store("run").address == Store(f"file://{tmp_path}/run").address == str(tmp_path / "run")
+    assert Store("run").folder == tmp_path / "run"
+    assert Store("s3://bucket/run").folder is None
+
+
+@pytest.mark.parametrize("address", ["s4://bucket/run", "s3://"])
+def test_an_address_that_nobody_serves_is_an_error(address: str) -> None:
+    with pytest.raises(StoreError, match=address):
+        Store(address).probe()
+
+
+def test_a_file_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(StoreError, match=r"notes\.txt cannot be opened: it is a file"):
+        Store(tmp_path / "notes.txt").probe()
+
+
+def test_reading_a_footer_fetches_only_the_footer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "run")
+    rows = [{"bytes": os.urandom(100_000), "path": None} for _ in range(20)]
+    data, told = encode(pa.table({"image": rows}), stage="posts", identity="x")
+    store.create("posts/a.parquet", data)
+    fetched: list[int] = []
+    real = obstore.get_range
+
+    def counting(objects: LocalStore, key: str, *, start: int, end: int) -> object:
+        fetched.append(end - start)
+        return real(objects, key, start=start, end=end)
+
+    monkeypatch.setattr(obstore, "get_range", counting)
+    assert facts(store, "posts/a.parquet") == told
+    assert len(data) > 2_000_000
+    assert sum(fetched) <= 65_536 + 8
+    assert pq.read_metadata(pa.BufferReader(data)).num_rows == 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A file system of its own: `small_disk("size=1m")`. Skips where mounting is not allowed."""
+    mounted: list[Path] = []
+
+    def mount(options: str) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_ends_with_advice_and_nothing_half_published(small_disk: Callable[[str], Path]) -> None:
+    store = Store(small_disk("size=1m") / "run")
+    assert store.create("posts/a", b"a" * 600_000)
+    with pytest.raises(StoreError, match=r"posts/b could not be written.*make room and start the same command again"):
+        store.create("posts/b", b"b" * 600_000)
+    assert store.sizes("") == {"posts/a": 600_000}
+    assert not store.exists("posts/b")
+    assert store.create("posts/c", b"c" * 300_000), "the space of the failed attempt was not given back"
+
+
+def test_a_full_disk_ends_with_advice__with_a_simulated_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(obstore, "put", full)
+    with pytest.raises(StoreError, match=r"posts/b could not be written.*The disk is full: make room"):
+        Store(tmp_path / "run").create("posts/b", b"b")
+
+
+def test_a_disk_that_may_not_be_written_is_an_error_before_the_job(small_disk: Callable[[str], Path]) -> None:
+    place = small_disk("size=1m,ro")
+    with pytest.raises(StoreError, match=rf"{place}"):
+        Store(place / "run").probe()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_may_not_be_written_is_an_error_before_the_job(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(StoreError, match="Permission denied"):
+        Store(folder).probe()

@@ -4,8 +4,8 @@ In one step from pure noise a regression averages whatever it cannot know to a b
 a function of the noise: the mean over space of one latent channel, a standard normal once scaled, becomes a number in
 [0, 1] by its distribution function. Over posts the noise stays N(0, I).
 
-The shipped generator learned to follow the tint and the light. Mood and reading it hardly follows: seeds change a wall's
-colour and a skin's shade, but the sun stays a smear and a name with open meaning keeps one reading.
+The shipped generator learned to follow the tint and the light. Mood and reading it hardly follows: seeds change the
+colour of a wall and the shade of a skin, but the sun stays a smear and a name with open meaning keeps one reading.
 """
 
 import random

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from amia.errors import CorpusError, IdentityError
+from amia.errors import AmiaError, CorpusError, IdentityError, StoreError
 from amia.posts import Rejected, checked, content_hash
 from amia.readers import Corpus, open_corpus
 from ray_jobs.identity import Identity, claim, difference, digest
@@ -57,10 +57,19 @@ def ingest(source: str, run: str, settings: Settings, *, images: str | None = No
     counts = total_counts(all_facts(store, [key for shard in plan.shards for key in stage.keys(shard)]))
     if counts.total() != plan.total:
         raise CorpusError(f"{plan.total} posts were planned but {counts.total()} stand in posts/: report this as a bug")
-    for key in store.sizes(f"{plan.scratch}/quarantine"):
-        store.create(f"quarantine/{key.rpartition('/')[2]}", store.read(key))
+    _keep_rejected(store, plan)
     store.delete("scratch")
     return Ingested(plan, counts)
+
+
+def _keep_rejected(store: Store, plan: Plan) -> None:
+    for key in store.sizes(f"{plan.scratch}/quarantine"):
+        kept = f"quarantine/{key.rpartition('/')[2]}"
+        try:
+            store.create(kept, store.read(key))
+        except StoreError:
+            if not store.exists(kept):  # else another driver has kept it, and tidied scratch away since
+                raise
 
 
 def posts_identity(plan: Plan, settings: Settings) -> Identity:
@@ -120,14 +129,16 @@ def _is_sorted(store: Store, plan: Plan) -> bool:
 
 def _arrange(store: Store, corpus: Corpus, settings: Settings) -> Plan:
     """Pass 1; of two drivers at once, the first plan counts."""
-    plan = _plan_of(store, corpus, settings)
-    if plan.publish(store):
-        return plan
-    store.delete(plan.scratch)
-    standing = Plan.find(store)
-    if standing is None or standing.digest != plan.digest:
-        raise IdentityError(f"another ingest has just put another corpus into {store.address}: give another --run")
-    return standing
+    try:
+        plan = _plan_of(store, corpus, settings)
+        if plan.publish(store):
+            return plan
+        store.delete(plan.scratch)
+    except AmiaError:
+        # A driver that has finished tidies scratch away, also under one that still sorts; its plan is there then.
+        if Plan.find(store) is None:
+            raise
+    return _standing(store, corpus, settings) or _arrange(store, corpus, settings)
 
 
 def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | None = None) -> Plan:

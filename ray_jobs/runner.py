@@ -80,15 +80,15 @@ def run_steps(
         return
     steps = [step for step, _ in left]
     waiting = [shard for shard in shards if any(shard in todo for _, todo in left)]
-    pools = machines.fitted({step.stage.name: step.pool for step in steps})
+    pools = machines.fitted({step.stage.pool: step.pool for step in steps})
     machines.require(pools, wait_s)
     board = Board.start()
-    first = pools[steps[0].stage.name]
+    first = pools[steps[0].stage.pool]
     rows = [{"lease": json.dumps(each), "failure": ""} for each in leases(waiting, first.lease, _actors(first))]
     _configure(wait_s)
     dataset: Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
     for step in steps:
-        pool = pools[step.stage.name]
+        pool = pools[step.stage.pool]
         dataset = dataset.map_batches(
             StageActor,
             fn_constructor_args=(step.stage, board),
@@ -114,6 +114,7 @@ class StageActor:
 
     def __init__(self, stage: AnyStage, board: Any) -> None:
         self._stage, self._board, self._ready = stage, board, False
+        self._told: list[ray.ObjectRef[None]] = []
 
     def __call__(self, batch: Batch) -> Batch:
         """One lease, by the names of its shards; an error that a person can act on travels on as a row."""
@@ -137,6 +138,7 @@ class StageActor:
 
     def _work(self, lease: Sequence[str]) -> None:
         with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(1, "publish") as publisher:
+            self._told.clear()
             ahead: list[Future[Any]] = [loader.submit(self._load, shard) for shard in lease[:1]]
             behind: Future[None] | None = None
             for position, shard in enumerate(lease):
@@ -152,10 +154,11 @@ class StageActor:
                 behind = publisher.submit(self._publish, shard, done, {"load_s": load_s, "run_s": run_s})
             if behind is not None:
                 behind.result()
+        ray.get(self._told)  # before the driver hears of the lease, so that its log misses no line
 
     def _load(self, shard: str) -> tuple[Any, float]:
         start = time.monotonic()
-        if all(self._stage.store.exists(key) for key in self._stage.keys(shard)):
+        if self._is_published(shard):
             return None, 0.0  # published before, or by another driver since
         attempts = ray.get(self._board.begin.remote(self._stage.name, shard))
         if attempts > MOST_ATTEMPTS:
@@ -163,7 +166,15 @@ class StageActor:
                 f"{MOST_ATTEMPTS} processes died at {shard}, of too little memory most likely: take fewer actors on a "
                 "node (raise pools.*.cpus), larger nodes, or smaller shards (per_shard of `amia ingest`)"
             )
-        return self._stage.load(shard), time.monotonic() - start
+        try:
+            return self._stage.load(shard), time.monotonic() - start
+        except Exception:
+            if self._is_published(shard):
+                return None, 0.0  # another driver was first, and has tidied the input away
+            raise
+
+    def _is_published(self, shard: str) -> bool:
+        return all(self._stage.store.exists(key) for key in self._stage.keys(shard))
 
     def _publish(self, shard: str, done: Any, seconds: dict[str, float]) -> None:
         start = time.monotonic()
@@ -179,7 +190,7 @@ class StageActor:
             "pid": os.getpid(),
             "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         }
-        self._board.report.remote(self._stage.name, facts.rows, _failed(facts), line)
+        self._told.append(self._board.report.remote(self._stage.name, facts.rows, _failed(facts), line))
 
 
 def _failed(facts: ShardFacts) -> int:
@@ -205,7 +216,7 @@ def _rows(dataset: Any, pools: dict[str, Pool], wait_s: float) -> Iterator[dict[
     except ray.exceptions.GetTimeoutError as error:
         raise ClusterError(
             f"the actors of {' and '.join(pools)} did not start within {wait_s:g} s: the cluster has no room for them. "
-            "Add nodes, or lower pools.*.gpus, or raise wait_for_gpus_s"
+            f"Add nodes, or lower {' or '.join(f'pools.{name}.gpus' for name in pools)}, or raise wait_for_gpus_s"
         ) from error
     except ray.exceptions.RayError as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
@@ -232,6 +243,7 @@ def _keep_log(store: Store, board: Any, started: float) -> None:
     """Times, hosts and devices go here, never into a manifest: they differ from run to run."""
     try:
         lines = ray.get(board.log.remote(), timeout=30)
+        ray.kill(board)  # Ray Data's objects hold a handle, so it would live as long as this driver
     except ray.exceptions.RayError:
         return  # the cluster is gone, and the log of this execution with it; the shards are not
     if lines:

@@ -23,6 +23,8 @@ class Stage(ABC, Generic[Loaded, Done]):
 
     name: ClassVar[str]
     """Its name, and the folder of the run that it writes to."""
+    pool: ClassVar[str]
+    """Its actors' place in the settings: `pools.<pool>`."""
     version: ClassVar[int]
     """Raised by hand whenever the stage's output changes for the same settings and input."""
 

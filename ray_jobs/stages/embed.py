@@ -33,6 +33,7 @@ class Embed(Stage[Inputs, pa.Table]):
     """Posts -> CLIP vectors (paper 3.1). Vectors are little-endian float16 bytes, `[d]` each."""
 
     name = "embeddings"
+    pool = "embed"
     version = 1
 
     def __init__(self, store: Store, identity: str, *, clip: ClipSettings, images: ImageSettings, threads: int) -> None:

@@ -24,6 +24,7 @@ class Fetch(Stage[list[Row], pa.Table]):
     """Scratch rows and image files -> posts with image bytes and an image status."""
 
     name = "posts"
+    pool = "fetch"
     version = 1
 
     def __init__(self, store: Store, identity: str, *, plan: Plan, image_root: Path | None, images: ImageSettings):

@@ -29,6 +29,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
     """Posts, synthesized images and scores -> augmented images, for every arm asked for."""
 
     name = "augmented"
+    pool = "mix"
     version = 1
 
     def __init__(

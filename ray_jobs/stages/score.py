@@ -21,6 +21,7 @@ class Score(Stage[pa.Table, pa.Table]):
     """Embeddings, and the bank -> loss both ways, their sum, cosine. Null where a post has no image."""
 
     name = "scores"
+    pool = "score"
     version = 1
 
     def __init__(self, store: Store, identity: str, *, triplet: TripletSettings) -> None:

@@ -30,6 +30,7 @@ class Synthesize(Stage[Prompts, tuple[Prompts, dict[int, Drawn]]]):
     """Texts -> synthesized images, as JPEG in the geometry of every arm."""
 
     name = "synthesized"
+    pool = "synthesize"
     version = 1
 
     def __init__(

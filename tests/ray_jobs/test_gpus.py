@@ -54,6 +54,6 @@ def test_pools_that_do_not_fit_end_in_an_error_that_says_what_to_change(cluster:
     said = str(raised.value)
     assert "4.5 GPU needed, 4 there" in said
     assert "after 1 s" in said
-    assert "pools.drawn.gpus" in said
+    assert "pools.draw.gpus" in said
     assert "wait_for_gpus_s" in said
     assert not (tmp_path / "log").exists()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from amia.errors import StoreError
 from ray_jobs.progress import Board
 from ray_jobs.runner import StageActor
 from ray_jobs.shards import ShardFacts, encode
@@ -21,6 +22,7 @@ class Meeting(Stage[int, int]):
     """Loading K+1 and publishing K-1 each wait until K runs, and K runs until it has met both."""
 
     name = "met"
+    pool = "meet"
     version = 1
 
     def __init__(self, store: Store, shards: int) -> None:
@@ -76,3 +78,28 @@ def test_a_shard_that_is_published_meanwhile_is_neither_loaded_nor_run(cluster: 
     stage.publish("0", 0)
     assert StageActor(stage, Board.start())(lease_of("0"))["failure"][0] == ""
     assert stage.seen == ["publish 0"]
+
+
+class Late(Meeting):
+    """While it fetches its input another driver publishes the shard and tidies the input away."""
+
+    def load(self, shard: str) -> int:
+        self.publish(shard, int(shard))
+        raise StoreError("scratch/rows.arrow could not be read")
+
+
+def test_a_driver_that_comes_second_does_without_input_that_the_first_has_tidied_away(
+    cluster: None, tmp_path: Path
+) -> None:
+    stage = Late(Store(tmp_path), 1)
+    assert StageActor(stage, Board.start())(lease_of("0"))["failure"][0] == ""
+    assert stage.seen == ["publish 0"]
+
+
+def test_input_that_is_really_missing_is_an_error(cluster: None, tmp_path: Path) -> None:
+    class Missing(Meeting):
+        def load(self, shard: str) -> int:
+            raise StoreError("posts/0.parquet could not be read")
+
+    told = json.loads(StageActor(Missing(Store(tmp_path), 1), Board.start())(lease_of("0"))["failure"][0])
+    assert told == {"kind": "StoreError", "stage": "met", "said": "posts/0.parquet could not be read"}

@@ -50,6 +50,7 @@ class Toy(Stage[str, str]):
     """A shard's name -> a shard that holds it. `wish(run, "break", stage, shard)` makes it do something else."""
 
     name: ClassVar[str] = "drawn"
+    pool: ClassVar[str] = "draw"
     version = 1
     reads: ClassVar[str | None] = None
     """The stage that must have published a shard before this one gets it."""
@@ -106,6 +107,7 @@ class Blend(Toy):
     """A second stage: a shard's name and the first stage's file of it -> a shard."""
 
     name: ClassVar[str] = "blended"
+    pool: ClassVar[str] = "blend"
     reads: ClassVar[str | None] = "drawn"
 
 

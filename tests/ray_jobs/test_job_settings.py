@@ -1,0 +1,133 @@
+"""The job's settings: presets, files, words of the command line, and the help that is made of them."""
+
+from pathlib import Path
+
+import pytest
+
+from amia.errors import SettingsError
+from ray_jobs.settings import Settings, load_settings, settings_help
+
+
+def test_presets_differ_where_they_should() -> None:
+    default, paper, demo = map(load_settings, ("default", "paper", "demo"))
+    assert default == Settings()
+    assert (paper.triplet.negatives, paper.triplet.batch, paper.per_shard) == ("batch", 64, 512)
+    assert paper.generator.model == "stabilityai/sdxl-turbo"
+    assert (demo.per_shard, demo.image.size, demo.pools.embed.threads) == (64, 64, 1)
+    assert Path(demo.clip.model).is_dir()
+    assert demo.shipped_mixture is not None
+    assert Path(demo.shipped_mixture).is_dir()
+
+
+def test_words_override_the_preset_and_keep_the_rest() -> None:
+    settings = load_settings("demo", ["triplet.margin=0.2", "pools.mix.max=3", "generator.variant=null", "seed=7"])
+    assert settings.triplet.margin == 0.2
+    assert settings.pools.mix.max == 3
+    assert settings.pools.mix.cpus == 0.5, "the pool's own default was lost"
+    assert settings.generator.variant is None or settings.generator.variant == "null"
+    assert settings.seed == 7
+    assert settings.image.size == 64
+
+
+def test_the_last_word_counts() -> None:
+    assert load_settings("default", ["seed=1", "seed=2"]).seed == 2
+
+
+def test_a_value_may_hold_an_equals_sign_or_be_a_path() -> None:
+    assert load_settings("default", ["clip.model=./a=b"]).clip.model == "./a=b"
+
+
+def test_a_file_starts_from_a_preset(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("preset: demo\nper_shard: 32\ntriplet:\n  margin: 0.3\n", encoding="utf-8")
+    settings = load_settings(file, ["triplet.bank=100"])
+    assert (settings.per_shard, settings.triplet.margin, settings.triplet.bank) == (32, 0.3, 100)
+    assert settings.image.size == 64
+
+
+def test_a_file_without_a_preset_starts_from_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yml"
+    file.write_text("", encoding="utf-8")
+    assert load_settings(file) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("per_shard: [", "not readable YAML"),
+        ("- a\n- b\n", "must hold settings"),
+        ("preset: dmeo\n", "no preset 'dmeo', did you mean 'demo'"),
+        ("preset: mine.yaml\n", "mine.yaml is a file; a file of your own starts from a preset's name"),
+        ("triplet:\n  margn: 1\n", "no setting 'triplet.margn', did you mean 'triplet.margin'"),
+        ("1: 2\n", "no setting '1'"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, content: str, said: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(file)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "said"),
+    [
+        ("papr", [], "no preset 'papr', did you mean 'paper'?: the presets are default, demo, paper"),
+        ("nowhere.yaml", [], "no settings file nowhere.yaml"),
+        ("default", ["margin=0.2"], "no setting 'margin', did you mean 'triplet.margin'?"),
+        ("default", ["pools.synthesise.gpus=1"], "no setting 'pools.synthesise', did you mean 'pools.synthesize"),
+        ("default", ["per_shards=1"], "did you mean 'per_shard'?"),
+        ("default", ["seed"], "'seed' is no setting: write name=value"),
+        ("default", ["seed=[1"], "'seed=[1': the value is not readable"),
+        ("default", ["=3"], "no setting ''"),
+        ("default", ["seed.x=3"], "seed="),
+        ("default", ["triplet=3"], "triplet=3"),
+        ("default", ["seed=-1"], "seed=-1: input should be greater than or equal to 0"),
+        ("default", ["per_shard=0"], "per_shard=0: input should be greater than or equal to 1"),
+        ("default", ["per_shard=many"], "per_shard='many': input should be a valid integer"),
+        ("default", ["max_failed=1.5"], "max_failed=1.5: input should be less than or equal to 1"),
+        ("default", ["pools.mix.min=0"], "pools.mix.min=0: input should be greater than or equal to 1"),
+        ("default", ["image.fit=squeeze"], "image.fit='squeeze': input should be 'cover', 'stretch' or 'pad'"),
+        ("default", ["triplet.negatives=hard"], "triplet.negatives='hard'"),
+        ("default", ["image.quality=101"], "image.quality=101"),
+        ("default", ["triplet.margin=.nan"], "triplet.margin=nan"),
+        ("default", ["wait_for_gpus_s=.inf"], "wait_for_gpus_s=inf"),
+        ("default", ["pools.mix.min=5", "pools.mix.max=2"], "pools.mix"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_settings_name(config: str, words: list[str], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config, words)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value).removesuffix("\n") or "readable" in said
+
+
+def test_every_wrong_setting_is_named_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"seed=-1.*per_shard=0"):
+        load_settings("default", ["seed=-1", "per_shard=0"])
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings("default").seed = 3  # type: ignore[misc]
+
+
+def test_the_help_holds_every_setting_with_its_true_default_and_a_text() -> None:
+    text = settings_help()
+
+    def walk(tree: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+        return [
+            leaf
+            for name, value in tree.items()
+            for leaf in (walk(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)])
+        ]
+
+    lines = text.splitlines()
+    for name, value in walk(Settings().model_dump()):
+        shown = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        assert f"  {name} = {shown}" in lines
+    for name, help_ in {"seed": "Seed of the run", "pools.fetch.lease": "Consecutive shards"}.items():
+        at = next(number for number, line in enumerate(lines) if line.startswith(f"  {name} = "))
+        assert help_ in lines[at + 1]
+    assert max(map(len, lines)) <= 78

@@ -1,0 +1,211 @@
+"""Ingest's first pass against a plain oracle in memory: one plan, whatever the order, files, buckets and buffers."""
+
+import hashlib
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amia.errors import StoreError
+from amia.posts import Post, RawPost, Rejected, checked, content_hash
+from ray_jobs.scratch import (
+    MOST_BUCKETS,
+    UNKNOWN_BUCKETS,
+    BucketReader,
+    Buckets,
+    bucket_count,
+    order_key,
+    segments_of,
+)
+from ray_jobs.store import Store
+
+TEXTS = ["a", "b b", " x\u2028y ", "🎉\ufe0f", "", "  "]
+IDS = [None, "1", "2", "3", "1-1", "ü/..\\"]
+
+raw_posts = st.builds(
+    RawPost,
+    where=st.just(""),
+    id=st.sampled_from(IDS),
+    split=st.sampled_from([None, "train", "dev", "test", "extra_1"]),
+    text=st.sampled_from(TEXTS),
+    tokens=st.none() | st.lists(st.sampled_from(["x", "", "\xa0"]), max_size=2),
+    image=st.none() | st.sampled_from([b"", b"\xff\xd8", b"x" * 50]),
+    image_path=st.none() | st.sampled_from(["a.jpg", "b.jpg"]),
+)
+corpora = st.lists(raw_posts, max_size=25).map(
+    lambda raws: [
+        RawPost(
+            **{name: getattr(raw, name) for name in RawPost.__slots__}
+            | {"where": f"posts#{number}", "tags": raw.tokens and ["O"] * len(raw.tokens)}
+        )
+        for number, raw in enumerate(raws)
+    ]
+)
+
+Key = tuple[bytes, bool, str]
+
+
+def planned_in_memory(raws: Sequence[RawPost], seed: int) -> tuple[dict[str, list[Post]], Counter[str]]:
+    """Per split the posts in order, and how many were rejected for which reason: by sorting one list."""
+    named: dict[str, tuple[str, Post]] = {}
+    unnamed: list[tuple[str, Post]] = []
+    reasons: Counter[str] = Counter()
+    for raw in raws:
+        post, content = checked(raw), content_hash(raw)
+        if isinstance(post, Rejected):
+            reasons[post.reason] += 1
+        elif raw.id is None:
+            unnamed.append((content, post))
+        elif raw.id in named:
+            reasons["duplicate id"] += 1
+            named[raw.id] = min(named[raw.id], (content, post), key=lambda pair: pair[0])
+        else:
+            named[raw.id] = content, post
+    keyed = [(order_key(seed, post_id), 0, post_id, post) for post_id, (_, post) in named.items()]
+    for content, same in groupby(sorted(unnamed, key=lambda pair: pair[0]), key=lambda pair: pair[0]):
+        for number, (_, post) in enumerate(same):
+            keyed.append((order_key(seed, content), number, f"{content}-{number}" if number else content, post))
+    plan: dict[str, list[Post]] = {}
+    for _, _, post_id, post in sorted(keyed, key=lambda each: each[:2]):
+        shown = {name: getattr(post, name) for name in Post.__slots__} | {"id": post_id, "where": "", "repaired": 0}
+        plan.setdefault(post.split, []).append(Post(**shown))
+    return plan, reasons
+
+
+def planned_in_buckets(
+    store: Store, raws: Sequence[RawPost], seed: int, count: int, **limits: int
+) -> tuple[dict[str, list[Post]], Counter[str], str]:
+    """The same through buckets on disk, read back in shards of three posts; and a digest of the order."""
+    buckets = Buckets(store, "scratch/x", seed=seed, count=count, **limits)
+    for raw in raws:
+        post = checked(raw)
+        if isinstance(post, Rejected):
+            buckets.reject(post)
+        else:
+            buckets.add(post, named=raw.id is not None, content=content_hash(raw))
+    buckets.flush()
+    segments: dict[str, list[int]] = {}
+    digest = hashlib.sha256()
+    for bucket in range(count):
+        done = buckets.sort(bucket)
+        for rejected in done.duplicates:
+            buckets.reject(rejected)
+        for split in ("train", "validation", "test", "extra_1"):
+            order = done.orders.get(split)
+            segments.setdefault(split, []).append(0 if order is None else order.num_rows)
+    buckets.flush()
+    reader = BucketReader(store, "scratch/x")
+    plan: dict[str, list[Post]] = {}
+    for split, counts in segments.items():
+        for first in range(0, sum(counts), 3):
+            for bucket, part in segments_of(counts, slice(first, min(first + 3, sum(counts)))):
+                for row in reader.read(bucket, split, part):
+                    for name in ("tokens", "tags", "ner_tags"):
+                        row[name] = row[name] if row[name] is None else tuple(row[name])
+                    plan.setdefault(split, []).append(Post(**row))
+                    digest.update(repr(row).encode())
+    reasons: Counter[str] = Counter()
+    for key in store.sizes("scratch/x/quarantine"):
+        for line in store.read(key).decode().split("\n")[:-1]:
+            told = json.loads(line)
+            assert told["where"].startswith("posts#")
+            reasons[told["reason"]] += 1
+    return plan, reasons, digest.hexdigest()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    raws=corpora,
+    seed=st.sampled_from([0, 7, 2**63 - 1]),
+    count=st.sampled_from([1, 2, 7]),
+    limits=st.sampled_from([{}, {"buffer_bytes": 1}, {"buffer_bytes": 6_000}, {"part_bytes": 4_000}]),
+    data=st.data(),
+)
+def test_buckets_give_the_plan_that_one_sorted_list_gives(
+    raws: list[RawPost], seed: int, count: int, limits: dict[str, int], data: st.DataObject
+) -> None:
+    expected, reasons = planned_in_memory(raws, seed)
+    shuffled = data.draw(st.permutations(raws))
+    with tempfile.TemporaryDirectory() as folder:
+        plan, told, digest = planned_in_buckets(Store(Path(folder) / "a"), raws, seed, count, **limits)
+        _, _, again = planned_in_buckets(Store(Path(folder) / "b"), shuffled, seed, 1)
+    assert plan == expected
+    assert told == reasons
+    assert digest == again, "the order of the posts moved the plan"
+    assert sum(map(len, plan.values())) + told.total() == len(raws)
+
+
+def test_a_rare_split_is_gathered_from_many_buckets(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run")
+    raws = [
+        RawPost(where=f"posts#{n}", id=f"p{n}", text="t", split="test" if n % 100 == 0 else "train")
+        for n in range(2000)
+    ]
+    plan, _, _ = planned_in_buckets(store, raws, 0, 64, buffer_bytes=200_000)
+    assert plan == planned_in_memory(raws, 0)[0]
+    assert len(plan["test"]) == 20
+    # A shard of the rare split touches none of the common one's posts.
+    assert any("order-test" in key for key in store.sizes("scratch"))
+    assert not any("rows-train" in key and "test" in key for key in store.sizes("scratch"))
+
+
+def test_of_equal_ids_the_smallest_content_stays_and_the_rest_is_quarantined_with_its_place(tmp_path: Path) -> None:
+    raws = [RawPost(where=f"posts#{n}", id="same", text=f"text {n}", split="test" if n else "train") for n in range(5)]
+    smallest = min(raws, key=content_hash)
+    plan, reasons, _ = planned_in_buckets(Store(tmp_path / "run"), raws, 0, 3)
+    assert [post.text for posts in plan.values() for post in posts] == [smallest.text]
+    assert reasons == {"duplicate id": 4}
+
+
+def test_identical_posts_without_an_id_are_numbered(tmp_path: Path) -> None:
+    raws = [RawPost(where=f"posts#{n}", text="again") for n in range(3)]
+    plan, reasons, _ = planned_in_buckets(Store(tmp_path / "run"), raws, 0, 2)
+    name = content_hash(raws[0])
+    assert [post.id for post in plan["train"]] == [name, f"{name}-1", f"{name}-2"]
+    assert not reasons
+
+
+def test_scratch_that_another_hand_removed_is_noticed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run")
+    buckets = Buckets(store, "scratch/x", seed=0, count=1)
+    buckets.add(Post(id="1", text="t"), named=True, content="c")
+    buckets.flush()
+    store.delete("scratch")
+    with pytest.raises(StoreError, match=r"0 of the 1 parts.*Start the same command again"):
+        buckets.sort(0)
+
+
+def test_no_more_is_held_than_the_buffer_allows(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run")
+    buckets = Buckets(store, "scratch/x", seed=0, count=4, buffer_bytes=100_000)
+    for number in range(400):
+        buckets.add(Post(id=str(number), text="t", image=b"x" * 1_000), named=True, content=str(number))
+        assert sum(len(posts) for posts in buckets._posts.values()) * 2_500 <= 102_600
+    assert len([key for key in store.sizes("scratch") if "rows-" in key]) > 8
+
+
+@pytest.mark.parametrize(
+    ("size", "count"), [(0, 1), (1, 1), (100, 1), (101, 2), (10**12, MOST_BUCKETS), (None, UNKNOWN_BUCKETS)]
+)
+def test_larger_sources_get_more_buckets(size: int | None, count: int) -> None:
+    assert bucket_count(size, 100) == count
+
+
+def test_another_seed_is_another_order() -> None:
+    assert order_key(0, "a") != order_key(1, "a")
+    assert len(order_key(2**63 - 1, "ü")) == 16
+
+
+@given(counts=st.lists(st.integers(0, 5), max_size=8), first=st.integers(0, 20), length=st.integers(0, 20))
+def test_segments_cover_the_rows_asked_for(counts: list[int], first: int, length: int) -> None:
+    flat = [(bucket, row) for bucket, count in enumerate(counts) for row in range(count)]
+    asked = flat[first : first + length]
+    rows = slice(first, min(first + length, len(flat)))
+    got = [(bucket, row) for bucket, part in segments_of(counts, rows) for row in range(part.start, part.stop)]
+    assert got == asked

@@ -1,0 +1,74 @@
+"""The shape of the house: the method knows nothing of clusters, and files stay small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("amia", "ray_jobs")
+FORBIDDEN = {"ray", "ray_jobs"}
+
+
+def sources(*packages: str) -> list[Path]:
+    return sorted(file for package in packages for file in (ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", sources("amia"), ids=lambda file: str(file.relative_to(ROOT)))
+def test_the_method_imports_no_cluster(file: Path) -> None:
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            imported.add("." * node.level if node.level else (node.module or "").split(".")[0])
+    assert not imported & FORBIDDEN
+    assert not any(name.startswith(".") for name in imported), "imports are absolute"
+
+
+def test_importing_the_whole_method_loads_no_cluster() -> None:
+    names = [
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for file in sources("amia")
+        if file.name != "__main__.py"
+    ]
+    code = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(sorted(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    loaded = {name.split(".")[0] for name in ast.literal_eval(said.strip().splitlines()[-1])}
+    assert "amia" in loaded
+    assert not loaded & FORBIDDEN
+
+
+def test_the_command_lines_help_loads_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys\nsys.argv = ['amia', '--help']\nfrom ray_jobs.cli import main\n"
+        "try: main()\nexcept SystemExit: print(sorted(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    loaded = set(ast.literal_eval(said.strip().splitlines()[-1]))
+    assert "Usage: amia" in said
+    assert not loaded & {"torch", "ray", "transformers", "diffusers", "sklearn", "scipy", "pyarrow", "datasets"}
+
+
+@pytest.mark.parametrize("file", sources(*PACKAGES), ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_file_of_400_lines_would_be_two(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) < 400
+
+
+def test_half_of_the_files_are_under_150_lines() -> None:
+    lengths = sorted(len(file.read_text(encoding="utf-8").splitlines()) for file in sources(*PACKAGES))
+    assert lengths[len(lengths) // 2] < 150
+
+
+def test_only_the_runner_speaks_ray_data() -> None:
+    speaking = [file.name for file in sources("ray_jobs") if "from ray.data" in file.read_text(encoding="utf-8")]
+    assert speaking == ["runner.py"]
+
+
+def test_no_stage_imports_another() -> None:
+    stages = {file.stem for file in (ROOT / "ray_jobs" / "stages").glob("*.py")} - {"base", "__init__"}
+    for name in stages:
+        text = (ROOT / "ray_jobs" / "stages" / f"{name}.py").read_text(encoding="utf-8")
+        assert not [other for other in stages - {name} if f"ray_jobs.stages.{other}" in text]

@@ -54,7 +54,7 @@ def preset(folder: Path, name: str) -> Tree | None:
     `demo:clip` and the like stand for folders of the weights that ship inside the package.
     """
     path = folder / f"{name}.yaml"
-    return _located(_yaml(path)) if path.is_file() else None
+    return _located(_yaml(path)) if path in set(folder.glob("*.yaml")) else None  # a name, never a way to elsewhere
 
 
 def load_method(config: str | Path = "default", overrides: Mapping[str, Any] | None = None) -> MethodSettings:
@@ -98,16 +98,18 @@ def build(kind: type[T], tree: Mapping[str, Any]) -> T:
     Raises SettingsError naming every wrong setting: unknown ones with the nearest name, others with their range.
     """
     try:
-        return kind.model_validate(tree)
+        # Over the defaults, leaf by leaf: a pool of which one setting is given keeps its own others, not its class's.
+        return kind.model_validate(merged(kind().model_dump(), tree))
     except ValidationError as error:
         names = [leaf.name for leaf in leaves(kind)]
         told: list[str] = []
         for each in error.errors():
             name = ".".join(str(part) for part in each["loc"])
-            if each["type"] == "extra_forbidden":
+            if each["type"] in {"extra_forbidden", "invalid_key"}:
                 told.append(f"no setting {name!r}{nearest(name, names)}")
             else:
-                told.append(f"{name}={each['input']!r}: {each['msg'][0].lower()}{each['msg'][1:]}")
+                said = each["msg"].removeprefix("Value error, ")
+                told.append(f"{name}={each['input']!r}: {said[0].lower()}{said[1:]}")
         raise SettingsError("; ".join(told)) from None
 
 

@@ -12,4 +12,6 @@ class Strict(BaseModel):
     out of range are refused when the group is built, so nothing downstream checks them again.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )

@@ -19,6 +19,8 @@ from ray_jobs.terminal import console
 
 __all__ = ["Machines", "connect", "resources"]
 
+MODELS = ("embed", "synthesize")
+"""Pools whose actors compute on all their threads."""
 WAIT_S = 60.0
 WAIT_AUTOSCALED_S = 900.0
 
@@ -41,7 +43,7 @@ class Machines:
         fit = {name: pool if gpus else pool.model_copy(update={"gpus": 0.0}) for name, pool in pools.items()}
         for name, pool in fit.items():
             # Two actors whose threads together outnumber the cores are many times slower than one.
-            most = max(1, int(cores // (pool.threads or cores))) if pools[name].gpus and not pool.gpus else pool.max
+            most = max(1, int(cores // (pool.threads or cores))) if name in MODELS and not pool.gpus else pool.max
             fit[name] = pool.model_copy(update={"max": max(pool.min, min(pool.max, most, int(2 * cores)))})
         least = sum(pool.min * pool.cpus for pool in fit.values())
         if least > cores:

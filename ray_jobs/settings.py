@@ -3,10 +3,10 @@
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator, model_validator
 
 from amia import settings as method
 from amia.errors import SettingsError
@@ -34,6 +34,18 @@ class Pool(Strict):
     threads: int | None = Field(default=None, ge=1)
     """Threads of the model's arithmetic in one actor; part of the stage's identity. Default: all cores."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> "Pool":
+        if self.min > self.max:
+            raise ValueError(f"min={self.min} is more than max={self.max}")
+        return self
+
+    @model_validator(mode="after")
+    def _least_and_most(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min={self.min} is more than max={self.max}")
+        return self
+
 
 class Pools(Strict):
     """Where each stage runs."""
@@ -59,7 +71,7 @@ class Settings(MethodSettings):
     """Actors a stage."""
     max_failed: float = Field(default=0.05, ge=0, le=1)
     """Share of posts that may fail (broken image, no synthesis) before the job exits with an error."""
-    wait_for_gpus_s: float | None = Field(default=None, gt=0)
+    wait_for_gpus_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds to wait for the actors' machines. Default: 60, or 900 where the cluster scales itself."""
     bucket_mb: int = Field(default=128, ge=1)
     """Aimed size, in MB, of the scratch buckets that ingest sorts posts into."""

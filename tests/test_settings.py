@@ -33,7 +33,7 @@ def test_the_jobs_settings_are_not_the_methods() -> None:
 
 @pytest.mark.parametrize("name", ["Demo", "demo ", "", "../presets/demo", "defualt"])
 def test_an_unknown_preset_is_named_with_those_that_are_there(name: str) -> None:
-    with pytest.raises(SettingsError, match="default, demo, paper"):
+    with pytest.raises(SettingsError, match="the presets are default, demo, paper"):
         load_method(name)
 
 

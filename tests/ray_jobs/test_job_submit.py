@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from drivers import finish, same, start
-from head import Head, started_head
+from head import REPOSITORY, Head, started_head
+from ray._private.runtime_env.packaging import create_package
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +31,10 @@ def test_a_submitted_job_writes_what_a_local_one_does(
     same(run, augmented)
 
 
-def test_what_is_uploaded_is_the_package_with_its_weights_and_little_else(head: Head) -> None:
-    unpacked = head.folder / "session_latest" / "runtime_resources" / "working_dir_files"
-    [package] = (path for path in unpacked.glob("_ray_pkg_*") if path.is_dir())
-    files = {str(path.relative_to(package)): path.stat().st_size for path in package.rglob("*") if path.is_file()}
+def test_what_is_uploaded_is_the_package_with_its_weights_and_little_else(tmp_path: Path) -> None:
+    create_package(str(REPOSITORY), tmp_path / "package.zip", include_gitignore=True)
+    with ZipFile(tmp_path / "package.zip") as package:
+        files = {each.filename: each.file_size for each in package.infolist() if not each.is_dir()}
     assert "amia/demo/weights/clip/model.safetensors" in files
     assert "ray_jobs/presets/demo.yaml" in files
     assert sum(files.values()) < 15_000_000

@@ -1,11 +1,23 @@
 """Two people start the same command on one run at once, each on a Ray of their own: one run comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 from drivers import contents, finish, same, start
 
 
+def test_two_drivers_augment_one_run(augmented: Path, copied: Callable[..., Path], small_words: Sequence[str]) -> None:
+    run = copied(augmented, leaving_out=["synthesized", "augmented", "log"])
+    words = ("augment", "--run", str(run), "--config", "demo", *small_words, "--accept-mixture")
+    words += ("--arm", "adaptive", "--arm", "original")
+    for code, said, complained in map(finish, [start(*words), start(*words)]):
+        assert (code, complained) == (0, "")
+        assert "96 posts in, 96 out" in said
+    same(run, augmented)
+
+
+@pytest.mark.slow
 def test_two_drivers_make_one_run(augmented: Path, corpus: Path, tmp_path: Path, small_words: Sequence[str]) -> None:
     run = tmp_path / "run"
     words = ("--run", str(run), "--config", "demo", *small_words)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray._private.worker import global_worker
 
 from amia.demo import write_corpus
 from ray_jobs.augment import augment
@@ -40,7 +41,10 @@ def cluster() -> Iterator[None]:
             address="local", num_cpus=8, num_gpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
         )
     yield
+    started = [info.process for infos in global_worker.node.all_processes.values() for info in infos]
     ray.shutdown()
+    for process in started:
+        process.wait(timeout=20)  # Ray ends them without looking, and Python complains of those
 
 
 @pytest.fixture(scope="session")

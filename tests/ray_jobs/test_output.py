@@ -1,0 +1,107 @@
+"""What an arm's folder holds: files that `datasets` opens unchanged, and a manifest that is true of them."""
+
+import hashlib
+import io
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ray_jobs.features import label_names
+from ray_jobs.shards import content_sha256, facts, read_shard
+from ray_jobs.store import Store
+
+
+@pytest.fixture(scope="module")
+def arm(augmented: Path) -> Path:
+    return augmented / "augmented" / "adaptive"
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [row for file in sorted(folder.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def test_datasets_opens_the_folder_as_it_is(arm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    datasets.disable_progress_bars()
+    for words in ({"data_dir": str(arm)}, {"data_files": {"train": str(arm / "train-*.parquet")}}):
+        opened = datasets.load_dataset("parquet", cache_dir=str(tmp_path), **words)
+        first = opened["train"][0]
+        assert isinstance(first["image"], Image.Image)
+        assert first["image"].size == (64, 64)
+        labels = opened["train"].features["ner_tags"].feature
+        assert labels.names[:3] == ["O", "B-PER", "I-PER"]
+        assert [labels.int2str(number) for number in first["ner_tags"]] == [
+            tag if tag == "O" or tag[0] in "BI" else None for tag in first["tags"]
+        ]
+    assert set(datasets.load_dataset(str(arm), cache_dir=str(tmp_path))) == {"train", "validation", "test"}
+
+
+def test_a_plain_reader_sees_structs_and_no_extension_types(arm: Path) -> None:
+    schema = pq.read_schema(next(arm.glob("train-*.parquet")))
+    assert str(schema.field("image").type) == "struct<bytes: binary, path: string>"
+    assert not any(str(each.type).startswith("extension") for each in schema)
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["image"] == {"_type": "Image"}
+    assert list(features) == schema.names
+
+
+def test_each_row_tells_how_its_image_was_made(arm: Path, augmented: Path) -> None:
+    found = rows(arm)
+    posts = {row["id"]: row for row in rows(augmented / "posts")}
+    assert len(found) == len(posts) == 96
+    for row in found:
+        post = posts[row["id"]]
+        assert (row["tokens"], row["tags"], row["text"]) == (post["tokens"], post["tags"], post["text"])
+        assert [label_names(["PER", "LOC", "ORG", "MISC"])[tag] for tag in row["ner_tags"]] == post["ner_tags"]
+        if row["image_status"] == "ok":
+            assert row["ratio"] == row["theta"]
+            assert row["loss"] == pytest.approx(row["loss_i2t"] + row["loss_t2i"], abs=1e-5)
+            assert -1 <= row["cosine"] <= 1
+        else:
+            assert (row["theta"], row["ratio"], row["loss"], row["cosine"]) == (0, 0, None, None)
+        assert row["synthesis_status"] == "ok"
+        assert row["prompt"]
+        assert 0 <= row["seed"] < 2**63
+        with Image.open(io.BytesIO(row["image"]["bytes"])) as image:
+            assert (image.size, image.mode, image.format) == ((64, 64), "RGB", "JPEG")
+    assert {row["image_status"] for row in found} > {"ok", "no_image"}
+
+
+def test_the_original_arm_has_no_picture_where_the_post_has_none(augmented: Path) -> None:
+    for row in rows(augmented / "augmented" / "original"):
+        whole = row["image_status"] == "ok"
+        assert (row["ratio"], row["image"] is not None) == ((1.0, True) if whole else (None, False))
+        assert (row["synthesis_status"], row["prompt"], row["seed"]) == ("not_asked", None, None)
+
+
+def test_the_manifest_is_true_of_the_files(arm: Path, augmented: Path) -> None:
+    manifest = json.loads((arm / "manifest.json").read_text(encoding="utf-8"))
+    assert [each["name"] for each in manifest["files"]] == sorted(file.name for file in arm.glob("*.parquet"))
+    store, counted = Store(augmented), Counter[str]()
+    for each in manifest["files"]:
+        key = f"augmented/adaptive/{each['name']}"
+        table = read_shard(store, key)
+        assert (table.num_rows, content_sha256(table)) == (each["rows"], each["sha256"])
+        assert facts(store, key).sha256 == each["sha256"]
+        statuses = zip(table["image_status"].to_pylist(), table["synthesis_status"].to_pylist(), strict=True)
+        counted.update(f"image={image}|synthesis={synthesis}" for image, synthesis in statuses)
+    assert manifest["counts"] == counted
+    assert sum(counted.values()) == manifest["rows"] == sum(manifest["splits"].values()) == 96
+    assert manifest["versions"].keys() >= {"amia", "torch", "ray", "diffusers", "transformers"}
+    assert manifest["settings"]["triplet"]["margin"] == 0.1
+
+
+def test_the_manifest_says_demo_and_names_no_machine(arm: Path) -> None:
+    text = (arm / "manifest.json").read_text(encoding="utf-8")
+    assert "demo:generator" in text
+    for told in (os.uname().nodename, str(Path.home()), str(arm.parents[2])):
+        assert f'"{told}' not in text
+    assert hashlib.sha256(text.encode()).hexdigest()  # readable as one piece of UTF-8

@@ -35,12 +35,6 @@ class Pool(Strict):
     """Threads of the model's arithmetic in one actor; part of the stage's identity. Default: all cores."""
 
     @model_validator(mode="after")
-    def _in_order(self) -> "Pool":
-        if self.min > self.max:
-            raise ValueError(f"min={self.min} is more than max={self.max}")
-        return self
-
-    @model_validator(mode="after")
     def _least_and_most(self) -> Self:
         if self.min > self.max:
             raise ValueError(f"min={self.min} is more than max={self.max}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from amia.errors import ImageError, StoreError
+from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
 from ray_jobs.features import IMAGE
 from ray_jobs.plan import Plan, shard_place
@@ -38,13 +38,8 @@ class Fetch(Stage[list[Row], pa.Table]):
         first = index * self._plan.per_shard
         span = slice(first, first + self._plan.rows_of(shard))
         rows: list[Row] = []
-        try:
-            for bucket, part in segments_of(self._plan.segments[split], span):
-                rows += self._buckets.read(bucket, split, part)
-        except StoreError:
-            if all(self.store.exists(key) for key in self.keys(shard)):
-                return []  # another driver has published it, finished, and removed scratch: what follows is thrown away
-            raise
+        for bucket, part in segments_of(self._plan.segments[split], span):
+            rows += self._buckets.read(bucket, split, part)
         for row in rows:
             row["status"] = "ok" if row["image"] is not None or row["image_path"] is not None else "no_image"
             if row["image"] is None and row["image_path"] is not None:

@@ -35,7 +35,7 @@ def kill_when(process: subprocess.Popen[str], ready: Callable[[], bool]) -> None
     """`kill -9` as soon as something is so, which must be before the process ends by itself."""
     deadline = time.monotonic() + PATIENCE_S
     while not ready():
-        assert process.poll() is None, f"ended before it could be killed:\n{process.stdout}\n{process.stderr}"
+        assert process.poll() is None, f"ended before it could be killed: {finish(process)}"
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.kill()

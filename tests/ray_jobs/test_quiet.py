@@ -33,7 +33,9 @@ def test_through_a_pipe_all_but_the_false_alarm_passes() -> None:
 
 def test_into_a_file_all_but_the_false_alarm_passes(tmp_path: Path) -> None:
     with (tmp_path / "err").open("w") as file:
-        assert run(stderr=file.fileno()).wait(timeout=60) == 3
+        process = run(stderr=file.fileno())
+        assert process.communicate(timeout=60) == ("", None)
+    assert process.returncode == 3
     assert (tmp_path / "err").read_text() == "a real error\nof another process, unfinished"
 
 
@@ -51,5 +53,5 @@ def test_a_process_that_holds_the_pipe_does_not_hold_up_the_exit(tmp_path: Path)
         assert process.wait(timeout=25) == 3
     assert time.monotonic() - start < 20
     assert (tmp_path / "err").read_text().startswith("a real error\n")
-    assert process.stdout is not None
-    subprocess.run(["kill", process.stdout.read().strip()], check=True)
+    holder, _ = process.communicate(timeout=60)
+    subprocess.run(["kill", holder.strip()], check=True)

@@ -1,0 +1,144 @@
+"""`ingest` after its output was removed, from CoNLL, onto S3; and hand-written tweets all the way."""
+
+import io
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+from drivers import finish, same, start
+from moto.server import ThreadedMotoServer
+from PIL import Image
+
+from amia.errors import IdentityError
+from ray_jobs.augment import augment
+from ray_jobs.ingest import ingest
+from ray_jobs.settings import Settings
+
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
+SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+ODD = ["a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", " ", "née", "😀"]
+
+Row = dict[str, Any]
+
+
+def rows(folder: Path) -> list[Row]:
+    return [row for file in sorted(folder.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def plainly_read(folder: Path) -> list[tuple[str, list[str], list[str]]]:
+    """(split, tokens, first tag column) of every post of a CoNLL folder, read as plainly as can be."""
+    found = []
+    for name, split in SPLITS.items():
+        tokens: list[str] = []
+        tags: list[str] = []
+        for line in [*(folder / f"{name}.txt").read_bytes().decode("utf-8-sig").split("\n"), ""]:
+            if "\t" in line:
+                tokens.append(line.split("\t")[0])
+                tags.append(line.split("\t")[1])
+            elif not line and tokens:
+                found.append((split, tokens, tags))
+                tokens, tags = [], []
+    return found
+
+
+def test_hand_written_tweets_go_all_the_way_with_the_shipped_mixture(
+    cluster: None, small: Callable[..., Settings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest(str(FIXTURE), str(tmp_path / "run"), small(), quiet=True)
+    done = augment(str(tmp_path / "run"), small())
+    assert "too few to fit a mixture on" in capsys.readouterr().out
+    found = rows(tmp_path / "run" / "augmented" / "adaptive")
+    told = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in found)
+    assert done.counts == {"adaptive": told}
+    assert told.total() == 11
+    shown = sorted((row["split"], row["tokens"], row["tags"]) for row in found)
+    assert shown == sorted(plainly_read(FIXTURE))
+    for row in found:
+        assert (row["theta"] > 0) <= (row["image_status"] == "ok")
+        assert (row["image"] is not None) == (row["ratio"] is not None)
+
+
+def test_conll_and_jsonl_of_the_same_posts_give_the_same_posts(
+    cluster: None, small: Callable[..., Settings], tmp_path: Path
+) -> None:
+    conll, jsonl = tmp_path / "conll", tmp_path / "jsonl"
+    (conll / "images").mkdir(parents=True)
+    jsonl.mkdir()
+    lines = []
+    for name, split in SPLITS.items():
+        blocks = []
+        for number in range(9):
+            post_id = f"{name}{number}"
+            data = io.BytesIO()
+            Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(data, "PNG")
+            (conll / "images" / f"{post_id}.png").write_bytes(data.getvalue())
+            tokens = [*ODD, post_id]
+            tags = ["O"] * len(ODD) + ["I-OTHER"]
+            pairs = [f"{token}\t{tag}" for token, tag in zip(tokens, tags, strict=True)]
+            blocks.append("\n".join([f"IMGID:{post_id}", *pairs]))
+            image = str(conll / "images" / f"{post_id}.png")
+            lines.append({"id": post_id, "split": split, "tokens": tokens, "tags": tags, "image": Path(image).name})
+        (conll / f"{name}.txt").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    (jsonl / "posts.jsonl").write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    ingest(str(conll), str(tmp_path / "a"), small(), quiet=True)
+    ingest(str(jsonl), str(tmp_path / "b"), small(), images=str(conll / "images"), quiet=True)
+    same(tmp_path / "a", tmp_path / "b", "posts")
+    assert {row["image_status"] for row in rows(tmp_path / "a" / "posts")} == {"ok"}
+
+
+def test_removed_posts_are_made_anew_from_the_same_corpus_alone(
+    ingested: Path, corpus: Path, copied: Callable[..., Path], small: Callable[..., Settings], tmp_path: Path
+) -> None:
+    run = copied(ingested)
+    shutil.rmtree(run / "posts")
+    other = tmp_path / "other"
+    shutil.copytree(FIXTURE, other)
+    with pytest.raises(IdentityError, match="another corpus"):
+        ingest(str(other), str(run), small("max_failed=1"), quiet=True)
+    ingest(str(corpus), str(run), small("max_failed=1"), quiet=True)
+    same(run, ingested, "posts")
+    assert not (run / "scratch").exists()
+
+
+@pytest.fixture
+def bucket() -> Iterator[dict[str, str]]:
+    """A bucket `amia-runs` on a local S3: the variables by which it is found."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    found = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in found.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="amia-runs")
+        yield found
+    server.stop()
+
+
+def test_a_run_on_s3_holds_the_same_bytes(
+    cluster: None, bucket: dict[str, str], small: Callable[..., Settings], tmp_path: Path
+) -> None:
+    words = ("--config", "demo", "per_shard=4", "max_failed=1", "pools.fetch.max=1")
+    code, said, complained = finish(start("ingest", str(FIXTURE), "--run", "s3://amia-runs/a/run", *words, **bucket))
+    assert (code, complained) == (0, "")
+    assert "11 posts" in said
+    ingest(str(FIXTURE), str(tmp_path / "run"), small("per_shard=4"), quiet=True)
+    client = boto3.client("s3")
+    keys = [each["Key"] for each in client.list_objects_v2(Bucket="amia-runs")["Contents"]]
+    assert not [key for key in keys if "scratch" in key or "probe" in key]
+    for file in (tmp_path / "run" / "posts").iterdir():
+        body = client.get_object(Bucket="amia-runs", Key=f"a/run/posts/{file.name}")["Body"].read()
+        assert body == file.read_bytes()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import Field, model_validator, model_validator
+from pydantic import Field, model_validator
 
 from amia import settings as method
 from amia.errors import SettingsError

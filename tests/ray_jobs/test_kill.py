@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
+import pytest
 from drivers import contents, finish, kill_when, same, shards, stamps, start
 
 from ray_jobs.augment import augment
@@ -71,6 +72,7 @@ def test_killed_between_the_passes_of_ingest(
     assert not (run / "scratch").exists()
 
 
+@pytest.mark.slow  # `test_runner.py` has it with a stage that needs no model
 def test_an_actor_killed_while_it_draws_is_replaced(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings]
 ) -> None:

@@ -41,6 +41,7 @@ def test_what_is_uploaded_is_the_package_with_its_weights_and_little_else(tmp_pa
     assert {name.partition("/")[0] for name in files} & {"tests", ".venv", ".git", "runs"} == set()
 
 
+@pytest.mark.slow  # `test_gpus.py` has it in this process
 def test_gpus_that_do_not_come_end_in_an_error_that_says_what_to_change(
     head: Head, ingested: Path, copied: Callable[..., Path], small_words: Sequence[str]
 ) -> None:

@@ -127,6 +127,7 @@ def test_a_killed_actor_is_replaced_and_its_lease_done_again(cluster: None, stor
         assert len(list((store.folder / "wishes").glob(f"up-{stage}-*"))) == 2
 
 
+@pytest.mark.slow  # five actors must die
 def test_a_shard_that_kills_whoever_touches_it_ends_the_run(cluster: None, store: Store) -> None:
     shard = plan_of(SHARDS).shards[1]
     wish(store, "kill", Toy, shard, "1000")

@@ -10,6 +10,7 @@ duplicates are found there. A post's image bytes are read once, here, where they
                    quarantine/00000.jsonl                what is no post
 """
 
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,8 @@ BUFFER_BYTES = 256_000_000
 """Posts held in memory before the largest part is written."""
 PART_BYTES = 24_000_000
 """A part is written when it holds so much, however much room there is: writing takes the part's size once more."""
+FETCH_BYTES = 4_000_000
+"""Of a part, fetched in one request."""
 
 ROW = pa.schema(
     {
@@ -229,7 +232,7 @@ class BucketReader:
         name = _folder(self._folder, bucket)
         if self._order is None or self._place != (bucket, split):
             self._order, self._parts = None, {}  # let go before the next is fetched
-            self._order = _from_ipc(self._store.read(order_file(self._folder, bucket, split)))
+            self._order = _from_ipc(_fetched(self._store, order_file(self._folder, bucket, split)))
             self._place = bucket, split
         order = self._order.slice(rows.start, rows.stop - rows.start).to_pylist()
         places: dict[int, list[int]] = {}
@@ -238,7 +241,7 @@ class BucketReader:
         found: list[dict[str, Any]] = [{}] * len(order)
         for part, positions in places.items():
             if part not in self._parts:
-                self._parts[part] = _from_ipc(self._store.read(f"{name}/rows-{split}-{part:05d}.arrow"))
+                self._parts[part] = _from_ipc(_fetched(self._store, f"{name}/rows-{split}-{part:05d}.arrow"))
             # Part by part: taking from a table of many chunks would first copy the whole bucket into one.
             taken = self._parts[part].take(pa.array([order[position]["row"] for position in positions], pa.int64()))
             for position, post in zip(positions, taken.to_pylist(), strict=True):
@@ -278,5 +281,21 @@ def _to_ipc(table: pa.Table) -> bytes:
     return data
 
 
-def _from_ipc(data: bytes) -> pa.Table:
+def _fetched(store: Store, key: str) -> pa.Buffer:
+    """A key's content in Arrow's own memory.
+
+    As `bytes` it would lie in the C heap, which keeps the holes that buckets leave: an actor would grow with each.
+    """
+    with store.open(key) as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        data = pa.allocate_buffer(size)
+        with memoryview(data).cast("B") as view:
+            for start in range(0, size, FETCH_BYTES):
+                piece = file.read(FETCH_BYTES)
+                view[start : start + len(piece)] = piece
+    return data
+
+
+def _from_ipc(data: bytes | pa.Buffer) -> pa.Table:
     return pa.ipc.open_stream(data).read_all()

@@ -89,11 +89,13 @@ def test_memory_is_flat_and_files_do_not_matter(tmp_path: Path) -> None:
     large = measured(corpus(tmp_path / "large", 200_000, 3, backwards=False), tmp_path / "run")
     # The driver holds a part (24 MB) of each bucket, and never more than its buffer.
     assert max(large.driver) < max(small.driver) + 80
-    # An actor holds one bucket, and what Arrow keeps of the one before: as much in the end as in the middle.
+    # An actor holds one bucket, of 60 MB both times, and gives back the one before: it does not grow with the corpus.
     assert len(large.actors) == 2
+    most = [max(max(seen) for seen in memory.actors.values()) for memory in (small, large)]
+    assert most[1] < most[0] + 60
     for seen in large.actors.values():
         quarter = len(seen) // 4
-        assert max(seen[-quarter:]) < max(seen[quarter : 2 * quarter]) + 30
+        assert max(seen[-quarter:]) < max(seen[2 * quarter : 3 * quarter]) + 30
     measured(corpus(tmp_path / "cut", 200_000, 11, backwards=True), tmp_path / "other-run")
     plan, other = Plan.find(Store(tmp_path / "run")), Plan.find(Store(tmp_path / "other-run"))
     assert plan

@@ -7,8 +7,9 @@ import pytest
 from drivers import contents, finish, same, start
 
 
-def test_two_drivers_augment_one_run(augmented: Path, copied: Callable[..., Path], small_words: Sequence[str]) -> None:
-    run = copied(augmented, leaving_out=["synthesized", "augmented", "log"])
+def test_two_drivers_mix_one_run(augmented: Path, copied: Callable[..., Path], small_words: Sequence[str]) -> None:
+    """The stage in which they meet most: two arms a shard, and a shard in a moment."""
+    run = copied(augmented, leaving_out=["augmented", "log"])
     words = ("augment", "--run", str(run), "--config", "demo", *small_words, "--accept-mixture")
     words += ("--arm", "adaptive", "--arm", "original")
     for code, said, complained in map(finish, [start(*words), start(*words)]):

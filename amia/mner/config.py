@@ -1,0 +1,62 @@
+"""What a saved recogniser is: its system, its labels, and the shapes of its encoders."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from amia.mner.labels import TYPES, label_names
+
+__all__ = ["RecogniserConfig"]
+
+
+class RecogniserConfig(PreTrainedConfig):
+    """The `config.json` of a recogniser's folder. Labels stand in `id2label`, as everywhere at Hugging Face."""
+
+    model_type = "amia-recogniser"
+
+    system: str = "bert-crf"
+    """Name in the registry, `amia.mner.systems`."""
+    text: dict[str, Any] | None = None
+    """Configuration of the text encoder (BERT family), with its `model_type`."""
+    visual: dict[str, Any] | None = None
+    """Configuration of the ResNet; None: the system reads no image."""
+    train_visual: bool = False
+    """Whether the ResNet learns too; a frozen one computes each image's features once."""
+    words: dict[str, Any] | None = None
+    """Sizes of word and character embeddings (LSTM family)."""
+    crf_constraints: bool = True
+    """Whether the CRF knows that BIO2 allows no `I-X` after anything but `B-X` and `I-X`."""
+    dropout: float = 0.1
+    """Of the hidden states that leave the encoder."""
+    initializer_range: float = 0.02
+    """Standard deviation of new layers' weights."""
+
+    @classmethod
+    def of(
+        cls,
+        system: str,
+        types: Sequence[str] = TYPES,
+        *,
+        text: PreTrainedConfig | None = None,
+        visual: PreTrainedConfig | None = None,
+        words: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> "RecogniserConfig":
+        """The configuration of a new recogniser over entity types `types`."""
+        names = label_names(types)
+        return cls(
+            system=system,
+            text=None if text is None else text.to_dict(),
+            visual=None if visual is None else visual.to_dict(),
+            words=None if words is None else dict(words),
+            id2label=dict(enumerate(names)),
+            label2id={name: number for number, name in enumerate(names)},
+            **more,
+        )
+
+    @property
+    def labels(self) -> list[str]:
+        """BIO2 labels in the order of their numbers."""
+        names: dict[Any, str] = self.id2label or {}
+        return [names[number] for number in range(len(names))]

@@ -1,0 +1,45 @@
+"""One post as the numbers that a recogniser reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+__all__ = ["Encoded", "Reader"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """What one family of systems reads of a post; the other family's members are None."""
+
+    id: str
+    labels: tuple[int, ...] | None = None
+    """One a word of the post; the model reads as many as it has words for."""
+    pieces: tuple[int, ...] | None = None
+    """Word pieces, with [CLS] and [SEP]."""
+    first: tuple[int, ...] | None = None
+    """The place of each word's first piece in `pieces`. Shorter than the post where that exceeds the encoder."""
+    words: tuple[int, ...] | None = None
+    """Numbers of a vocabulary."""
+    chars: tuple[tuple[int, ...], ...] | None = None
+    """Numbers of each word's characters."""
+
+    @property
+    def length(self) -> int:
+        """What a batch is padded by: pieces, or words."""
+        return len(self.pieces or self.words or ())
+
+
+class Reader(Protocol):
+    """Turns the words of posts into numbers; saved beside the weights."""
+
+    pad: int
+    """The number that pads pieces."""
+
+    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> Encoded:
+        """A post's words as numbers; at least one word."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what `load` of the same class reads."""
+        ...

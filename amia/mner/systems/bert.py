@@ -1,0 +1,30 @@
+"""BERT with a softmax over each word's first piece (Devlin et al. 2019): the plainest text system.
+
+Public code trains it on continuation pieces and padding too, as labels of their own; here only words have labels.
+"""
+
+from torch import nn
+
+from amia.mner.batch import Batch
+from amia.mner.config import RecogniserConfig
+from amia.mner.model import Output, RecogniserModel, at_words
+from amia.mner.softmax import Softmax
+from amia.mner.text_encoder import TextEncoder
+
+__all__ = ["Bert"]
+
+
+class Bert(RecogniserModel):
+    """Pieces -> states -> labels, each by itself."""
+
+    def __init__(self, config: RecogniserConfig) -> None:
+        super().__init__(config)
+        self.text = TextEncoder(config.text or {}, config.dropout)
+        self.classifier = nn.Linear(self.text.width, len(config.labels))
+        self.decoder = Softmax()
+        self.post_init()
+
+    def forward(self, batch: Batch) -> Output:
+        """Emissions from the text alone."""
+        states, _ = self.text(batch.pieces, batch.pieces_mask)
+        return self.output(batch, self.classifier(at_words(states, batch.first)))

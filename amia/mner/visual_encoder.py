@@ -1,0 +1,43 @@
+"""The visual encoder: a ResNet's last feature map as 7 x 7 regions, and its mean."""
+
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+__all__ = ["REGIONS", "SIDE", "VisualEncoder"]
+
+SIDE = 7
+REGIONS = SIDE * SIDE
+
+
+class VisualEncoder(nn.Module):
+    """A `transformers` ResNet of any depth, frozen unless asked otherwise.
+
+    Its BatchNorm always runs on its running statistics. Public code leaves the frozen backbone in training mode, so
+    that its statistics drift from epoch to epoch with whatever images were seen.
+    """
+
+    def __init__(self, settings: dict[str, Any], *, trained: bool = False) -> None:
+        super().__init__()
+        config = AutoConfig.for_model(**settings)
+        self.backbone = AutoModel.from_config(config).requires_grad_(trained)
+        self.width: int = config.hidden_sizes[-1]
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in evaluation mode: neither BatchNorm nor anything else here is to follow the batch."""
+        return super().train(False)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Regions [B, 49, C], row by row of the map, and pooled [B, C], from normalised pixels [B, 3, h, w]."""
+        map_ = self.backbone(pixel_values=pixels).last_hidden_state  # [B, C, h', w']
+        regions = F.adaptive_avg_pool2d(map_, SIDE).flatten(2).transpose(1, 2)
+        return regions, map_.mean((2, 3))
+
+
+def no_features(posts: int, width: int) -> tuple[Tensor, Tensor]:
+    """What stands for the features of posts without an image."""
+    return torch.zeros(posts, REGIONS, width), torch.zeros(posts, width)

@@ -10,7 +10,6 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
@@ -18,13 +17,11 @@ from transformers.utils import logging as transformers_logging
 
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.matching.converted import converted_snapshot, has_safetensors
 from amia.matching.settings import ClipSettings
-from amia.weights import hub_answers, identity_of, loading, quiet
+from amia.snapshots import fetched
+from amia.weights import identity_of, loading, quiet
 
 __all__ = ["ClipEncoder", "ClipSettings"]
-
-_FILES = ["*.json", "*.txt", "*.safetensors"]
 
 Item = TypeVar("Item")
 
@@ -55,23 +52,7 @@ class ClipEncoder:
 
         With `local_files_only` the hub is not asked. Raises ModelError when it cannot be had.
         """
-        folder = Path(settings.model)
-        if not folder.is_dir():
-            with quiet(transformers_logging), loading("encoder", settings.model):
-                offline = local_files_only or not hub_answers(settings.model, settings.commit, "config.json")
-                folder = Path(
-                    snapshot_download(
-                        settings.model,
-                        revision=settings.commit,
-                        allow_patterns=_FILES,
-                        local_files_only=offline,
-                    )
-                )
-                if not has_safetensors(folder):
-                    folder = converted_snapshot(settings.model, _FILES, local_files_only=offline)
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"encoder: folder {folder} holds no model (no config.json)")
-        return folder
+        return fetched("encoder", settings.model, settings.commit, local_files_only=local_files_only)
 
     @classmethod
     def load(cls, settings: ClipSettings, *, local_files_only: bool = False) -> Self:

@@ -1,7 +1,7 @@
 """Several posts as tensors, padded to the longest of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -50,13 +50,12 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        moved: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
-        return Batch(
-            **{
-                name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-                for name, value in moved.items()
-            }
-        )
+        members: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for name, value in members.items()
+        }
+        return replace(self, **moved)
 
 
 def collate(encoded: Sequence[Encoded], pad_piece: int = 0) -> Batch:

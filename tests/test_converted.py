@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from amia import converted, snapshots
 from amia.demo import CLIP_DIR
 from amia.errors import ModelError
-from amia.matching import clip, converted
 from amia.matching.clip import ClipEncoder, ClipSettings
 
 NAME = "somebody/clip-without-safetensors"
@@ -25,8 +25,8 @@ def simulated_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         asked.append(revision)
         return str(CLIP_DIR if revision == "refs/pr/7" else pickled)
 
-    monkeypatch.setattr(clip, "hub_answers", lambda *_: True)
-    monkeypatch.setattr(clip, "snapshot_download", download)
+    monkeypatch.setattr(snapshots, "hub_answers", lambda *_: True)
+    monkeypatch.setattr(snapshots, "snapshot_download", download)
     monkeypatch.setattr(converted, "snapshot_download", download)
     monkeypatch.setattr(converted, "get_conversion_pr_reference", lambda _, model: {NAME: "refs/pr/7"}[model])
     return asked

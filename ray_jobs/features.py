@@ -6,16 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["IMAGE", "augmented_schema", "label_names"]
+from amia.mner.labels import label_names
+
+__all__ = ["IMAGE", "augmented_schema"]
 
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """How `datasets` stores an image: a plain struct, no extension type."""
 STRINGS = pa.list_(pa.string())
-
-
-def label_names(types: Sequence[str]) -> list[str]:
-    """BIO2 labels in the order of their numbers: O, B-PER, I-PER, ..."""
-    return ["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI")]
 
 
 def augmented_schema(types: Sequence[str]) -> pa.Schema:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import AmiaError, CorpusError, IdentityError, StoreError
+from amia.mner.labels import TYPES
 from amia.posts import Rejected, checked, content_hash
 from amia.readers import Corpus, open_corpus
 from ray_jobs.identity import Identity, claim, difference, digest
@@ -26,7 +27,6 @@ from ray_jobs.store import Store
 
 __all__ = ["Ingested", "ingest", "posts_identity"]
 
-FIELD_TYPES = ["PER", "LOC", "ORG", "MISC"]
 PACKED = {"parquet": 4}
 """How many times larger texts are in scratch than in their source, at most as a rule; images are not packed."""
 
@@ -188,7 +188,7 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | 
         per_shard=settings.per_shard,
         seed=settings.seed,
         digest=digest({split: running.hexdigest() for split, running in digests.items()}),
-        types=[*FIELD_TYPES, *sorted(types - set(FIELD_TYPES))],
+        types=[*TYPES, *sorted(types - set(TYPES))],
         rejected=rejected,
         repaired=repaired,
         labelled=labelled,

@@ -11,7 +11,8 @@ from amia.images import ImageSettings, decode, fit_to
 from amia.matching.frozen import FrozenMixture
 from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import needs_synthesis, ratio
-from ray_jobs.features import augmented_schema, label_names
+from amia.mner.labels import label_names
+from ray_jobs.features import augmented_schema
 from ray_jobs.plan import shard_place
 from ray_jobs.shards import ShardFacts, encode, read_shard
 from ray_jobs.stages.base import Stage

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ray_jobs.features import label_names
+from amia.mner.labels import label_names
 from ray_jobs.shards import content_sha256, facts, read_shard
 from ray_jobs.store import Store
 

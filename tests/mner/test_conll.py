@@ -1,0 +1,51 @@
+"""What is written reads back, as a corpus with its gold tags."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amia.mner.conll import to_conll
+from amia.mner.slices import Judged
+from amia.posts import Post, RawPost, checked
+from amia.readers.conll import read_conll
+from amia.readers.image_folder import ImageFolder
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC"])
+
+
+def judged(name: str, rows: list[tuple[str, str, str]]) -> Judged:
+    tokens, gold, predicted = zip(*rows, strict=True)
+    return Judged(id=name, tokens=tokens, tags=None, gold=gold, predicted=predicted, theta=None, has_image=False)
+
+
+def test_the_layout():
+    posts = [judged("17_1", [("Rome", "B-LOC", "B-PER"), (".", "O", "O")]), judged("2", [("x", "O", "O")])]
+    assert to_conll(posts) == "IMGID:17_1\nRome\tB-LOC\tB-PER\n.\tO\tO\n\nIMGID:2\nx\tO\tO\n\n"
+    assert to_conll([]) == ""
+
+
+def test_what_would_break_a_line():
+    assert to_conll([judged("a\nb", [("x\r\ny\tz", "O", "O")])]) == "IMGID:a b\nx  y z\tO\tO\n\n"
+
+
+@given(st.lists(st.lists(st.tuples(WORDS, TAGS, TAGS), min_size=1, max_size=4), max_size=3))
+def test_read_back(tmp_path_factory, sentences):
+    file = tmp_path_factory.getbasetemp() / "predicted.txt"
+    posts = [judged(f"p{number}", rows) for number, rows in enumerate(sentences)]
+    file.write_text(to_conll(posts), encoding="utf-8", newline="")
+    found = [row for row in read_conll(file, "predicted.txt", None, ImageFolder(None)) if isinstance(row, RawPost)]
+    assert [row.id for row in found] == [post.id for post in posts]
+    for row, post in zip(found, posts, strict=True):
+        assert row.tokens == [token.translate({9: " ", 10: " ", 13: " "}) for token in post.tokens]
+        assert row.tags == list(post.gold)
+
+
+def test_a_corpus_for_amia(tmp_path: Path):
+    (tmp_path / "p.txt").write_text(to_conll([judged("1", [("Rome", "B-LOC", "O")])]), encoding="utf-8")
+    (row,) = read_conll(tmp_path / "p.txt", "p.txt", "test", ImageFolder(None))
+    assert isinstance(row, RawPost)
+    found = checked(row)
+    assert isinstance(found, Post)
+    assert (found.id, found.text, found.ner_tags) == ("1", "Rome", ("B-LOC",))

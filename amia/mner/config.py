@@ -23,6 +23,8 @@ class RecogniserConfig(PreTrainedConfig):
     """Configuration of the ResNet; None: the system reads no image."""
     train_visual: bool = False
     """Whether the ResNet learns too; a frozen one computes each image's features once."""
+    pixels: dict[str, Any] | None = None
+    """`side`, `mean` and `std` of what the ResNet reads."""
     words: dict[str, Any] | None = None
     """Sizes of word and character embeddings (LSTM family)."""
     crf_constraints: bool = True

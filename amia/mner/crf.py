@@ -10,10 +10,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CRF", "LabelledSpan"]
+from amia.mner.spans import LabelledSpan
 
-LabelledSpan = tuple[int, tuple[int, ...]]
-"""The first word of a span, and the numbers of its words' labels."""
+__all__ = ["CRF"]
 
 FORBIDDEN = -1e4
 """Added to what BIO2 does not allow: far below any score, and finite, so that no gradient becomes NaN."""

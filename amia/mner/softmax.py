@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amia.mner.crf import LabelledSpan
+from amia.mner.spans import LabelledSpan
 
 __all__ = ["Softmax"]
 

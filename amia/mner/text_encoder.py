@@ -18,6 +18,7 @@ class TextEncoder(nn.Module):
     def __init__(self, settings: dict[str, Any], dropout: float, *, pooled: bool = False) -> None:
         super().__init__()
         config = AutoConfig.for_model(**settings)
+        self.pooled = pooled
         self.encoder = AutoModel.from_config(config, **pooling(config, pooled))
         self.dropout = nn.Dropout(dropout)
         self.width: int = config.hidden_size
@@ -32,5 +33,6 @@ class TextEncoder(nn.Module):
 
 def pooling(config: PreTrainedConfig, pooled: bool) -> dict[str, bool]:
     """The argument that keeps or leaves out an encoder's pooler, where its class knows one."""
-    known = inspect.signature(MODEL_MAPPING[type(config)]).parameters
+    kind: Any = MODEL_MAPPING[type(config)]
+    known = inspect.signature(kind).parameters
     return {"add_pooling_layer": pooled} if "add_pooling_layer" in known else {}

@@ -1,0 +1,147 @@
+"""A whole recogniser: model, reader of words, eyes. What `amia.mner.load(folder)` gives."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from amia.device import resolve_device
+from amia.errors import ModelError
+from amia.images import ImageSettings, inspect
+from amia.mner.batch import in_batches
+from amia.mner.config import RecogniserConfig
+from amia.mner.encoded import Reader
+from amia.mner.examples import Example, Item, encoded
+from amia.mner.feature_cache import FeatureCache
+from amia.mner.model import RecogniserModel
+from amia.mner.pieces import WordPieces
+from amia.mner.seeing import Batches, Seeing
+from amia.mner.spans import Span, lenient_spans
+from amia.mner.systems import system_of
+from amia.mner.vocabulary import Vocabulary
+from amia.mner.words import words
+from amia.weights import loading, quiet
+
+__all__ = ["Entity", "Recogniser", "Tagged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """An entity in a text."""
+
+    text: str
+    type: str
+    start: int
+    """In characters of the text given; `text[start:end]` is the entity."""
+    end: int
+    score: float
+    """Probability, in [0, 1], of these labels at these words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """What came out for one post."""
+
+    id: str
+    tags: tuple[str, ...]
+    """BIO2, one a word; O for words beyond the encoder's length."""
+    spans: tuple[tuple[Span, float], ...]
+    """Entities in words, each with its score as in `Entity`."""
+
+
+class Recogniser:
+    """Finds entities in posts. Made by `amia train`, or loaded from its folder."""
+
+    def __init__(self, model: RecogniserModel, reader: Reader) -> None:
+        self.model, self.reader = model, reader
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> Self:
+        """The recogniser of a folder. Raises ModelError when there is none, SettingsError for a device not there."""
+        folder = Path(folder)
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{folder} holds no recogniser (no config.json): `amia train` makes one")
+        with quiet(transformers_logging), loading("recogniser", str(folder)):
+            kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+            if kind != RecogniserConfig.model_type:
+                raise ModelError(f"{folder} holds a {kind or 'nameless'} model, not a recogniser of `amia train`")
+            config = RecogniserConfig.from_pretrained(folder)
+            system = system_of(config.system)
+            model, report = system.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+            if lacking := sorted(report["missing_keys"]):
+                raise ModelError(
+                    f"{folder}: the weights lack {len(lacking)} parts of {config.system}, {lacking[0]} first"
+                )
+        reader = WordPieces.load(folder) if system.family == "pieces" else Vocabulary.load(folder)
+        return cls(model.to(resolve_device(device)).eval(), reader)
+
+    def save(self, folder: Path) -> None:
+        """Configuration, weights (safetensors) and the reader's files."""
+        with quiet(transformers_logging):
+            self.model.save_pretrained(folder)
+        self.reader.save(folder)
+
+    def batches(self, cache: FeatureCache | None = None) -> Batches:
+        """What turns posts into this recogniser's batches."""
+        if not self.model.reads_images:
+            return Batches(self.reader.pad, None)
+        config = self.model.config
+        seeing = Seeing(self.model.visual, config.pixels or {}, trained=config.train_visual, cache=cache)
+        return Batches(self.reader.pad, seeing)
+
+    def predict(self, text: str, image: bytes | str | Path | None = None) -> list[Entity]:
+        """The entities of one text, in order, with an image's bytes or path beside it, or without.
+
+        Raises ImageError for an image that cannot be read.
+        """
+        found = words(text)
+        if not found:
+            return []
+        if isinstance(image, str | Path):
+            image = Path(image).read_bytes()
+        if image is not None:
+            inspect(image, ImageSettings())
+        tagged = self.tag([Example(id="", tokens=tuple(word.text for word in found), image=image)])[0]
+        entities: list[Entity] = []
+        for span, score in tagged.spans:
+            start, end = found[span.start].start, found[span.end - 1].end
+            entities.append(Entity(text[start:end], span.type, start, end, score))
+        return entities
+
+    def tag(
+        self, examples: Sequence[Example], *, batches: Batches | None = None, micro_batch: int = 32
+    ) -> list[Tagged]:
+        """Tags and entities of posts, in order."""
+        items = encoded(examples, self.reader)
+        batches = batches or self.batches()
+        done: dict[int, Tagged] = {}
+        for places in in_batches([item.text.length for item in items], micro_batch, seed=None):
+            some = self._tagged([examples[place] for place in places], [items[place] for place in places], batches)
+            done.update(zip(places, some, strict=True))
+        return [done[place] for place in range(len(items))]
+
+    @torch.inference_mode()
+    def _tagged(self, examples: Sequence[Example], items: Sequence[Item], batches: Batches) -> list[Tagged]:
+        batch = batches.of(items).to(self.model.device)
+        batch.labels = None
+        emissions, mask = self.model(batch).emissions, batch.words_mask
+        names = self.model.config.labels
+        paths = self.model.decoder.decode(emissions, mask)
+        spans = [lenient_spans([names[label] for label in path]) for path in paths]
+        labelled = [
+            [(span.start, tuple(path[span.start : span.end])) for span in found]
+            for path, found in zip(paths, spans, strict=True)
+        ]
+        scores = self.model.decoder.span_scores(emissions, mask, labelled)
+        return [
+            Tagged(
+                example.id,
+                tuple(names[label] for label in path) + ("O",) * (len(example.tokens) - len(path)),
+                tuple(zip(found, scored, strict=True)),
+            )
+            for example, path, found, scored in zip(examples, paths, spans, scores, strict=True)
+        ]

@@ -1,0 +1,105 @@
+"""A new recogniser from pretrained encoders: what training starts from."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoModel
+from transformers.utils import logging as transformers_logging
+
+from amia.errors import ModelError
+from amia.mner.config import RecogniserConfig
+from amia.mner.model import RecogniserModel
+from amia.mner.pieces import WordPieces
+from amia.mner.pixels import pixel_settings
+from amia.mner.recogniser import Recogniser
+from amia.mner.settings import EncoderSettings, RecogniserSettings
+from amia.mner.starting_words import new_word_recogniser
+from amia.mner.systems import system_of
+from amia.mner.text_encoder import pooling
+from amia.snapshots import fetched
+from amia.weights import identity_of, loading, quiet
+
+__all__ = ["encoder_identities", "fetch_encoders", "start"]
+
+
+def fetch_encoders(system: str, settings: RecogniserSettings, *, local_files_only: bool = False) -> dict[str, Path]:
+    """The folders of the encoders that a system starts from, by role; fetched unless they are here."""
+    kind = system_of(system)
+    wanted: dict[str, EncoderSettings] = {}
+    if kind.family == "pieces":
+        wanted["text encoder"] = settings.text
+    if kind.reads_images:
+        wanted["visual encoder"] = settings.visual
+    return {
+        role: fetched(role, each.model, each.revision, local_files_only=local_files_only)
+        for role, each in wanted.items()
+    }
+
+
+def encoder_identities(system: str, settings: RecogniserSettings) -> dict[str, str]:
+    """What tells the encoders of a system from any others, by role."""
+    names = {"text encoder": settings.text.model, "visual encoder": settings.visual.model}
+    return {role: identity_of(names[role], folder) for role, folder in fetch_encoders(system, settings).items()}
+
+
+def start(
+    system: str,
+    settings: RecogniserSettings,
+    types: Sequence[str],
+    *,
+    training: Iterable[Sequence[str]] = (),
+    other: Iterable[Sequence[str]] = (),
+) -> tuple[Recogniser, str]:
+    """A recogniser with pretrained encoders and new layers for entity types `types`, and a line about its beginning.
+
+    `training` and `other`: the words of training posts and of all others, from which the LSTM family's vocabulary is
+    made. New layers come from torch's random state: seed it first. Raises ModelError and SettingsError.
+    """
+    kind = system_of(system)
+    more: dict[str, Any] = {"crf_constraints": settings.crf_constraints}
+    if settings.dropout is not None:
+        more["dropout"] = settings.dropout
+    if kind.family == "words":
+        vectors = None if settings.vectors is None else Path(settings.vectors)
+        model, vocabulary, notice = new_word_recogniser(system, types, training, other, vectors, **more)
+        return Recogniser(model, vocabulary), notice
+    folders = fetch_encoders(system, settings)
+    with quiet(transformers_logging), loading("encoder", " or ".join(map(str, folders.values()))):
+        text = AutoConfig.from_pretrained(folders["text encoder"])
+        visual = None
+        if kind.reads_images:
+            visual = AutoConfig.from_pretrained(folders["visual encoder"])
+            if visual.model_type != "resnet":
+                raise ModelError(
+                    f"visual encoder: {settings.visual.model} is a {visual.model_type} model, not a ResNet"
+                )
+            more |= {"pixels": pixel_settings(folders["visual encoder"]), "train_visual": settings.train_visual}
+        config = RecogniserConfig.of(system, types, text=text, visual=visual, **more)
+        model = kind(config)
+        _take_over(model, folders, settings)
+    return Recogniser(
+        model, WordPieces.load(folders["text encoder"])
+    ), f"{system} starts from {_said(folders, settings)}"
+
+
+def _take_over(model: RecogniserModel, folders: dict[str, Path], settings: RecogniserSettings) -> None:
+    """Put the pretrained weights where the model has random ones."""
+    parts: Any = model
+    for role, part, more in (
+        ("text encoder", getattr(parts.text, "encoder", None), pooling(parts.text.encoder.config, parts.text.pooled)),
+        ("visual encoder", parts.visual.backbone if model.reads_images else None, {}),
+    ):
+        if part is None:
+            continue
+        loaded, report = AutoModel.from_pretrained(
+            folders[role], dtype="float32", use_safetensors=True, output_loading_info=True, **more
+        )
+        if lacking := sorted(report["missing_keys"]):
+            raise ModelError(f"{role}: the weights in {folders[role]} lack {len(lacking)} parts, {lacking[0]} first")
+        part.load_state_dict(loaded.state_dict())
+
+
+def _said(folders: dict[str, Path], settings: RecogniserSettings) -> str:
+    names = {"text encoder": settings.text.model, "visual encoder": settings.visual.model}
+    return " and ".join(names[role] for role in folders)

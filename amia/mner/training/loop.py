@@ -1,0 +1,172 @@
+"""Training: epochs of steps, a look at the validation posts after each, the best one kept."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import torch
+from torch.amp import GradScaler
+
+from amia.device import resolve_dtype
+from amia.errors import CorpusError, RunError
+from amia.mner.batch import Batch
+from amia.mner.examples import Example, Item
+from amia.mner.metrics import Counts
+from amia.mner.recogniser import Recogniser
+from amia.mner.seeing import Batches
+from amia.mner.spans import lenient_spans
+from amia.mner.training.checkpoint import Files, load_weights, pack, unpack
+from amia.mner.training.feeds import Feed
+from amia.mner.training.optimizing import make_optimizer, make_schedule
+from amia.mner.training.prefetch import prefetched
+from amia.mner.training.settings import TrainingSettings
+from amia.mner.training.step import Stepper
+from amia.mner.training.world import World
+
+__all__ = ["Checkpoints", "EpochReport", "fit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochReport:
+    """What one epoch came to."""
+
+    epoch: int
+    """From 1."""
+    loss: dict[str, float]
+    """Mean over the training posts of each part of the loss."""
+    precision: float
+    """Micro, over the validation posts; so are recall and F1, all in [0, 1]."""
+    recall: float
+    f1: float
+    best: bool
+    """Whether this is the best F1 so far, strictly."""
+    lr: float
+    """Of new layers, at the epoch's end."""
+    posts_per_s: float
+    """Training posts a second, all workers together."""
+    waited: float
+    """Share of the first worker's training time that it waited for batches."""
+
+
+class Checkpoints(Protocol):
+    """Where a training keeps its state."""
+
+    def latest(self) -> Files | None:
+        """The state after the last finished epoch, or None before any."""
+        ...
+
+    def of_epoch(self, epoch: int) -> Files:
+        """The state after the best epoch so far, which is kept."""
+        ...
+
+    def keep(self, epoch: int, files: Files, best: int) -> None:
+        """Keep the state after an epoch; only it and that of epoch `best` are needed from now on."""
+        ...
+
+
+def fit(
+    recogniser: Recogniser,
+    feed: Feed,
+    validation: Sequence[Example],
+    batches: Batches,
+    settings: TrainingSettings,
+    checkpoints: Checkpoints,
+    *,
+    world: World,
+    report: Callable[[EpochReport], None],
+) -> list[EpochReport]:
+    """Train in place, and leave the weights of the best epoch by F1 on the validation posts. Every worker calls it.
+
+    `validation` is this worker's share of them. Goes on after the last epoch that `checkpoints` knows. Returns the
+    reports of all epochs. Raises CorpusError when there is nothing to learn from or to choose by, RunError when the loss
+    is no number.
+    """
+    model = recogniser.model
+    if not feed.steps:
+        raise CorpusError("no labelled posts to train on: the split `train` needs tags")
+    if not world.sums(len(validation))[0]:
+        raise CorpusError("no labelled posts to choose the best epoch by: the corpus needs a split `valid` with tags")
+    epochs = settings.epochs or model.recipe.epochs
+    world.share_weights(model)
+    optimizer = make_optimizer(model, settings)
+    dtype = resolve_dtype(settings.dtype, model.device, torch.bfloat16)
+    scaler = GradScaler(model.device.type, enabled=dtype is torch.float16)
+    schedule = make_schedule(optimizer, epochs * feed.steps, settings.warmup)
+    stepper = Stepper(model, optimizer, schedule, world, settings.clip, dtype, scaler)
+    torch.manual_seed(settings.seed * 1009 + world.rank)  # dropout: each worker its own
+    reports: list[EpochReport] = []
+    if (files := checkpoints.latest()) is not None:
+        reports = [EpochReport(**told) for told in unpack(files, model, optimizer, schedule, world)["reports"]]
+    while (done := len(reports)) < epochs and done - _best(reports) < settings.patience:
+        loss, seconds, waited, posts = _epoch(stepper, feed, batches, settings, done + 1)
+        counts = _look(recogniser, validation, batches, world)
+        before = max((each.f1 for each in reports), default=-1.0)
+        told = EpochReport(
+            epoch=done + 1,
+            loss=loss,
+            precision=counts.precision,
+            recall=counts.recall,
+            f1=counts.f1,
+            best=counts.f1 > before,
+            lr=schedule.get_last_lr()[-1],
+            posts_per_s=posts / seconds,
+            waited=waited / seconds,
+        )
+        reports.append(told)
+        files = pack(model, optimizer, schedule, world, {"reports": [asdict(each) for each in reports]})
+        if world.rank == 0:
+            checkpoints.keep(told.epoch, files, _best(reports))
+            report(told)
+    load_weights(checkpoints.of_epoch(_best(reports)), model)
+    model.eval()
+    return reports
+
+
+def _best(reports: Sequence[EpochReport]) -> int:
+    """The epoch with the best F1, the first of equals; 0 before any."""
+    return max((each.epoch for each in reports if each.best), default=0)
+
+
+def _epoch(
+    stepper: Stepper, feed: Feed, batches: Batches, settings: TrainingSettings, number: int
+) -> tuple[dict[str, float], float, float, float]:
+    """Mean losses, seconds, seconds waited for batches, posts of all workers."""
+    stepper.model.train()
+    micro = settings.micro_batch
+    shares = prefetched(_batches(share, batches, micro) for share in feed.epoch(number))
+    begun, waited = time.perf_counter(), 0.0
+    total, parts = 0.0, dict[str, float]()
+    while True:
+        asked = time.perf_counter()
+        share = next(shares, [])
+        waited += time.perf_counter() - asked
+        posts, losses = stepper.step(share)
+        if not posts:
+            break
+        total += posts
+        for name, loss in losses.items():
+            parts[name] = parts.get(name, 0.0) + loss
+    names = sorted(parts)
+    sums = stepper.world.sums(*(parts[name] for name in names))
+    mean = {name: value / total for name, value in zip(names, sums, strict=True)}
+    if any(value != value for value in mean.values()):
+        raise RunError(f"epoch {number}: the loss is no number any more; lower training.lr_encoder or training.lr_new")
+    return mean, time.perf_counter() - begun, waited, total
+
+
+def _batches(share: Sequence[Item], batches: Batches, micro: int | None) -> list[Batch]:
+    size = micro or len(share) or 1
+    return [batches.of(share[start : start + size]) for start in range(0, len(share), size)]
+
+
+def _look(recogniser: Recogniser, validation: Sequence[Example], batches: Batches, world: World) -> Counts:
+    """Lenient counts over the validation posts of all workers."""
+    recogniser.model.eval()
+    names = recogniser.model.config.labels
+    right = predicted = gold = 0
+    for example, tagged in zip(validation, recogniser.tag(validation, batches=batches), strict=True):
+        true = set(lenient_spans([names[label] for label in example.labels or ()]))
+        found = set(lenient_spans(tagged.tags))
+        right, predicted, gold = right + len(true & found), predicted + len(found), gold + len(true)
+    return Counts(*map(int, world.sums(right, predicted, gold)))

@@ -21,6 +21,8 @@ class RecogniserConfig(PreTrainedConfig):
     """Configuration of the text encoder (BERT family), with its `model_type`."""
     visual: dict[str, Any] | None = None
     """Configuration of the ResNet; None: the system reads no image."""
+    cut_apart: bool = False
+    """Whether the training posts' words had `@`, `#` and apostrophes cut off, and a new text is to be cut likewise."""
     train_visual: bool = False
     """Whether the ResNet learns too; a frozen one computes each image's features once."""
     pixels: dict[str, Any] | None = None

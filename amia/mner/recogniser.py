@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from transformers.utils import logging as transformers_logging
@@ -71,7 +71,8 @@ class Recogniser:
                 raise ModelError(f"{folder} holds a {kind or 'nameless'} model, not a recogniser of `amia train`")
             config = RecogniserConfig.from_pretrained(folder)
             system = system_of(config.system)
-            model, report = system.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+            loaded: Any = system.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+            model, report = loaded
             if lacking := sorted(report["missing_keys"]):
                 raise ModelError(
                     f"{folder}: the weights lack {len(lacking)} parts of {config.system}, {lacking[0]} first"
@@ -98,7 +99,7 @@ class Recogniser:
 
         Raises ImageError for an image that cannot be read.
         """
-        found = words(text)
+        found = words(text, apart=self.model.config.cut_apart)
         if not found:
             return []
         if isinstance(image, str | Path):

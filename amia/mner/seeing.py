@@ -72,9 +72,11 @@ class Seeing:
 
     @torch.no_grad()
     def _compute(self, images: dict[str, bytes | None]) -> dict[str, bytes]:
-        """Regions and pooled vector of each image as float16 bytes, also where nothing is kept: an image is the same
-        to the recogniser whether its features come from the disk or not."""
-        read = {key: each for key, each in zip(images, self._pool.map(self._read, images.values()), strict=True)}
+        """Regions and pooled vector of each image that can be read, as the bytes of float16 [50, C].
+
+        Also where nothing is kept: an image is the same to the recogniser whether it comes from the disk or not.
+        """
+        read = dict(zip(images, self._pool.map(self._read, images.values()), strict=True))
         whole = {key: each for key, each in read.items() if each is not None}
         keys, done = list(whole), dict[str, bytes]()
         weights = next(self._visual.parameters())

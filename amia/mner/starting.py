@@ -17,6 +17,7 @@ from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.mner.starting_words import new_word_recogniser
 from amia.mner.systems import system_of
 from amia.mner.text_encoder import pooling
+from amia.mner.words import cut_apart
 from amia.snapshots import fetched
 from amia.weights import identity_of, loading, quiet
 
@@ -53,11 +54,12 @@ def start(
 ) -> tuple[Recogniser, str]:
     """A recogniser with pretrained encoders and new layers for entity types `types`, and a line about its beginning.
 
-    `training` and `other`: the words of training posts and of all others, from which the LSTM family's vocabulary is
-    made. New layers come from torch's random state: seed it first. Raises ModelError and SettingsError.
+    `training` and `other`: the words of training posts and of all others, which say how texts are cut into words, and of
+    which the LSTM family's vocabulary is made. New layers come from torch's random state: seed it first. Raises ModelError and SettingsError.
     """
     kind = system_of(system)
-    more: dict[str, Any] = {"crf_constraints": settings.crf_constraints}
+    training = list(training)
+    more: dict[str, Any] = {"crf_constraints": settings.crf_constraints, "cut_apart": cut_apart(training)}
     if settings.dropout is not None:
         more["dropout"] = settings.dropout
     if kind.family == "words":

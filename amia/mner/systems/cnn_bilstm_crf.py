@@ -1,0 +1,16 @@
+"""CNN-BiLSTM-CRF (Ma and Hovy 2016): words, and a convolution over their characters."""
+
+from amia.mner.char_cnn import CharCnn
+from amia.mner.systems.bilstm_crf import BilstmCrf
+from amia.mner.word_sizes import WordSizes
+
+__all__ = ["CnnBilstmCrf"]
+
+
+class CnnBilstmCrf(BilstmCrf):
+    """`BilstmCrf` that sees the characters of each word at once."""
+
+    @staticmethod
+    def spelling(sizes: WordSizes) -> CharCnn:
+        """A convolution over characters."""
+        return CharCnn(sizes)

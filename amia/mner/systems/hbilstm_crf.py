@@ -1,0 +1,19 @@
+"""HBiLSTM-CRF (Lample et al. 2016): words, and an LSTM over their characters.
+
+Without the layer that the original has between states and labels: the public systems for Twitter have none.
+"""
+
+from amia.mner.char_lstm import CharLstm
+from amia.mner.systems.bilstm_crf import BilstmCrf
+from amia.mner.word_sizes import WordSizes
+
+__all__ = ["HbilstmCrf"]
+
+
+class HbilstmCrf(BilstmCrf):
+    """`BilstmCrf` that reads the characters of each word one after another."""
+
+    @staticmethod
+    def spelling(sizes: WordSizes) -> CharLstm:
+        """An LSTM over characters, in both directions."""
+        return CharLstm(sizes)

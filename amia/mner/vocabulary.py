@@ -1,0 +1,94 @@
+"""Words and characters by number: what the LSTM family reads of a post."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from amia.errors import ModelError
+from amia.mner.encoded import Encoded
+
+__all__ = ["UNKNOWN", "Vocabulary"]
+
+UNKNOWN = 1
+"""Number of whatever is in no list; 0 is padding."""
+
+FILE = "vocabulary.json"
+LONGEST = 30
+"""Characters of a word that are read, its first ones, as in public code for Twitter posts."""
+
+
+class Vocabulary:
+    """Numbers from 2 on for `words` and `characters`, in their order.
+
+    Words keep their case. One that is not listed has the number of its lower-cased form, else that of unknown words.
+    """
+
+    pad = 0
+    first = UNKNOWN + 1
+    """Number of the first word, and of the first character."""
+
+    def __init__(self, words: Sequence[str], characters: Sequence[str]) -> None:
+        self.words, self.characters = tuple(words), tuple(characters)
+        self._words = {word: number for number, word in enumerate(self.words, self.first)}
+        self._characters = {character: number for number, character in enumerate(self.characters, self.first)}
+
+    @classmethod
+    def of(cls, counts: Mapping[str, int], others: Iterable[str] = (), known: Collection[str] = ()) -> Self:
+        """From how often training posts hold each word.
+
+        `others` are words of posts that are not trained on, `known` those that have a pretrained vector. Words of
+        training come first, the most frequent ones foremost. Of the others, those with a vector are kept (as they
+        stand, else lower-cased), since a vector says something of a word that was never trained on; public code numbers
+        the words of all splits, with a vector or without. No label of these posts is looked at.
+
+        Characters are those of training posts, but for what occurs once: that stands for what is unknown.
+        """
+        words = sorted(counts, key=lambda word: (-counts[word], word))
+        unseen = {form for word in others if (form := _known(word, known)) is not None} - counts.keys()
+        characters = Counter[str]()
+        for word, count in counts.items():
+            for character in word:
+                characters[character] += count
+        return cls([*words, *sorted(unseen)], sorted(each for each, count in characters.items() if count > 1))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """What `save` wrote. Raises ModelError when there is none, or it is something else."""
+        file = folder / FILE
+        try:
+            saved = json.loads(file.read_bytes())
+            words, characters = saved["words"], saved["characters"]
+            if not all(isinstance(each, str) for each in [*words, *characters]):
+                raise TypeError("a word is no text")
+        except OSError as error:
+            raise ModelError(f"no vocabulary can be read from {file}: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{file} is no vocabulary written by amia ({error})") from error
+        return cls(words, characters)
+
+    def save(self, folder: Path) -> None:
+        """One file, `vocabulary.json`."""
+        listed = {"words": self.words, "characters": self.characters}
+        (folder / FILE).write_text(json.dumps(listed), encoding="utf-8")
+
+    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> Encoded:
+        """Numbers of words and of their characters. An empty word is unknown, with one unknown character."""
+        return Encoded(
+            id=id,
+            labels=None if labels is None else tuple(labels),
+            words=tuple(self.number(word) for word in tokens),
+            chars=tuple(
+                tuple(self._characters.get(character, UNKNOWN) for character in word[:LONGEST]) or (UNKNOWN,)
+                for word in tokens
+            ),
+        )
+
+    def number(self, word: str) -> int:
+        """Of the word, else of its lower-cased form, else `UNKNOWN`."""
+        return self._words.get(word) or self._words.get(word.lower(), UNKNOWN)
+
+
+def _known(word: str, known: Collection[str]) -> str | None:
+    return next((form for form in (word, word.lower()) if form in known), None)

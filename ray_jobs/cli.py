@@ -133,6 +133,31 @@ def augment(
     _judge(done.failed, done.posts, settings)
 
 
+@app.command(epilog=settings_help())
+def train(
+    run: Run,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", help="bilstm-crf, cnn-bilstm-crf, hbilstm-crf, bert, bert-crf, bert-resnet-crf, umt or maf."
+        ),
+    ],
+    words: Words = None,
+    config: Config = "default",
+    arm: Annotated[str, typer.Option("--arm", help="The finished arm of the run to train on.")] = "adaptive",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Folder of the run's models/. Default: from model, arm and seed.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train a recogniser on an arm of a run. Started again, it goes on after the last finished epoch."""
+    from ray_jobs import told
+    from ray_jobs.train import train as job
+
+    done = job(run, load_settings(config, words or []), system=model, arm=arm, name=name, quiet=json)
+    told.tell_trained(done, run, json=json)
+
+
 @app.command()
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
     """What is published, what failed, what is left."""

@@ -3,17 +3,19 @@
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, model_validator
 
 from amia import settings as method
 from amia.errors import SettingsError
+from amia.mner.settings import PredictionSettings, RecogniserSettings
+from amia.mner.training.settings import TrainingSettings
 from amia.settings import MethodSettings, build, merged, nested, read_tree
 from amia.strict import Strict
 
-__all__ = ["Pool", "Pools", "Settings", "load_settings", "settings_help"]
+__all__ = ["Pool", "Pools", "Settings", "Workers", "load_settings", "settings_help"]
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -54,6 +56,25 @@ class Pools(Strict):
     """Texts into images."""
     mix: Pool = Pool(max=256, cpus=0.5, lease=4)
     """Originals and synthesized images into augmented ones."""
+    predict: Pool = Pool(max=64, gpus=1, lease=16)
+    """Augmented posts into entities."""
+
+
+class Workers(Strict):
+    """The processes that train one recogniser together."""
+
+    count: int = Field(default=1, ge=1)
+    """Workers; each takes its share of every batch."""
+    cpus: float = Field(default=1.0, gt=0)
+    """CPU cores a worker takes."""
+    gpus: float = Field(default=1.0, ge=0)
+    """GPUs a worker takes. On a machine of its own without a GPU, 0 is taken instead."""
+    max_failures: int = Field(default=3, ge=0)
+    """How often workers may die before training gives up; each time it goes on after the last finished epoch."""
+    feed: Literal["auto", "memory", "stream"] = "auto"
+    """Training posts held in each worker's memory, or streamed by Ray Data every epoch. auto: by `memory_mb`."""
+    memory_mb: int = Field(default=2000, ge=1)
+    """MB of training shards up to which `auto` holds them in memory."""
 
 
 class Settings(MethodSettings):
@@ -63,6 +84,14 @@ class Settings(MethodSettings):
     """Posts in a shard. Fixed when the corpus is ingested."""
     pools: Pools = Pools()
     """Actors a stage."""
+    recogniser: RecogniserSettings = RecogniserSettings()
+    """What a new recogniser starts from."""
+    training: TrainingSettings = TrainingSettings()
+    """How it is trained."""
+    workers: Workers = Workers()
+    """Where it is trained."""
+    prediction: PredictionSettings = PredictionSettings()
+    """How a finished one is run."""
     max_failed: float = Field(default=0.05, ge=0, le=1)
     """Share of posts that may fail (broken image, no synthesis) before the job exits with an error."""
     wait_for_gpus_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
     from ray_jobs.augment import Augmented
     from ray_jobs.dry_run import Planned
     from ray_jobs.ingest import Ingested
+    from ray_jobs.train import Trained
 
-__all__ = ["say", "say_json", "tell_augmented", "tell_ingested", "tell_planned", "tell_status", "why"]
+__all__ = ["say", "say_json", "tell_augmented", "tell_ingested", "tell_planned", "tell_status", "tell_trained", "why"]
 
 REASONS = {
     "image=ok": "with a usable image",
@@ -45,6 +46,18 @@ def tell_augmented(done: "Augmented", run: str) -> None:
         for part in ("image", "synthesis"):
             for status, count in sorted(_by(counts, part).items(), key=lambda item: -item[1]):
                 console.print(f"  {count:>9,} {why(status)}")
+
+
+def tell_trained(done: "Trained", run: str, *, json: bool) -> None:
+    """The best epoch of a training, and where the recogniser stands."""
+    if json:
+        say_json({"run": run, "model": done.folder, "epochs": done.epochs, "best": asdict(done.best)})
+        return
+    best = done.best
+    console.print(
+        f"best of {done.epochs} epochs: {best.epoch}, validation P {best.precision:.4f} R {best.recall:.4f} "
+        f"F1 {best.f1:.4f} -> {run}/{done.folder}"
+    )
 
 
 def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) -> None:

@@ -1,0 +1,244 @@
+"""`amia train`: a recogniser on an arm of a run, by Ray Train."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+from ray.train.torch import TorchTrainer
+from ray.util.queue import Empty, Queue
+
+from amia import errors
+from amia.errors import AmiaError, ClusterError, RunError, StageError
+from amia.mner.starting import encoder_identities
+from amia.mner.systems import system_of
+from amia.mner.training.loop import EpochReport
+from ray_jobs.identity import claim
+from ray_jobs.job import Job, open_job
+from ray_jobs.labelled import Arm, open_arm
+from ray_jobs.machines import resources
+from ray_jobs.settings import Settings, Workers
+from ray_jobs.streaming import UnevenShares, stream
+from ray_jobs.train_worker import DONE, Training, train_one
+
+__all__ = ["Trained", "prepare", "result_of", "tell_epoch", "train"]
+
+VERSION = 1
+"""Raised by hand whenever a training's result changes for the same settings and input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came out."""
+
+    folder: str
+    """`models/<name>` of the run: a folder for `amia.mner.load`, `amia evaluate` and `amia predict`."""
+    best: EpochReport
+    epochs: int
+
+
+def train(
+    run: str, settings: Settings, *, system: str, arm: str = "adaptive", name: str | None = None, quiet: bool = False
+) -> Trained:
+    """Train one recogniser; started again, it goes on after its last finished epoch.
+
+    Raises whatever of `amia.errors` stands in the way.
+    """
+    job = open_job(run, settings, quiet=quiet)
+    training = prepare(job, system, open_arm(job.store, arm), name)
+    if (done := result_of(training)) is not None:
+        job.say(f"{training.folder} is trained already")
+        return done
+    workers = fitted(job, training.arm)
+    streamed = streams(workers, training.arm)
+    require(job, workers, streamed)
+    _run(job, training, workers, streamed)
+    if (done := result_of(training)) is None:
+        raise RunError(f"{training.folder} was not finished: start the same command again, it goes on where it stopped")
+    return done
+
+
+def prepare(job: Job, system: str, arm: Arm, name: str | None = None) -> Training:
+    """Everything the workers need, with the model's folder claimed."""
+    settings = job.settings
+    kind = system_of(system)
+    chosen = settings.training
+    folder = f"models/{name or f'{system}-{arm.name}-seed{chosen.seed}'}"
+    identity = {
+        "stage": folder,
+        "version": VERSION,
+        "settings": {
+            "system": system,
+            "encoders": encoder_identities(system, settings.recogniser),
+            "recogniser": settings.recogniser.model_dump(exclude={"text", "visual"}),
+            "training": {
+                **chosen.model_dump(exclude={"device", "cache_gb"}),
+                "batch": chosen.batch or kind.recipe.batch,
+                "epochs": chosen.epochs or kind.recipe.epochs,
+                "lr_encoder": chosen.lr_encoder or kind.recipe.lr_encoder,
+                "lr_new": chosen.lr_new or kind.recipe.lr_new,
+            },
+        },
+        "input": {"arm": arm.name, "files": arm.content},
+    }
+    claim(job.store, folder, identity)
+    return Training(
+        arm=arm,
+        folder=folder,
+        system=system,
+        types=job.plan.types,
+        recogniser=settings.recogniser,
+        settings=chosen,
+        identity=identity,
+        caches=str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia"),
+    )
+
+
+def result_of(training: Training) -> Trained | None:
+    """The finished training, or None."""
+    store, key = training.arm.store, f"{training.folder}/{DONE}"
+    if not store.exists(key):
+        return None
+    about = json.loads(store.read(key))
+    return Trained(training.folder, EpochReport(**about["best"]), about["epochs"])
+
+
+def fitted(job: Job, arm: Arm) -> Workers:
+    """The workers as they will run: on a machine of its own they are made to fit it, with room for Ray Data."""
+    workers = job.settings.workers
+    if not job.machines.own:
+        return workers
+    there = resources()
+    cores, gpus = there.get("CPU", 1.0), there.get("GPU", 0.0)
+    room = cores - 0.5 if streams(workers, arm) else cores
+    return workers.model_copy(
+        update={
+            "gpus": workers.gpus if gpus >= workers.gpus * workers.count else 0.0,
+            "cpus": min(workers.cpus, room / workers.count),
+        }
+    )
+
+
+def streams(workers: Workers, arm: Arm) -> bool:
+    """Whether the training posts come by Ray Data."""
+    if workers.feed != "auto":
+        return workers.feed == "stream"
+    sizes = arm.store.sizes(f"augmented/{arm.name}")
+    return sum(sizes.get(key, 0) for key in arm.keys("train")) > workers.memory_mb * 1_000_000
+
+
+def require(job: Job, workers: Workers, streamed: bool) -> None:
+    """Raises ClusterError where the workers do not fit the cluster, or would leave Ray Data no core to read with.
+
+    Without that check both would wait for ever, and say nothing.
+    """
+    if job.machines.scales:
+        return
+    there = resources()
+    need = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
+    reading = 0.5 if streamed and job.machines.own else 1.0 if streamed else 0.0
+    for kind, amount in need.items():
+        more = reading if kind == "CPU" else 0.0
+        if amount + more > there.get(kind, 0.0) + 1e-9:
+            wants = f"{workers.count} workers take {amount:g} {kind}"
+            if more:
+                wants += f", and Ray Data needs {more:g} more to read with"
+            raise ClusterError(
+                f"{wants}, but the cluster has {there.get(kind, 0.0):g}: lower workers.count or "
+                f"workers.{'gpus' if kind == 'GPU' else 'cpus'}, or add nodes"
+            )
+
+
+def _run(job: Job, training: Training, workers: Workers, streamed: bool) -> None:
+    queue = Queue(actor_options={"num_cpus": 0})
+    arm, seed = training.arm, training.settings.seed
+    trainer = TorchTrainer(
+        _worker,
+        train_loop_config={"training": training, "queue": queue, "streamed": streamed},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=workers.count,
+            use_gpu=workers.gpus > 0,
+            resources_per_worker={"CPU": workers.cpus, **({"GPU": workers.gpus} if workers.gpus else {})},
+        ),
+        run_config=ray.train.RunConfig(
+            # Another one each time: our own checkpoints say where training goes on.
+            name=f"{time.time_ns():x}",
+            storage_path=f"{arm.store.address}/{training.folder}/ray",
+            failure_config=ray.train.FailureConfig(max_failures=workers.max_failures),
+        ),
+        datasets={"train": stream(arm.store, arm.keys("train"), seed)} if streamed else None,
+        dataset_config=UnevenShares() if streamed else None,
+    )
+    with _listening(job, queue) as failures:
+        try:
+            trainer.fit()
+        except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
+            raise StageError(f"{training.folder}: {_last_line(error)}") from error
+    arm.store.delete(f"{training.folder}/ray")
+    if failures:
+        kind = getattr(errors, failures[0]["kind"], RunError)
+        raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(failures[0]["said"])
+
+
+def _worker(config: dict[str, Any]) -> None:
+    """In each worker: an error that a person can act on is told and not tried again; any other is Ray Train's."""
+    queue, training = config["queue"], config["training"]
+    if training.settings.device == "auto":
+        device = str(ray.train.torch.get_device())
+        training = replace(training, settings=training.settings.model_copy(update={"device": device}))
+    source = ray.train.get_dataset_shard("train") if config["streamed"] else None
+    try:
+        train_one(training, queue.put, source)
+    except AmiaError as error:
+        queue.put({"failure": {"kind": type(error).__name__, "said": str(error)}})
+
+
+@contextmanager
+def _listening(job: Job, queue: Queue) -> Iterator[list[dict[str, str]]]:
+    """Says what the workers tell while a block runs; what they failed of is in the list afterwards."""
+    failures: list[dict[str, str]] = []
+    over = threading.Event()
+
+    def listen() -> None:
+        while not (over.is_set() and queue.empty()):
+            try:
+                told = queue.get(timeout=0.5)
+            except Empty:
+                continue
+            if "failure" in told:
+                failures.append(told["failure"])
+            elif "notice" in told:
+                job.say(told["notice"])
+            else:
+                job.say(tell_epoch(EpochReport(**told["epoch"])))
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield failures
+    finally:
+        over.set()
+        listener.join(timeout=10)
+        queue.shutdown()
+
+
+def tell_epoch(told: EpochReport) -> str:
+    """One line."""
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in told.loss.items())
+    return (
+        f"epoch {told.epoch:>3}  loss {losses}  validation P {told.precision:.4f} R {told.recall:.4f} F1 {told.f1:.4f}"
+        f"{' *' if told.best else '  '} {told.posts_per_s:,.0f} posts/s, {told.waited:.0%} waiting for them"
+    )
+
+
+def _last_line(error: Exception) -> str:
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return f"training gave up: {said[-1]}"

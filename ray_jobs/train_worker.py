@@ -1,0 +1,136 @@
+"""What each training worker does: read its posts, make the recogniser, train, and leave the result in the run."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amia.device import resolve_device
+from amia.mner.examples import encoded
+from amia.mner.feature_cache import FeatureCache
+from amia.mner.recogniser import Recogniser
+from amia.mner.settings import RecogniserSettings
+from amia.mner.starting import start
+from amia.mner.training.feeds import Feed, MemoryFeed
+from amia.mner.training.loop import EpochReport, fit
+from amia.mner.training.settings import TrainingSettings
+from amia.mner.training.world import World
+from ray_jobs.checkpoints import StoreCheckpoints
+from ray_jobs.labelled import Arm
+from ray_jobs.streaming import StreamFeed
+from ray_jobs.tensorboard import publish_curves
+
+__all__ = ["DONE", "Training", "train_one"]
+
+DONE = "training.json"
+"""Published last: a model's folder with it is whole."""
+PACKAGES = ("amia", "numpy", "ray", "tokenizers", "torch", "transformers")
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One recogniser to be trained; travels to the workers."""
+
+    arm: Arm
+    folder: str
+    """`models/<name>` of the run."""
+    system: str
+    types: list[str]
+    recogniser: RecogniserSettings
+    settings: TrainingSettings
+    identity: dict[str, Any]
+    caches: str
+    """Folder on each machine for features of images."""
+
+
+def train_one(training: Training, tell: Tell, source: Any = None) -> list[EpochReport]:
+    """Train, alone or as one of several workers; `source`: this worker's share of a stream, None: from memory.
+
+    Goes on after the last epoch whose checkpoint stands in the run. Raises whatever of `amia.errors` stands in the way.
+    """
+    arm, settings = training.arm, training.settings
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    device = resolve_device(settings.device)
+    world = World(device)
+    torch.manual_seed(settings.seed)
+    recogniser, notice = start(
+        training.system,
+        training.recogniser,
+        training.types,
+        training=arm.tokens(["train"]),
+        other=arm.tokens([split for split in arm.manifest["splits"] if split != "train"]),
+    )
+    if world.rank == 0:
+        tell({"notice": notice})
+    torch.nn.Module.to(recogniser.model, device)
+    checkpoints = StoreCheckpoints(arm.store, f"{training.folder}/checkpoints")
+    validation = arm.examples(arm.keys("validation"))[world.rank :: world.size]
+    feed = _feed(training, recogniser, source, world)
+
+    def report(told: EpochReport) -> None:
+        publish_curves(arm.store, f"{training.folder}/tensorboard", told)
+        tell({"epoch": asdict(told)})
+
+    reports = fit(
+        recogniser,
+        feed,
+        validation,
+        recogniser.batches(_cache(training)),
+        settings,
+        checkpoints,
+        world=world,
+        report=report,
+    )
+    if world.rank == 0:
+        _publish(training, recogniser, reports)
+        checkpoints.clear()
+    return reports
+
+
+def _feed(training: Training, recogniser: Recogniser, source: Any, world: World) -> Feed:
+    arm, seed = training.arm, training.settings.seed
+    batch = training.settings.batch or recogniser.model.recipe.batch
+    if source is None:
+        items = encoded(arm.examples(arm.keys("train")), recogniser.reader)
+        return MemoryFeed(items, batch, seed, world)
+    posts = arm.manifest["splits"].get("train", 0)
+    return StreamFeed(source, recogniser.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
+
+
+def _cache(training: Training) -> FeatureCache | None:
+    """Features of the backbone on this machine's disk, shared by every training with the same one."""
+    if not training.settings.cache_gb or training.recogniser.train_visual:
+        return None
+    weights = training.identity["settings"]["encoders"].get("visual encoder")
+    if weights is None:
+        return None
+    name = "".join(letter if letter.isalnum() else "-" for letter in weights)[-80:]
+    return FeatureCache(Path(training.caches) / f"features-{name}.sqlite", int(training.settings.cache_gb * 1e9))
+
+
+def _publish(training: Training, recogniser: Recogniser, reports: list[EpochReport]) -> None:
+    """The recogniser's folder, its curves, and last what says that all of it is there."""
+    store, folder = training.arm.store, training.folder
+    with tempfile.TemporaryDirectory() as scratch:
+        recogniser.save(Path(scratch))
+        for path in sorted(Path(scratch).rglob("*")):
+            if path.is_file():
+                store.create(f"{folder}/{path.relative_to(scratch).as_posix()}", path.read_bytes())
+    lines = "".join(json.dumps(asdict(each)) + "\n" for each in reports)
+    store.create(f"{folder}/metrics.jsonl", lines.encode())
+    best = max(reports, key=lambda each: (each.best, each.epoch))
+    about = {
+        "identity": training.identity,
+        "best": asdict(best),
+        "epochs": len(reports),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    store.create(f"{folder}/{DONE}", json.dumps(about, indent=1, sort_keys=True).encode())

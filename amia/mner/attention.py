@@ -1,6 +1,6 @@
 """Blocks as BERT has them (Devlin et al. 2019): attention, residual, LayerNorm; feed-forward, residual, LayerNorm.
 
-With queries and keys from one sequence it is a self block; with keys from another modality, a cross block of UMT or MAF.
+With queries and keys of one sequence it is a self block; with keys of another modality, a cross block of UMT or MAF.
 """
 
 import torch.nn.functional as F
@@ -48,4 +48,4 @@ class Block(nn.Module):
 
     def _split(self, states: Tensor) -> Tensor:
         """[B, N, H] -> [B, heads, N, H / heads]."""
-        return states.view(*states.shape[:2], self.heads, -1).transpose(1, 2)
+        return states.view(*states.shape[:2], self.heads, states.shape[2] // self.heads).transpose(1, 2)

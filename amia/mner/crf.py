@@ -12,14 +12,17 @@ from torch import Tensor, nn
 
 from amia.mner.spans import LabelledSpan
 
-__all__ = ["CRF"]
+__all__ = ["CRF", "check_mask"]
 
 FORBIDDEN = -1e4
 """Added to what BIO2 does not allow: far below any score, and finite, so that no gradient becomes NaN."""
 
 
 class CRF(nn.Module):
-    """Scores of label sequences: emissions [B, W, L], masks bool [B, W] of which each row begins with True."""
+    """Scores of label sequences: emissions [B, W, L], masks bool [B, W] that are True up to each post's last word.
+
+    Raises ValueError for a mask of another shape or kind.
+    """
 
     def __init__(self, labels: Sequence[str], *, constrained: bool) -> None:
         super().__init__()
@@ -42,12 +45,14 @@ class CRF(nn.Module):
 
     def loss(self, emissions: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
         """Negative log-likelihood of each post's labels (long [B, W]), float32 [B]."""
+        check_mask(emissions, mask)
         emissions = emissions.float()
         return self._total(emissions, mask) - self._score(emissions, labels, mask)
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
         """The best label sequence of each post, by Viterbi; as long as its mask is True."""
+        check_mask(emissions, mask)
         emissions, moves = emissions.float(), self.transitions + self.barred
         best = self.start + self.barred_start + emissions[:, 0]  # [B, L]
         came: list[Tensor] = []
@@ -70,6 +75,7 @@ class CRF(nn.Module):
         self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[LabelledSpan]]
     ) -> list[list[float]]:
         """Probability, in [0, 1], that the chain walks through a span's labels at its words, whatever stands around."""
+        check_mask(emissions, mask)
         emissions, moves = emissions.float(), self.transitions + self.barred
         forward, backward = self._forward(emissions, mask), self._backward(emissions, mask)  # [B, W, L] both
         total = self._total(emissions, mask)
@@ -117,3 +123,11 @@ class CRF(nn.Module):
             beta = torch.where(mask[:, word].unsqueeze(1), following, beta)
             every.append(beta)
         return torch.stack(every[::-1], 1)
+
+
+def check_mask(emissions: Tensor, mask: Tensor) -> None:
+    """Raise ValueError unless each row of the mask is True at least once and nowhere after its first False."""
+    if mask.shape != emissions.shape[:2]:
+        raise ValueError(f"a mask of {list(mask.shape)} does not fit emissions of {list(emissions.shape)}")
+    if not mask[:, 0].all() or (mask[:, 1:] & ~mask[:, :-1]).any():
+        raise ValueError("a row of the mask is not True from its first word to its last and False from there")

@@ -3,8 +3,11 @@
 import inspect
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import MODEL_MAPPING, AutoConfig, AutoModel, PreTrainedConfig
+
+from amia.errors import ModelError
 
 __all__ = ["TextEncoder", "pooling"]
 
@@ -12,14 +15,21 @@ __all__ = ["TextEncoder", "pooling"]
 class TextEncoder(nn.Module):
     """Any encoder of `transformers` with BERT's interface, its last layer after dropout.
 
-    `pooled` keeps the encoder's own pooler, for systems that read a vector of the whole post.
+    `pooled` keeps the encoder's own pooler, for systems that read a vector of the whole post. Raises ModelError where
+    there is none.
     """
 
     def __init__(self, settings: dict[str, Any], dropout: float, *, pooled: bool = False) -> None:
         super().__init__()
         config = AutoConfig.for_model(**settings)
         self.pooled = pooled
-        self.encoder = AutoModel.from_config(config, **pooling(config, pooled))
+        # Not in the precision that the encoder was once saved in, but in that of the layers around it.
+        self.encoder = AutoModel.from_config(config, dtype=torch.get_default_dtype(), **pooling(config, pooled))
+        if pooled and getattr(self.encoder, "pooler", None) is None:
+            raise ModelError(
+                f"a {config.model_type} encoder has no pooler, from which this system reads a vector of the whole "
+                "post: take one of BERT's kind that has"
+            )
         self.dropout = nn.Dropout(dropout)
         self.width: int = config.hidden_size
         self.heads: int = config.num_attention_heads

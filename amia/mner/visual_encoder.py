@@ -23,12 +23,16 @@ class VisualEncoder(nn.Module):
     def __init__(self, settings: dict[str, Any], *, trained: bool = False) -> None:
         super().__init__()
         config = AutoConfig.for_model(**settings)
-        self.backbone = AutoModel.from_config(config).requires_grad_(trained)
+        self.trained = trained
+        # Not in the precision that the backbone was once saved in, but in that of the layers around it.
+        self.backbone = AutoModel.from_config(config, dtype=torch.get_default_dtype())
         self.width: int = config.hidden_sizes[-1]
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
         """Stays in evaluation mode: neither BatchNorm nor anything else here is to follow the batch."""
+        # Said again here, since weights read from a file replace the frozen ones and would learn.
+        self.backbone.requires_grad_(self.trained)
         return super().train(False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

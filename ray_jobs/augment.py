@@ -20,7 +20,7 @@ from amia.synthesis.generator import Generator
 from amia.weights import identity_of
 from ray_jobs.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
 from ray_jobs.identity import Identity, claim
-from ray_jobs.job import Job, open_job
+from ray_jobs.job import Job, open_job, precision
 from ray_jobs.manifest import publish_manifest
 from ray_jobs.settings import Settings
 from ray_jobs.stages.embed import Embed
@@ -114,7 +114,7 @@ def _embed(job: Job, weights: str) -> tuple[Embed, str]:
         "stage": Embed.name,
         "version": Embed.version,
         "settings": {
-            "clip": {"weights": weights, "dtype": _dtype(clip.dtype, device), "micro_batch": clip.micro_batch},
+            "clip": {"weights": weights, "dtype": precision(clip.dtype, device), "micro_batch": clip.micro_batch},
             "threads": threads,
         },
         "input": {"posts": job.posts_digest},
@@ -199,7 +199,7 @@ def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
         "stage": Synthesize.name,
         "version": Synthesize.version,
         "settings": {
-            "generator": {"weights": weights, "dtype": _dtype(generator.dtype, device), **made},
+            "generator": {"weights": weights, "dtype": precision(generator.dtype, device), **made},
             "image": job.settings.image.model_dump(include={"size", "quality"}),
             "seed": job.settings.seed,
             "threads": threads,
@@ -226,8 +226,3 @@ def _arm_identity(job: Job, arm: str, synthesized: str | None, scores: str | Non
             "mixture": measure,
         },
     }
-
-
-def _dtype(asked: str, device: str) -> str:
-    """Precision as far as it is known before a GPU is seen."""
-    return asked if asked != "auto" else "float32" if device == "cpu" else "half"

@@ -13,7 +13,7 @@ from ray_jobs.settings import Pool, Settings
 from ray_jobs.store import Store
 from ray_jobs.terminal import console
 
-__all__ = ["Job", "open_job", "open_run"]
+__all__ = ["Job", "open_job", "open_run", "precision"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +89,8 @@ def open_job(run: str, settings: Settings, *, quiet: bool = False) -> Job:
     plan, posts = open_run(store)
     store.probe()
     return Job(store, settings, plan, posts, connect(), quiet)
+
+
+def precision(asked: str, device: str) -> str:
+    """Precision of a stage's model as far as it is known before a GPU is seen: part of its identity."""
+    return asked if asked != "auto" else "float32" if device == "cpu" else "half"

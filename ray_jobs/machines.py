@@ -19,7 +19,7 @@ from ray_jobs.terminal import console
 
 __all__ = ["Machines", "connect", "resources"]
 
-MODELS = ("embed", "synthesize")
+MODELS = ("embed", "synthesize", "predict")
 """Pools whose actors compute on all their threads."""
 WAIT_S = 60.0
 WAIT_AUTOSCALED_S = 900.0

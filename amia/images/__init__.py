@@ -2,8 +2,18 @@
 
 from amia.images.decoding import decode, inspect
 from amia.images.encoding import Source, encode_jpeg
-from amia.images.fetching import fetch_image
+from amia.images.fetching import fetch_image, read_image
 from amia.images.geometry import fit_to
 from amia.images.settings import LARGEST_FILE, ImageSettings
 
-__all__ = ["LARGEST_FILE", "ImageSettings", "Source", "decode", "encode_jpeg", "fetch_image", "fit_to", "inspect"]
+__all__ = [
+    "LARGEST_FILE",
+    "ImageSettings",
+    "Source",
+    "decode",
+    "encode_jpeg",
+    "fetch_image",
+    "fit_to",
+    "inspect",
+    "read_image",
+]

@@ -1,12 +1,14 @@
-"""An image file's bytes, from inside the image folder and from nowhere else."""
+"""An image file's bytes: of a corpus from inside its image folder alone, or from where the person says."""
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from amia.errors import ImageError
 from amia.images.settings import ImageSettings
 
-__all__ = ["fetch_image"]
+__all__ = ["fetch_image", "read_image"]
 
 
 def fetch_image(root: Path | None, image_path: str, limits: ImageSettings) -> bytes:
@@ -22,22 +24,42 @@ def fetch_image(root: Path | None, image_path: str, limits: ImageSettings) -> by
         raise ImageError("outside_root", image_path)
     if root is None:
         raise ImageError("missing", f"{image_path}: the corpus has no image folder")
-    try:
+    with _named(image_path):
         folder = root.resolve()
         file = (folder / image_path).resolve()
         if not file.is_relative_to(folder):
             raise ImageError("outside_root", f"{image_path} is a link out of the image folder")
-        status = file.stat()
-        # Asked before opening: opening a named pipe would wait for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError("not_a_file", image_path)
-        if status.st_size > limits.max_bytes:
-            raise ImageError("too_large", f"{image_path}: {status.st_size} bytes, allowed are {limits.max_bytes}")
-        with file.open("rb") as stream:
-            return stream.read(limits.max_bytes)
+        return _read(file, image_path, limits)
+
+
+def read_image(path: str | Path, limits: ImageSettings) -> bytes:
+    """The bytes of a file that the person at this machine names, wherever it lies.
+
+    Raises ImageError as `fetch_image` does, but for `outside_root`.
+    """
+    with _named(str(path)):
+        return _read(Path(path), str(path), limits)
+
+
+def _read(file: Path, name: str, limits: ImageSettings) -> bytes:
+    status = file.stat()
+    # Asked before opening: opening a named pipe would wait for ever.
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError("not_a_file", name)
+    if status.st_size > limits.max_bytes:
+        raise ImageError("too_large", f"{name}: {status.st_size} bytes, allowed are {limits.max_bytes}")
+    with file.open("rb") as stream:
+        return stream.read(limits.max_bytes)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """What a file system says of a path, as ImageError."""
+    try:
+        yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ImageError("missing", image_path) from error
+        raise ImageError("missing", name) from error
     except (ValueError, RuntimeError) as error:  # NUL or a lone surrogate in the path; links that go in a circle
-        raise ImageError("missing", f"{image_path!r}: {error}") from error
+        raise ImageError("missing", f"{name!r}: {error}") from error
     except OSError as error:
-        raise ImageError("unreadable", f"{image_path}: {error.strerror}") from error
+        raise ImageError("unreadable", f"{name}: {error.strerror}") from error

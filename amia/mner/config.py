@@ -1,11 +1,16 @@
 """What a saved recogniser is: its system, its labels, and the shapes of its encoders."""
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from transformers import PreTrainedConfig
+from transformers.utils import logging as transformers_logging
 
+from amia.errors import ModelError
 from amia.mner.labels import TYPES, label_names
+from amia.weights import loading, quiet
 
 __all__ = ["RecogniserConfig"]
 
@@ -59,8 +64,25 @@ class RecogniserConfig(PreTrainedConfig):
             **more,
         )
 
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The configuration in a recogniser's folder. Raises ModelError when there is none, or of another model."""
+        file = folder / "config.json"
+        if not file.is_file():
+            raise ModelError(f"{folder} holds no recogniser (no config.json): `amia train` makes one")
+        with quiet(transformers_logging), loading("recogniser", str(folder)):
+            kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
+            if kind != cls.model_type:
+                raise ModelError(f"{folder} holds a {kind or 'nameless'} model, not a recogniser of `amia train`")
+            return cls.from_pretrained(folder)
+
     @property
     def labels(self) -> list[str]:
         """BIO2 labels in the order of their numbers."""
         names: dict[Any, str] = self.id2label or {}
         return [names[number] for number in range(len(names))]
+
+    @property
+    def types(self) -> list[str]:
+        """Entity types, in the order of their labels."""
+        return [name[2:] for name in self.labels if name.startswith("B-")]

@@ -1,6 +1,5 @@
 """A whole recogniser: model, reader of words, eyes. What `amia.mner.load(folder)` gives."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.device import resolve_device
 from amia.errors import ModelError
-from amia.images import ImageSettings, inspect
+from amia.images import ImageSettings, inspect, read_image
 from amia.mner.batch import in_batches
 from amia.mner.config import RecogniserConfig
 from amia.mner.encoded import Reader
@@ -63,20 +62,12 @@ class Recogniser:
     def load(cls, folder: str | Path, device: str = "auto") -> Self:
         """The recogniser of a folder. Raises ModelError when there is none, SettingsError for a device not there."""
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise ModelError(f"{folder} holds no recogniser (no config.json): `amia train` makes one")
+        system = system_of(RecogniserConfig.load(folder).system)
         with quiet(transformers_logging), loading("recogniser", str(folder)):
-            kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-            if kind != RecogniserConfig.model_type:
-                raise ModelError(f"{folder} holds a {kind or 'nameless'} model, not a recogniser of `amia train`")
-            config = RecogniserConfig.from_pretrained(folder)
-            system = system_of(config.system)
             loaded: Any = system.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
             model, report = loaded
             if lacking := sorted(report["missing_keys"]):
-                raise ModelError(
-                    f"{folder}: the weights lack {len(lacking)} parts of {config.system}, {lacking[0]} first"
-                )
+                raise ModelError(f"{folder}: the weights lack {len(lacking)} parts, {lacking[0]} first")
         reader = WordPieces.load(folder) if system.family == "pieces" else Vocabulary.load(folder)
         return cls(model.to(resolve_device(device)).eval(), reader)
 
@@ -103,7 +94,7 @@ class Recogniser:
         if not found:
             return []
         if isinstance(image, str | Path):
-            image = Path(image).read_bytes()
+            image = read_image(image, ImageSettings())
         if image is not None:
             inspect(image, ImageSettings())
         tagged = self.tag([Example(id="", tokens=tuple(word.text for word in found), image=image)])[0]

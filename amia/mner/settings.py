@@ -2,9 +2,10 @@
 
 from pydantic import Field
 
+from amia.precision import Dtype
 from amia.strict import Strict
 
-__all__ = ["EncoderSettings", "RecogniserSettings"]
+__all__ = ["EncoderSettings", "PredictionSettings", "RecogniserSettings"]
 
 
 class EncoderSettings(Strict):
@@ -31,3 +32,15 @@ class RecogniserSettings(Strict):
     """Of the states that leave the encoder. None: the system's own (0.1; 0.5 for the LSTM family)."""
     vectors: str | None = None
     """Word vectors for the LSTM family: a text file as GloVe or word2vec writes it. None: random ones."""
+
+
+class PredictionSettings(Strict):
+    """How a finished recogniser is run."""
+
+    device: str = "auto"
+    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`."""
+    dtype: Dtype = "auto"
+    """Precision of the forward pass; weights stay float32. `auto`: float32 on the CPU, bfloat16 on a GPU (float16 where
+    that has none)."""
+    micro_batch: int = Field(default=64, ge=1)
+    """Posts a forward pass; memory against speed. Part of the predictions' identity, since it moves the last bits."""

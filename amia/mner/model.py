@@ -57,6 +57,8 @@ class RecogniserModel(PreTrainedModel):
     family: ClassVar[Literal["pieces", "words"]] = "pieces"
     """What it reads of a text: word pieces of a pretrained encoder, or words and characters of a vocabulary."""
     reads_images: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]] = ("tags",)
+    """Names of the parts of its loss."""
     recipe: ClassVar[Recipe] = Recipe()
 
     def forward(self, batch: Batch) -> Output:

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
 
 from amia.errors import ModelError
 from amia.mner.config import RecogniserConfig
-from amia.mner.model import RecogniserModel
 from amia.mner.pieces import WordPieces
 from amia.mner.pixels import pixel_settings
 from amia.mner.recogniser import Recogniser
@@ -54,8 +55,9 @@ def start(
 ) -> tuple[Recogniser, str]:
     """A recogniser with pretrained encoders and new layers for entity types `types`, and a line about its beginning.
 
-    `training` and `other`: the words of training posts and of all others, which say how texts are cut into words, and of
-    which the LSTM family's vocabulary is made. New layers come from torch's random state: seed it first. Raises ModelError and SettingsError.
+    `training` and `other`: the words of training posts and of all others, which say how texts are cut into words and
+    what the LSTM family's vocabulary is. New layers come from torch's random state: seed it first. Raises ModelError
+    and SettingsError.
     """
     kind = system_of(system)
     training = list(training)
@@ -73,33 +75,32 @@ def start(
         if kind.reads_images:
             visual = AutoConfig.from_pretrained(folders["visual encoder"])
             if visual.model_type != "resnet":
-                raise ModelError(
-                    f"visual encoder: {settings.visual.model} is a {visual.model_type} model, not a ResNet"
-                )
+                raise ModelError(f"visual encoder: {settings.visual.model} is no ResNet but {visual.model_type}")
             more |= {"pixels": pixel_settings(folders["visual encoder"]), "train_visual": settings.train_visual}
         config = RecogniserConfig.of(system, types, text=text, visual=visual, **more)
         model = kind(config)
-        _take_over(model, folders, settings)
-    return Recogniser(
-        model, WordPieces.load(folders["text encoder"])
-    ), f"{system} starts from {_said(folders, settings)}"
+        _take_over(model, folders)
+    reader = WordPieces.load(folders["text encoder"])
+    return Recogniser(model, reader), f"{system} starts from {_said(folders, settings)}"
 
 
-def _take_over(model: RecogniserModel, folders: dict[str, Path], settings: RecogniserSettings) -> None:
+def _take_over(model: Any, folders: dict[str, Path]) -> None:
     """Put the pretrained weights where the model has random ones."""
-    parts: Any = model
-    for role, part, more in (
-        ("text encoder", getattr(parts.text, "encoder", None), pooling(parts.text.encoder.config, parts.text.pooled)),
-        ("visual encoder", parts.visual.backbone if model.reads_images else None, {}),
-    ):
-        if part is None:
-            continue
-        loaded, report = AutoModel.from_pretrained(
-            folders[role], dtype="float32", use_safetensors=True, output_loading_info=True, **more
-        )
-        if lacking := sorted(report["missing_keys"]):
-            raise ModelError(f"{role}: the weights in {folders[role]} lack {len(lacking)} parts, {lacking[0]} first")
-        part.load_state_dict(loaded.state_dict())
+    text = model.text.encoder
+    _load(text, "text encoder", folders, **pooling(text.config, model.text.pooled))
+    if model.reads_images:
+        _load(model.visual.backbone, "visual encoder", folders)
+
+
+def _load(part: nn.Module, role: str, folders: dict[str, Path], **more: bool) -> None:
+    loaded: Any = AutoModel.from_pretrained(
+        folders[role], dtype=torch.float32, use_safetensors=True, output_loading_info=True, **more
+    )
+    encoder, report = loaded
+    # Many encoders are published without a pooler: such a one starts from nothing, as new layers do.
+    if lacking := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
+        raise ModelError(f"{role}: the weights in {folders[role]} lack {len(lacking)} parts, {lacking[0]} first")
+    part.load_state_dict(encoder.state_dict())
 
 
 def _said(folders: dict[str, Path], settings: RecogniserSettings) -> str:

@@ -79,8 +79,8 @@ def fit(
     """Train in place, and leave the weights of the best epoch by F1 on the validation posts. Every worker calls it.
 
     `validation` is this worker's share of them. Goes on after the last epoch that `checkpoints` knows. Returns the
-    reports of all epochs. Raises CorpusError when there is nothing to learn from or to choose by, RunError when the loss
-    is no number.
+    reports of all epochs. Raises CorpusError when there is nothing to learn from or to choose by, and RunError when the
+    loss is no number.
     """
     model = recogniser.model
     if not feed.steps:
@@ -97,7 +97,9 @@ def fit(
     torch.manual_seed(settings.seed * 1009 + world.rank)  # dropout: each worker its own
     reports: list[EpochReport] = []
     if (files := checkpoints.latest()) is not None:
-        reports = [EpochReport(**told) for told in unpack(files, model, optimizer, schedule, world)["reports"]]
+        progress = unpack(files, model, optimizer, schedule, world)
+        reports = [EpochReport(**each) for each in progress["reports"]]
+        scaler.load_state_dict(progress["scaler"])
     while (done := len(reports)) < epochs and done - _best(reports) < settings.patience:
         loss, seconds, waited, posts = _epoch(stepper, feed, batches, settings, done + 1)
         counts = _look(recogniser, validation, batches, world)
@@ -109,12 +111,13 @@ def fit(
             recall=counts.recall,
             f1=counts.f1,
             best=counts.f1 > before,
-            lr=schedule.get_last_lr()[-1],
+            lr=float(schedule.get_last_lr()[-1]),
             posts_per_s=posts / seconds,
             waited=waited / seconds,
         )
         reports.append(told)
-        files = pack(model, optimizer, schedule, world, {"reports": [asdict(each) for each in reports]})
+        progress = {"reports": [asdict(each) for each in reports], "scaler": scaler.state_dict()}
+        files = pack(model, optimizer, schedule, world, progress)
         if world.rank == 0:
             checkpoints.keep(told.epoch, files, _best(reports))
             report(told)
@@ -147,8 +150,8 @@ def _epoch(
         total += posts
         for name, loss in losses.items():
             parts[name] = parts.get(name, 0.0) + loss
-    names = sorted(parts)
-    sums = stepper.world.sums(*(parts[name] for name in names))
+    names = stepper.model.losses  # of the model, not of this worker's batches: it may have had none
+    sums = stepper.world.sums(*(parts.get(name, 0.0) for name in names))
     mean = {name: value / total for name, value in zip(names, sums, strict=True)}
     if any(value != value for value in mean.values()):
         raise RunError(f"epoch {number}: the loss is no number any more; lower training.lr_encoder or training.lr_new")

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def prefetched(items: Iterator[T], ahead: int = 2) -> Iterator[T]:
-    """The same items in order, up to `ahead` of them made before they are asked for; errors come out where they were."""
+    """The same items in order, up to `ahead` of them made before they are asked for."""
     end = object()
     with ThreadPoolExecutor(1, "batches") as pool:
         waiting = [pool.submit(next, items, end) for _ in range(ahead)]

@@ -22,7 +22,18 @@ from amia.matching.triplet import TripletSettings
 from amia.strict import Strict
 from amia.synthesis.settings import GeneratorSettings
 
-__all__ = ["PRESETS", "Leaf", "MethodSettings", "build", "leaves", "load_method", "merged", "preset", "shipped_names"]
+__all__ = [
+    "PRESETS",
+    "Leaf",
+    "MethodSettings",
+    "build",
+    "leaves",
+    "load_method",
+    "located",
+    "merged",
+    "preset",
+    "shipped_names",
+]
 
 PRESETS = Path(__file__).parent / "presets"
 Tree = dict[str, Any]
@@ -54,7 +65,7 @@ def preset(folder: Path, name: str) -> Tree | None:
     `demo:clip` and the like stand for folders of the weights that ship inside the package.
     """
     path = folder / f"{name}.yaml"
-    return _located(_yaml(path)) if path in set(folder.glob("*.yaml")) else None  # a name, never a way to elsewhere
+    return located(_yaml(path)) if path in set(folder.glob("*.yaml")) else None  # a name, never a way to elsewhere
 
 
 def load_method(config: str | Path = "default", overrides: Mapping[str, Any] | None = None) -> MethodSettings:
@@ -179,8 +190,8 @@ def shipped_names(tree: Mapping[str, Any]) -> Tree:
     return _replaced(tree, {folder: name for name, folder in _places().items()})
 
 
-def _located(tree: Mapping[str, Any]) -> Tree:
-    """Replace `demo:NAME` by the folder it stands for: a preset in the package cannot know where it was installed."""
+def located(tree: Mapping[str, Any]) -> Tree:
+    """The way back: a preset in the package cannot know where it was installed, nor a tree of another machine."""
     return _replaced(tree, _places())
 
 

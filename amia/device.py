@@ -5,7 +5,7 @@ import torch
 from amia.errors import SettingsError
 from amia.precision import Dtype
 
-__all__ = ["Dtype", "resolve_device", "resolve_dtype"]
+__all__ = ["Dtype", "autocast", "resolve_device", "resolve_dtype"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -37,3 +37,10 @@ def resolve_dtype(name: Dtype, device: torch.device, on_gpu: torch.dtype) -> tor
     if on_gpu is torch.bfloat16 and not torch.cuda.is_bf16_supported():
         return torch.float16
     return on_gpu
+
+
+def autocast(device: torch.device, name: Dtype) -> torch.autocast:
+    """A block whose forward passes run in the precision called `name`, over float32 weights; `auto` on a GPU is
+    bfloat16 where it has that."""
+    dtype = resolve_dtype(name, device, torch.bfloat16)
+    return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)

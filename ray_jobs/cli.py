@@ -1,8 +1,8 @@
 """`amia ...`: thin commands. Each parses, calls the function of its name, and says what came out.
 
-Exit codes: 0 done; 1 a bug or a cluster that died; 2 wrong settings or usage; 3 the corpus; 4 a model; 5 the mixture
-is not to be trusted; 6 the run was made otherwise; 7 the cluster has no room; 8 the run or its storage; 9 too many
-posts failed.
+Exit codes: 0 done; 1 a bug or a cluster that died; 2 wrong settings or usage; 3 the corpus or an image; 4 a model;
+5 the mixture is not to be trusted; 6 the run was made otherwise; 7 the cluster has no room; 8 the run or its storage;
+9 too many posts failed.
 """
 
 import sys
@@ -30,6 +30,7 @@ app = typer.Typer(
 EXIT_CODES: list[tuple[type[errors.AmiaError], int]] = [
     (errors.SettingsError, 2),
     (errors.CorpusError, 3),
+    (errors.ImageError, 3),
     (errors.ModelError, 4),
     (errors.MixtureError, 5),
     (errors.IdentityError, 6),
@@ -56,6 +57,11 @@ Json = Annotated[
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Settings that override the preset.")
 ]
+Model = Annotated[
+    str,
+    typer.Option("--model", help="A recogniser of `amia train`: its name in the run's models/, its folder, or a URL."),
+]
+PredictedArm = Annotated[str, typer.Option("--arm", help="The finished arm whose images it is shown.")]
 Images = Annotated[str | None, typer.Option("--images", help="Folder of the images, where it is not beside the texts.")]
 
 
@@ -156,6 +162,71 @@ def train(
 
     done = job(run, load_settings(config, words or []), system=model, arm=arm, name=name, quiet=json)
     told.tell_trained(done, run, json=json)
+
+
+@app.command(epilog=settings_help())
+def evaluate(
+    run: Run,
+    model: Model,
+    words: Words = None,
+    config: Config = "default",
+    arm: PredictedArm = "adaptive",
+    split: Annotated[str, typer.Option("--split", help="The split to score; its posts need tags.")] = "test",
+    swap_images: Annotated[
+        bool,
+        typer.Option("--swap-images", help="Show posts each other's images: if F1 stays, the model does not look."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Score a recogniser on a split of an arm. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.evaluate import evaluate as job
+
+    settings = load_settings(config, words or [])
+    done = job(run, settings, model=model, arm=arm, split=split, swap_images=swap_images, quiet=json)
+    told.tell_evaluated(done, run, json=json)
+
+
+@app.command(epilog=settings_help())
+def predict(
+    model: Model,
+    words: Words = None,
+    text: Annotated[str | None, typer.Option("--text", help="One text.")] = None,
+    image: Annotated[Path | None, typer.Option("--image", help="Its image file.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option("--augment", metavar="RUN", help="Score and augment that post first, as RUN's arm was."),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Instead of a text: a run whose arm's posts are predicted.")
+    ] = None,
+    arm: PredictedArm = "adaptive",
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="A split of the run; several times for several. Default: all.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="As elsewhere. Default: `default`; with --augment, the arm's own.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Find entities: in one text, with an image beside it or without, or in every post of a run's arm."""
+    from ray_jobs import told
+
+    if (text is None) == (run is None):
+        raise errors.SettingsError("give either --text, or --run")
+    if run is not None:
+        if image is not None or augment is not None:
+            raise errors.SettingsError("--image and --augment belong to --text; the posts of a run have their own")
+        from ray_jobs.predict import predict as job
+
+        done = job(run, load_settings(config or "default", words or []), model=model, arm=arm, splits=split, quiet=json)
+        told.tell_predicted(done, run, json=json)
+    elif text is not None:
+        from ray_jobs.recognise import recognise, settings_of
+
+        own = settings_of(augment, arm) if augment is not None and config is None else config or "default"
+        settings = load_settings(own, words or [])
+        told.tell_recognised(recognise(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
 
 
 @app.command()

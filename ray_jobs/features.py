@@ -1,4 +1,4 @@
-"""The columns of an augmented shard, described so that Hugging Face's `datasets` shows images and label names."""
+"""The columns of augmented and predicted shards, described so that `datasets` shows images and label names."""
 
 import json
 from collections.abc import Sequence
@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from amia.mner.labels import label_names
 
-__all__ = ["IMAGE", "augmented_schema"]
+__all__ = ["IMAGE", "augmented_schema", "prediction_schema"]
 
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """How `datasets` stores an image: a plain struct, no extension type."""
 STRINGS = pa.list_(pa.string())
+Columns = list[tuple[str, pa.DataType, Any]]
+"""Name, Arrow's type, and the feature that `datasets` reads it as."""
 
 
 def augmented_schema(types: Sequence[str]) -> pa.Schema:
@@ -20,7 +22,7 @@ def augmented_schema(types: Sequence[str]) -> pa.Schema:
 
     `tags` are as read; `ner_tags` are valid BIO2 as numbers of `label_names`.
     """
-    columns: list[tuple[str, pa.DataType, dict[str, Any]]] = [
+    columns: Columns = [
         ("id", pa.string(), _value("string")),
         ("split", pa.string(), _value("string")),
         ("text", pa.string(), _value("string")),
@@ -39,6 +41,45 @@ def augmented_schema(types: Sequence[str]) -> pa.Schema:
         ("prompt", pa.string(), _value("string")),
         ("seed", pa.int64(), _value("int64")),
     ]
+    return _schema(columns)
+
+
+def prediction_schema(types: Sequence[str]) -> pa.Schema:
+    """Column names and types of what a recogniser said of an arm's posts.
+
+    `tokens` of a post without any are the words that its text was cut into; `tags` and `ner_tags` as in
+    `augmented_schema`, null where a post has none, and `predicted_tags` numbered likewise. `spans` hold words `start`
+    to `end`, the end exclusive, a score in [0, 1], and the characters of `text` where the text was cut here. `seen` is
+    the id of the post whose image the recogniser was shown, its own as a rule; null: none.
+    """
+    labels = _list({"names": label_names(types), "_type": "ClassLabel"})
+    parts = {
+        "start": "int64",
+        "end": "int64",
+        "type": "string",
+        "text": "string",
+        "score": "float64",
+        "char_start": "int64",
+        "char_end": "int64",
+    }
+    span = pa.struct([(name, pa.type_for_alias(kind)) for name, kind in parts.items()])
+    columns: Columns = [
+        ("id", pa.string(), _value("string")),
+        ("split", pa.string(), _value("string")),
+        ("text", pa.string(), _value("string")),
+        ("tokens", STRINGS, _list(_value("string"))),
+        ("tags", STRINGS, _list(_value("string"))),
+        ("ner_tags", pa.list_(pa.int64()), labels),
+        ("predicted_tags", pa.list_(pa.int64()), labels),
+        ("spans", pa.list_(span), [{name: _value(kind) for name, kind in parts.items()}]),
+        ("theta", pa.float32(), _value("float32")),
+        ("image_status", pa.string(), _value("string")),
+        ("seen", pa.string(), _value("string")),
+    ]
+    return _schema(columns)
+
+
+def _schema(columns: Columns) -> pa.Schema:
     features = {name: feature for name, _, feature in columns}
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     return pa.schema([(name, kind) for name, kind, _ in columns], metadata=metadata)

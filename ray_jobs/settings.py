@@ -1,7 +1,7 @@
 """The job's settings: the method's tree, and how it is spread over machines."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -100,12 +100,12 @@ class Settings(MethodSettings):
     """Aimed size, in MB, of the scratch buckets that ingest sorts posts into."""
 
 
-def load_settings(config: str | Path = "default", overrides: Sequence[str] = ()) -> Settings:
-    """Settings from a preset's name or a YAML file, then `name=value` words as the command line takes them.
+def load_settings(config: str | Path | Mapping[str, Any] = "default", overrides: Sequence[str] = ()) -> Settings:
+    """Settings from a preset's name, a YAML file or a tree, then `name=value` words as the command line takes them.
 
     Raises SettingsError for an unknown preset or setting (with the nearest name) and for a value out of range.
     """
-    tree = read_tree(config, [method.PRESETS, PRESETS])
+    tree = dict(config) if isinstance(config, Mapping) else read_tree(config, [method.PRESETS, PRESETS])
     for word in overrides:
         name, equals, value = word.partition("=")
         if not equals:

@@ -7,7 +7,7 @@ SHA-256 of the rows' content, so that nobody has to read a shard's pixels to acc
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -119,14 +119,12 @@ def total_counts(many: Sequence[ShardFacts]) -> Counter[str]:
     return total
 
 
-def _leaf_names(schema: pa.Schema) -> list[str]:
+def _leaf_names(columns: Iterable[pa.Field], prefix: str = "") -> list[str]:
     """Parquet's names of the leaf columns, as its writer options want them."""
     names: list[str] = []
-    for each in schema:
-        if pa.types.is_struct(each.type):
-            names += [f"{each.name}.{child.name}" for child in each.type]
-        elif pa.types.is_list(each.type):
-            names.append(f"{each.name}.list.element")
-        else:
-            names.append(each.name)
+    for each in columns:
+        name, kind = prefix + each.name, each.type
+        if pa.types.is_list(kind):
+            name, kind = f"{name}.list.element", kind.value_type
+        names += _leaf_names(kind, f"{name}.") if pa.types.is_struct(kind) else [name]
     return names

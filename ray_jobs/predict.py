@@ -1,0 +1,128 @@
+"""`amia predict --run RUN`: a recogniser over the posts of an arm, as a Ray Data job."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amia.errors import RunError, SettingsError
+from amia.mixing.ratio import check_arm
+from amia.mner.systems import system_of
+from amia.posts import canonical_split
+from ray_jobs.identity import claim, digest
+from ray_jobs.job import Job, open_job, open_run, precision
+from ray_jobs.labelled import Arm, open_arm
+from ray_jobs.models import Model, find_model
+from ray_jobs.plan import Plan
+from ray_jobs.settings import Settings
+from ray_jobs.shards import all_facts
+from ray_jobs.stages.predict import Predict
+from ray_jobs.store import Store
+
+__all__ = ["Predicted", "predict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What came out."""
+
+    store: Store
+    plan: Plan
+    model: str
+    """The recogniser's name."""
+    folder: str
+    """`predictions/<model>/<arm>` of the run, with `-swapped` where images were exchanged."""
+    identity: str
+    """Digest of the folder's identity."""
+    types: list[str]
+    """Entity types that the labels are numbered by: the run's, then others that the recogniser knows."""
+    shards: list[str]
+    posts: int
+    entities: dict[str, int]
+    """By type, those that were found."""
+
+
+def predict(
+    run: str,
+    settings: Settings,
+    *,
+    model: str,
+    arm: str = "adaptive",
+    splits: Sequence[str] | None = None,
+    swap_images: bool = False,
+    quiet: bool = False,
+) -> Predicted:
+    """Run a recogniser over every post of some splits of a finished arm (all splits); started again, it goes on.
+
+    `model`: the name of one that the run has trained, a folder, or a URL. `swap_images`: posts of a shard are shown
+    each other's images, to see whether it looks. Raises whatever of `amia.errors` stands in the way.
+    """
+    check_arm(arm)
+    store = Store(run)
+    plan, _ = open_run(store)
+    wanted = _splits(plan, splits)
+    chosen, found = open_arm(store, arm), find_model(model, store)
+    job = open_job(run, settings, quiet=quiet)
+    if swap_images and not system_of(found.config.system).reads_images:
+        job.say(f"{found.name} reads no images: exchanging them changes nothing")
+    folder = f"{Predict.name}/{found.name}/{arm}{'-swapped' if swap_images else ''}"
+    types = [*plan.types, *(kind for kind in found.config.types if kind not in plan.types)]
+    stage = _stage(job, chosen, found, folder, types, swap=settings.seed if swap_images else None)
+    shards = [shard for split in wanted for shard in plan.shards_of(split)]
+    job.run([(stage, settings.pools.predict)], shards)
+    facts = all_facts(store, [f"{folder}/{shard}.parquet" for shard in shards])
+    posts, came = sum(plan.rows_of(shard) for shard in shards), sum(each.rows for each in facts)
+    if came != posts:
+        raise RunError(f"{folder}: {posts} posts went in, {came} came out: report this as a bug")
+    entities = sum((Counter(each.extra["entities"]) for each in facts), Counter[str]())
+    return Predicted(
+        store=store,
+        plan=plan,
+        model=found.name,
+        folder=folder,
+        identity=stage.identity,
+        types=types,
+        shards=shards,
+        posts=posts,
+        entities=dict(sorted(entities.items())),
+    )
+
+
+def _stage(job: Job, arm: Arm, model: Model, folder: str, types: Sequence[str], *, swap: int | None) -> Predict:
+    pool, chosen = job.settings.pools.predict, job.settings.prediction
+    threads = job.threads(folder, pool)
+    device = job.device(chosen.device, pool)
+    identity = {
+        "stage": folder,
+        "version": Predict.version,
+        "settings": {
+            "dtype": precision(chosen.dtype, device),
+            "micro_batch": chosen.micro_batch,
+            "swap": swap,
+            "threads": threads,
+        },
+        "input": {"model": model.sha256, "arm": digest(arm.content)},
+    }
+    return Predict(
+        job.store,
+        claim(job.store, folder, identity),
+        arm=arm.name,
+        folder=folder,
+        model=model.address,
+        sha256=model.sha256,
+        types=types,
+        apart=model.config.cut_apart,
+        swap=swap,
+        device=device,
+        dtype=chosen.dtype,
+        micro_batch=chosen.micro_batch,
+        threads=threads,
+    )
+
+
+def _splits(plan: Plan, asked: Sequence[str] | None) -> list[str]:
+    if asked is None:
+        return sorted(plan.posts)
+    wanted = list(dict.fromkeys(canonical_split(name) for name in asked))
+    if strange := [name for name in wanted if name not in plan.posts]:
+        raise SettingsError(f"no split {strange[0]!r} in this run: there are {', '.join(sorted(plan.posts))}")
+    return wanted

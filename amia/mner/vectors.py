@@ -47,7 +47,7 @@ def read_vectors(path: Path, wanted: Iterable[str]) -> WordVectors:
                 continue
             width = _numbers(fields[1:])
         spaces = line.count(b" ")
-        if spaces == width and line[: line.find(b" ")] not in names:
+        if width and spaces == width and line[: line.find(b" ")] not in names:
             continue  # most lines, so nothing more is done with them
         word, *values = line.rsplit(b" ", width)
         between = word.split(b" ")[1:]

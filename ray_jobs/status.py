@@ -19,7 +19,8 @@ def status(run: str) -> dict[str, Any]:
     if plan is None:
         return {"run": store.address, "posts": 0, "stages": {}}
     arms = sorted({key.split("/")[1] for key in store.sizes("augmented")})
-    folders = [*FOLDERS, *(f"augmented/{arm}" for arm in arms)]
+    predicted = sorted({key.rpartition("/")[0] for key in store.sizes("predictions") if key.endswith(".parquet")})
+    folders = [*FOLDERS, *(f"augmented/{arm}" for arm in arms), *predicted]
     stages = {folder: told for folder in folders if (told := _stage(store, plan, folder))}
     return {
         "run": store.address,

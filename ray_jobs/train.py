@@ -2,10 +2,7 @@
 
 import json
 import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,8 @@ import ray
 import ray.train
 import ray.train.torch
 from ray.train.torch import TorchTrainer
-from ray.util.queue import Empty, Queue
+from ray.util.queue import Queue
 
-from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError
 from amia.mner.starting import encoder_identities
 from amia.mner.systems import system_of
@@ -24,12 +20,13 @@ from amia.mner.training.loop import EpochReport
 from ray_jobs.identity import claim
 from ray_jobs.job import Job, open_job
 from ray_jobs.labelled import Arm, open_arm
+from ray_jobs.listening import Teller, listening
 from ray_jobs.machines import resources
 from ray_jobs.settings import Settings, Workers
 from ray_jobs.streaming import UnevenShares, stream
 from ray_jobs.train_worker import DONE, Training, train_one
 
-__all__ = ["Trained", "prepare", "result_of", "tell_epoch", "train"]
+__all__ = ["Trained", "prepare", "result_of", "train"]
 
 VERSION = 1
 """Raised by hand whenever a training's result changes for the same settings and input."""
@@ -43,6 +40,11 @@ class Trained:
     """`models/<name>` of the run: a folder for `amia.mner.load`, `amia evaluate` and `amia predict`."""
     best: EpochReport
     epochs: int
+
+    @property
+    def name(self) -> str:
+        """As `amia evaluate` and `amia predict` call it."""
+        return self.folder.partition("/")[2]
 
 
 def train(
@@ -162,7 +164,7 @@ def _run(job: Job, training: Training, workers: Workers, streamed: bool) -> None
     arm, seed = training.arm, training.settings.seed
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"training": training, "queue": queue, "streamed": streamed},
+        train_loop_config={"training": training, "teller": Teller(queue), "streamed": streamed},
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers.count,
             use_gpu=workers.gpus > 0,
@@ -177,66 +179,25 @@ def _run(job: Job, training: Training, workers: Workers, streamed: bool) -> None
         datasets={"train": stream(arm.store, arm.keys("train"), seed)} if streamed else None,
         dataset_config=UnevenShares() if streamed else None,
     )
-    with _listening(job, queue) as failures:
+    with listening(queue, job.say):
         try:
             trainer.fit()
         except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
             raise StageError(f"{training.folder}: {_last_line(error)}") from error
     arm.store.delete(f"{training.folder}/ray")
-    if failures:
-        kind = getattr(errors, failures[0]["kind"], RunError)
-        raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(failures[0]["said"])
 
 
 def _worker(config: dict[str, Any]) -> None:
     """In each worker: an error that a person can act on is told and not tried again; any other is Ray Train's."""
-    queue, training = config["queue"], config["training"]
+    teller, training = config["teller"], config["training"]
     if training.settings.device == "auto":
         device = str(ray.train.torch.get_device())
         training = replace(training, settings=training.settings.model_copy(update={"device": device}))
     source = ray.train.get_dataset_shard("train") if config["streamed"] else None
     try:
-        train_one(training, queue.put, source)
+        train_one(training, teller, source)
     except AmiaError as error:
-        queue.put({"failure": {"kind": type(error).__name__, "said": str(error)}})
-
-
-@contextmanager
-def _listening(job: Job, queue: Queue) -> Iterator[list[dict[str, str]]]:
-    """Says what the workers tell while a block runs; what they failed of is in the list afterwards."""
-    failures: list[dict[str, str]] = []
-    over = threading.Event()
-
-    def listen() -> None:
-        while not (over.is_set() and queue.empty()):
-            try:
-                told = queue.get(timeout=0.5)
-            except Empty:
-                continue
-            if "failure" in told:
-                failures.append(told["failure"])
-            elif "notice" in told:
-                job.say(told["notice"])
-            else:
-                job.say(tell_epoch(EpochReport(**told["epoch"])))
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    try:
-        yield failures
-    finally:
-        over.set()
-        listener.join(timeout=10)
-        queue.shutdown()
-
-
-def tell_epoch(told: EpochReport) -> str:
-    """One line."""
-    losses = ", ".join(f"{name} {value:.3f}" for name, value in told.loss.items())
-    return (
-        f"epoch {told.epoch:>3}  loss {losses}  validation P {told.precision:.4f} R {told.recall:.4f} F1 {told.f1:.4f}"
-        f"{' *' if told.best else '  '} {told.posts_per_s:,.0f} posts/s, {told.waited:.0%} waiting for them"
-    )
+        teller.failed(error)
 
 
 def _last_line(error: Exception) -> str:

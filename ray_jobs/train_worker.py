@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +21,7 @@ from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.world import World
 from ray_jobs.checkpoints import StoreCheckpoints
 from ray_jobs.labelled import Arm
+from ray_jobs.listening import Teller
 from ray_jobs.streaming import StreamFeed
 from ray_jobs.tensorboard import publish_curves
 
@@ -30,8 +30,6 @@ __all__ = ["DONE", "Training", "train_one"]
 DONE = "training.json"
 """Published last: a model's folder with it is whole."""
 PACKAGES = ("amia", "numpy", "ray", "tokenizers", "torch", "transformers")
-
-Tell = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ class Training:
     """Folder on each machine for features of images."""
 
 
-def train_one(training: Training, tell: Tell, source: Any = None) -> list[EpochReport]:
+def train_one(training: Training, teller: Teller, source: Any = None) -> list[EpochReport]:
     """Train, alone or as one of several workers; `source`: this worker's share of a stream, None: from memory.
 
     Goes on after the last epoch whose checkpoint stands in the run. Raises whatever of `amia.errors` stands in the way.
@@ -69,7 +67,7 @@ def train_one(training: Training, tell: Tell, source: Any = None) -> list[EpochR
         other=arm.tokens([split for split in arm.manifest["splits"] if split != "train"]),
     )
     if world.rank == 0:
-        tell({"notice": notice})
+        teller.say(notice)
     torch.nn.Module.to(recogniser.model, device)
     checkpoints = StoreCheckpoints(arm.store, f"{training.folder}/checkpoints")
     validation = arm.examples(arm.keys("validation"))[world.rank :: world.size]
@@ -77,7 +75,7 @@ def train_one(training: Training, tell: Tell, source: Any = None) -> list[EpochR
 
     def report(told: EpochReport) -> None:
         publish_curves(arm.store, f"{training.folder}/tensorboard", told)
-        tell({"epoch": asdict(told)})
+        teller.epoch(told)
 
     reports = fit(
         recogniser,

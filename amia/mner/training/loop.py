@@ -119,9 +119,11 @@ def fit(
         progress = {"reports": [asdict(each) for each in reports], "scaler": scaler.state_dict()}
         files = pack(model, optimizer, schedule, world, progress)
         if world.rank == 0:
-            checkpoints.keep(told.epoch, files, _best(reports))
             report(told)
-    load_weights(checkpoints.of_epoch(_best(reports)), model)
+            checkpoints.keep(told.epoch, files, _best(reports))
+    if world.rank == 0:  # which alone knows that the best epoch is written, and not removed yet
+        load_weights(checkpoints.of_epoch(_best(reports)), model)
+    world.share_weights(model)
     model.eval()
     return reports
 

@@ -1,0 +1,41 @@
+"""Several trainings at once, one a Ray task: for recognisers that need one worker each."""
+
+from collections.abc import Sequence
+
+import ray
+from ray.util.queue import Queue
+
+from amia.errors import AmiaError, RunError
+from ray_jobs.job import Job
+from ray_jobs.listening import Teller, listening
+from ray_jobs.train import Trained, fitted, result_of
+from ray_jobs.train_worker import Training, train_one
+
+__all__ = ["train_side_by_side"]
+
+
+def train_side_by_side(job: Job, trainings: Sequence[Training]) -> list[Trained]:
+    """Train those that are not finished, as many at a time as there is room for; results in the order asked.
+
+    Raises the first error of a training when all have ended; what the others made is published all the same.
+    """
+    todo = [each for each in trainings if result_of(each) is None]
+    if todo:
+        workers = fitted(job, todo[0].arm)
+        queue = Queue(actor_options={"num_cpus": 0})
+        task = ray.remote(_train).options(
+            num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=workers.max_failures
+        )
+        with listening(queue, job.say):
+            ray.get([task.remote(each, Teller(queue, each.folder.partition("/")[2])) for each in todo])
+    results = [result_of(each) for each in trainings]
+    if not all(results):
+        raise RunError("not every training was finished: start the same command again, it goes on where it stopped")
+    return [done for done in results if done]
+
+
+def _train(training: Training, teller: Teller) -> None:
+    try:
+        train_one(training, teller)
+    except AmiaError as error:
+        teller.failed(error)

@@ -183,7 +183,7 @@ def _run(job: Job, training: Training, workers: Workers, streamed: bool) -> None
         try:
             trainer.fit()
         except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:
-            raise StageError(f"{training.folder}: {_last_line(error)}") from error
+            raise _broken_off(training, error) from error
     arm.store.delete(f"{training.folder}/ray")
 
 
@@ -200,6 +200,15 @@ def _worker(config: dict[str, Any]) -> None:
         teller.failed(error)
 
 
-def _last_line(error: Exception) -> str:
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return f"training gave up: {said[-1]}"
+def _broken_off(training: Training, error: Exception) -> StageError:
+    """What nobody foresaw, in few lines; its whole text stands in the run's log."""
+    failures = getattr(error, "worker_failures", None) or {0: error}
+    whole = "\n\n".join(f"worker {rank}\n{failure}" for rank, failure in failures.items())
+    last = str(next(iter(failures.values()))).strip().splitlines() or [type(error).__name__]
+    store = training.arm.store
+    key = f"log/{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-train-error.txt"
+    store.create(key, whole.encode())
+    return StageError(
+        f"{training.folder}: {last[-1]}\nTraining gave up after {len(failures)} workers failed: {store.address}/{key} "
+        "has the traceback. Started again, the same command goes on after the last finished epoch"
+    )

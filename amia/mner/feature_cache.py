@@ -22,7 +22,7 @@ class FeatureCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._base = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         # What a crash of the machine loses is computed again.
-        for pragma in ("journal_mode=WAL", "synchronous=OFF"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
             self._base.execute(f"PRAGMA {pragma}")
         self._base.execute("CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, value BLOB)")
         self._limit = limit

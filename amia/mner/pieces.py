@@ -22,7 +22,7 @@ class WordPieces:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer: Any = tokenizer
-        self.pad: int = self._tokenizer.pad_token_id
+        self.pad: int = self._only(self._tokenizer.pad_token_id, "[PAD]")
         self._begin = self._only(self._tokenizer.cls_token_id, "[CLS]")
         self._end = self._only(self._tokenizer.sep_token_id, "[SEP]")
         self._unknown = self._only(self._tokenizer.unk_token_id, "[UNK]")
@@ -32,7 +32,11 @@ class WordPieces:
     def load(cls, folder: Path) -> Self:
         """The tokenizer of a folder. Raises ModelError when there is none, or it is not of BERT's kind."""
         with quiet(transformers_logging), loading("tokenizer", str(folder)):
-            return cls(AutoTokenizer.from_pretrained(folder, local_files_only=True))
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            # Where a folder holds an encoder alone, one that knows no word at all is made up for it.
+            if len(tokenizer) <= len(tokenizer.all_special_ids):
+                raise ModelError(f"{folder} holds no vocabulary: put the tokenizer's files beside the encoder's")
+            return cls(tokenizer)
 
     def save(self, folder: Path) -> None:
         """The tokenizer's own files."""

@@ -24,11 +24,11 @@ def pixel_settings(folder: Path) -> dict[str, Any]:
         size = said["size"]
         side = size if isinstance(size, int) else size.get("shortest_edge") or size["height"]
         return {
-            "side": int(side),
+            "side": ImageSettings(size=side).size,
             "mean": [float(x) for x in said["image_mean"]],
             "std": [float(x) for x in said["image_std"]],
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"visual encoder: {path} does not say size, image_mean and image_std: {error!r}") from error
 
 

@@ -97,10 +97,16 @@ def _load(part: nn.Module, role: str, folders: dict[str, Path], **more: bool) ->
         folders[role], dtype=torch.float32, use_safetensors=True, output_loading_info=True, **more
     )
     encoder, report = loaded
-    # Many encoders are published without a pooler: such a one starts from nothing, as new layers do.
-    if lacking := sorted(name for name in report["missing_keys"] if not name.startswith("pooler.")):
+    lacking = sorted(name for name in report["missing_keys"] if not _dispensable(name))
+    if lacking:
         raise ModelError(f"{role}: the weights in {folders[role]} lack {len(lacking)} parts, {lacking[0]} first")
     part.load_state_dict(encoder.state_dict())
+
+
+def _dispensable(name: str) -> bool:
+    """Many encoders are published without a pooler: such a one starts from nothing, as new layers do. How many batches
+    a BatchNorm has seen is read by nobody."""
+    return name.startswith("pooler.") or name.endswith(".num_batches_tracked")
 
 
 def _said(folders: dict[str, Path], settings: RecogniserSettings) -> str:

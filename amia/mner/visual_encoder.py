@@ -31,7 +31,7 @@ class VisualEncoder(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """Stays in evaluation mode: neither BatchNorm nor anything else here is to follow the batch."""
-        # Said again here, since weights read from a file replace the frozen ones and would learn.
+        # Here, not once in the constructor: weights read from a file replace the frozen ones, and would learn.
         self.backbone.requires_grad_(self.trained)
         return super().train(False)
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from amia.mner.mismatches import differing, swapped
 
 
-@given(st.lists(st.booleans(), max_size=80), st.integers(0, 10**6))
-def test_a_quarter_swap_in_pairs(images, seed):
+@given(st.integers(0, 100), st.integers(0, 10**6))
+def test_a_quarter_swap_in_pairs(count, seed):
     torch.manual_seed(seed)
+    images = (torch.rand(count) < 0.7).tolist()
     posts, others = (places.tolist() for places in swapped(torch.tensor(images, dtype=torch.bool)))
     assert len(posts) == sum(images) // 8 * 2
     assert len(set(posts)) == len(posts)

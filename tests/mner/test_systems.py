@@ -71,6 +71,7 @@ def test_losses_are_one_float32_a_post(bert_system, piece_posts, image_batch, sy
     for precision in (torch.float32, torch.bfloat16):
         with torch.autocast("cpu", precision, enabled=precision != torch.float32):
             output = model(batch)
+        assert tuple(output.losses) == type(model).losses
         assert {(loss.dtype, tuple(loss.shape)) for loss in output.losses.values()} == {(torch.float32, (10,))}
         assert torch.allclose(output.total(), sum(output.losses.values()))
 

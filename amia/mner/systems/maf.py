@@ -42,6 +42,7 @@ class Maf(RecogniserModel):
     """Pieces and regions -> one cross block, weighed by how well they match, gated -> labels chosen together."""
 
     reads_images = True
+    losses = ("tags", "matching", "alignment")
     recipe = Recipe(batch=64, lr_encoder=5e-5, epochs=24)
 
     def __init__(self, config: RecogniserConfig) -> None:

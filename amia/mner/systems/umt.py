@@ -42,6 +42,7 @@ class Umt(RecogniserModel):
     """Pieces and regions -> two self and three cross blocks, a gate, and span detection -> labels chosen together."""
 
     reads_images = True
+    losses = ("tags", "spans")
     recipe = Recipe(batch=32, lr_encoder=5e-5, epochs=24)
 
     def __init__(self, config: RecogniserConfig) -> None:

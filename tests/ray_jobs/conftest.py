@@ -9,11 +9,14 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import boto3
 import pytest
 import ray
+from moto.server import ThreadedMotoServer
 from ray._private.worker import global_worker
 
 from amia.demo import write_corpus
+from ray_jobs import cli
 from ray_jobs.augment import augment
 from ray_jobs.ingest import ingest
 from ray_jobs.settings import Settings, load_settings
@@ -101,3 +104,38 @@ def copied(tmp_path: Path) -> Callable[..., Path]:
         return target
 
     return copy
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket on a local S3; found by the variables that `obstore` and boto3 read."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="amia-runs")
+        yield "s3://amia-runs"
+    server.stop()
+
+
+@pytest.fixture
+def amia(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`amia(words...)` in this process: exit code, standard output, standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["amia", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said, complained = capfd.readouterr()
+        return int(left.value.code or 0), said, complained
+
+    return run

@@ -9,27 +9,12 @@ from pathlib import Path
 import pytest
 
 from amia.demo import CLIP_DIR
-from ray_jobs import cli
 from ray_jobs.shards import facts
 from ray_jobs.store import Store
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
 
 Amia = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def amia(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Amia:
-    """`amia(words...)` in this process: exit code, standard output, standard error."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["amia", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said, complained = capfd.readouterr()
-        return int(left.value.code or 0), said, complained
-
-    return run
 
 
 def one_message(complained: str) -> str:

@@ -6,38 +6,15 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import boto3
 import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
 from obstore.store import LocalStore
 
 from amia.errors import StoreError
 from ray_jobs.shards import encode, facts, read_shard
 from ray_jobs.store import Store
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """A bucket on a local S3; found by the variables that `obstore` and boto3 read."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="amia-runs")
-        yield "s3://amia-runs"
-    server.stop()
 
 
 @pytest.fixture(params=["disk", "s3"])

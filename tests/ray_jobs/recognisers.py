@@ -1,0 +1,42 @@
+"""Small recognisers on disk, for jobs that only use one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from encoders import save_tiny_encoders
+
+from amia.mner.examples import Example, encoded
+from amia.mner.labels import TYPES
+from amia.mner.recogniser import Recogniser
+from amia.mner.settings import EncoderSettings, RecogniserSettings
+from amia.mner.starting import start
+from amia.mner.starting_words import new_word_recogniser
+
+
+def save_random(folder: Path, encoders: Path) -> None:
+    """A `bert-resnet-crf` on random weights so wide that it finds entities everywhere, and that images count."""
+    save_tiny_encoders(encoders)
+    text, visual = (EncoderSettings(model=str(encoders / name)) for name in ("text", "visual"))
+    torch.manual_seed(0)
+    recogniser, _ = start("bert-resnet-crf", RecogniserSettings(text=text, visual=visual), TYPES, training=[], other=[])
+    with torch.no_grad():
+        for weights in recogniser.model.parameters():
+            weights.mul_(3.0)
+    recogniser.save(folder)
+
+
+def save_trained(folder: Path, examples: Sequence[Example]) -> None:
+    """A `bilstm-crf` after a few steps on these posts: it knows some of their entities."""
+    torch.manual_seed(0)
+    words = [each.tokens for each in examples]
+    model, vocabulary, _ = new_word_recogniser("bilstm-crf", TYPES, words, sizes={"word_width": 24, "hidden": 24})
+    recogniser = Recogniser(model, vocabulary)
+    batch = recogniser.batches().of(encoded(examples, vocabulary))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    model.train()
+    for _ in range(12):
+        optimizer.zero_grad()
+        model(batch).total().mean().backward()
+        optimizer.step()
+    recogniser.save(folder)

@@ -1,4 +1,4 @@
-"""Spreads the unpublished shards of one or two stages over actors. The only file that speaks Ray Data.
+"""Spreads the unpublished shards of one or two stages over actors, by Ray Data.
 
 A row of Ray Data is a lease: the names of a few consecutive shards. Actors fetch, work and publish through the store,
 so pixels never pass through Ray's object store, and which shard an actor gets changes nothing in what it writes.

@@ -1,6 +1,7 @@
 """The shape of the house: the method knows nothing of clusters, and files stay small."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,9 +63,15 @@ def test_half_of_the_files_are_under_150_lines() -> None:
     assert lengths[len(lengths) // 2] < 150
 
 
-def test_only_the_runner_speaks_ray_data() -> None:
+def test_ray_data_is_spoken_where_shards_are_spread_and_where_training_is_fed() -> None:
     speaking = [file.name for file in sources("ray_jobs") if "from ray.data" in file.read_text(encoding="utf-8")]
-    assert speaking == ["runner.py"]
+    assert sorted(speaking) == ["runner.py", "streaming.py"]
+
+
+def test_the_readme_names_files_that_are_there() -> None:
+    named = re.findall(r"^\| `([a-z_/]+\.py)` \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(named) > 5
+    assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
 def test_no_stage_imports_another() -> None:

@@ -70,8 +70,10 @@ def unpack(files: Files, model: RecogniserModel, optimizer: AdamW, schedule: Lam
 def load_weights(files: Files, model: RecogniserModel) -> None:
     """Put the packed weights into a model. Raises RunError when they are another model's."""
     saved, mine = load(files[WEIGHTS]), _learned(model)
-    if odd := sorted(saved.keys() ^ mine.keys()):
-        raise RunError(f"the checkpoint is of another model: {odd[0]} stands in one of them only")
+    shapes, wanted = ({(name, tuple(each.shape)) for name, each in some.items()} for some in (saved, mine))
+    if odd := sorted(shapes ^ wanted):
+        name, shape = odd[0]
+        raise RunError(f"the checkpoint is of another model: {name} of shape {shape} stands in one of them only")
     with torch.no_grad():
         for name, each in mine.items():
             each.copy_(saved[name])

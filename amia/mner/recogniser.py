@@ -108,6 +108,7 @@ class Recogniser:
         self, examples: Sequence[Example], *, batches: Batches | None = None, micro_batch: int = 32
     ) -> list[Tagged]:
         """Tags and entities of posts, in order."""
+        self.model.eval()
         items = encoded(examples, self.reader)
         batches = batches or self.batches()
         done: dict[int, Tagged] = {}

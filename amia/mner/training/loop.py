@@ -167,7 +167,6 @@ def _batches(share: Sequence[Item], batches: Batches, micro: int | None) -> list
 
 def _look(recogniser: Recogniser, validation: Sequence[Example], batches: Batches, world: World) -> Counts:
     """Lenient counts over the validation posts of all workers."""
-    recogniser.model.eval()
     names = recogniser.model.config.labels
     right = predicted = gold = 0
     for example, tagged in zip(validation, recogniser.tag(validation, batches=batches), strict=True):

@@ -196,7 +196,13 @@ def located(tree: Mapping[str, Any]) -> Tree:
 
 
 def _places() -> dict[str, str]:
-    folders = {"demo:clip": demo.CLIP_DIR, "demo:generator": demo.GENERATOR_DIR, "demo:mixture": demo.MIXTURE_DIR}
+    folders = {
+        "demo:clip": demo.CLIP_DIR,
+        "demo:generator": demo.GENERATOR_DIR,
+        "demo:mixture": demo.MIXTURE_DIR,
+        "demo:resnet": demo.RESNET_DIR,
+        "demo:bert": demo.BERT_DIR,
+    }
     return {name: str(folder) for name, folder in folders.items()}
 
 

@@ -1,13 +1,14 @@
 """The drawn world: a corpus of posts and tiny weights that read, see and draw, so that everything runs anywhere.
 
-The weights are loaded through the code path of the real ones: a CLIP folder and a diffusers pipeline folder.
+The weights are loaded through the code path of the real ones: folders of a CLIP, a diffusers pipeline, a ResNet and a
+BERT.
 """
 
 from pathlib import Path
 
 from amia.demo.corpus import write_corpus
 
-__all__ = ["CLIP_DIR", "GENERATOR_DIR", "MIXTURE_DIR", "write_corpus"]
+__all__ = ["BERT_DIR", "CLIP_DIR", "GENERATOR_DIR", "MIXTURE_DIR", "RESNET_DIR", "write_corpus"]
 
 _WEIGHTS = Path(__file__).parent / "weights"
 
@@ -19,3 +20,9 @@ GENERATOR_DIR = _WEIGHTS / "generator"
 
 MIXTURE_DIR = _WEIGHTS / "mixture"
 """A frozen fit of the matching score on the drawn world, for corpora with too little to fit."""
+
+RESNET_DIR = _WEIGHTS / "resnet"
+"""A `ResNetModel` with its image processor, 7 x 7 regions of 160 channels, fp16; load with `dtype=torch.float32`."""
+
+BERT_DIR = _WEIGHTS / "bert"
+"""A cased `BertModel` with its tokenizer, 3 layers of width 128, fp16; load with `dtype=torch.float32`."""

@@ -1,4 +1,6 @@
-"""Train the weights of the drawn world anew: `python -m amia.demo.train [clip|generator|all] --seed N --out DIR`.
+"""Train the weights of the drawn world anew: `python -m amia.demo.train [WHAT] --seed N --out DIR`.
+
+WHAT is clip, generator, resnet, bert, or all (the default).
 
 The shipped ones have seed 0. Steps, and seconds on one thread each of a machine with 2 busy cores:
 
@@ -16,15 +18,17 @@ from pathlib import Path
 from time import monotonic
 
 from amia.demo.training.autoencoder import train_autoencoder
+from amia.demo.training.bert import train_bert
 from amia.demo.training.clip import train_clip
 from amia.demo.training.denoiser import loosen, train_denoiser
+from amia.demo.training.resnet import train_resnet
 from amia.demo.training.sharpening import sharpen
 
 
 def main() -> None:
     """Train what was asked for into `--out`, in the layout of `amia/demo/weights`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="all", choices=["clip", "generator", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=["clip", "generator", "resnet", "bert", "all"])
     parser.add_argument("--seed", type=int, default=0, help="seed of posts, pictures and weights (default 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder; the generator reads the clip folder in it")
     arguments = parser.parse_args()
@@ -38,6 +42,10 @@ def main() -> None:
         train_denoiser(generator, clip, autoencoder, arguments.seed)
         loosen(generator, arguments.seed)
         sharpen(generator, arguments.seed)
+    if arguments.what in ("resnet", "all"):
+        train_resnet(arguments.out / "resnet", arguments.seed)
+    if arguments.what in ("bert", "all"):
+        train_bert(arguments.out / "bert", arguments.seed)
     print(f"{arguments.what}: seed {arguments.seed}, {monotonic() - start:.0f} s in all")
 
 

@@ -1,6 +1,5 @@
 """The shipped weights: quiet to load, small, readable, and good at their work on posts they never saw."""
 
-import logging
 import random
 import stat
 import warnings
@@ -20,15 +19,6 @@ from amia.demo.world import held_out_posts
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """So small a model loses more by waiting for a second thread than it gains."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def encoder():
     return Encoder(CLIP_DIR)
@@ -37,20 +27,6 @@ def encoder():
 @pytest.fixture(scope="module")
 def generator():
     return load_generator(GENERATOR_DIR)
-
-
-@pytest.fixture
-def said():
-    """What transformers and diffusers log meanwhile."""
-    records = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = records.append
-    loggers = [logging.getLogger(name) for name in ("transformers", "diffusers")]
-    for logger in loggers:
-        logger.addHandler(handler)
-    yield records
-    for logger in loggers:
-        logger.removeHandler(handler)
 
 
 def test_weights_load_without_a_word(said):

@@ -1,0 +1,55 @@
+"""Scenes of people, places, badges and things that nobody has a name for: every look is drawn at random.
+
+In pictures of the world's own entities all that is seen goes together: whoever is told by a shirt needs no second look
+at the hair. Where looks are random only the hair tells the hair, and what learns from such scenes has met nobody.
+"""
+
+import random
+
+from PIL import Image, ImageDraw
+
+from amia.demo.logos import draw_logo
+from amia.demo.looks import MARKS, STYLES, Look
+from amia.demo.names import KINDS, Kind
+from amia.demo.objects import draw_object
+from amia.demo.palette import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS, wall
+from amia.demo.pen import Pen
+from amia.demo.people import draw_person
+from amia.demo.places import draw_place
+from amia.demo.variation import photographed
+
+Scene = dict[Kind, Look]
+"""What a picture shows: at most one look of each type."""
+
+_OVERSAMPLE = 3
+_CORNERS = ((-0.46, -0.46), (0.46, -0.46), (-0.46, 0.46), (0.46, 0.46))
+_DRAW = {"PER": draw_person, "ORG": draw_logo, "MISC": draw_object}
+
+
+def invented_look(kind: Kind, rng: random.Random) -> Look:
+    """A random look of something of type `kind`."""
+    main, second = rng.sample(list(BRIGHT), 2)
+    extra = rng.randrange(len(SKIES) if kind == "LOC" else len(SKINS))
+    detail = rng.randrange({"PER": len(HAIRS), "LOC": len(GROUNDS)}.get(kind, len(MARKS)))
+    return Look(rng.choice(STYLES[kind]), main, second, extra, detail, rng.random() < 0.4)
+
+
+def invented_scene(rng: random.Random) -> Scene:
+    """One, two or three random looks of different types."""
+    return {kind: invented_look(kind, rng) for kind in rng.sample(KINDS, rng.choice((1, 1, 2, 2, 3)))}
+
+
+def draw_scene(scene: Scene, side: int, rng: random.Random) -> Image.Image:
+    """A square picture of `scene`, RGB: one thing stands large near the middle, several in corners of their own."""
+    image = Image.new("RGB", (side * _OVERSAMPLE,) * 2)
+    whole = Pen(ImageDraw.Draw(image), image.width / 2, image.height / 2, image.width / 2)
+    variation = photographed(rng)
+    whole.box(-1, -1, 1, 1, wall(variation.tint))
+    if "LOC" in scene:
+        draw_place(whole.at(variation.dx, 0.0, 1.0), scene["LOC"], variation)
+    things = [kind for kind in scene if kind != "LOC"]
+    corners = rng.sample(_CORNERS, len(things)) if len(scene) > 1 else [(0.0, 0.0)]
+    for kind, (x, y) in zip(things, corners, strict=False):
+        size = rng.uniform(0.34, 0.66) if len(scene) > 1 else rng.uniform(0.5, 1.0)
+        _DRAW[kind](whole.at(x + variation.dx, y + variation.dy, size), scene[kind], variation)
+    return image.reduce(_OVERSAMPLE)

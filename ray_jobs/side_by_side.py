@@ -6,6 +6,7 @@ import ray
 from ray.util.queue import Queue
 
 from amia.errors import AmiaError, RunError
+from amia.mner.training.loop import EpochReport
 from ray_jobs.job import Job
 from ray_jobs.listening import Teller, listening
 from ray_jobs.train import Trained, fitted, result_of
@@ -27,15 +28,25 @@ def train_side_by_side(job: Job, trainings: Sequence[Training]) -> list[Trained]
             num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=workers.max_failures
         )
         with listening(queue, job.say):
-            ray.get([task.remote(each, Teller(queue, each.folder.partition("/")[2])) for each in todo])
+            ray.get([task.remote(each, BriefTeller(queue, each.folder.partition("/")[2])) for each in todo])
     results = [result_of(each) for each in trainings]
     if not all(results):
         raise RunError("not every training was finished: start the same command again, it goes on where it stopped")
     return [done for done in results if done]
 
 
+class BriefTeller(Teller):
+    """Of many trainings at once, one line each at the end is what a person can read."""
+
+    def epoch(self, told: EpochReport) -> None:
+        """Nothing; the curves stand in the run."""
+
+
 def _train(training: Training, teller: Teller) -> None:
     try:
-        train_one(training, teller)
+        reports = train_one(training, teller)
+        best = max(reports, key=lambda each: (each.best, each.epoch))
+        speed = sum(each.posts_per_s for each in reports) / len(reports)
+        teller.say(f"best of {len(reports)} epochs: {best.epoch}, validation F1 {best.f1:.4f}, {speed:,.0f} posts/s")
     except AmiaError as error:
         teller.failed(error)

@@ -14,6 +14,7 @@ import pytest
 import ray
 from moto.server import ThreadedMotoServer
 from ray._private.worker import global_worker
+from recognisers import save_random
 
 from amia.demo import write_corpus
 from ray_jobs import cli
@@ -92,6 +93,14 @@ def augmented(ingested: Path, small: Callable[..., Settings], tmp_path_factory: 
     leases = [f"pools.{stage}.lease=3" for stage in ("embed", "score", "synthesize", "mix")]
     augment(str(run), small(*leases), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a recogniser `tiny` that reads images, knows nothing, and finds entities everywhere. Copy it."""
+    folder = tmp_path_factory.mktemp("recognisers")
+    save_random(folder / "tiny", folder / "encoders")
+    return folder / "tiny"
 
 
 @pytest.fixture

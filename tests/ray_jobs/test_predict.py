@@ -1,4 +1,4 @@
-"""`amia predict`: every post of an arm once, whatever it looks like; one new text by the run's own measure."""
+"""`amia predict --run`: every post of an arm comes out once, whatever it looks like."""
 
 import json
 import shutil
@@ -9,17 +9,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from recognisers import save_random
 
 from amia import mner
-from amia.errors import IdentityError, ModelError, RunError, SettingsError
+from amia.errors import IdentityError, RunError, SettingsError
 from amia.mner.examples import Example
 from amia.mner.labels import TYPES, label_names
 from amia.mner.recogniser import Tagged
 from amia.mner.spans import lenient_spans
 from amia.mner.words import words
 from ray_jobs.features import augmented_schema
-from ray_jobs.models import at_hand, content_sha256, find_model
+from ray_jobs.models import content_sha256
 from ray_jobs.predict import predict
 from ray_jobs.settings import Settings
 from ray_jobs.shards import encode, facts
@@ -36,19 +35,11 @@ WORDS = ("pools.predict.max=1", "pools.predict.lease=3", "prediction.micro_batch
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recogniser that reads images."""
-    folder = tmp_path_factory.mktemp("made")
-    save_random(folder / "tiny", folder / "encoders")
-    return folder / "tiny"
-
-
-@pytest.fixture(scope="module")
-def run(augmented: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(augmented: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a trained recogniser `tiny`."""
     run = tmp_path_factory.mktemp("predicted") / "run"
     shutil.copytree(augmented, run)
-    shutil.copytree(model, run / "models" / "tiny")
+    shutil.copytree(tiny, run / "models" / "tiny")
     (run / "models" / "tiny" / "training.json").write_text("{}")
     return run
 
@@ -136,11 +127,11 @@ def test_datasets_opens_the_predictions(predicted: Path, tmp_path: Path, monkeyp
 
 
 def test_other_settings_or_another_model_of_that_name_are_refused(
-    predicted: Path, run: Path, small: Callable[..., Settings], model: Path, tmp_path: Path
+    predicted: Path, run: Path, small: Callable[..., Settings], tiny: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(IdentityError, match="micro_batch: 4 in the run, 5 now"):
         predict(str(run), small(*WORDS, "prediction.micro_batch=5"), model="tiny", quiet=True)
-    shutil.copytree(model, tmp_path / "tiny")
+    shutil.copytree(tiny, tmp_path / "tiny")
     tokenizer = json.loads((tmp_path / "tiny" / "tokenizer_config.json").read_text())
     (tmp_path / "tiny" / "tokenizer_config.json").write_text(json.dumps({**tokenizer, "do_lower_case": True}))
     with pytest.raises(IdentityError, match=r"input\.model"):
@@ -175,7 +166,7 @@ def posts() -> list[Row]:
 
 
 def staged(
-    folder: Path, model: Path, posts: Sequence[Row], *, arm: str = "adaptive", swap: int | None = None, **more: Any
+    folder: Path, tiny: Path, posts: Sequence[Row], *, arm: str = "adaptive", swap: int | None = None, **more: Any
 ) -> list[Row]:
     """The predictions on one shard."""
     store, shard = Store(folder), "train-00000-of-00001"
@@ -189,8 +180,8 @@ def staged(
         **{
             "arm": arm,
             "folder": FOLDER,
-            "model": str(model),
-            "sha256": content_sha256(model),
+            "model": str(tiny),
+            "sha256": content_sha256(tiny),
             "types": TYPES,
             "apart": False,
             "swap": swap,
@@ -214,8 +205,8 @@ def staged(
     return found
 
 
-def test_posts_of_every_kind_come_out(tmp_path: Path, model: Path, posts: list[Row]) -> None:
-    labelled, raw, wordless, long = staged(tmp_path, model, posts)
+def test_posts_of_every_kind_come_out(tmp_path: Path, tiny: Path, posts: list[Row]) -> None:
+    labelled, raw, wordless, long = staged(tmp_path, tiny, posts)
     assert [labelled["id"], raw["id"], wordless["id"], long["id"]] == [post["id"] for post in posts]
     assert names(labelled["ner_tags"]) == ("B-PER", "I-PER", "O")
     assert all(span["char_start"] is None for span in labelled["spans"])
@@ -228,100 +219,56 @@ def test_posts_of_every_kind_come_out(tmp_path: Path, model: Path, posts: list[R
     assert (wordless["tokens"], wordless["predicted_tags"], wordless["spans"]) == ([], [], [])
     assert len(long["predicted_tags"]) == 200
     assert set(long["predicted_tags"][128:]) == {0}
-    recogniser = mner.load(model, device="cpu")
+    recogniser = mner.load(tiny, device="cpu")
     assert_said(labelled, recogniser.tag([Example(id="", tokens=("Orla", "Finch", "sings"))])[0])
     assert [(each.start, each.end) for each in recogniser.predict(raw["text"])] == [
         (span["char_start"], span["char_end"]) for span in raw["spans"]
     ]
 
 
-def test_texts_are_cut_as_the_recogniser_wants_them(tmp_path: Path, model: Path, posts: list[Row]) -> None:
-    (raw,) = staged(tmp_path, model, posts[1:2], apart=True)
+def test_texts_are_cut_as_the_recogniser_wants_them(tmp_path: Path, tiny: Path, posts: list[Row]) -> None:
+    (raw,) = staged(tmp_path, tiny, posts[1:2], apart=True)
     assert raw["tokens"] == ["RT", "@", "orla", ":", "skies", "over", "#", "Kyoto"]
 
 
-def test_a_model_of_other_types_keeps_the_run_s_numbers(tmp_path: Path, model: Path, posts: list[Row]) -> None:
+def test_a_model_of_other_types_keeps_the_run_s_numbers(tmp_path: Path, tiny: Path, posts: list[Row]) -> None:
     types = ["film", *TYPES]
     posts[0]["ner_tags"] = [1, 2, 0]
-    (found,) = staged(tmp_path, model, posts[:1], types=types)
+    (found,) = staged(tmp_path, tiny, posts[:1], types=types)
     labels = label_names(types)
     assert [labels[label] for label in found["ner_tags"]] == ["B-film", "I-film", "O"]
-    tagged = mner.load(model, device="cpu").tag([Example(id="", tokens=tuple(found["tokens"]))])[0]
+    tagged = mner.load(tiny, device="cpu").tag([Example(id="", tokens=tuple(found["tokens"]))])[0]
     assert tuple(labels[label] for label in found["predicted_tags"]) == tagged.tags
 
 
-def test_the_arm_text_shows_no_image(tmp_path: Path, model: Path, posts: list[Row], run: Path) -> None:
+def test_the_arm_text_shows_no_image(tmp_path: Path, tiny: Path, posts: list[Row], run: Path) -> None:
     image = rows(run / "augmented" / "adaptive")[0]["image"]["bytes"]
     bare = {**posts[0], "image_status": "ok"}  # as `amia augment --arm text` writes it
     seeing = {**bare, "image": {"bytes": image, "path": "x.jpg"}}
-    (without,) = staged(tmp_path / "text", model, [bare], arm="text")
-    (shown,) = staged(tmp_path / "adaptive", model, [seeing])
+    (without,) = staged(tmp_path / "text", tiny, [bare], arm="text")
+    (shown,) = staged(tmp_path / "adaptive", tiny, [seeing])
     assert (without["seen"], shown["seen"]) == (None, "labelled")
     example = Example(id="", tokens=tuple(bare["tokens"]))
-    recogniser = mner.load(model, device="cpu")
+    recogniser = mner.load(tiny, device="cpu")
     assert_said(without, recogniser.tag([example])[0])
     assert without["spans"] != shown["spans"]
 
 
-def test_swapped_posts_are_read_with_each_other_s_image(tmp_path: Path, model: Path, run: Path) -> None:
+def test_swapped_posts_are_read_with_each_other_s_image(tmp_path: Path, tiny: Path, run: Path) -> None:
     every = sorted(rows(run / "augmented" / "original"), key=lambda row: row["image"] is not None)
     posts = [*every[:2], *every[-6:]]
     pictures = {post["id"]: post["image"] and post["image"]["bytes"] for post in posts}
     with_image = {name for name, picture in pictures.items() if picture}
     assert len(with_image) == 6
-    found = staged(tmp_path, model, posts, swap=3)
+    found = staged(tmp_path, tiny, posts, swap=3)
     assert {row["seen"] for row in found if row["seen"]} == with_image == {row["id"] for row in found if row["seen"]}
-    recogniser = mner.load(model, device="cpu")
+    recogniser = mner.load(tiny, device="cpu")
     for row in found:
         assert row["seen"] != row["id"]
         image = pictures[row["seen"]] if row["seen"] else None
         assert_said(row, recogniser.tag([Example(id="", tokens=tuple(row["tokens"]), image=image)])[0])
-    own = staged(tmp_path / "own", model, posts)
+    own = staged(tmp_path / "own", tiny, posts)
     assert sum(row["spans"] != other["spans"] for row, other in zip(found, own, strict=True)) == len(with_image)
-
-
-# Where a recogniser is looked for.
-
-
-def test_a_recogniser_by_name_folder_and_url(
-    run: Path, model: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    here = find_model("tiny", Store(run))
-    assert (here.name, here.folder) == ("tiny", run / "models" / "tiny")
-    assert find_model(str(model)).sha256 == here.sha256
-    far = Store(f"{bucket}/a run")
-    for file in (run / "models" / "tiny").iterdir():
-        far.create(f"models/tiny/{file.name}", file.read_bytes())
-    for strange in ("pytorch_model.bin", "modeling.py", "checkpoints/epoch-00001/model.safetensors", "identity.json"):
-        far.create(f"models/tiny/{strange}", b"not to be fetched")
-    for found in (find_model("tiny", far), find_model(f"{far.address}/models/tiny")):
-        assert (found.name, found.sha256) == ("tiny", here.sha256)
-        assert {path.name for path in found.folder.iterdir()} == {path.name for path in model.iterdir()}
-    cached = at_hand(found.address, found.sha256)
-    assert cached == found.folder
-    assert [path.name for path in cached.parent.iterdir()] == [here.sha256]
-    with pytest.raises(ModelError, match="not the model"):
-        at_hand(found.address, "0" * 64)
-    assert mner.load(cached, device="cpu").predict("Orla Finch sings")
-
-
-def test_recognisers_that_are_none(run: Path, model: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no recogniser 'tinny'.* has tiny"):
-        find_model("tinny", Store(run))
-    with pytest.raises(ModelError, match=r"no recogniser .*nowhere"):
-        find_model(str(tmp_path / "nowhere"))
-    shutil.copytree(model, tmp_path / "models" / "begun")
-    (tmp_path / "models" / "begun" / "identity.json").write_text("{}")
-    with pytest.raises(ModelError, match="has not ended"):
-        find_model("begun", Store(tmp_path))
-    shutil.copytree(model, tmp_path / "a model")
-    with pytest.raises(ModelError, match="rename it"):
-        find_model(str(tmp_path / "a model"))
-    shutil.copytree(model, tmp_path / "empty")
-    (tmp_path / "empty" / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"no \*\.safetensors"):
-        find_model(str(tmp_path / "empty"))
 
 
 def test_what_is_wrong_with_a_job_is_said_before_it_starts(run: Path, settings: Settings) -> None:
@@ -329,69 +276,6 @@ def test_what_is_wrong_with_a_job_is_said_before_it_starts(run: Path, settings: 
         predict(str(run), settings, model="tiny", arm="fixed-0.3")
     with pytest.raises(SettingsError, match="no split 'tset' in this run: there are test, train, validation"):
         predict(str(run), settings, model="tiny", splits=["tset"])
-
-
-# The command line.
-
-
-def test_the_entities_of_one_text(amia: Amia, model: Path, tmp_path: Path, run: Path) -> None:
-    text = "RT @orla:  Blue skies over [Kyoto] tonight"
-    code, said, complained = amia("predict", "--model", model, "--text", text, "--json")
-    assert (code, complained) == (0, "")
-    told = json.loads(said)
-    assert told["entities"]
-    assert [text[each["start"] : each["end"]] for each in told["entities"]] == [e["text"] for e in told["entities"]]
-    assert not told["looked"]
-    assert "theta" not in told
-    image = tmp_path / "x.jpg"
-    image.write_bytes(rows(run / "augmented" / "original")[0]["image"]["bytes"])
-    code, said, _ = amia("predict", "--model", model, "--text", text, "--image", image)
-    assert code == 0
-    found = columns(said)
-    expected = mner.load(model).predict(text, image)
-    assert found == [f"{each.type} {each.start}-{each.end} {each.score:.3f} {each.text}" for each in expected]
-
-
-def columns(said: str) -> list[str]:
-    return [" ".join(line.split(maxsplit=3)) for line in said.splitlines()]
-
-
-def test_a_new_post_is_measured_as_the_run_measured_its_own(amia: Amia, run: Path, tmp_path: Path, model: Path) -> None:
-    post = next(row for row in rows(run / "posts") if row["image_status"] == "ok" and row["split"] == "test")
-    row = next(row for row in rows(run / "augmented" / "adaptive") if row["id"] == post["id"])
-    (tmp_path / "x.jpg").write_bytes(post["image"]["bytes"])
-    words = ("predict", "--model", "tiny", "--augment", run, "--text", post["text"], "--json")
-    code, said, complained = amia(*words, "--image", tmp_path / "x.jpg")
-    assert (code, complained) == (0, "")
-    told = json.loads(said)
-    assert told["theta"] == pytest.approx(row["theta"], abs=1e-3)
-    assert told["ratio"] == pytest.approx(told["theta"])
-    assert told["cosine"] == pytest.approx(row["cosine"], abs=1e-3)
-    assert (told["image_status"], told["synthesis_status"], told["looked"]) == ("ok", "ok", True)
-    told = json.loads(amia(*words)[1])
-    assert (told["theta"], told["ratio"], told["image_status"], told["looked"]) == (0, 0, "no_image", True)
-    assert "theta" in amia(*words[:-1])[1]
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["--text", "x", "--image", "no/such.jpg"], 3, "missing: no/such.jpg"),
-        (["--text", " "], 3, "no text"),
-        (["--text", "x", "--run", "r"], 2, "either --text, or --run"),
-        ([], 2, "either --text, or --run"),
-        (["--run", "r", "--image", "x.jpg"], 2, "belong to --text"),
-        (["--text", "x", "--model", "no/such/model"], 4, "no recogniser 'no/such/model'"),
-        (["--text", "x", "--augment", "no/such/run"], 8, "no finished arm"),
-        (["--text", "x", "prediction.device=gpu"], 2, "'gpu' is unknown"),
-    ],
-)
-def test_what_a_person_gets_wrong(amia: Amia, model: Path, words: list[str], code: int, said: str) -> None:
-    left, _, complained = amia("predict", "--model", model, *words)
-    assert left == code
-    assert complained.startswith("error: ")
-    assert said in complained
-    assert "Traceback" not in complained
 
 
 def test_a_run_by_the_command_line(amia: Amia, predicted: Path, run: Path, small_words: Sequence[str]) -> None:

@@ -3,8 +3,8 @@
     amia demo --run runs/demo
     python tests/benchmarks/bench_recognisers.py --run runs/demo/run [--seeds 3] [--model bert-resnet-crf]
 
-`text` is the same recogniser with its visual tokens masked. Columns besides `all` are slices of the test posts; the last
-is `all` with images exchanged among posts: what stays of F1 does not come from looking.
+`text` is the same recogniser with its visual tokens masked. Columns are slices of the test posts; the last is
+`all` with images exchanged among posts: what stays of F1 does not come from looking.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Figures of the demo world: does its CLIP match, does its generator depict?
+"""Figures of the demo world: does its CLIP match, does its generator depict, does its ResNet see, its BERT read?
 
 `python tests/benchmarks/bench_demo_world.py --judge DIR [--grid FILE]`
 
@@ -19,9 +19,10 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 
 from encoding import Encoder, load_generator, synthesize
+from probing import FIELDS, Reader, Seer, attributes_read, types_read
 from theta_reference import auc, batch_losses, expected_losses, fit_theta
 
-from amia.demo import CLIP_DIR, GENERATOR_DIR
+from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
 from amia.demo.names import KINDS
 from amia.demo.photographs import photograph
 from amia.demo.training.clip import train_clip
@@ -118,6 +119,21 @@ def matching(encoder, count, rng):
             print(f"{share:<6.0%}{name:18}{area:24}{interval(rows[:, 2], np.mean, rng):24}")
 
 
+def encoders(seer, reader):
+    """Print what linear probes read from the ResNet's pictures and the BERT's words, and how fast both are."""
+    print(f"\nResNet, photographs of the world; probe learned on invented looks\n{'':6}{'seen':14}right   best guess")
+    for kind, fields in FIELDS.items():
+        for field, (right, guessed) in attributes_read(seer, kind, fields, random.Random(kind)).items():
+            print(f"{kind:6}{field:14}{right:.3f}   {guessed:.3f}")
+    right, guessed = types_read(reader, random.Random(0))
+    print(f"BERT, types of names that the probe never saw, in unseen sentences: {right:.3f}, best guess {guessed:.3f}")
+    start = monotonic()
+    seer.maps([Image.new("RGB", (64, 64))] * 64)
+    print(f"64 pictures through the ResNet: {monotonic() - start:.2f} s")
+    sizes = [sum(path.stat().st_size for path in folder.iterdir()) / 1e6 for folder in (RESNET_DIR, BERT_DIR)]
+    print("ResNet {:.2f} MB, BERT {:.2f} MB".format(*sizes))
+
+
 def grid(pipeline, path, count=24):
     """Save photographs of held-out posts beside their synthesized images with two seeds."""
     posts = held_out_posts(count, seed=13)
@@ -150,7 +166,9 @@ def main():
     rng = np.random.default_rng(0)
     start = monotonic()
     encoder, pipeline = Encoder(CLIP_DIR), load_generator(GENERATOR_DIR)
-    print(f"both models loaded in {monotonic() - start:.2f} s")
+    seer, reader = Seer(RESNET_DIR), Reader(BERT_DIR)
+    print(f"all four models loaded in {monotonic() - start:.2f} s")
+    encoders(seer, reader)
     matching(encoder, arguments.posts, rng)
     retrieval(Encoder(arguments.judge), pipeline, arguments.groups, rng)
     if arguments.grid:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -64,13 +65,8 @@ class Reader:
         return torch.stack(vectors).numpy()
 
 
-def probe(vectors, answers):
-    """A linear classifier of vectors."""
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300)).fit(vectors, answers)
-
-
-def attributes_read(seer, kind, rng, known=600, tested=200):
-    """For each field of a look: how often it is read right from photographs of the world's entities of type `kind`.
+def attributes_read(seer, kind, fields, rng, known=600, tested=200):
+    """For each of `fields` of a look: how often it is read right from photographs of entities of type `kind`.
 
     The probe learns from pictures of invented looks. Beside it stands how often the best constant guess is right.
     """
@@ -79,11 +75,11 @@ def attributes_read(seer, kind, rng, known=600, tested=200):
     learned = seer.pooled([picture({kind: look}, rng) for look in invented])
     seen = seer.pooled([photograph([entity], rng) for entity in entities])
     read = {}
-    for field in FIELDS[kind]:
+    for field in fields:
         answers = [getattr(look_of(entity), field) for entity in entities]
-        guesses = probe(learned, [getattr(look, field) for look in invented]).predict(seen)
-        right = sum(guess == answer for guess, answer in zip(guesses, answers, strict=True)) / tested
-        read[field] = right, max(map(answers.count, set(answers))) / tested
+        probe = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        guesses = probe.fit(learned, [getattr(look, field) for look in invented]).predict(seen)
+        read[field] = np.mean(guesses == np.array(answers)), max(map(answers.count, set(answers))) / tested
     return read
 
 
@@ -97,7 +93,8 @@ def types_read(reader, rng, known=400, tested=200):
     posts = [draw_post(rng, "held_out", held_out_pairs=True, allowed=early) for _ in range(known)]
     only_late = lambda entity: entity.surface in late  # noqa: E731
     unseen = [draw_post(rng, "evaluation", held_out_pairs=True, allowed=only_late) for _ in range(tested)]
-    guesses = probe(reader.words(posts), _tags(posts)).predict(reader.words(unseen))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
+    guesses = probe.fit(reader.words(posts), _tags(posts)).predict(reader.words(unseen))
     answers = _tags(unseen)
     named = answers != "O"
     return (guesses == answers)[named].mean(), max((answers[named] == kind).mean() for kind in ENTITIES)

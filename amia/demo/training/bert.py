@@ -94,7 +94,7 @@ def _guesses(model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[Post]
 def _report(model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[Post]) -> None:
     """Print how often a guess is right in sentences that the model never read, beside the most frequent pieces."""
     model.train(False)
-    logits, answers = _guesses(model, tokenizer, held_out_posts(1000, seed=0))
+    logits, answers = _guesses(model, tokenizer, held_out_posts(400, seed=0))
     read = torch.tensor([i for post in posts[:1000] for i in tokenizer(post.text, add_special_tokens=False).input_ids])
     shares = read.bincount(minlength=len(tokenizer)) + 1.0
     entropy = F.cross_entropy(shares.log().expand(len(answers), -1), answers)

@@ -9,7 +9,7 @@ autoencoder   1,500 steps of 12 pictures   910 s
 generator     3,600 steps of 32 posts      1,830 s
 loosening     800 steps of 32 posts        480 s
 sharpening    400 steps of 16 posts        350 s
-resnet        1,700 steps of 32 pictures   1,735 s (650 s of them computing: the machine was crowded)
+resnet        1,700 steps of 32 pictures   1,735 s (about 650 s of them computing: the machine was crowded)
 bert          3,000 steps of 64 posts      560 s
 
 A run in one go gives weights of the same kind, not the same bytes: the shipped phases ran as separate processes.

@@ -20,23 +20,26 @@ LONGEST = 128
 class WordPieces:
     """Cuts each word by itself; a word that the tokenizer drops (a lone U+FE0F) becomes [UNK], so none is lost."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, positions: int = LONGEST) -> None:
         self._tokenizer: Any = tokenizer
         self.pad: int = self._only(self._tokenizer.pad_token_id, "[PAD]")
         self._begin = self._only(self._tokenizer.cls_token_id, "[CLS]")
         self._end = self._only(self._tokenizer.sep_token_id, "[SEP]")
         self._unknown = self._only(self._tokenizer.unk_token_id, "[UNK]")
-        self._longest = min(LONGEST, self._tokenizer.model_max_length)
+        self._longest = min(LONGEST, positions, self._tokenizer.model_max_length)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """The tokenizer of a folder. Raises ModelError when there is none, or it is not of BERT's kind."""
+    def load(cls, folder: Path, positions: int) -> Self:
+        """The tokenizer of a folder, for an encoder that knows so many positions.
+
+        Raises ModelError when there is none, or it is not of BERT's kind.
+        """
         with quiet(transformers_logging), loading("tokenizer", str(folder)):
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             # Where a folder holds an encoder alone, one that knows no word at all is made up for it.
             if len(tokenizer) <= len(tokenizer.all_special_ids):
                 raise ModelError(f"{folder} holds no vocabulary: put the tokenizer's files beside the encoder's")
-            return cls(tokenizer)
+            return cls(tokenizer, positions)
 
     def save(self, folder: Path) -> None:
         """The tokenizer's own files."""

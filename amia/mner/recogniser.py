@@ -68,7 +68,11 @@ class Recogniser:
             model, report = loaded
             if lacking := sorted(report["missing_keys"]):
                 raise ModelError(f"{folder}: the weights lack {len(lacking)} parts, {lacking[0]} first")
-        reader = WordPieces.load(folder) if system.family == "pieces" else Vocabulary.load(folder)
+        reader: Reader = (
+            WordPieces.load(folder, (config.text or {})["max_position_embeddings"])
+            if system.family == "pieces"
+            else Vocabulary.load(folder)
+        )
         return cls(model.to(resolve_device(device)).eval(), reader)
 
     def save(self, folder: Path) -> None:

@@ -80,7 +80,7 @@ def start(
         config = RecogniserConfig.of(system, types, text=text, visual=visual, **more)
         model = kind(config)
         _take_over(model, folders)
-    reader = WordPieces.load(folders["text encoder"])
+    reader = WordPieces.load(folders["text encoder"], text.max_position_embeddings)
     return Recogniser(model, reader), f"{system} starts from {_said(folders, settings)}"
 
 

@@ -62,9 +62,10 @@ def test_what_exceeds_128_pieces_is_cut_off(words: list[str], kept: int, last: s
 
 
 def test_an_encoder_that_reads_less_is_given_less() -> None:
-    post = WordPieces(tokenizer(model_max_length=6)).encode("p", ["sky", "skyline", "skyline", "sky"])
-    assert names(post.pieces) == ["[CLS]", "sky", "sky", "##line", "sky", "[SEP]"]
-    assert post.first == (1, 2, 4)
+    for cut in (WordPieces(tokenizer(model_max_length=6)), WordPieces(tokenizer(), positions=6)):
+        post = cut.encode("p", ["sky", "skyline", "skyline", "sky"])
+        assert names(post.pieces) == ["[CLS]", "sky", "sky", "##line", "sky", "[SEP]"]
+        assert post.first == (1, 2, 4)
 
 
 def test_saved_and_loaded_it_cuts_alike(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_saved_and_loaded_it_cuts_alike(tmp_path: Path) -> None:
     kept(["sky", "blue"], padding="max_length", truncation=True, max_length=3)
     before = WordPieces(kept)
     before.save(tmp_path)
-    after = WordPieces.load(tmp_path)
+    after = WordPieces.load(tmp_path, 512)
     assert after.pad == before.pad == NUMBER["[PAD]"]
     for words in (["Blue", "B", "skyline", "\ufe0f"], ["skys"] * 12, ["!"]):
         assert after.encode("x", words, [0] * len(words)) == before.encode("x", words, [0] * len(words))
@@ -82,13 +83,13 @@ def test_saved_and_loaded_it_cuts_alike(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="tokenizer"):
-        WordPieces.load(tmp_path)
+        WordPieces.load(tmp_path, 512)
     # transformers makes up a tokenizer for these weights, to which every word is unknown.
     torch.manual_seed(0)
     shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     BertModel(BertConfig(vocab_size=13, **shape)).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="no vocabulary"):
-        WordPieces.load(tmp_path)
+        WordPieces.load(tmp_path, 512)
 
 
 @pytest.mark.parametrize("lacking", ["pad", "cls", "sep", "unk"])

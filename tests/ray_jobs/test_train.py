@@ -189,19 +189,20 @@ def test_a_killed_worker_goes_on_after_its_last_epoch(
     assert all(torch.equal(calm[name], disturbed[name]) for name in calm)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_s_command_goes_on_when_started_again(
     augmented: Path, copied: Callable[..., Path], small_words: Sequence[str], words: Sequence[str]
 ) -> None:
     run = copied(augmented)
     command = ("train", "--run", str(run), "--config", "demo", "--model", "bert-crf", "--arm", "original")
-    command += ("--name", "n", *small_words, *words, "training.epochs=40", "training.patience=40")
+    command += ("--name", "n", *small_words, *words, "training.epochs=20", "training.patience=20")
     checkpoints = run / "models" / "n" / "checkpoints"
     kill_when(start(*command), lambda: bool(list(checkpoints.glob("epoch-*/state.json"))))
     assert not (run / "models" / "n" / "training.json").exists()
     code, said, complained = finish(start(*command))
     assert (code, complained) == (0, "")
     assert "epoch   1 " not in said
-    assert "best of 40 epochs" in said
+    assert "best of 20 epochs" in said
 
 
 @pytest.mark.parametrize(

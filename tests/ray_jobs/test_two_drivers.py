@@ -7,18 +7,7 @@ import pytest
 from drivers import contents, finish, same, start
 
 
-def test_two_drivers_mix_one_run(augmented: Path, copied: Callable[..., Path], small_words: Sequence[str]) -> None:
-    """The stage in which they meet most: two arms a shard, and a shard in a moment."""
-    run = copied(augmented, leaving_out=["augmented", "log"])
-    words = ("augment", "--run", str(run), "--config", "demo", *small_words, "--accept-mixture")
-    words += ("--arm", "adaptive", "--arm", "original")
-    for code, said, complained in map(finish, [start(*words), start(*words)]):
-        assert (code, complained) == (0, "")
-        assert "96 posts in, 96 out" in said
-    same(run, augmented)
-
-
-@pytest.mark.slow
+@pytest.mark.slow  # `test_overlap.py` has it with a stage that needs no model
 def test_two_drivers_make_one_run(augmented: Path, corpus: Path, tmp_path: Path, small_words: Sequence[str]) -> None:
     run = tmp_path / "run"
     words = ("--run", str(run), "--config", "demo", *small_words)

@@ -69,7 +69,7 @@ class Recogniser:
             if lacking := sorted(report["missing_keys"]):
                 raise ModelError(f"{folder}: the weights lack {len(lacking)} parts, {lacking[0]} first")
         reader: Reader = (
-            WordPieces.load(folder, (config.text or {})["max_position_embeddings"])
+            WordPieces.load(folder, (model.config.text or {})["max_position_embeddings"])
             if system.family == "pieces"
             else Vocabulary.load(folder)
         )

@@ -1,6 +1,6 @@
 """Two people start the same command on one run at once, each on a Ray of their own: one run comes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest

@@ -38,7 +38,7 @@ class Teller:
 
 @contextmanager
 def listening(queue: Queue, say: Callable[[str], None]) -> Iterator[None]:
-    """Says what is told while a block runs; raises the first error that was told when the block has ended well."""
+    """Says what is told while a block runs; the first error that was told is raised rather than what it led to."""
     failures: list[dict[str, str]] = []
     over = threading.Event()
 
@@ -55,8 +55,11 @@ def listening(queue: Queue, say: Callable[[str], None]) -> Iterator[None]:
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
+    broken: Exception | None = None
     try:
         yield
+    except AmiaError as error:
+        broken = error
     finally:
         over.set()
         listener.join(timeout=10)
@@ -64,4 +67,6 @@ def listening(queue: Queue, say: Callable[[str], None]) -> Iterator[None]:
     if failures:
         kind = getattr(errors, failures[0]["kind"], RunError)
         prefix = f"{failures[0]['name']}: " if failures[0]["name"] else ""
-        raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(prefix + failures[0]["said"])
+        raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(prefix + failures[0]["said"]) from broken
+    if broken is not None:
+        raise broken

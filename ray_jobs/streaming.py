@@ -21,8 +21,10 @@ from ray_jobs.labelled import COLUMNS, examples_of
 from ray_jobs.shards import read_shard
 from ray_jobs.store import Store
 
-__all__ = ["StreamFeed", "UnevenShares", "stream"]
+__all__ = ["READING_CPUS", "StreamFeed", "UnevenShares", "stream"]
 
+READING_CPUS = 0.5
+"""CPU cores that one task takes to read shards. Workers that leave less would wait for it for ever."""
 WINDOW = 20
 """Batches that are sorted by length together: memory against padding."""
 
@@ -31,7 +33,7 @@ def stream(store: Store, keys: Sequence[str], seed: int) -> Dataset:
     """A data set of labelled posts from the shards under `keys`, shuffled by shard in every epoch."""
     names = ray.data.from_items([{"key": key} for key in keys], override_num_blocks=len(keys))
     shuffled = names.randomize_block_order(seed=RandomSeedConfig(seed=seed, reseed_after_execution=True))
-    return shuffled.map_batches(_Read(store), batch_size=1, batch_format="pyarrow")
+    return shuffled.map_batches(_Read(store), batch_size=1, batch_format="pyarrow", num_cpus=READING_CPUS)
 
 
 class _Read:

@@ -23,7 +23,7 @@ from ray_jobs.labelled import Arm, open_arm
 from ray_jobs.listening import Teller, listening
 from ray_jobs.machines import resources
 from ray_jobs.settings import Settings, Workers
-from ray_jobs.streaming import UnevenShares, stream
+from ray_jobs.streaming import READING_CPUS, UnevenShares, stream
 from ray_jobs.train_worker import DONE, Training, train_one
 
 __all__ = ["Trained", "prepare", "result_of", "train"]
@@ -120,7 +120,7 @@ def fitted(job: Job, arm: Arm) -> Workers:
         return workers
     there = resources()
     cores, gpus = there.get("CPU", 1.0), there.get("GPU", 0.0)
-    room = cores - 0.5 if streams(workers, arm) else cores
+    room = cores - READING_CPUS if streams(workers, arm) else cores
     return workers.model_copy(
         update={
             "gpus": workers.gpus if gpus >= workers.gpus * workers.count else 0.0,
@@ -146,9 +146,8 @@ def require(job: Job, workers: Workers, streamed: bool) -> None:
         return
     there = resources()
     need = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
-    reading = 0.5 if streamed and job.machines.own else 1.0 if streamed else 0.0
     for kind, amount in need.items():
-        more = reading if kind == "CPU" else 0.0
+        more = READING_CPUS if streamed and kind == "CPU" else 0.0
         if amount + more > there.get(kind, 0.0) + 1e-9:
             wants = f"{workers.count} workers take {amount:g} {kind}"
             if more:
@@ -188,7 +187,7 @@ def _run(job: Job, training: Training, workers: Workers, streamed: bool) -> None
 
 
 def _worker(config: dict[str, Any]) -> None:
-    """In each worker: an error that a person can act on is told and not tried again; any other is Ray Train's."""
+    """In each worker: an error that a person can act on is told, and not tried again where that is safe."""
     teller, training = config["teller"], config["training"]
     if training.settings.device == "auto":
         device = str(ray.train.torch.get_device())
@@ -198,6 +197,8 @@ def _worker(config: dict[str, Any]) -> None:
         train_one(training, teller, source)
     except AmiaError as error:
         teller.failed(error)
+        if ray.train.get_context().get_world_size() > 1:
+            raise  # the others may be waiting for this one: Ray Train must end them
 
 
 def _broken_off(training: Training, error: Exception) -> StageError:

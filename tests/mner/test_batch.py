@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.mner.batch import Batch, collate, in_batches
@@ -86,7 +86,6 @@ def test_on_another_device_all_of_it_is() -> None:
 LENGTHS = st.lists(st.integers(1, 40), max_size=60)
 
 
-@settings(deadline=None)
 @given(lengths=LENGTHS, size=st.integers(1, 9), seed=st.none() | st.integers(0, 2**40), window=st.integers(1, 4))
 def test_every_place_once_in_batches_of_one_size(lengths: list[int], size: int, seed: int | None, window: int) -> None:
     batches = list(in_batches(lengths, size, seed=seed, window=window))
@@ -96,7 +95,6 @@ def test_every_place_once_in_batches_of_one_size(lengths: list[int], size: int, 
     assert batches == list(in_batches(lengths, size, seed=seed, window=window))
 
 
-@settings(deadline=None)
 @given(lengths=LENGTHS, size=st.integers(1, 9))
 def test_without_a_seed_longest_first(lengths: list[int], size: int) -> None:
     batches = list(in_batches(lengths, size, seed=None))

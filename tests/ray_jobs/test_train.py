@@ -208,7 +208,7 @@ def test_a_killed_driver_s_command_goes_on_when_started_again(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (("workers.count=8", "workers.cpus=1", "workers.feed=stream"), "Ray Data needs 1 more"),
+        (("workers.count=8", "workers.cpus=1", "workers.feed=stream"), "Ray Data needs 0.5 more"),
         (("workers.count=3", "workers.cpus=4"), "workers.cpus"),
         (("workers.count=5", "workers.gpus=1"), "workers.gpus"),
     ],

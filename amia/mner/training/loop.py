@@ -26,6 +26,8 @@ from amia.mner.training.world import World
 
 __all__ = ["Checkpoints", "EpochReport", "fit"]
 
+NOTHING = "no labelled posts to train on: the split `train` needs tags"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochReport:
@@ -84,7 +86,7 @@ def fit(
     """
     model = recogniser.model
     if not feed.steps:
-        raise CorpusError("no labelled posts to train on: the split `train` needs tags")
+        raise CorpusError(NOTHING)
     if not world.sums(len(validation))[0]:
         raise CorpusError("no labelled posts to choose the best epoch by: the corpus needs a split `valid` with tags")
     epochs = settings.epochs or model.recipe.epochs
@@ -152,6 +154,8 @@ def _epoch(
         total += posts
         for name, loss in losses.items():
             parts[name] = parts.get(name, 0.0) + loss
+    if not total:
+        raise CorpusError(NOTHING)  # a stream knows its posts, and not how many of them have labels
     names = stepper.model.losses  # of the model, not of this worker's batches: it may have had none
     sums = stepper.world.sums(*(parts.get(name, 0.0) for name in names))
     mean = {name: value / total for name, value in zip(names, sums, strict=True)}

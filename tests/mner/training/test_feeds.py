@@ -1,7 +1,7 @@
 """Each post once an epoch, by one worker; the same posts a step, however many workers share it."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.mner.encoded import Encoded
@@ -27,7 +27,6 @@ def steps(feed: MemoryFeed, epoch: int) -> list[list[str]]:
     return [[item.text.id for item in share] for share in feed.epoch(epoch)]
 
 
-@settings(deadline=None)
 @given(
     count=st.integers(0, 70), batch=st.integers(1, 12), seed=st.integers(0, 2**31 - 1), epoch=st.integers(1, 30),
     size=st.integers(1, 5),

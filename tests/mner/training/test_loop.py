@@ -103,7 +103,8 @@ def test_the_same_seed_the_same_weights_another_seed_others() -> None:
     torch.manual_seed(77)
     assert timeless(trained(again)) == timeless(first)
     assert_equal_weights(one, again)
-    trained(other, seed=1)
+    # Not by the order of posts alone, but by what dropout drops.
+    trained(other, seed=1, feed=MemoryFeed(encoded(TRAIN, other.reader), 8, SETTINGS.seed, WORLD))
     assert not torch.equal(one.model.classifier.weight, other.model.classifier.weight)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from learnable import word_recogniser
 from torch.optim import AdamW
@@ -49,7 +49,6 @@ def test_what_is_not_set_is_the_systems_own(bert_system: Callable[..., Recognise
     assert_grouped(word_recogniser().model, TrainingSettings(lr_encoder=0.5), encoder=0.5, new=1e-3)
 
 
-@settings(deadline=None)
 @given(
     steps=st.integers(1, 60),
     warmup=st.floats(0, 1, exclude_max=True),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from amia.mner.training.prefetch import prefetched
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(items=st.lists(st.none() | st.integers()), ahead=st.integers(1, 5))
 def test_the_same_items_in_order(items: list[int | None], ahead: int) -> None:
     assert list(prefetched(iter(items), ahead)) == items

@@ -166,6 +166,7 @@ def test_without_a_better_epoch_it_ends_and_the_first_of_equals_is_kept(patience
     fresh, told = word_recogniser(seed=1), list[EpochReport]()
     assert trained(fresh, checkpoints, report=told.append, **still) == reports
     assert not told
+    assert not fresh.model.training
     assert_equal_weights(fresh, recogniser)
 
 

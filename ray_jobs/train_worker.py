@@ -1,5 +1,6 @@
 """What each training worker does: read its posts, make the recogniser, train, and leave the result in the run."""
 
+import hashlib
 import json
 import tempfile
 from dataclasses import asdict, dataclass
@@ -81,7 +82,7 @@ def train_one(training: Training, teller: Teller, source: Any = None) -> list[Ep
         recogniser,
         feed,
         validation,
-        recogniser.batches(_cache(training)),
+        recogniser.batches(_cache(training, recogniser)),
         settings,
         checkpoints,
         world=world,
@@ -103,14 +104,15 @@ def _feed(training: Training, recogniser: Recogniser, source: Any, world: World)
     return StreamFeed(source, recogniser.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
 
 
-def _cache(training: Training) -> FeatureCache | None:
-    """Features of the backbone on this machine's disk, shared by every training with the same one."""
+def _cache(training: Training, recogniser: Recogniser) -> FeatureCache | None:
+    """Features of the backbone on this machine's disk, shared by every training with the same weights and pixels."""
     if not training.settings.cache_gb or training.recogniser.train_visual:
         return None
     weights = training.identity["settings"]["encoders"].get("visual encoder")
     if weights is None:
         return None
-    name = "".join(letter if letter.isalnum() else "-" for letter in weights)[-80:]
+    told = json.dumps([weights, recogniser.model.config.pixels], sort_keys=True)
+    name = hashlib.sha256(told.encode()).hexdigest()[:24]
     return FeatureCache(Path(training.caches) / f"features-{name}.sqlite", int(training.settings.cache_gb * 1e9))
 
 

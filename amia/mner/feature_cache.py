@@ -42,7 +42,10 @@ class FeatureCache:
         """Keep these too, as far as the limit allows."""
         pages, size = (self._base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
         if pages * size + sum(map(len, values.values())) <= self._limit:
-            self._base.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", values.items())
+            try:
+                self._base.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", values.items())
+            except sqlite3.OperationalError:  # the disk is full, or another's lock does not end: what lacks is computed
+                self._limit = 0
 
     def close(self) -> None:
         """Give the file back."""

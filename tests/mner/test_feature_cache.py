@@ -83,3 +83,13 @@ def test_what_a_killed_process_had_begun_is_not_there(tmp_path: Path) -> None:
     with FeatureCache(path, PLENTY) as cache:
         cache.put({"half": b"whole"})
         assert cache.get(["half"]) == {"half": b"whole"}
+
+
+def test_a_full_disk_ends_the_keeping_and_not_the_training(tmp_path: Path) -> None:
+    with FeatureCache(tmp_path / "features", 10**9) as cache:
+        cache.put({"first": b"1"})
+        pages = sqlite3.connect(tmp_path / "features").execute("PRAGMA page_count").fetchone()[0]
+        cache._base.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own words for a full disk
+        cache.put({"second": bytes(1_000_000)})
+        cache.put({"third": b"3"})
+        assert cache.get(["first", "second", "third"]) == {"first": b"1"}

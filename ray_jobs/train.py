@@ -80,7 +80,7 @@ def prepare(job: Job, system: str, arm: Arm, name: str | None = None) -> Trainin
         "settings": {
             "system": system,
             "encoders": encoder_identities(system, settings.recogniser),
-            "recogniser": settings.recogniser.model_dump(exclude={"text", "visual"}),
+            "recogniser": settings.recogniser.model_dump(exclude={"text", "visual", "vectors"}),
             "training": {
                 **chosen.model_dump(exclude={"device", "cache_gb"}),
                 "batch": chosen.batch or kind.recipe.batch,

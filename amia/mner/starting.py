@@ -1,5 +1,6 @@
 """A new recogniser from pretrained encoders: what training starts from."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,16 @@ def fetch_encoders(system: str, settings: RecogniserSettings, *, local_files_onl
 
 
 def encoder_identities(system: str, settings: RecogniserSettings) -> dict[str, str]:
-    """What tells the encoders of a system from any others, by role."""
+    """What tells the encoders of a system, or its word vectors, from any others, by role."""
     names = {"text encoder": settings.text.model, "visual encoder": settings.visual.model}
-    return {role: identity_of(names[role], folder) for role, folder in fetch_encoders(system, settings).items()}
+    told = {role: identity_of(names[role], folder) for role, folder in fetch_encoders(system, settings).items()}
+    if system_of(system).family == "words" and settings.vectors is not None:
+        try:
+            with Path(settings.vectors).open("rb") as file:
+                told["word vectors"] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except OSError as error:
+            raise ModelError(f"word vectors {settings.vectors} cannot be read: {error}") from error
+    return told
 
 
 def start(

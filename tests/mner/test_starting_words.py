@@ -1,9 +1,13 @@
 """New recognisers of words: what their vocabulary covers and where their vectors come from."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from amia.errors import SettingsError
+from amia.errors import ModelError, SettingsError
+from amia.mner.settings import RecogniserSettings
+from amia.mner.starting import encoder_identities
 from amia.mner.starting_words import new_word_recogniser
 
 TRAINING = [["Ali", "beats", "the", "champ"], ["the", "champ", "wins"]]
@@ -51,3 +55,14 @@ def test_what_contradicts_the_family_or_the_file(tmp_path):
         new_word_recogniser("bilstm-crf", ("PER",), TRAINING, vectors=path, sizes={"word_width": 200})
     with pytest.raises(SettingsError, match="bert-crf reads word pieces"):
         new_word_recogniser("bert-crf", ("PER",), TRAINING)
+
+
+def test_word_vectors_are_told_apart_by_their_content(tmp_path: Path) -> None:
+    told = []
+    for name, text in (("one", "sky 1 2\n"), ("other", "sky 2 1\n"), ("copy", "sky 1 2\n")):
+        (tmp_path / name).write_text(text)
+        told.append(encoder_identities("bilstm-crf", RecogniserSettings(vectors=str(tmp_path / name))))
+    assert told[0] == told[2] != told[1]
+    assert encoder_identities("bilstm-crf", RecogniserSettings()) == {}
+    with pytest.raises(ModelError, match="lacking"):
+        encoder_identities("bilstm-crf", RecogniserSettings(vectors=str(tmp_path / "lacking")))

@@ -1,48 +1,20 @@
-"""Bytes to pixels and back: every way in which an image file can be odd, and that none of them gets past a reason."""
+"""Bytes to pixels: every way in which an image file can be odd, and that none of them gets past a reason."""
 
-import io
-import os
 import struct
 import threading
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
+from drawings import BLUE, GREEN, RED, WHITE, close, corners, drawn, saved
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from amia.errors import ImageError
-from amia.images import ImageSettings, decode, encode_jpeg, fetch_image, fit_to, inspect
+from amia.images import ImageSettings, decode, fit_to, inspect
 
 SETTINGS = ImageSettings()
-RED, GREEN, BLUE, WHITE = (254, 0, 0), (0, 128, 1), (0, 0, 254), (255, 255, 255)
-
-
-def drawn(width: int = 48, height: int = 32) -> Image.Image:
-    """Four corners of different colours, so that a wrong turn shows."""
-    image = Image.new("RGB", (width, height), RED)
-    image.paste(GREEN, (width // 2, 0, width, height // 2))
-    image.paste(BLUE, (0, height // 2, width // 2, height))
-    image.paste(WHITE, (width // 2, height // 2, width, height))
-    return image
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def corners(image: Image.Image) -> list[tuple[int, ...]]:
-    width, height = image.size
-    places = [(3, 3), (width - 4, 3), (3, height - 4), (width - 4, height - 4)]
-    return [tuple(image.getpixel(place)) for place in places]
-
-
-def close(found: list[tuple[int, ...]], expected: list[tuple[int, ...]], by: int = 12) -> bool:
-    return bool((np.abs(np.array(found, int) - np.array(expected, int)) <= by).all())
 
 
 def reason(data: bytes, settings: ImageSettings = SETTINGS) -> str:
@@ -297,135 +269,3 @@ def test_draft_keeps_at_least_what_is_asked_and_stays_upright() -> None:
     settings = ImageSettings(size=64)
     difference = np.abs(fit_to(small, settings).astype(int) - fit_to(decode(data, SETTINGS), settings))
     assert difference.mean() < 1.5
-
-
-def test_cover_keeps_the_middle() -> None:
-    wide = Image.new("RGB", (300, 100), RED)
-    wide.paste(BLUE, (100, 0, 200, 100))
-    tall = wide.transpose(Image.Transpose.ROTATE_90)
-    settings = ImageSettings(size=50)
-    for image in (wide, tall):
-        inner = fit_to(image, settings)[2:-2, 2:-2]
-        assert (np.abs(inner.astype(int) - BLUE) <= 2).all()
-        assert (fit_to(image, ImageSettings(size=50, fit="stretch"))[25, 2] == RED).all() or image is tall
-
-
-def test_pad_shows_the_whole_image_between_black_bars() -> None:
-    found = fit_to(Image.new("RGB", (200, 100), RED), ImageSettings(size=100, fit="pad"))
-    assert (found[:25] == 0).all()
-    assert (found[75:] == 0).all()
-    assert (found[25:75] == RED).all()
-
-
-@pytest.mark.parametrize("fit", ["cover", "stretch", "pad"])
-def test_an_image_of_the_right_size_is_left_as_it_is(fit: str) -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(fit_to(Image.fromarray(pixels), ImageSettings(size=32, fit=fit)), pixels)
-
-
-def test_shrinking_is_antialiased() -> None:
-    fine = np.zeros((256, 256, 3), np.uint8)
-    fine[:, ::2] = 255
-    found = fit_to(Image.fromarray(fine), ImageSettings(size=32))
-    assert np.abs(found.astype(int) - 128).max() < 20
-
-
-def test_jpeg_is_baseline_420_and_the_same_every_time() -> None:
-    pixels = np.asarray(drawn(64, 64))
-    data = encode_jpeg(pixels, 95, source="original")
-    assert data == encode_jpeg(pixels.copy(), 95, source="original")
-    frame = data.index(b"\xff\xc0")  # SOF0: baseline
-    assert data[frame + 11] == 0x22  # luma sampled twice as finely both ways
-    assert decode(data, SETTINGS).size == (64, 64)
-    assert len(encode_jpeg(pixels, 30, source="original")) < len(data)
-
-
-@pytest.mark.parametrize(
-    ("source", "term"), [("synthesized", "trainedAlgorithmicMedia"), ("blend", "compositeWithTrainedAlgorithmicMedia")]
-)
-def test_what_a_model_made_says_so(source: str, term: str) -> None:
-    import xml.etree.ElementTree as ElementTree
-
-    pixels = np.asarray(drawn(64, 64))
-    data = encode_jpeg(pixels, 95, source=source)
-    with Image.open(io.BytesIO(data)) as image:
-        packet = image.info["xmp"].decode()
-    inner = packet[packet.index("<x:") : packet.index("<?xpacket end")]
-    assert ElementTree.fromstring(inner).tag == "{adobe:ns:meta/}xmpmeta"  # noqa: S314 - our own packet
-    assert f'DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/{term}"' in packet
-    plain = encode_jpeg(pixels, 95, source="original")
-    assert b"digitalsourcetype" not in plain
-    assert decode(data, SETTINGS).tobytes() == decode(plain, SETTINGS).tobytes()
-
-
-@pytest.mark.parametrize(
-    ("pixels", "quality"),
-    [
-        (np.zeros((8, 8, 3), np.float32), 95),
-        (np.zeros((8, 8), np.uint8), 95),
-        (np.zeros((8, 8, 4), np.uint8), 95),
-        (np.zeros((8, 8, 3), np.uint8), 0),
-        (np.zeros((8, 8, 3), np.uint8), 101),
-    ],
-)
-def test_wrong_pixels_are_refused(pixels: np.ndarray, quality: int) -> None:
-    with pytest.raises(ValueError, match=r"pixels|quality"):
-        encode_jpeg(pixels, quality, source="original")
-
-
-class TestFetching:
-    """Only files inside the image folder are ever read."""
-
-    @pytest.fixture
-    def root(self, tmp_path: Path) -> Path:
-        (tmp_path / "secret.jpg").write_bytes(b"secret")
-        root = tmp_path / "images"
-        (root / "train").mkdir(parents=True)
-        (root / "train" / "1.jpg").write_bytes(b"one")
-        (root / "inside.jpg").symlink_to("train/1.jpg")
-        (root / "out.jpg").symlink_to(tmp_path / "secret.jpg")
-        (root / "up").symlink_to(tmp_path)
-        (root / "circle.jpg").symlink_to("circle.jpg")
-        os.mkfifo(root / "pipe.jpg")
-        return root
-
-    def test_bytes(self, root: Path) -> None:
-        assert fetch_image(root, "train/1.jpg", SETTINGS) == b"one"
-        assert fetch_image(root, "inside.jpg", SETTINGS) == b"one"
-
-    @pytest.mark.parametrize(
-        ("path", "expected"),
-        [
-            ("../secret.jpg", "outside_root"),
-            ("train/../../secret.jpg", "outside_root"),
-            ("..\\secret.jpg", "outside_root"),
-            ("/etc/passwd", "outside_root"),
-            ("out.jpg", "outside_root"),
-            ("up/secret.jpg", "outside_root"),
-            ("2.jpg", "missing"),
-            ("train/1.jpg/x", "missing"),
-            ("a\0b.jpg", "missing"),
-            ("\ud800.jpg", "missing"),
-            ("train", "not_a_file"),
-            ("", "not_a_file"),
-            ("pipe.jpg", "not_a_file"),
-            ("x" * 5000, "unreadable"),
-        ],
-    )
-    def test_refusals(self, root: Path, path: str, expected: str) -> None:
-        with pytest.raises(ImageError) as caught:
-            fetch_image(root, path, SETTINGS)
-        assert caught.value.reason == expected
-
-    def test_links_in_a_circle(self, root: Path) -> None:
-        with pytest.raises(ImageError):
-            fetch_image(root, "circle.jpg", SETTINGS)
-
-    def test_size_is_limited(self, root: Path) -> None:
-        assert fetch_image(root, "train/1.jpg", ImageSettings(max_bytes=3)) == b"one"
-        with pytest.raises(ImageError, match="too_large"):
-            fetch_image(root, "train/1.jpg", ImageSettings(max_bytes=2))
-
-    def test_without_a_folder_every_image_is_missing(self) -> None:
-        with pytest.raises(ImageError, match="missing"):
-            fetch_image(None, "1.jpg", SETTINGS)

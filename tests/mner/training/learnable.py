@@ -35,16 +35,16 @@ def labelled_posts(count: int, seed: int = 0) -> list[Example]:
     return posts
 
 
-def word_recogniser(seed: int = 0, **config: float) -> Recogniser:
-    """A BiLSTM-CRF with the published dropout."""
+def word_recogniser(seed: int = 0, system: str = "bilstm-crf", **config: float) -> Recogniser:
+    """A system of the LSTM family with the published dropout."""
     torch.manual_seed(seed)
     counted = [WORDS, WORDS]  # every word is frequent, so that none is forgotten at random
-    model, vocabulary, _ = new_word_recogniser("bilstm-crf", TYPES, counted, sizes=SIZES, **config)
+    model, vocabulary, _ = new_word_recogniser(system, TYPES, counted, sizes=SIZES, **config)
     return Recogniser(model, vocabulary)
 
 
-def image_recogniser(seed: int = 0) -> Recogniser:
-    """A BERT-ResNet-CRF with dropout everywhere. Its frozen backbone is the same with every seed."""
+def image_recogniser(seed: int = 0, system: str = "bert-resnet-crf") -> Recogniser:
+    """A system of the BERT family with dropout everywhere. Its frozen backbone is the same with every seed."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     tokenizer = BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, do_lower_case=False)
     text = BertConfig(
@@ -52,12 +52,13 @@ def image_recogniser(seed: int = 0) -> Recogniser:
     )
     visual = ResNetConfig(embedding_size=6, hidden_sizes=[6, 8], depths=[1, 1], layer_type="basic")
     pixels = {"side": 32, "mean": [0.5] * 3, "std": [0.25] * 3}
-    config = RecogniserConfig.of("bert-resnet-crf", TYPES, text=text, visual=visual, pixels=pixels)
+    config = RecogniserConfig.of(system, TYPES, text=text, visual=visual, pixels=pixels)
     torch.manual_seed(0)
     backbone = system_of("bert-resnet-crf")(config).visual.state_dict()
     torch.manual_seed(seed)
-    model = system_of("bert-resnet-crf")(config)
-    model.visual.load_state_dict(backbone)
+    model = system_of(system)(config)
+    if model.reads_images:
+        model.visual.load_state_dict(backbone)
     return Recogniser(model, WordPieces(tokenizer))
 
 

@@ -1,0 +1,58 @@
+"""Every system of the registry goes the whole way: trained, saved, loaded, asked."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from learnable import MemoryCheckpoints, image_recogniser, labelled_posts, word_recogniser
+from PIL import Image
+
+import amia.mner
+from amia.mner.examples import encoded
+from amia.mner.systems import SYSTEMS, system_of
+from amia.mner.training.feeds import MemoryFeed
+from amia.mner.training.loop import fit
+from amia.mner.training.settings import TrainingSettings
+from amia.mner.training.world import World
+
+
+def picture(shade: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (32, 32), (shade, 99, 255 - shade)).save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_trained_saved_loaded_asked(system: str, tmp_path: Path) -> None:
+    make = word_recogniser if system_of(system).family == "words" else image_recogniser
+    recogniser = make(system=system)
+    # Two in three have an image, as in a real corpus.
+    posts = [
+        replace(post, image=picture(10 * number) if number % 3 else None)
+        for number, post in enumerate(labelled_posts(24))
+    ]
+    feed = MemoryFeed(encoded(posts, recogniser.reader), 12, 0, World(torch.device("cpu")))
+    settings = TrainingSettings(epochs=3, batch=12, lr_encoder=5e-3, lr_new=5e-3)
+    world = World(torch.device("cpu"))
+    reports = fit(
+        recogniser,
+        feed,
+        posts[:8],
+        recogniser.batches(),
+        settings,
+        MemoryCheckpoints(),
+        world=world,
+        report=lambda told: None,
+    )
+    assert set(reports[0].loss) == set(system_of(system).losses)
+    assert sum(reports[-1].loss.values()) < sum(reports[0].loss.values())
+    recogniser.save(tmp_path)
+    loaded = amia.mner.load(tmp_path)
+    assert loaded.tag(posts) == recogniser.tag(posts)
+    text = "we see Ali in New York !"
+    for image in (None, picture(70)):
+        for entity in loaded.predict(text, image):
+            assert text[entity.start : entity.end] == entity.text
+            assert 0 <= entity.score <= 1

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from amia.errors import RunError
 from amia.mner.metrics import Counts
@@ -75,6 +75,11 @@ class CellResult:
             has_image=np.array([post.has_image for post in posts], np.bool_),
         )
 
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.data}, {self.recogniser}, {self.arm}, seed {self.seed}{', swapped' if self.swapped else ''}"
+
     def mask(self, part: Part) -> NDArray[np.bool_]:
         """[posts], which of them are in the part."""
         if part == "all":
@@ -134,8 +139,10 @@ class CellResult:
             self._refuse(f"post {self.ids[int(wrong.argmax())]}: {what}")
 
     def _refuse(self, what: str) -> None:
-        cell = f"{self.data}, {self.recogniser}, {self.arm}, seed {self.seed}{', swapped' if self.swapped else ''}"
-        raise RunError(f"the result of ({cell}) cannot be used: {what}; remove its file, and run the cell again")
+        raise RunError(f"the result of ({self.name}) cannot be used: {what}; remove its file, and run the cell again")
+
+
+_Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class _Stored(Strict):
@@ -147,8 +154,8 @@ class _Stored(Strict):
     seed: int
     swapped: bool
     ids: list[str]
-    true_positives: list[int]
-    predicted: list[int]
-    gold: list[int]
+    true_positives: list[_Count]
+    predicted: list[_Count]
+    gold: list[_Count]
     theta: list[float | None]
     has_image: list[bool]

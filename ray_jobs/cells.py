@@ -6,7 +6,7 @@ It is named after what it depends on, so whatever table asks for it finds the sa
 import json
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import ray
@@ -86,7 +86,7 @@ def cell_of(
     *,
     seed: int,
     split: str,
-    swapped: Sequence[bool],
+    swapped: Collection[bool],
 ) -> Cell:
     """The cell of a system on an arm, with its model's folder claimed; `encoders` as `encoder_identities` tells."""
     settings = job.settings
@@ -98,7 +98,7 @@ def cell_of(
     identity = described(job, system, arm, encoders)
     key = _key(job, identity, split)
     training = prepare(job, system, arm, f"{system}-{arm.name}-seed{seed}-{key[:8]}", identity)
-    return Cell(data=data, job=job, training=training, key=key, split=split, swapped=tuple(swapped))
+    return Cell(data=data, job=job, training=training, key=key, split=split, swapped=tuple(sorted(swapped)))
 
 
 def _key(job: Job, identity: Identity, split: str) -> str:
@@ -151,15 +151,17 @@ def _start(cell: Cell) -> "ray.ObjectRef[Outcome]":
     workers = fitted(cell.job, cell.training.arm)
     streamed = streams(workers, cell.training.arm)
     if workers.count == 1 and not streamed:
-        return _task(workers).remote(cell)
+        return _task(workers, cell)
     require(cell.job, workers, streamed)
     # Of no cores of its own: it only waits for the workers.
     started: ray.ObjectRef[Outcome] = ray.remote(_by_workers).options(num_cpus=0).remote(cell, workers, streamed)
     return started
 
 
-def _task(workers: Workers) -> "ray.remote_function.RemoteFunction":
-    return ray.remote(_here).options(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=workers.max_failures)
+def _task(workers: Workers, cell: Cell) -> "ray.ObjectRef[Outcome]":
+    task = ray.remote(_here).options(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=workers.max_failures)
+    started: ray.ObjectRef[Outcome] = task.remote(cell)
+    return started
 
 
 def _here(cell: Cell) -> Outcome:
@@ -179,7 +181,7 @@ def _by_workers(cell: Cell, workers: Workers, streamed: bool) -> Outcome:
     try:
         if result_of(cell.training) is None:
             train_with_workers(cell.training, workers, streamed, lambda said: None)
-        done: Outcome = ray.get(_task(workers).remote(cell))
+        done = ray.get(_task(workers, cell))
     except Exception as error:  # noqa: BLE001  # as in `_here`
         return _failed(cell, error, begun)
     return Outcome(cell, done.f1, time.monotonic() - begun, done.error, done.whole)

@@ -124,14 +124,15 @@ def _cells(grid: ExperimentSettings, name: str, job: Job) -> dict[Place, Cell]:
         for system in dict.fromkeys(system for system, _ in wanted)
     }
     arms = {arm: open_arm(job.store, arm) for arm in dict.fromkeys(arm for _, arm in wanted)}
-    places: dict[Place, Cell] = {}
+    keys: dict[Place, str] = {}
+    cells: dict[str, Cell] = {}
     for (system, arm), swaps in wanted.items():
         for seed in grid.seeds:
-            cell = cell_of(
-                name, job, arms[arm], system, encoders[system], seed=seed, split=grid.split, swapped=sorted(swaps)
-            )
-            places |= {(name, Need(system, arm, swapped), seed): cell for swapped in swaps}
-    return places
+            cell = cell_of(name, job, arms[arm], system, encoders[system], seed=seed, split=grid.split, swapped=swaps)
+            known = cells.get(cell.key, cell)
+            cells[cell.key] = replace(known, swapped=tuple(sorted({*known.swapped, *cell.swapped})))
+            keys |= {(name, Need(system, arm, swapped), seed): cell.key for swapped in swaps}
+    return {place: cells[key] for place, key in keys.items()}
 
 
 def _run(cells: Sequence[Cell], finished: int, say: Any) -> Iterator[Outcome]:

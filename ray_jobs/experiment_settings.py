@@ -1,6 +1,6 @@
 """What an experiment is made of: tables, recognisers, seeds, data sets, and the settings of everything in it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -45,13 +45,13 @@ class ExperimentSettings(Strict):
     """The posts that are scored."""
     resamples: int = Field(default=10_000, ge=100)
     """Of the test posts, for intervals and p values."""
-    data: dict[str, DataSet] = {}
+    data: Mapping[str, DataSet] = Field(default_factory=dict)
     """Data sets by the name that tables print."""
     draw: int | None = Field(default=None, ge=400)
     """Posts of the demo's drawn world that an empty run starts from."""
     accept_mixture: bool = False
     """Go on with a mixture that the checks would refuse."""
-    settings: dict[str, Any] = {}
+    settings: Mapping[str, Any] = Field(default_factory=dict)
     """Everything else, as in a settings file: `preset: NAME` to start from, and what differs."""
 
 

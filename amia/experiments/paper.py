@@ -50,7 +50,8 @@ def figure(table: str, dataset: str, need: Need, part: Part = "all") -> Printed 
 
 def recognised(facts: DataFacts) -> str | None:
     """Which of `DATASETS` it is, by the number of posts of each split; None for any other."""
-    return next((name for name, posts in DATASETS.items() if dict(facts.posts) == posts), None)
+    filled = {split: posts for split, posts in facts.posts.items() if posts}
+    return next((name for name, posts in DATASETS.items() if filled == posts), None)
 
 
 def comparable(facts: DataFacts, table: str, need: Need, part: Part = "all") -> Printed | None:
@@ -104,7 +105,7 @@ def _doubts(key: _Key, numbers: list[float | None], f1: Mapping[_Key, float]) ->
     if all(half in f1 for half in halves):
         whole, low, high = f1["table2", dataset, recogniser, arm, "all"], *sorted(f1[half] for half in halves)
         if not low - 0.01 <= whole <= high + 0.01:
-            yield f"F1 on all posts, {whole:.2f}, is outside those on its two parts, {low:.2f} and {high:.2f}"
+            yield f"F1 on all posts, {whole:.2f}, is outside those of Table 3, {low:.2f} and {high:.2f}"
 
 
 _PRINTED = _printed()

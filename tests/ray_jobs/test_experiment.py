@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from drivers import finish, kill_when, start
 
-from amia.errors import SettingsError, StageError
+from amia.errors import IdentityError, SettingsError, StageError
 from amia.experiments.results import CellResult
 from ray_jobs.cells import Cell
 from ray_jobs.evaluate import evaluate
@@ -170,6 +170,11 @@ def test_a_run_without_posts_is_told_before_anything_starts(tmp_path: Path, aske
     )
     with pytest.raises(SettingsError, match=r"none: no posts in .*: ingest them first"):
         experiment(replace(ask, grid=grid), quiet=True)
+
+
+def test_arms_that_were_made_otherwise_are_refused(done: Experimented, asked: Callable[..., Experiment]) -> None:
+    with pytest.raises(IdentityError, match=r"triplet|margin"):
+        experiment(asked("triplet.margin=0.3"), quiet=True)
 
 
 @pytest.mark.slow

@@ -34,9 +34,10 @@ def scores_note(grid: Grid) -> str:
 
 def comparison_note(grid: Grid, family: int) -> str:
     """What a difference, its interval and its p are; `family` is how many comparisons Holm adjusts for."""
+    of = "the 1 comparison" if family == 1 else f"the {family} comparisons"
     said = (
         "adaptive minus this: difference of mean F1 in points, its 95 % interval and two-sided p by paired bootstrap "
-        f"over test posts ({grid.resamples:,} resamples). p is adjusted by Holm over the {family} comparisons of this "
+        f"over test posts ({grid.resamples:,} resamples). p is adjusted by Holm over {of} of this "
         f"table; the interval is that of one comparison; * p < {ALPHA}. The bootstrap speaks of other posts of the "
         "same kind; how much trainings differ stands in ±."
     )

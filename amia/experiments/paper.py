@@ -1,8 +1,7 @@
 """What the paper reports, and when a result may stand beside it.
 
-The tables are those of "AMIA" as printed. Some of their figures cannot all be true: F1 that does not follow from
-the precision and recall beside it, or an F1 on all test posts outside the two on its halves. Each such figure carries
-its `doubt`.
+Some of the figures printed in its tables cannot all be true: an F1 that does not follow from the precision and recall
+beside it, an F1 on all test posts outside the two on its parts, two tables that differ. Each carries a `doubt`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ LSTMS = {"bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf"}
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """One row of the paper on one data set, in percent; None where our copy of the paper cannot be read."""
+    """One row of the paper on one data set, in percent; None where the print is illegible."""
 
     precision: float | None
     recall: float | None

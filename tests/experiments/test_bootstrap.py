@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 from simulated import drawn_counts
 
 from amia.experiments import bootstrap
-from amia.experiments.bootstrap import Difference, paired_bootstrap
+from amia.experiments.bootstrap import Difference
 from amia.mner.metrics import Counts
 
 GOLD = np.random.default_rng(3).integers(0, 4, 50)
+
+
+def paired_bootstrap(first: NDArray[np.int64], second: NDArray[np.int64], **how: int) -> Difference:
+    (told,) = bootstrap.paired_bootstrap([first, second], [(0, 1)], **how)
+    return told
 
 
 def two_systems(seed: int, seeds: tuple[int, int] = (3, 2)) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -62,6 +67,14 @@ def test_how_many_resamples_are_held_at_a_time_changes_nothing(monkeypatch):
     whole = paired_bootstrap(first, second, resamples=101)
     monkeypatch.setattr(bootstrap, "_AT_ONCE", 7 * len(GOLD))
     assert paired_bootstrap(first, second, resamples=101) == whole
+
+
+def test_systems_compared_together_are_compared_as_if_alone():
+    (first, second), (third, _) = two_systems(0), two_systems(1, (1, 1))
+    systems, pairs = [first, second, third], [(0, 1), (2, 0), (1, 2), (1, 1)]
+    told = bootstrap.paired_bootstrap(systems, pairs, resamples=101)
+    assert told == [paired_bootstrap(systems[one], systems[other], resamples=101) for one, other in pairs]
+    assert bootstrap.paired_bootstrap(systems, [], resamples=101) == bootstrap.paired_bootstrap([], []) == []
 
 
 counts = st.integers(1, 6).flatmap(

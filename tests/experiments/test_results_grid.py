@@ -58,7 +58,7 @@ def test_a_comparison_is_the_bootstrap_over_the_parts_posts_and_holm_over_the_fa
         first, second = (
             np.stack([each.counts[mask] for each in results if each.arm == arm]) for arm in ("adaptive", "original")
         )
-        expected = paired_bootstrap(first, second, resamples=200)
+        (expected,) = paired_bootstrap([first, second], [(0, 1)], resamples=200)
         raw.append(expected.p)
         found = told[pair]
         assert (found.difference, found.low, found.high, found.p) == pytest.approx(

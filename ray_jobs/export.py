@@ -24,7 +24,9 @@ from amia.exporting.webdataset import WebDataset
 from amia.images import ImageSettings
 from amia.mixing.ratio import check_arm
 from amia.mner.labels import label_names
+from amia.report.licences import is_demo
 from amia.settings import build, nearest
+from ray_jobs.card import generator_of
 from ray_jobs.exported import finish, finished
 from ray_jobs.identity import claim, digest, recorded
 from ray_jobs.job import open_run
@@ -97,6 +99,7 @@ def export(
             wait_s=machines.wait_s(settings.wait_for_gpus_s),
             quiet=quiet,
         )
+    generators = [generator for arm in opened if (generator := generator_of(arm.manifest)) is not None]
     models = opened[0].manifest["settings"]
     about = {
         "layout": layout,
@@ -105,7 +108,8 @@ def export(
         "unchanged": pictures.unchanged,
         "folder": folder,
         "types": plan.types,
-        "demo": any(str(models[part]["model"]).startswith("demo:") for part in ("clip", "generator")),
+        "demo": any(is_demo(models[part]["model"]) for part in ("clip", "generator")),
+        "generator": generators[0] if generators else None,
     }
     return finish(target, plan, opened, about)
 
@@ -148,8 +152,8 @@ def _size(layout: str, asked: int | None, stored: ImageSettings) -> int:
 def _claim(target: Store, layout: str, pictures: Pictures, folder: str | None, arms: Sequence[Arm]) -> str:
     """The export's identity, in a folder that holds it or nothing at all."""
     if recorded(target, CONTROL) is None:
-        ours = ["README.md", "SHA256SUMS", *(arm.name for arm in arms)]
-        there = [each for each in ours if target.sizes(each) or target.exists(each)]
+        there = [name for name in ("README.md", "SHA256SUMS") if target.exists(name)]
+        there += [f"{arm.name}/" for arm in arms if target.sizes(arm.name)]
         if there and recorded(target, CONTROL) is None:
             raise RunError(
                 f"{target.address} holds {there[0]} already, and no export of amia: give another --to, or empty it"

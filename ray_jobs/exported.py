@@ -105,7 +105,6 @@ def _join(target: Store, plan: Plan, arm: Arm, about: dict[str, Any], files: _Fi
         untagged=counts["untagged"],
         altered=counts["altered"],
         renamed=len(renamed),
-        generator=arm.manifest["generator"],
     )
 
 

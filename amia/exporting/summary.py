@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from amia.report.model_used import ModelUsed
+
 __all__ = ["ArmSummary", "Summary"]
 
 
@@ -21,8 +23,6 @@ class ArmSummary:
     """Tokens that were changed to fit the layout."""
     renamed: int
     """Posts whose id is no file name."""
-    generator: str | None
-    """What tells the weights that synthesized; None where no image was."""
 
     @property
     def total(self) -> int:
@@ -46,7 +46,9 @@ class Summary:
     types: list[str]
     """Entity types of the corpus."""
     demo: bool
-    """Whether the images come from demo weights."""
+    """Whether demo weights scored or drew anything."""
+    generator: ModelUsed | None
+    """What drew the images of those arms that show any drawn one."""
     arms: dict[str, ArmSummary]
 
     def to_json(self) -> dict[str, Any]:
@@ -57,4 +59,5 @@ class Summary:
     def from_json(cls, tree: Mapping[str, Any]) -> "Summary":
         """The way back. Raises TypeError or KeyError for any other tree."""
         arms = {arm: ArmSummary(**each) for arm, each in tree["arms"].items()}
-        return cls(**{**tree, "arms": arms})
+        generator = tree["generator"] and ModelUsed(**tree["generator"])
+        return cls(**{**tree, "arms": arms, "generator": generator})

@@ -24,9 +24,10 @@ UMT = """\
 
 Images are JPEG, RGB, {size} x {size}, quality {quality}, {origin}.
 
-A post is a line `IMGID:<id>`, then a line for each token, with a TAB before its tag, then a blank line. Tags are as they
-were read: Twitter-2015 keeps its `OTHER` and its entities that begin with `I-`. Every arm has the same posts, the same
-text files and images of one size, so that a difference between two arms is one of what the images show.
+A post is a line `IMGID:<id>`, then a line for each token, with a TAB before its tag, then a blank line; posts stand in
+the run's order, which is no order of theirs. Tags are as they were read: Twitter-2015 keeps its `OTHER` and its entities
+that begin with `I-`. Every arm has the same posts, the same text files and images of one size, so that a difference
+between two arms is one of what the images show.
 
 ## Where public code looks
 
@@ -35,9 +36,9 @@ Folders are as each system names them for Twitter-2015. `<arm>` is the one you w
 {systems}
 - **No image.** UMT and MAF show `17_06_4705.jpg` where they cannot open an image, HVPNeT shows `inf.png`. RpBERT and
   SMVAE stop instead: copy the placeholder to `<name>.jpg` for each name in `without_image.txt`.
-- **Size.** UMT and MAF cut {least} x {least} pixels out of an image, at a random place, and do not resize it first: here
-  they see {seen:.0%} of each. Instead of an image with a side below {least} they show the placeholder. HVPNeT resizes to
-  256 and cuts out the middle 224; RpBERT and SMVAE resize to 224.
+- **Size.** UMT and MAF cut {least} x {least} pixels out of an image, at a random place, and do not resize it first:
+  here they see {seen:.0%} of each. Instead of an image with a side below {least} they show the placeholder. HVPNeT
+  resizes to 256 and cuts out the middle 224; RpBERT and SMVAE resize to 224.
 - **Ids.** Public code makes a file name of an id, so ids are letters, digits, `_` and `-` here. `17_06_4705`, a post of
   Twitter-2017, is renamed: its image would be everyone's placeholder. Take text files and images from one export.
 """

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from amia.mixing.ratio import needs_synthesis
 from amia.report.card import BARS, Card, SplitThetas
 from amia.report.model_used import ModelUsed
 from ray_jobs.features import augmented_schema, card_features
 from ray_jobs.identity import recorded
 from ray_jobs.job import Job
+from ray_jobs.labelled import Arm
 from ray_jobs.shards import read_shard
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.store import Store
 
-__all__ = ["generator_of", "publish_card"]
+__all__ = ["publish_card"]
 
 READS = 16
 SHOWN = ("seed", "image", "clip", "triplet", "mixture", "generator")
@@ -64,17 +64,8 @@ def _models(job: Job, manifest: Mapping[str, Any]) -> list[ModelUsed]:
     if (embedded := recorded(job.store, Embed.name)) is not None:
         weights = embedded["settings"]["clip"]["weights"]
         models.append(ModelUsed(role="Encoder", name=manifest["settings"]["clip"]["model"], weights=weights))
-    generator = generator_of(manifest)
+    generator = Arm(job.store, manifest["arm"], dict(manifest)).generator
     return models if generator is None else [*models, generator]
-
-
-def generator_of(manifest: Mapping[str, Any]) -> ModelUsed | None:
-    """What drew an arm's images, by its manifest; None where none was drawn."""
-    if not needs_synthesis(manifest["arm"]):
-        return None
-    return ModelUsed(
-        role="Generator", name=manifest["settings"]["generator"]["model"], weights=str(manifest["generator"])
-    )
 
 
 def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:

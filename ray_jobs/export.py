@@ -26,7 +26,6 @@ from amia.mixing.ratio import check_arm
 from amia.mner.labels import label_names
 from amia.report.licences import is_demo
 from amia.settings import build, nearest
-from ray_jobs.card import generator_of
 from ray_jobs.exported import finish, finished
 from ray_jobs.identity import claim, digest, recorded
 from ray_jobs.job import open_run
@@ -99,7 +98,6 @@ def export(
             wait_s=machines.wait_s(settings.wait_for_gpus_s),
             quiet=quiet,
         )
-    generators = [generator for arm in opened if (generator := generator_of(arm.manifest)) is not None]
     models = opened[0].manifest["settings"]
     about = {
         "layout": layout,
@@ -109,7 +107,7 @@ def export(
         "folder": folder,
         "types": plan.types,
         "demo": any(is_demo(models[part]["model"]) for part in ("clip", "generator")),
-        "generator": generators[0] if generators else None,
+        "generator": next((arm.generator for arm in opened if arm.generator is not None), None),
     }
     return finish(target, plan, opened, about)
 

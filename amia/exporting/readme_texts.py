@@ -25,9 +25,9 @@ UMT = """\
 Images are JPEG, RGB, {size} x {size}, quality {quality}, {origin}.
 
 A post is a line `IMGID:<id>`, then a line for each token, with a TAB before its tag, then a blank line; posts stand in
-the run's order, which is no order of theirs. Tags are as they were read: Twitter-2015 keeps its `OTHER` and its entities
-that begin with `I-`. Every arm has the same posts, the same text files and images of one size, so that a difference
-between two arms is one of what the images show.
+the run's order, which is not their source's. Tags are as they were read: Twitter-2015 keeps its `OTHER` and its
+entities that begin with `I-`. Every arm has the same posts, the same text files and images of one size, so that a
+difference between two arms is one of what the images show.
 
 ## Where public code looks
 

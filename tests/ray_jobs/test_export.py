@@ -267,6 +267,7 @@ def test_the_command_says_what_it_wrote(
     assert str(tmp_path) not in about
 
 
+@pytest.mark.slow  # `test_store.py` has the store, and nothing here knows which it is
 def test_onto_an_object_store(
     augmented: Path, tars: tuple[Path, Summary], bucket: str, small_words: Sequence[str]
 ) -> None:

@@ -264,6 +264,38 @@ def experiment(
     told.tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)
 
 
+@app.command(epilog=settings_help())
+def export(
+    run: Annotated[str, typer.Argument(help="The run: a folder, or s3://, gs://, az://.")],
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout", help="umt: text files and <id>.jpg, as UMT, MAF and others read them; webdataset: tar files."
+        ),
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="Where to: a folder of its own, or a URL.")],
+    words: Words = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option("--arm", help="A finished arm; several times for several, all of one size. Default: adaptive."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", metavar="PX", help="Pixels a side. Default: the run's own; in umt at least 256."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="umt: name of the image folder. Default: images.")] = None,
+    config: Config = "default",
+    json: Json = False,
+) -> None:
+    """Write arms of a run as other people's code reads them. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.export import export as job
+
+    settings = load_settings(config, words or [])
+    done = job(run, settings, layout=layout, to=to, arms=arm or ["adaptive"], size=size, name=name, quiet=json)
+    told.tell_exported(done, run, to, json=json)
+
+
 @app.command()
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
     """What is published, what failed, what is left."""

@@ -58,6 +58,8 @@ class Pools(Strict):
     """Originals and synthesized images into augmented ones."""
     predict: Pool = Pool(max=64, gpus=1, lease=16)
     """Augmented posts into entities."""
+    export: Pool = Pool(max=64, cpus=0.5, lease=4)
+    """Augmented posts into other people's layouts."""
 
 
 class Workers(Strict):

@@ -10,6 +10,7 @@ from ray_jobs.settings import Settings
 from ray_jobs.terminal import console
 
 if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
+    from amia.exporting.summary import Summary
     from ray_jobs.augment import Augmented
     from ray_jobs.dry_run import Planned
     from ray_jobs.evaluate import Evaluation
@@ -117,6 +118,24 @@ def tell_recognised(done: "Recognised", *, json: bool) -> None:
         console.print("recognised by the text alone")
     rows = [[each.type, f"{each.start}-{each.end}", f"{each.score:.3f}", each.text] for each in done.entities]
     say([" ".join((kind.ljust(5), where.rjust(9), score, text)) for kind, where, score, text in rows] or ["no entity"])
+
+
+def tell_exported(done: "Summary", run: str, to: str, *, json: bool) -> None:
+    """Posts by arm, and what was left out or changed on the way."""
+    if json:
+        say_json({"run": run, "to": to, **done.to_json()})
+        return
+    for arm, each in done.arms.items():
+        splits = ", ".join(f"{count:,} {split}" for split, count in sorted(each.posts.items()))
+        console.print(f"{arm}: {each.total:,} posts ({splits}) -> {to}/{arm}")
+        for count, said in (
+            (each.without_image, "without an image in this arm"),
+            (each.untagged, "left out: they have no tags"),
+            (each.renamed, "renamed: their ids are no file names"),
+        ):
+            if count:
+                console.print(f"  {count:>9,} {said}")
+    console.print(f"images of {done.size} x {done.size}; {to}/README.md says what public code needs")
 
 
 def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) -> None:

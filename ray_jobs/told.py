@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
     from ray_jobs.ingest import Ingested
     from ray_jobs.predict import Predicted
     from ray_jobs.recognise import Recognised
+    from ray_jobs.report import Reported
     from ray_jobs.train import Trained
 
 __all__ = ["say", "say_json", "tell_augmented", "tell_ingested", "tell_planned", "tell_status", "tell_trained", "why"]
@@ -151,6 +152,15 @@ def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
     say(_aligned(rows))
     if not about["mixture"] and "scores" in about["stages"]:
         console.print("no mixture yet: theta is fitted once every score is there")
+
+
+def tell_reported(done: "Reported", *, json: bool) -> None:
+    """Where the page stands, and what is on it."""
+    if json:
+        say_json(asdict(done))
+        return
+    console.print(f"arm {done.arm}, {done.posts:,} posts: {', '.join(done.sections)} ({done.bytes / 1e6:,.1f} MB)")
+    console.print(f"-> {done.run}/{done.key}")
 
 
 def say(lines: Sequence[str]) -> None:

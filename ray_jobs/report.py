@@ -19,6 +19,7 @@ from ray_jobs.labelled import Arm, open_arm
 from ray_jobs.plan import Plan
 from ray_jobs.reporting.accounting import account, notices
 from ray_jobs.reporting.choosing import groups, places, strip
+from ray_jobs.reporting.crediting import models_used
 from ray_jobs.reporting.disagreeing import chosen, compare, disagreements, pairs_of
 from ray_jobs.reporting.failing import failures, quarantined
 from ray_jobs.reporting.looking import look
@@ -83,14 +84,15 @@ def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Con
     pictures = shown(arm, plan.types, images, places(looked))
     cases = [case.place for some in chosen(compared) for case in some]
     of_cases = shown(open_arm(store, other), plan.types, images, cases) if cases else {}
-    said = notices(arm, encoder)
+    used = models_used(arm, encoder, models)
+    said = notices(used)
     if asked is None and arm.name != DEFAULT_ARM:
         said.append(f"This is arm {arm.name}: no arm {DEFAULT_ARM} is finished in this run.")
     return Content(
         run=store.address,
         arm=arm.name,
         notices=said,
-        accounting=account(arm, plan, read=looked.splits, quarantined=rejected.count, encoder=encoder),
+        accounting=account(arm, plan, read=looked.splits, quarantined=rejected.count, models=used),
         losses=loss_figures(store, plan, frozen) if frozen else (),
         thetas=looked.split_thetas(),
         groups=groups(looked, pictures),

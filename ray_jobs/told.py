@@ -19,7 +19,18 @@ if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
     from ray_jobs.report import Reported
     from ray_jobs.train import Trained
 
-__all__ = ["say", "say_json", "tell_augmented", "tell_ingested", "tell_planned", "tell_status", "tell_trained", "why"]
+__all__ = [
+    "by_part",
+    "say",
+    "say_json",
+    "tell_augmented",
+    "tell_ingested",
+    "tell_planned",
+    "tell_reported",
+    "tell_status",
+    "tell_trained",
+    "why",
+]
 
 REASONS = {
     "image=ok": "with a usable image",
@@ -48,7 +59,7 @@ def tell_augmented(done: "Augmented", run: str) -> None:
     for arm, counts in done.counts.items():
         console.print(f"{arm}: {done.posts:,} posts in, {counts.total():,} out -> {run}/augmented/{arm}")
         for part in ("image", "synthesis"):
-            for status, count in sorted(_by(counts, part).items(), key=lambda item: -item[1]):
+            for status, count in sorted(by_part(counts, part).items(), key=lambda item: -item[1]):
                 console.print(f"  {count:>9,} {why(status)}")
 
 
@@ -177,6 +188,14 @@ def why(status: str) -> str:
     return f"with a broken image ({reason})" if status.startswith("image") else f"whose synthesis failed ({reason})"
 
 
+def by_part(counts: Counter[str], part: str) -> Counter[str]:
+    """Posts by one `part` of their pair of statuses, `image` or `synthesis`, from counts of a footer."""
+    total: Counter[str] = Counter()
+    for pair, count in counts.items():
+        total[next(each for each in pair.split("|") if each.startswith(part))] += count
+    return total
+
+
 def say_json(about: Mapping[str, Any]) -> None:
     """One JSON object on standard output."""
     print(json_text.dumps(about, ensure_ascii=False, sort_keys=True))
@@ -191,10 +210,3 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         )
         for row in rows
     ]
-
-
-def _by(counts: Counter[str], part: str) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for pair, count in counts.items():
-        total[next(each for each in pair.split("|") if each.startswith(part))] += count
-    return total

@@ -49,7 +49,7 @@ def loss_words(figure: LossFigure) -> str:
         f"{mixture.weights[1]:.0%}."
     )
     if figure.turning is not None:
-        said += f" theta falls below 0.5 at a loss of {figure.loss(figure.turning):.3g}."
+        said += f" θ falls below 0.5 at a loss of {figure.loss(figure.turning):.3g}."
     return said
 
 
@@ -65,8 +65,8 @@ def theta_chart(thetas: SplitThetas, name: str, most: float) -> Markup:
         if posts:
             top = plot.y(posts / thetas.total)
             plot.add(bar((place + 0.06) * width, (place + 0.94) * width, top, plot.foot, css))
-    said = f"{thetas.matched:,} of {thetas.total:,} posts have a theta above 0.5."
-    return plot.drawn(name, f"theta in {thetas.split}", said)
+    said = f"{thetas.matched:,} of {thetas.total:,} posts have a θ above 0.5."
+    return plot.drawn(name, f"θ in {thetas.split}", said)
 
 
 def f1_chart(system: str, curves: Sequence[TrainedCurve], name: str) -> Markup:

@@ -62,7 +62,7 @@ class ModelUsed:
     role: str
     name: str
     licence: str
-    identity: str = ""
+    identity: str
     """What tells its weights from any others, where the run knows it."""
 
 
@@ -73,6 +73,8 @@ class Accounting:
     posts: int
     usable: int
     """Posts with a usable image."""
+    pictured: int
+    """Posts with a picture in this arm."""
     breakdowns: Sequence[Breakdown]
     checks: Sequence[Check]
     rejected: int

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from amia.mner.labels import TYPES
 from amia.report import charts
-from amia.report.content import Content
+from amia.report.content import Content, TrainedCurve
 from amia.report.marked import printable, shortened
 from amia.report.thumbnails import SIDE, data_uri
 
@@ -67,18 +67,22 @@ def render(content: Content) -> str:
     )
     names = sections_of(content)
     by_system = groupby(sorted(content.curves, key=_order), key=lambda each: each.system)
-    return _environment().get_template("page.html.j2").render(
-        content=content,
-        sections={name: SECTIONS[name] for name in names},
-        systems=[(system, list(curves)) for system, curves in by_system],
-        tallest=max((max(each.posts) / each.total for each in content.thetas), default=1.0),
-        style=style,
-        script=script,
-        icon=base64.b64encode(_ICON.encode()).decode(),
-        policy=(
-            f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-            "base-uri 'none'; form-action 'none'"
-        ),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            content=content,
+            sections={name: SECTIONS[name] for name in names},
+            systems=[(system, list(curves)) for system, curves in by_system],
+            tallest=max((max(each.posts) / each.total for each in content.thetas), default=1.0),
+            style=style,
+            script=script,
+            icon=base64.b64encode(_ICON.encode()).decode(),
+            policy=(
+                f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+                "base-uri 'none'; form-action 'none'"
+            ),
+        )
     )
 
 
@@ -107,7 +111,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _order(curve: "charts.TrainedCurve") -> tuple[str, str, int, str]:
+def _order(curve: TrainedCurve) -> tuple[str, str, int, str]:
     return curve.system, curve.arm, curve.seed, curve.name
 
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 __all__ = ["DECILES", "DecileSample", "Smallest", "decile_of", "keyed"]
 
 Item = TypeVar("Item")
-Key = Sequence[Any]
+Key = tuple[Any, ...]
 
 DECILES = 10
 
@@ -56,9 +56,7 @@ class DecileSample(Generic[Item]):
 
     def __init__(self, each: int, extremes: int, values: Sequence[str]) -> None:
         self.deciles = [Smallest[Item](each) for _ in range(DECILES)]
-        self.extremes = {
-            f"{end} {name}": Smallest[Item](extremes) for name in values for end in ("lowest", "highest")
-        }
+        self.extremes = {f"{end} {name}": Smallest[Item](extremes) for name in values for end in ("lowest", "highest")}
         """By `lowest theta`, `highest theta`, ..."""
 
     def offer(self, key: Key, theta: float, values: dict[str, float], item: Item) -> None:

@@ -39,8 +39,10 @@ def curve(points: Iterable[tuple[float, float]], css: str) -> Markup:
 
 def bar(left: float, right: float, top: float, bottom: float, css: str) -> Markup:
     """A filled rectangle: across in [0, 1], down in pixels."""
-    shape = '<rect class="{}" x="{:.1f}" width="{:.1f}" y="{:.1f}" height="{:.1f}"/>'
-    return Markup(shape).format(css, ACROSS * left, ACROSS * (right - left), top, max(0.0, bottom - top))
+    x, width, height = ACROSS * left, ACROSS * (right - left), max(0.0, bottom - top)
+    return Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+        css, x, top, width, height
+    )
 
 
 class Plot:
@@ -94,8 +96,9 @@ class Plot:
     def upright(self, value: float, css: str) -> None:
         """A line from foot to top."""
         place, top = f"{100 * self.x(value):.2f}%", float(self.TOP)
-        line = '<line class="{0}" x1="{1}" x2="{1}" y1="{2:.1f}" y2="{3:.1f}"/>'
-        self._lines.append(Markup(line).format(css, place, top, self.foot))
+        self._lines.append(
+            Markup('<line class="{0}" x1="{1}" x2="{1}" y1="{2:.1f}" y2="{3:.1f}"/>').format(css, place, top, self.foot)
+        )
 
     def drawn(self, name: str, title: str, said: str) -> Markup:
         """The whole chart; `name` makes its ids, `title` and `said` are for who cannot see it."""

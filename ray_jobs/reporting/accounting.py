@@ -1,15 +1,13 @@
 """Every post that went in, by what became of it, with the sums checked."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from amia.mixing.ratio import needs_synthesis
 from amia.report.content import Accounting, Breakdown, Check, ModelUsed
-from amia.report.licences import is_demo, licence_of
+from amia.report.licences import is_demo
 from ray_jobs.labelled import Arm
 from ray_jobs.plan import Plan
-from ray_jobs.told import why
+from ray_jobs.told import by_part, why
 
 __all__ = ["account", "notices"]
 
@@ -21,9 +19,8 @@ RATIOS = {
 }
 
 
-def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, encoder: str | None) -> Accounting:
-    """`read`: rows that were read of the arm, by split; `quarantined`: lines in quarantine/; `encoder`: identity of
-    the weights that compared text and image, None where nothing was compared."""
+def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, models: Sequence[ModelUsed]) -> Accounting:
+    """`read`: rows that were read of the arm, by split; `quarantined`: lines in quarantine/."""
     manifest = arm.manifest
     counts = Counter[str](manifest["counts"])
     rows, splits, ratios = int(manifest["rows"]), Counter[str](manifest["splits"]), Counter[str](manifest["ratio"])
@@ -42,6 +39,7 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, encod
     return Accounting(
         posts=plan.total,
         usable=sum(count for status, count in counts.items() if status.startswith("image=ok|")),
+        pictured=ratios.total() - ratios["none"],
         breakdowns=[
             Breakdown(title="Split", parts=dict(sorted(splits.items(), key=lambda item: -item[1]))),
             Breakdown(title="Image", parts=_by_status(counts, "image")),
@@ -53,36 +51,20 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, encod
         checks=checks,
         rejected=plan.rejected,
         labelled=plan.labelled,
-        models=_models(arm, encoder),
+        models=models,
     )
 
 
-def notices(arm: Arm, encoder: str | None) -> list[str]:
+def notices(models: Sequence[ModelUsed]) -> list[str]:
     """What a reader must know before any figure."""
-    demo = [model.name for model in _models(arm, encoder) if is_demo(model.name)]
+    demo = [model.name for model in models if is_demo(model.name)]
     if not demo:
         return []
     return [
-        f"Made with the demo's tiny weights ({', '.join(demo)}): they know the drawn world and nothing else, so figures "
-        "and pictures say nothing of real posts."
+        f"Made with the demo's tiny weights ({', '.join(demo)}): they know the drawn world and nothing else, so "
+        "figures and pictures say nothing of real posts."
     ]
 
 
-def _models(arm: Arm, encoder: str | None) -> Sequence[ModelUsed]:
-    settings: Mapping[str, Any] = arm.manifest["settings"]
-    used = []
-    if encoder is not None:
-        name = settings["clip"]["model"]
-        used.append(ModelUsed(role="encoder", name=name, licence=licence_of(name), identity=encoder))
-    if needs_synthesis(arm.name):
-        name = settings["generator"]["model"]
-        identity = arm.manifest["generator"] or ""
-        used.append(ModelUsed(role="generator", name=name, licence=licence_of(name), identity=identity))
-    return used
-
-
 def _by_status(counts: Counter[str], part: str) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for pair, count in counts.items():
-        total[next(each for each in pair.split("|") if each.startswith(part))] += count
-    return {why(status): count for status, count in total.most_common()}
+    return {why(status): count for status, count in by_part(counts, part).most_common()}

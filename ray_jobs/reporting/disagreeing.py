@@ -1,4 +1,4 @@
-"""Posts of which two recognisers say different things: trained alike, on the originals and on an arm (paper, Table 4)."""
+"""Posts of which two recognisers say different things, trained alike on originals and on an arm (paper, Table 4)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,9 +76,7 @@ def compare(store: Store, plan: Plan, pair: tuple[Trained, Trained], seed: int) 
     if not posts:
         return None
     recogniser = f"{pair[1].system}, seed {pair[1].seed}"
-    pairing = Pairing(
-        recogniser=recogniser, posts=posts, better=better.seen, worse=worse.seen, both_wrong=both_wrong
-    )
+    pairing = Pairing(recogniser=recogniser, posts=posts, better=better.seen, worse=worse.seen, both_wrong=both_wrong)
     named = [[replace(case, recogniser=recogniser) for case in some.items] for some in (better, worse)]
     return Compared(pairing, *named)
 

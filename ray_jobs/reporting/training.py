@@ -1,6 +1,7 @@
 """The run's trained recognisers and experiments, as they say of themselves."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from ray_jobs.store import Store
 
 __all__ = ["Trained", "curves", "experiments", "trained"]
 
+# Named here once more, since the modules that write them load torch.
 MODELS = "models"
 DONE = "training.json"
 METRICS = "metrics.jsonl"
@@ -26,6 +28,8 @@ class Trained:
     system: str
     seed: int
     arm: str
+    encoders: Mapping[str, str]
+    """What it started from, by role: `name@commit`, or `sha256:...` of a folder's weights."""
     settings: str
     """Everything that it depends on but its posts, as JSON: equal for trainings that differ in their arm alone."""
 
@@ -48,6 +52,7 @@ def trained(store: Store) -> list[Trained]:
                     system=str(settings["system"]),
                     seed=int(settings["training"]["seed"]),
                     arm=str(identity["input"]["arm"]),
+                    encoders={str(role): str(name) for role, name in settings["encoders"].items()},
                     settings=json.dumps(settings, sort_keys=True),
                 )
             )
@@ -56,7 +61,7 @@ def trained(store: Store) -> list[Trained]:
     return found
 
 
-def curves(store: Store, models: list[Trained]) -> list[TrainedCurve]:
+def curves(store: Store, models: Sequence[Trained]) -> list[TrainedCurve]:
     """Validation F1 by epoch, of MOST_TRAININGS trainings at most."""
     found = []
     for model in models[:MOST_TRAININGS]:

@@ -229,6 +229,41 @@ def predict(
         told.tell_recognised(recognise(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
 
 
+@app.command(epilog=settings_help())
+def experiment(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=VALUE]...",
+            help="Of the grid (seeds=[0,1], recognisers=[umt], tables=[table2], resamples=1000, "
+            "accept_mixture=true), or settings that override the file's.",
+        ),
+    ] = None,
+    config: Annotated[
+        str,
+        typer.Option(
+            "--config",
+            help="table1, table2, table3, controls, default (all of them); demo, demo-table1 ...: the same on the "
+            "drawn world; or a YAML file of your own.",
+        ),
+    ] = "default",
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", help="A data set's run, as RUN or NAME=RUN; several times for several."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Folder of the tables in experiments/. Default: as the config.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The paper's tables with seeds and significance. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.experiment import experiment as job
+    from ray_jobs.experiment_settings import load_experiment
+
+    told.tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)
+
+
 @app.command()
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
     """What is published, what failed, what is left."""

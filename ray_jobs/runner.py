@@ -28,7 +28,7 @@ from ray_jobs.shards import ShardFacts
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
 
-__all__ = ["Step", "leases", "run_steps", "unpublished"]
+__all__ = ["Step", "leases", "run_here", "run_steps", "unpublished"]
 
 Batch = dict[str, np.ndarray]
 AnyStage = Stage[Any, Any]
@@ -107,6 +107,15 @@ def run_steps(
                     _raise(store, started, json.loads(row["failure"]))
     finally:
         _keep_log(store, board, started)
+
+
+def run_here(stage: AnyStage, shards: Sequence[str]) -> None:
+    """Run the unpublished ones of a few shards through a stage in this process, one after the other."""
+    todo = unpublished(stage.store, stage, shards)
+    if todo:
+        stage.setup()
+    for shard in todo:
+        stage.publish(shard, stage.run(stage.load(shard)))
 
 
 class StageActor:

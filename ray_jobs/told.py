@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
     from ray_jobs.augment import Augmented
     from ray_jobs.dry_run import Planned
     from ray_jobs.evaluate import Evaluation
+    from ray_jobs.experiment import Experimented
     from ray_jobs.ingest import Ingested
     from ray_jobs.predict import Predicted
     from ray_jobs.recognise import Recognised
@@ -103,6 +104,17 @@ def tell_predicted(done: "Predicted", run: str, *, json: bool) -> None:
         return
     found = ", ".join(f"{count:,} {kind}" for kind, count in done.entities.items()) or "no entity"
     console.print(f"{done.model}: {done.posts:,} posts in, {done.posts:,} out, {found} -> {run}/{done.folder}")
+
+
+def tell_experimented(done: "Experimented", *, json: bool) -> None:
+    """The tables as Markdown, and where they stand."""
+    if json:
+        say_json({"tables": [table.to_json() for table in done.tables], "cells": done.cells, "folders": done.folders})
+        return
+    for table in done.tables:
+        console.print(f"\n{table.markdown()}")
+    for folder in done.folders:
+        console.print(f"-> {folder}")
 
 
 def tell_recognised(done: "Recognised", *, json: bool) -> None:

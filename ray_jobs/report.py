@@ -10,12 +10,14 @@ from typing import Any
 
 from amia.errors import RunError
 from amia.images import ImageSettings
+from amia.matching.triplet import TripletSettings
 from amia.report.content import Content
 from amia.report.page import render, sections_of
 from ray_jobs.fitting import read_frozen
 from ray_jobs.identity import Identity
 from ray_jobs.job import open_run
 from ray_jobs.labelled import Arm, open_arm
+from ray_jobs.measure import measure_of
 from ray_jobs.plan import Plan
 from ray_jobs.reporting.accounting import account, notices
 from ray_jobs.reporting.choosing import groups, places, strip
@@ -23,7 +25,7 @@ from ray_jobs.reporting.crediting import models_used
 from ray_jobs.reporting.disagreeing import chosen, compare, disagreements, pairs_of
 from ray_jobs.reporting.failing import failures, quarantined
 from ray_jobs.reporting.looking import look
-from ray_jobs.reporting.measuring import loss_figures
+from ray_jobs.reporting.losses import loss_figures
 from ray_jobs.reporting.picturing import shown
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, experiments, trained
@@ -73,13 +75,14 @@ def report(run: str, arm: str | None = None) -> Reported:
 
 def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Content:
     store, manifest = arm.store, arm.manifest
-    frozen = read_frozen(store) if manifest["identity"]["input"].get("scores") else None
+    measure = measure_of(arm.name, TripletSettings(**manifest["settings"]["triplet"]))
+    frozen = read_frozen(store, measure.mixture) if manifest["identity"]["input"].get("scores") else None
     encoder = frozen.encoder["encoder"] if frozen else None
     looked, rejected = look(arm, plan.seed), quarantined(store)
     models = trained(store)
     other = DEFAULT_ARM if arm.name in WITHOUT_AUGMENTED else arm.name
-    pairs = [compare(store, plan, pair, plan.seed) for pair in pairs_of(models, other)]
-    compared = [each for each in pairs if each is not None]
+    pairs = pairs_of(models, other, set(store.sizes("predictions")))
+    compared = [done for pair in pairs if (done := compare(store, plan, pair, plan.seed)) is not None]
     images = ImageSettings(**{**manifest["settings"]["image"], **posts["settings"]["image"]})
     pictures = shown(arm, plan.types, images, places(looked))
     cases = [case.place for some in chosen(compared) for case in some]
@@ -93,7 +96,7 @@ def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Con
         arm=arm.name,
         notices=said,
         accounting=account(arm, plan, read=looked.splits, quarantined=rejected.count, models=used),
-        losses=loss_figures(store, plan, frozen) if frozen else (),
+        losses=loss_figures(store, plan, measure, frozen) if frozen else (),
         thetas=looked.split_thetas(),
         groups=groups(looked, pictures),
         strip=strip(looked, pictures),

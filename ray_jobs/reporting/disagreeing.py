@@ -1,6 +1,6 @@
 """Posts of which two recognisers say different things, trained alike on originals and on an arm (paper, Table 4)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Any
@@ -47,11 +47,21 @@ class Compared:
     worse: list[Case]
 
 
-def pairs_of(models: Sequence[Trained], arm: str) -> list[tuple[Trained, Trained]]:
-    """(trained on the originals, trained on `arm`) of everything that is alike but for that."""
-    originals = {model.settings: model for model in models if model.arm == ORIGINAL}
-    pairs = [(originals[model.settings], model) for model in models if model.arm == arm and model.settings in originals]
+def pairs_of(models: Sequence[Trained], arm: str, keys: Collection[str]) -> list[tuple[Trained, Trained]]:
+    """(trained on the originals, trained on `arm`) of everything that is alike but for that.
+
+    Only those that were asked about their own arm count; `keys` are the run's below predictions/.
+    """
+    asked = {key.rpartition("/")[0] for key in keys if key.rpartition("/")[2].startswith(f"{SPLIT}-")}
+    answered = [model for model in models if folder_of(model) in asked]
+    left, right = ({each.settings: each for each in answered if each.arm == name} for name in (ORIGINAL, arm))
+    pairs = [(left[settings], right[settings]) for settings in left.keys() & right.keys()]
     return sorted(pairs, key=lambda pair: (pair[1].system, pair[1].seed, pair[1].name))
+
+
+def folder_of(model: Trained) -> str:
+    """Where a recogniser's answers about its own arm stand."""
+    return f"predictions/{model.name}/{model.arm}"
 
 
 def compare(store: Store, plan: Plan, pair: tuple[Trained, Trained], seed: int) -> Compared | None:
@@ -113,7 +123,7 @@ def disagreements(
 
 
 def _answered(store: Store, plan: Plan, pair: tuple[Trained, Trained]) -> Iterator[Case]:
-    folders = [f"predictions/{model.name}/{model.arm}" for model in pair]
+    folders = [folder_of(model) for model in pair]
     there = [store.sizes(folder) for folder in folders]
     labels = label_names(plan.types)
     for shard in plan.shards_of(SPLIT) if SPLIT in plan.posts else ():

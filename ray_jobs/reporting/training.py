@@ -62,9 +62,10 @@ def trained(store: Store) -> list[Trained]:
 
 
 def curves(store: Store, models: Sequence[Trained]) -> list[TrainedCurve]:
-    """Validation F1 by epoch, of MOST_TRAININGS trainings at most."""
+    """Validation F1 by epoch, of MOST_TRAININGS trainings at most; of those that are alike in everything, of one."""
     found = []
-    for model in models[:MOST_TRAININGS]:
+    unlike = {(model.settings, model.arm): model for model in models}
+    for model in list(unlike.values())[:MOST_TRAININGS]:
         key = f"{MODELS}/{model.name}/{METRICS}"
         if not store.exists(key):
             continue

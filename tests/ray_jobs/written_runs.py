@@ -204,10 +204,12 @@ def _posts_table(rows: Sequence[Row]) -> pa.Table:
 
 def _measure(written: Written, by_shard: dict[str, list[Row]]) -> FrozenMixture:
     settings, store = written.settings, written.store
-    score = Score(store, claim(store, "scores", {"stage": "scores"}), triplet=settings.triplet)
+    score = Score(
+        store, claim(store, "scores", {"stage": "scores"}), triplet=settings.triplet, folder="scores", bank=""
+    )
     for shard, rows in by_shard.items():
         columns = {name: pa.array([row[name] for row in rows], pa.float32()) for name in ("loss", "cosine")}
-        halves = {name: columns["loss"] for name in ("loss_i2t", "loss_t2i")}
+        halves = dict.fromkeys(("loss_i2t", "loss_t2i"), columns["loss"])
         score.publish(shard, pa.table({"id": [row["id"] for row in rows], **halves, **columns}))
     train = [row["loss"] for row in written.rows if row["split"] == "train" and row["loss"] is not None]
     vectors, keys = np.eye(2, 4, dtype="<f2"), np.array([b"a", b"b"], "S16")
@@ -253,7 +255,7 @@ def _arm(job: Job, arm: str, by_shard: dict[str, list[Row]], frozen: FrozenMixtu
             stage=f"augmented/{arm}",
             identity=claimed,
             counts=Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in made),
-            extra={"ratio": Counter(_kind(row["ratio"]) for row in made)},
+            extra={"ratio": dict(Counter(_kind(row["ratio"]) for row in made))},
             schema_metadata=schema.metadata,
         )
         job.store.create(f"augmented/{arm}/{shard}.parquet", data)
@@ -289,13 +291,19 @@ def _kind(share: float | None) -> str:
 @cache
 def _original(number: int) -> bytes:
     rng = random.Random(number)
-    return jpeg(photograph(draw_post(rng, "held_out", held_out_pairs=True).entities, rng).resize((640, 480), Image.Resampling.BICUBIC))
+    return jpeg(
+        photograph(draw_post(rng, "held_out", held_out_pairs=True).entities, rng).resize(
+            (640, 480), Image.Resampling.BICUBIC
+        )
+    )
 
 
 @cache
 def _drawn(number: int, size: int) -> bytes:
     rng = random.Random(-number - 1)
-    picture = photograph(draw_post(rng, "held_out", held_out_pairs=True).entities, rng).resize((size, size), Image.Resampling.BICUBIC)
+    picture = photograph(draw_post(rng, "held_out", held_out_pairs=True).entities, rng).resize(
+        (size, size), Image.Resampling.BICUBIC
+    )
     return encode_jpeg(np.asarray(picture), 95, source="synthesized")
 
 

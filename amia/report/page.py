@@ -15,7 +15,7 @@ from markupsafe import Markup
 from amia.mner.labels import TYPES
 from amia.report import charts
 from amia.report.content import Content, TrainedCurve
-from amia.report.marked import printable, shortened
+from amia.report.marked import plain, printable, shortened
 from amia.report.thumbnails import SIDE, data_uri
 
 __all__ = ["SECTIONS", "render", "sections_of"]
@@ -98,6 +98,7 @@ def _environment() -> Environment:
         "number": lambda value: f"{value:,}",
         "rate": lambda value: "–" if value is None else f"{value:,.1f}" if value < 100 else f"{value:,.0f}",
         "figure": lambda value: "–" if value is None else f"{value:.3f}",
+        "brief": lambda text: " ".join(piece.text for piece in shortened(plain(text))),
         "id": lambda value: printable(value if len(value) <= _LONGEST_ID else f"{value[:_LONGEST_ID]}…"),
         "kind": lambda kind: f"ent-{kind.lower()}" if kind in TYPES else "ent-other",
         "shortened": shortened,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from amia.errors import RunError
 from amia.report.content import Example, Failure
-from amia.report.marked import plain, shortened
 from ray_jobs.reporting.looking import EXAMPLES, Looked
 from ray_jobs.reporting.picturing import Shown
 from ray_jobs.store import Store
@@ -38,7 +37,7 @@ class Quarantined:
             kind = OTHER
         count, examples = self.kinds.get(kind, (0, []))
         if len(examples) < EXAMPLES:
-            examples = [*examples, Example(where=where, id=post_id, text=_short(reason))]
+            examples = [*examples, Example(where=where, id=post_id, text=reason)]
         self.kinds[kind] = count + 1, examples
 
 
@@ -66,7 +65,7 @@ def failures(looked: Looked, pictures: Mapping[tuple[str, int], Shown], rows: Qu
                 Example(
                     where=place.split,
                     id=place.id,
-                    text=_short(pictures[place.key].text),
+                    text=pictures[place.key].text,
                     picture=pictures[place.key].original,
                 )
                 for place in some.items
@@ -79,7 +78,3 @@ def failures(looked: Looked, pictures: Mapping[tuple[str, int], Shown], rows: Qu
         for kind, (count, examples) in rows.kinds.items()
     ]
     return [each for some in (of_posts, of_rows) for each in sorted(some, key=lambda one: (-one.count, one.reason))]
-
-
-def _short(text: str) -> str:
-    return " ".join(piece.text for piece in shortened(plain(text)))

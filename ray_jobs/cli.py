@@ -306,6 +306,21 @@ def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = Fa
 
 
 @app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="The run.")],
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="The finished arm to show. Default: adaptive, or the one there is.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """A page to look at: what came out, how theta came about, pictures, failures, curves. Made anew each time."""
+    from ray_jobs import told
+    from ray_jobs.report import report as job
+
+    told.tell_reported(job(run, arm), json=json)
+
+
+@app.command()
 def doctor(
     source: Annotated[str, typer.Argument(help="As for `amia ingest`.")],
     images: Images = None,

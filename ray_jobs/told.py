@@ -18,9 +18,21 @@ if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
     from ray_jobs.ingest import Ingested
     from ray_jobs.predict import Predicted
     from ray_jobs.recognise import Recognised
+    from ray_jobs.report import Reported
     from ray_jobs.train import Trained
 
-__all__ = ["say", "say_json", "tell_augmented", "tell_ingested", "tell_planned", "tell_status", "tell_trained", "why"]
+__all__ = [
+    "by_part",
+    "say",
+    "say_json",
+    "tell_augmented",
+    "tell_ingested",
+    "tell_planned",
+    "tell_reported",
+    "tell_status",
+    "tell_trained",
+    "why",
+]
 
 REASONS = {
     "image=ok": "with a usable image",
@@ -49,7 +61,7 @@ def tell_augmented(done: "Augmented", run: str) -> None:
     for arm, counts in done.counts.items():
         console.print(f"{arm}: {done.posts:,} posts in, {counts.total():,} out -> {run}/augmented/{arm}")
         for part in ("image", "synthesis"):
-            for status, count in sorted(_by(counts, part).items(), key=lambda item: -item[1]):
+            for status, count in sorted(by_part(counts, part).items(), key=lambda item: -item[1]):
                 console.print(f"  {count:>9,} {why(status)}")
 
 
@@ -184,6 +196,15 @@ def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
         console.print("no mixture yet: theta is fitted once every score is there")
 
 
+def tell_reported(done: "Reported", *, json: bool) -> None:
+    """Where the page stands, and what is on it."""
+    if json:
+        say_json(asdict(done))
+        return
+    console.print(f"arm {done.arm}, {done.posts:,} posts: {', '.join(done.sections)} ({done.bytes / 1e6:,.1f} MB)")
+    console.print(f"-> {done.run}/{done.key}")
+
+
 def say(lines: Sequence[str]) -> None:
     """Plain lines."""
     for line in lines:
@@ -196,6 +217,14 @@ def why(status: str) -> str:
         return REASONS[status]
     reason = status.partition("(")[2].rstrip(")")
     return f"with a broken image ({reason})" if status.startswith("image") else f"whose synthesis failed ({reason})"
+
+
+def by_part(counts: Counter[str], part: str) -> Counter[str]:
+    """Posts by one `part` of their pair of statuses, `image` or `synthesis`, from counts of a footer."""
+    total: Counter[str] = Counter()
+    for pair, count in counts.items():
+        total[next(each for each in pair.split("|") if each.startswith(part))] += count
+    return total
 
 
 def say_json(about: Mapping[str, Any]) -> None:
@@ -212,10 +241,3 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         )
         for row in rows
     ]
-
-
-def _by(counts: Counter[str], part: str) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for pair, count in counts.items():
-        total[next(each for each in pair.split("|") if each.startswith(part))] += count
-    return total

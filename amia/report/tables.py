@@ -19,6 +19,11 @@ class Table(BaseModel):
     rows: list[list[str]]
     notes: list[str]
 
+    @property
+    def words(self) -> list[bool]:
+        """Which columns hold words, and stand to the left; numbers stand under each other."""
+        return [any(cell[:1].isalpha() for cell in column[1:]) for column in zip(self.head, *self.rows, strict=True)]
+
     @model_validator(mode="after")
     def _rectangular(self) -> "Table":
         if any(len(row) != len(self.head) for row in self.rows):

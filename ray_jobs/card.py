@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amia.report.card import BARS, Card, SplitThetas
-from amia.report.model_used import ModelUsed
+from amia.report.credit import Credit
 from ray_jobs.features import augmented_schema, card_features
 from ray_jobs.identity import recorded
 from ray_jobs.job import Job
@@ -58,12 +58,12 @@ def _thetas(store: Store, keys: Sequence[str]) -> SplitThetas:
     return SplitThetas(bars=[int(count) for count in bars], matched=int((theta[own] > 0.5).sum()))
 
 
-def _models(job: Job, manifest: Mapping[str, Any]) -> list[ModelUsed]:
+def _models(job: Job, manifest: Mapping[str, Any]) -> list[Credit]:
     """The encoder, where the run has compared anything, and the arm's generator."""
-    models: list[ModelUsed] = []
+    models: list[Credit] = []
     if (embedded := recorded(job.store, Embed.name)) is not None:
         weights = embedded["settings"]["clip"]["weights"]
-        models.append(ModelUsed(role="Encoder", name=manifest["settings"]["clip"]["model"], weights=weights))
+        models.append(Credit(role="Encoder", name=manifest["settings"]["clip"]["model"], weights=weights))
     generator = Arm(job.store, manifest["arm"], dict(manifest)).generator
     return models if generator is None else [*models, generator]
 

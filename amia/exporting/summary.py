@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from amia.report.model_used import ModelUsed
+from amia.report.credit import Credit
 
 __all__ = ["ArmSummary", "Summary"]
 
@@ -47,7 +47,7 @@ class Summary:
     """Entity types of the corpus."""
     demo: bool
     """Whether demo weights scored or drew anything."""
-    generator: ModelUsed | None
+    generator: Credit | None
     """What drew the images of those arms that show any drawn one."""
     arms: dict[str, ArmSummary]
 
@@ -59,5 +59,5 @@ class Summary:
     def from_json(cls, tree: Mapping[str, Any]) -> "Summary":
         """The way back. Raises TypeError or KeyError for any other tree."""
         arms = {arm: ArmSummary(**each) for arm, each in tree["arms"].items()}
-        generator = tree["generator"] and ModelUsed(**tree["generator"])
+        generator = tree["generator"] and Credit(**tree["generator"])
         return cls(**{**tree, "arms": arms, "generator": generator})

@@ -12,6 +12,12 @@ _ARMS = {
     "cosine": "the post's own image and one drawn from its text, blended by the cosine of image and text",
     "cosine-minmax": "the post's own image and one drawn from its text, blended by the cosine of image and text, "
     "stretched over the training posts' range",
+    "random": "another post's image, a control",
+    "noise": "Gaussian noise in place of the post's image, a control",
+    "constant": "the post's own image and one drawn from its text, blended by the mean theta of all, a control",
+    "shuffled": "the post's own image and one drawn from its text, blended by another post's theta, a control",
+    "adaptive-batch": "the post's own image and one drawn from its text, blended by theta with negatives from batches",
+    "adaptive-expected": "the post's own image and one drawn from its text, blended by theta with expected negatives",
 }
 
 

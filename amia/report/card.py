@@ -16,9 +16,9 @@ from amia.mixing.described import described
 from amia.mixing.ratio import needs_synthesis
 from amia.posts import ordered_splits
 from amia.report.card_texts import CITATION, LOADING, OWNERS, SYNTHETIC
+from amia.report.credit import Credit
 from amia.report.licences import is_demo
 from amia.report.markdown import DEMO_NOTICE, table
-from amia.report.model_used import ModelUsed
 
 __all__ = ["BARS", "Card", "SplitThetas"]
 
@@ -52,7 +52,7 @@ class Card:
     """Posts by pair of statuses, `image=ok|synthesis=ok`."""
     ratio: Mapping[str, int]
     """Posts by what their image is: `0`, `1`, `blend`, `none`."""
-    models: Sequence[ModelUsed]
+    models: Sequence[Credit]
     size: int
     settings: Mapping[str, Any]
     """Those that decide what the images look like, without models."""
@@ -112,7 +112,8 @@ class Card:
         for pair, count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0])):
             own, drawn = (part.partition("=")[2] for part in pair.split("|"))
             rows.append((f"`{own}`", f"`{drawn}`", f"{count:,}"))
-        names = {"0": "drawn from the text", "1": "the post's own", "blend": "blended", "none": "none"}
+        own_kind = {"random": "another post's", "noise": "noise"}.get(self.arm, "the post's own")
+        names = {"0": "drawn from the text", "1": own_kind, "blend": "blended", "none": "none"}
         shown = ", ".join(f"{names[kind]} {count:,}" for kind, count in sorted(self.ratio.items()) if count)
         return f"## What became of each post\n\n{table(rows)}\nImages of this arm: {shown}.\n"
 

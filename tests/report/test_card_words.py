@@ -3,11 +3,11 @@
 import pytest
 
 from amia.report.card import Card, SplitThetas
+from amia.report.credit import Credit
 from amia.report.licences import licence_of
-from amia.report.model_used import ModelUsed
 
 
-def card(posts: int, *models: ModelUsed, arm: str = "fixed-0.3") -> str:
+def card(posts: int, *models: Credit, arm: str = "fixed-0.3") -> str:
     return Card(
         arm=arm,
         splits={"test": posts, "dev_b": 1, "train": 0, "validation": 0},
@@ -40,15 +40,15 @@ def test_splits_stand_in_the_order_that_people_expect() -> None:
 
 def test_a_model_of_the_hub_is_named_with_its_commit_and_licence() -> None:
     weights = "stabilityai/sdxl-turbo@71153311d3db"
-    line = ModelUsed(role="Generator", name="stabilityai/sdxl-turbo", weights=weights).line()
+    line = Credit(role="Generator", name="stabilityai/sdxl-turbo", weights=weights).line()
     assert "https://huggingface.co/stabilityai/sdxl-turbo/tree/71153311d3db" in line
     assert "non-commercial" in line
     assert "stability.ai/license" in line
-    assert "Made with demo weights" not in card(1, ModelUsed(role="Generator", name="a/b", weights="a/b@c"))
+    assert "Made with demo weights" not in card(1, Credit(role="Generator", name="a/b", weights="a/b@c"))
 
 
 def test_a_folder_is_known_by_its_weights_and_its_path_is_not_told() -> None:
-    line = ModelUsed(role="Encoder", name="/home/ada/secret/clip", weights="sha256:0123").line()
+    line = Credit(role="Encoder", name="/home/ada/secret/clip", weights="sha256:0123").line()
     assert "ada" not in line
     assert "sha256:0123" in line
     assert "owner" in line

@@ -1,14 +1,14 @@
-"""A model as a card or README names it: with what tells its weights from others, and its licence."""
+"""A model as a card or README credits it: with what tells its weights from others, and its licence."""
 
 from dataclasses import dataclass
 
 from amia.report.licences import is_demo, licence_of
 
-__all__ = ["ModelUsed"]
+__all__ = ["Credit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelUsed:
+class Credit:
     """A model that had a part in some images."""
 
     role: str

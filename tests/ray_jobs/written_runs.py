@@ -3,7 +3,6 @@
 The stages' own `publish` and the manifest's own writer are used, so that these runs are what a job leaves behind.
 """
 
-import io
 import json
 import random
 from collections import Counter
@@ -290,21 +289,24 @@ def _kind(share: float | None) -> str:
 
 @cache
 def _original(number: int) -> bytes:
-    rng = random.Random(number)
-    return jpeg(
-        photograph(draw_post(rng, "held_out", held_out_pairs=True).entities, rng).resize(
-            (640, 480), Image.Resampling.BICUBIC
-        )
-    )
+    return jpeg(_picture(number, 640, 480))
 
 
 @cache
 def _drawn(number: int, size: int) -> bytes:
-    rng = random.Random(-number - 1)
-    picture = photograph(draw_post(rng, "held_out", held_out_pairs=True).entities, rng).resize(
-        (size, size), Image.Resampling.BICUBIC
-    )
-    return encode_jpeg(np.asarray(picture), 95, source="synthesized")
+    return encode_jpeg(np.asarray(_picture(-number - 1, size, size)), 95, source="synthesized")
+
+
+def _picture(seed: int, width: int, height: int) -> Image.Image:
+    """A drawn photograph with a texture at every scale, so that it takes about the bytes of a real one."""
+    rng = random.Random(seed)
+    entities = draw_post(rng, "held_out", held_out_pairs=True).entities
+    pixels = np.asarray(photograph(entities, rng).resize((width, height)), np.float64)
+    chance = np.random.default_rng(abs(seed))
+    for cells in (8, 16, 32, 64, 128, 256):
+        grain = Image.fromarray(chance.normal(0, 12, (cells, cells)).astype(np.float32))
+        pixels += np.asarray(grain.resize((width, height), Image.Resampling.BICUBIC))[..., None]
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 @cache
@@ -347,10 +349,3 @@ def _lines(rows: Sequence[Row]) -> bytes:
 def counted(rows: Sequence[Row], name: str) -> Counter[Any]:
     """Posts by one of their properties."""
     return Counter(row[name] for row in rows)
-
-
-def png_of(pixels: np.ndarray) -> bytes:
-    """A PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()

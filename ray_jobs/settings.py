@@ -97,7 +97,8 @@ class Settings(MethodSettings):
     max_failed: float = Field(default=0.05, ge=0, le=1)
     """Share of posts that may fail (broken image, no synthesis) before the job exits with an error."""
     wait_for_gpus_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Seconds to wait for the actors' machines. Default: 60, or 900 where the cluster scales itself."""
+    """Seconds to wait for the actors' machines. Default: 60, or 900 where the cluster says that it scales itself, as
+    managed ones do; one that `ray up` or KubeRay scales takes minutes and does not say so."""
     bucket_mb: int = Field(default=128, ge=1)
     """Aimed size, in MB, of the scratch buckets that ingest sorts posts into."""
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
     from ray_jobs.dry_run import Planned
     from ray_jobs.evaluate import Evaluation
     from ray_jobs.experiment import Experimented
+    from ray_jobs.fetch import Fetched
     from ray_jobs.ingest import Ingested
     from ray_jobs.predict import Predicted
     from ray_jobs.recognise import Recognised
@@ -148,6 +149,15 @@ def tell_exported(done: "Summary", run: str, to: str, *, json: bool) -> None:
             if count:
                 console.print(f"  {count:>9,} {said}")
     console.print(f"images of {done.size} x {done.size}; {to}/README.md says what public code needs")
+
+
+def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
+    """Each model's role, what it is, and where its files lie."""
+    if json:
+        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
+        return
+    for each in done:
+        console.print(f"{each.role}: {each.identity} -> {each.folder}")
 
 
 def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) -> None:

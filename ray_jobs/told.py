@@ -52,6 +52,15 @@ def tell_augmented(done: "Augmented", run: str) -> None:
                 console.print(f"  {count:>9,} {why(status)}")
 
 
+def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
+    """Each model's role, what it is, and where its files lie."""
+    if json:
+        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
+        return
+    for each in done:
+        console.print(f"{each.role}: {each.identity} -> {each.folder}")
+
+
 def tell_trained(done: "Trained", run: str, *, json: bool) -> None:
     """The best epoch of a training, and where the recogniser stands."""
     if json:
@@ -106,15 +115,6 @@ def tell_recognised(done: "Recognised", *, json: bool) -> None:
         console.print("recognised by the text alone")
     rows = [[each.type, f"{each.start}-{each.end}", f"{each.score:.3f}", each.text] for each in done.entities]
     say([" ".join((kind.ljust(5), where.rjust(9), score, text)) for kind, where, score, text in rows] or ["no entity"])
-
-
-def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
-    """Each model's role, what it is, and where its files lie."""
-    if json:
-        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
-        return
-    for each in done:
-        console.print(f"{each.role}: {each.identity} -> {each.folder}")
 
 
 def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) -> None:

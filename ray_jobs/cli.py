@@ -140,6 +140,23 @@ def augment(
 
 
 @app.command(epilog=settings_help())
+def fetch(
+    words: Words = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="A system whose encoders `amia train` starts from; several times for several."),
+    ] = None,
+    config: Config = "default",
+    json: Json = False,
+) -> None:
+    """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
+    from ray_jobs import told
+    from ray_jobs.fetch import fetch as job
+
+    told.tell_fetched(job(load_settings(config, words or []), model or []), json=json)
+
+
+@app.command(epilog=settings_help())
 def train(
     run: Run,
     model: Annotated[
@@ -294,23 +311,6 @@ def export(
     settings = load_settings(config, words or [])
     done = job(run, settings, layout=layout, to=to, arms=arm or ["adaptive"], size=size, name=name, quiet=json)
     told.tell_exported(done, run, to, json=json)
-
-
-@app.command(epilog=settings_help())
-def fetch(
-    words: Words = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", help="A system whose encoders `amia train` starts from; several times for several."),
-    ] = None,
-    config: Config = "default",
-    json: Json = False,
-) -> None:
-    """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
-    from ray_jobs import told
-    from ray_jobs.fetch import fetch as job
-
-    told.tell_fetched(job(load_settings(config, words or []), model or []), json=json)
 
 
 @app.command()

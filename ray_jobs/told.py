@@ -66,6 +66,15 @@ def tell_augmented(done: "Augmented", run: str) -> None:
                 console.print(f"  {count:>9,} {why(status)}")
 
 
+def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
+    """Each model's role, what it is, and where its files lie."""
+    if json:
+        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
+        return
+    for each in done:
+        console.print(f"{each.role}: {each.identity} -> {each.folder}")
+
+
 def tell_trained(done: "Trained", run: str, *, json: bool) -> None:
     """The best epoch of a training, and where the recogniser stands."""
     if json:
@@ -149,15 +158,6 @@ def tell_exported(done: "Summary", run: str, to: str, *, json: bool) -> None:
             if count:
                 console.print(f"  {count:>9,} {said}")
     console.print(f"images of {done.size} x {done.size}; {to}/README.md says what public code needs")
-
-
-def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
-    """Each model's role, what it is, and where its files lie."""
-    if json:
-        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
-        return
-    for each in done:
-        console.print(f"{each.role}: {each.identity} -> {each.folder}")
 
 
 def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) -> None:

@@ -152,13 +152,16 @@ def test_from_elsewhere_the_operator_alone_comes_in_and_to_the_dashboard_alone()
 
 def test_no_pod_asks_the_node_for_its_credentials() -> None:
     blocks = [
-        peer["ipBlock"]
+        (peer["ipBlock"], {port["port"] for port in rule["ports"]})
         for policy in of_kind("NetworkPolicy")
         for rule in policy["spec"].get("egress", [])
         for peer in rule["to"]
         if "ipBlock" in peer
     ]
-    assert blocks == [{"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}]
+    assert blocks == [
+        ({"cidr": "169.254.20.10/32"}, {53}),
+        ({"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}, {443, 6443}),
+    ]
 
 
 def test_images_are_pinned_and_no_secret_is_written_down() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from amia.errors import ImageError, MixtureError
+from amia.errors import ImageError, MixtureError, SettingsError
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.matching.bank import Bank, Embedded, image_key, text_key
 from amia.matching.clip import ClipEncoder, ClipSettings
@@ -23,7 +23,7 @@ from amia.matching.fit import fit_mixture
 from amia.matching.frozen import FrozenMixture
 from amia.matching.triplet import losses
 from amia.mixing.picture import mixed_picture
-from amia.mixing.ratio import check_arm, needs_synthesis, ratio
+from amia.mixing.ratio import CONTROLS, check_arm, needs_synthesis, ratio
 from amia.posts import Post
 from amia.settings import MethodSettings, load_method
 from amia.synthesis.generator import Drawn, Generator
@@ -84,6 +84,8 @@ def augment_posts(
     there is no mixture and the posts are too few or too alike to fit one.
     """
     check_arm(arm)
+    if arm in CONTROLS:
+        raise SettingsError(f"arm {arm!r} is a control, made of a whole corpus: `amia augment --arm {arm}` makes it")
     settings = load_method(settings) if isinstance(settings, str) else settings
     images, statuses = _decoded(posts, settings.image)
     scores, span = _scores(posts, images, settings, mixture)  # 3.1 and 3.2: CLIP, triplet loss, mixture

@@ -140,6 +140,23 @@ def augment(
 
 
 @app.command(epilog=settings_help())
+def fetch(
+    words: Words = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="A system whose encoders `amia train` starts from; several times for several."),
+    ] = None,
+    config: Config = "default",
+    json: Json = False,
+) -> None:
+    """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
+    from ray_jobs import told
+    from ray_jobs.fetch import fetch as job
+
+    told.tell_fetched(job(load_settings(config, words or []), model or []), json=json)
+
+
+@app.command(epilog=settings_help())
 def train(
     run: Run,
     model: Annotated[
@@ -246,6 +263,73 @@ def predict(
         told.tell_recognised(recognise(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
 
 
+@app.command(epilog=settings_help())
+def experiment(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=VALUE]...",
+            help="Of the grid (seeds=[0,1], recognisers=[umt], tables=[table2], resamples=1000, "
+            "accept_mixture=true), or settings that override the file's.",
+        ),
+    ] = None,
+    config: Annotated[
+        str,
+        typer.Option(
+            "--config",
+            help="table1, table2, table3, controls, default (all of them); demo, demo-table1 ...: the same on the "
+            "drawn world; or a YAML file of your own.",
+        ),
+    ] = "default",
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", help="A data set's run, as RUN or NAME=RUN; several times for several."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Folder of the tables in experiments/. Default: as the config.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The paper's tables with seeds and significance. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.experiment import experiment as job
+    from ray_jobs.experiment_settings import load_experiment
+
+    told.tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)
+
+
+@app.command(epilog=settings_help())
+def export(
+    run: Annotated[str, typer.Argument(help="The run: a folder, or s3://, gs://, az://.")],
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout", help="umt: text files and <id>.jpg, as UMT, MAF and others read them; webdataset: tar files."
+        ),
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="Where to: a folder of its own, or a URL.")],
+    words: Words = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option("--arm", help="A finished arm; several times for several, all of one size. Default: adaptive."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", metavar="PX", help="Pixels a side. Default: the run's own; in umt at least 256."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="umt: name of the image folder. Default: images.")] = None,
+    config: Config = "default",
+    json: Json = False,
+) -> None:
+    """Write arms of a run as other people's code reads them. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.export import export as job
+
+    settings = load_settings(config, words or [])
+    done = job(run, settings, layout=layout, to=to, arms=arm or ["adaptive"], size=size, name=name, quiet=json)
+    told.tell_exported(done, run, to, json=json)
+
+
 @app.command()
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
     """What is published, what failed, what is left."""
@@ -253,6 +337,21 @@ def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = Fa
     from ray_jobs.status import status as look
 
     told.tell_status(look(run), json=json)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="The run.")],
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="The finished arm to show. Default: adaptive, or the one there is.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """A page to look at: what came out, how theta came about, pictures, failures, curves. Made anew each time."""
+    from ray_jobs import told
+    from ray_jobs.report import report as job
+
+    told.tell_reported(job(run, arm), json=json)
 
 
 @app.command()

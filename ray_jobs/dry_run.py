@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from amia.mixing.ratio import check_arm, needs_synthesis
 from ray_jobs.fitting import bank_shards, with_image
 from ray_jobs.job import open_run
+from ray_jobs.measure import measure_of
 from ray_jobs.settings import Pool, Settings
 from ray_jobs.store import Store
 
@@ -61,7 +62,15 @@ def plan_augment(
         execution += 1
         steps += [left(execution, "embeddings", rest, pools.embed, 0.002)] if rest else []
         steps.append(left(execution, "scores", plan.shards, pools.score, 0.00005))
-    execution += 1
-    if any(needs_synthesis(arm) for arm in arms):
-        steps.append(left(execution, "synthesized", plan.shards, pools.synthesize, picture))
-    return steps + [left(execution, f"augmented/{arm}", plan.shards, pools.mix, picture) for arm in arms]
+    groups: dict[str, list[str]] = {}
+    for arm in arms:
+        groups.setdefault(measure_of(arm, settings.triplet).suffix, []).append(arm)
+    for suffix in sorted(groups):
+        if images and suffix:
+            execution += 1
+            steps.append(left(execution, f"scores{suffix}", plan.shards, pools.score, 0.00005))
+        execution += 1
+        if any(needs_synthesis(arm) for arm in groups[suffix]):
+            steps.append(left(execution, "synthesized", plan.shards, pools.synthesize, picture))
+        steps += [left(execution, f"augmented/{arm}", plan.shards, pools.mix, picture) for arm in groups[suffix]]
+    return steps

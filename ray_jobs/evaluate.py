@@ -17,7 +17,7 @@ from ray_jobs.settings import Settings
 from ray_jobs.shards import read_shard
 from ray_jobs.store import Store
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "evaluate", "judged", "publish_scores"]
 
 COLUMNS = ("id", "tokens", "tags", "ner_tags", "predicted_tags", "theta", "image_status")
 
@@ -73,16 +73,19 @@ def evaluate(
     these belong, and whatever `predict` raises.
     """
     done = predict(run, settings, model=model, arm=arm, splits=[split], swap_images=swap_images, quiet=quiet)
-    split = canonical_split(split)
-    posts = list(_judged(done))
+    return publish_scores(done, canonical_split(split), judged(done))
+
+
+def publish_scores(done: Predicted, split: str, posts: Sequence[Judged]) -> Evaluation:
+    """Score the predictions of one split, and keep scores and CoNLL in the run. Raises as `evaluate` does."""
     if not posts:
         raise CorpusError(f"no post of split {split!r} in {done.store.address} has labels to score against")
     forms = surface_forms(_training(done.store, done.plan))
     evaluation = Evaluation(
         model=done.model,
-        arm=arm,
+        arm=done.arm,
         split=split,
-        swapped=swap_images,
+        swapped=done.swapped,
         posts=len(posts),
         unlabelled=done.posts - len(posts),
         lenient=slice_reports(posts, forms, lenient),
@@ -96,20 +99,23 @@ def evaluate(
     return evaluation
 
 
-def _judged(done: Predicted) -> Iterator[Judged]:
+def judged(done: Predicted) -> list[Judged]:
+    """The predicted posts that have gold labels, in the plan's order."""
     names = label_names(done.types)
-    for shard in done.shards:
-        for row in read_shard(done.store, f"{done.folder}/{shard}.parquet", COLUMNS).to_pylist():
-            if row["ner_tags"] is not None:
-                yield Judged(
-                    id=row["id"],
-                    tokens=tuple(row["tokens"]),
-                    tags=None if row["tags"] is None else tuple(row["tags"]),
-                    gold=tuple(names[label] for label in row["ner_tags"]),
-                    predicted=tuple(names[label] for label in row["predicted_tags"]),
-                    theta=row["theta"],
-                    has_image=row["image_status"] == "ok",
-                )
+    return [
+        Judged(
+            id=row["id"],
+            tokens=tuple(row["tokens"]),
+            tags=None if row["tags"] is None else tuple(row["tags"]),
+            gold=tuple(names[label] for label in row["ner_tags"]),
+            predicted=tuple(names[label] for label in row["predicted_tags"]),
+            theta=row["theta"],
+            has_image=row["image_status"] == "ok",
+        )
+        for shard in done.shards
+        for row in read_shard(done.store, f"{done.folder}/{shard}.parquet", COLUMNS).to_pylist()
+        if row["ner_tags"] is not None
+    ]
 
 
 def _training(store: Store, plan: Plan) -> Iterator[tuple[Sequence[str], Sequence[str]]]:

@@ -4,9 +4,10 @@ Both are fixed once, published under `mixture/`, and never change: `mixture.json
 `--mixture` takes from another run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amia.errors import MixtureError
 from amia.matching.bank import Bank
@@ -20,7 +21,7 @@ from ray_jobs.shards import ShardFacts, all_facts, read_shard
 from ray_jobs.store import Store
 from ray_jobs.vectors import embedded
 
-__all__ = ["FOLDER", "bank_shards", "build_bank", "fit_losses", "read_frozen"]
+__all__ = ["FOLDER", "bank_shards", "build_bank", "fit_losses", "mean_theta", "read_frozen", "with_image"]
 
 FOLDER = "mixture"
 
@@ -44,42 +45,62 @@ def build_bank(store: Store, shards: Sequence[str], size: int) -> bytes:
 
 
 def fit_losses(
-    store: Store, plan: Plan, bank: Bank, encoder: str, triplet: TripletSettings, settings: MixtureSettings
+    store: Store,
+    plan: Plan,
+    bank: Bank,
+    encoder: str,
+    triplet: TripletSettings,
+    settings: MixtureSettings,
+    scores: str,
 ) -> FrozenMixture:
-    """Eq. 8 on the run's losses: directly up to a million of them, on their histogram beyond."""
+    """Eq. 8 on the losses in folder `scores`: directly up to a million of them, on their histogram beyond."""
     scored = [split for split in sorted(plan.posts) if sum(with_image(store, plan.shards_of(split)))]
     groups = fit_groups(settings.fit_on, scored)
-    fits = {
-        name: _fit(store, [shard for split in splits for shard in plan.shards_of(split)], triplet.margin, settings)
-        for name, splits in groups.items()
-    }
-    shards = [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]
-    ranges = [each.extra["cosine"] for each in _score_facts(store, shards) if each.extra["cosine"]]
+    fits = {name: _fit(store, _keys(plan, splits, scores), triplet.margin, settings) for name, splits in groups.items()}
+    facts = all_facts(store, _keys(plan, plan.fit_splits(), scores))
+    ranges = [each.extra["cosine"] for each in facts if each.extra["cosine"]]
     cosine_range = (min(low for low, _ in ranges), max(high for _, high in ranges))
     return FrozenMixture(fits, bank, {"encoder": encoder}, triplet, cosine_range)
 
 
-def read_frozen(store: Store) -> FrozenMixture | None:
-    """The run's frozen mixture and bank, or None before the fit."""
-    if not store.exists(f"{FOLDER}/{MIXTURE_FILE}"):
+def read_frozen(store: Store, folder: str = FOLDER) -> FrozenMixture | None:
+    """A frozen mixture and its bank, the run's own by default; None before the fit."""
+    if not store.exists(f"{folder}/{MIXTURE_FILE}"):
         return None
-    about, bank = store.read(f"{FOLDER}/{MIXTURE_FILE}"), store.read(f"{FOLDER}/{BANK_FILE}")
-    return FrozenMixture.from_bytes(about, bank, where=f"{store.address}/{FOLDER}/{MIXTURE_FILE}")
+    about, bank = store.read(f"{folder}/{MIXTURE_FILE}"), store.read(f"{folder}/{BANK_FILE}")
+    return FrozenMixture.from_bytes(about, bank, where=f"{store.address}/{folder}/{MIXTURE_FILE}")
 
 
-def _fit(store: Store, shards: Sequence[str], margin: float, settings: MixtureSettings) -> Fit:
-    facts = _score_facts(store, shards)
-    if sum(sum(each.extra["histogram"]["counts"]) for each in facts) <= DIRECT_LIMIT:
-        columns = [read_shard(store, f"scores/{shard}.parquet", ["loss"])["loss"] for shard in shards]
-        losses = np.concatenate([column.drop_null().to_numpy() for column in columns])
-        if not len(losses):
-            raise MixtureError("no post with an image to fit the mixture on")
-        return fit_mixture(losses, settings)
+def mean_theta(store: Store, plan: Plan, frozen: FrozenMixture, scores: str) -> float:
+    """Mean of theta over the posts that bank and fit stand on, from the losses' histograms: within 5e-4."""
+    centres = LossHistogram(frozen.triplet.margin).centres
+    total, posts = 0.0, 0
+    for split in plan.fit_splits():
+        counts = _histogram(all_facts(store, _keys(plan, [split], scores)))
+        filled = np.flatnonzero(counts)
+        if len(filled):  # a split without any image has no mixture of its own
+            total += float(counts[filled] @ frozen.theta(centres[filled], split))
+            posts += int(counts.sum())
+    return total / posts
+
+
+def _fit(store: Store, keys: Sequence[str], margin: float, settings: MixtureSettings) -> Fit:
+    counts = _histogram(all_facts(store, keys))
+    if counts.sum() > DIRECT_LIMIT:
+        return fit_histogram(counts, LossHistogram(margin), settings)
+    columns = [read_shard(store, key, ["loss"])["loss"] for key in keys]
+    losses = np.concatenate([column.drop_null().to_numpy() for column in columns])
+    if not len(losses):
+        raise MixtureError("no post with an image to fit the mixture on")
+    return fit_mixture(losses, settings)
+
+
+def _histogram(facts: Sequence[ShardFacts]) -> NDArray[np.int64]:
     counts = np.zeros(BINS, np.int64)
     for each in facts:
         counts[each.extra["histogram"]["bins"]] += each.extra["histogram"]["counts"]
-    return fit_histogram(counts, LossHistogram(margin), settings)
+    return counts
 
 
-def _score_facts(store: Store, shards: Sequence[str]) -> list[ShardFacts]:
-    return all_facts(store, [f"scores/{shard}.parquet" for shard in shards])
+def _keys(plan: Plan, splits: Iterable[str], folder: str) -> list[str]:
+    return [f"{folder}/{shard}.parquet" for split in splits for shard in plan.shards_of(split)]

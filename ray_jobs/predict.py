@@ -1,7 +1,7 @@
 """`amia predict --run RUN`: a recogniser over the posts of an arm, as a Ray Data job."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from amia.errors import RunError, SettingsError
@@ -18,7 +18,7 @@ from ray_jobs.shards import all_facts
 from ray_jobs.stages.predict import Predict
 from ray_jobs.store import Store
 
-__all__ = ["Predicted", "predict"]
+__all__ = ["Predicted", "predict", "predict_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,9 @@ class Predicted:
     plan: Plan
     model: str
     """The recogniser's name."""
+    arm: str
+    swapped: bool
+    """Whether posts were shown each other's images."""
     folder: str
     """`predictions/<model>/<arm>` of the run, with `-swapped` where images were exchanged."""
     identity: str
@@ -64,11 +67,32 @@ def predict(
     job = open_job(run, settings, quiet=quiet)
     if swap_images and not system_of(found.config.system).reads_images:
         job.say(f"{found.name} reads no images: exchanging them changes nothing")
-    folder = f"{Predict.name}/{found.name}/{arm}{'-swapped' if swap_images else ''}"
-    types = [*plan.types, *(kind for kind in found.config.types if kind not in plan.types)]
-    stage = _stage(job, chosen, found, folder, types, swap=settings.seed if swap_images else None)
-    shards = [shard for split in wanted for shard in plan.shards_of(split)]
-    job.run([(stage, settings.pools.predict)], shards)
+    return predict_by(
+        job,
+        found,
+        chosen,
+        wanted,
+        swap_images=swap_images,
+        run=lambda stage, shards: job.run([(stage, settings.pools.predict)], shards),
+    )
+
+
+def predict_by(
+    job: Job,
+    model: Model,
+    arm: Arm,
+    splits: Sequence[str],
+    *,
+    swap_images: bool,
+    run: Callable[[Predict, Sequence[str]], None],
+) -> Predicted:
+    """The same, with `run` to take shards through the stage: over actors, or in this process."""
+    store, plan = job.store, job.plan
+    folder = f"{Predict.name}/{model.name}/{arm.name}{'-swapped' if swap_images else ''}"
+    types = [*plan.types, *(kind for kind in model.config.types if kind not in plan.types)]
+    stage = _stage(job, arm, model, folder, types, swap=job.settings.seed if swap_images else None)
+    shards = [shard for split in splits for shard in plan.shards_of(split)]
+    run(stage, shards)
     facts = all_facts(store, [f"{folder}/{shard}.parquet" for shard in shards])
     posts, came = sum(plan.rows_of(shard) for shard in shards), sum(each.rows for each in facts)
     if came != posts:
@@ -77,7 +101,9 @@ def predict(
     return Predicted(
         store=store,
         plan=plan,
-        model=found.name,
+        model=model.name,
+        arm=arm.name,
+        swapped=swap_images,
         folder=folder,
         identity=stage.identity,
         types=types,

@@ -28,7 +28,7 @@ from ray_jobs.shards import ShardFacts
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
 
-__all__ = ["Step", "leases", "run_steps", "unpublished"]
+__all__ = ["Step", "leases", "run_here", "run_steps", "unpublished"]
 
 Batch = dict[str, np.ndarray]
 AnyStage = Stage[Any, Any]
@@ -71,11 +71,12 @@ def run_steps(
 ) -> None:
     """Run each shard through the steps, streaming from one step's actors to the next's; published shards are skipped.
 
-    Raises the AmiaError of the first actor that could not go on, StageError for anything that nobody foresaw, and
-    ClusterError when the actors' machines do not come or a shard takes its actor down again and again.
+    `store` keeps the log. Raises the AmiaError of the first actor that could not go on, StageError for anything that
+    nobody foresaw, and ClusterError when the actors' machines do not come or a shard takes its actor down again and
+    again.
     """
     # A step that has nothing left to do starts no actors.
-    left = [(step, todo) for step in steps if (todo := set(unpublished(store, step.stage, shards)))]
+    left = [(step, todo) for step in steps if (todo := set(unpublished(step.stage.store, step.stage, shards)))]
     if not left:
         return
     steps = [step for step, _ in left]
@@ -107,6 +108,15 @@ def run_steps(
                     _raise(store, started, json.loads(row["failure"]))
     finally:
         _keep_log(store, board, started)
+
+
+def run_here(stage: AnyStage, shards: Sequence[str]) -> None:
+    """Run the unpublished ones of a few shards through a stage in this process, one after the other."""
+    todo = unpublished(stage.store, stage, shards)
+    if todo:
+        stage.setup()
+    for shard in todo:
+        stage.publish(shard, stage.run(stage.load(shard)))
 
 
 class StageActor:

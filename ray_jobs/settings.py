@@ -15,7 +15,7 @@ from amia.mner.training.settings import TrainingSettings
 from amia.settings import MethodSettings, build, merged, nested, read_tree
 from amia.strict import Strict
 
-__all__ = ["Pool", "Pools", "Settings", "Workers", "load_settings", "settings_help"]
+__all__ = ["PRESETS", "Pool", "Pools", "Settings", "Workers", "load_settings", "override", "settings_help"]
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -58,6 +58,8 @@ class Pools(Strict):
     """Originals and synthesized images into augmented ones."""
     predict: Pool = Pool(max=64, gpus=1, lease=16)
     """Augmented posts into entities."""
+    export: Pool = Pool(max=64, cpus=0.5, lease=4)
+    """Augmented posts into other people's layouts."""
 
 
 class Workers(Strict):
@@ -108,16 +110,17 @@ def load_settings(config: str | Path | Mapping[str, Any] = "default", overrides:
     """
     tree = dict(config) if isinstance(config, Mapping) else read_tree(config, [method.PRESETS, PRESETS])
     for word in overrides:
-        name, equals, value = word.partition("=")
-        if not equals:
-            raise SettingsError(f"{word!r} is no setting: write name=value, for example triplet.margin=0.2")
-        tree = merged(tree, nested(name, _value(word, value)))
+        tree = merged(tree, override(word))
     return build(Settings, tree)
 
 
-def _value(word: str, text: str) -> Any:
+def override(word: str) -> dict[str, Any]:
+    """`triplet.margin=0.2` as a tree. Raises SettingsError for a word that is no `name=value`."""
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise SettingsError(f"{word!r} is no setting: write name=value, for example triplet.margin=0.2")
     try:
-        return yaml.safe_load(text)
+        return nested(name, yaml.safe_load(value))
     except yaml.YAMLError as error:
         raise SettingsError(f"{word!r}: the value is not readable: {error}") from error
 

@@ -9,7 +9,7 @@ from ray_jobs.store import Store
 
 __all__ = ["status"]
 
-FOLDERS = ("posts", "embeddings", "scores", "synthesized")
+FOLDERS = ("posts", "embeddings", "scores", "scores-batch", "scores-expected", "synthesized")
 
 
 def status(run: str) -> dict[str, Any]:

@@ -115,6 +115,11 @@ class Store:
         except (BaseError, OSError) as error:
             raise StoreError(f"{prefix} could not be listed in {self.address}: {_said(error)}") from error
 
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a file anew, whatever stood there: what is derived from the run alone, never anything published."""
+        self._delete([key])
+        self.create(key, data)
+
     def delete(self, prefix: str) -> None:
         """Remove everything below a folder: scratch only, never anything published."""
         self._delete(list(self.sizes(prefix)))

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from amia.errors import AmiaError, ClusterError, RunError, StageError
 from amia.mner.starting import encoder_identities
 from amia.mner.systems import system_of
 from amia.mner.training.loop import EpochReport
-from ray_jobs.identity import claim
+from ray_jobs.identity import Identity, claim
 from ray_jobs.job import Job, open_job
 from ray_jobs.labelled import Arm, open_arm
 from ray_jobs.listening import Teller, listening
@@ -26,7 +27,17 @@ from ray_jobs.settings import Settings, Workers
 from ray_jobs.streaming import READING_CPUS, UnevenShares, stream
 from ray_jobs.train_worker import DONE, Training, train_one
 
-__all__ = ["Trained", "prepare", "result_of", "train"]
+__all__ = [
+    "Trained",
+    "described",
+    "fitted",
+    "prepare",
+    "require",
+    "result_of",
+    "streams",
+    "train",
+    "train_with_workers",
+]
 
 VERSION = 1
 """Raised by hand whenever a training's result changes for the same settings and input."""
@@ -62,35 +73,42 @@ def train(
     workers = fitted(job, training.arm)
     streamed = streams(workers, training.arm)
     require(job, workers, streamed)
-    _run(job, training, workers, streamed)
+    train_with_workers(training, workers, streamed, job.say)
     if (done := result_of(training)) is None:
         raise RunError(f"{training.folder} was not finished: start the same command again, it goes on where it stopped")
     return done
 
 
-def prepare(job: Job, system: str, arm: Arm, name: str | None = None) -> Training:
-    """Everything the workers need, with the model's folder claimed."""
+def described(job: Job, system: str, arm: Arm, encoders: Mapping[str, str]) -> Identity:
+    """What a training's result depends on; `encoders` as `encoder_identities` tells them."""
     settings = job.settings
-    kind = system_of(system)
+    recipe = system_of(system).recipe
     chosen = settings.training
-    folder = f"models/{name or f'{system}-{arm.name}-seed{chosen.seed}'}"
-    identity = {
-        "stage": folder,
+    return {
         "version": VERSION,
         "settings": {
             "system": system,
-            "encoders": encoder_identities(system, settings.recogniser),
+            "encoders": dict(encoders),
             "recogniser": settings.recogniser.model_dump(exclude={"text", "visual", "vectors"}),
             "training": {
                 **chosen.model_dump(exclude={"device", "cache_gb"}),
-                "batch": chosen.batch or kind.recipe.batch,
-                "epochs": chosen.epochs or kind.recipe.epochs,
-                "lr_encoder": chosen.lr_encoder or kind.recipe.lr_encoder,
-                "lr_new": chosen.lr_new or kind.recipe.lr_new,
+                "batch": chosen.batch or recipe.batch,
+                "epochs": chosen.epochs or recipe.epochs,
+                "lr_encoder": chosen.lr_encoder or recipe.lr_encoder,
+                "lr_new": chosen.lr_new or recipe.lr_new,
             },
         },
         "input": {"arm": arm.name, "files": arm.content},
     }
+
+
+def prepare(job: Job, system: str, arm: Arm, name: str | None = None, identity: Identity | None = None) -> Training:
+    """Everything the workers need, with the model's folder claimed. `identity`: as `described`, where it is known."""
+    settings = job.settings
+    if identity is None:
+        identity = described(job, system, arm, encoder_identities(system, settings.recogniser))
+    folder = f"models/{name or f'{system}-{arm.name}-seed{settings.training.seed}'}"
+    identity = {"stage": folder, **identity}
     claim(job.store, folder, identity)
     return Training(
         arm=arm,
@@ -98,7 +116,7 @@ def prepare(job: Job, system: str, arm: Arm, name: str | None = None) -> Trainin
         system=system,
         types=job.plan.types,
         recogniser=settings.recogniser,
-        settings=chosen,
+        settings=settings.training,
         identity=identity,
         caches=str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia"),
     )
@@ -159,7 +177,8 @@ def require(job: Job, workers: Workers, streamed: bool) -> None:
             )
 
 
-def _run(job: Job, training: Training, workers: Workers, streamed: bool) -> None:
+def train_with_workers(training: Training, workers: Workers, streamed: bool, say: Callable[[str], None]) -> None:
+    """Train by Ray Train; `say` is told what the workers tell. Raises whatever of `amia.errors` stands in the way."""
     queue = Queue(actor_options={"num_cpus": 0})
     arm, seed = training.arm, training.settings.seed
     trainer = TorchTrainer(
@@ -179,7 +198,7 @@ def _run(job: Job, training: Training, workers: Workers, streamed: bool) -> None
         datasets={"train": stream(arm.store, arm.keys("train"), seed)} if streamed else None,
         dataset_config=UnevenShares() if streamed else None,
     )
-    with listening(queue, job.say):
+    with listening(queue, say):
         try:
             trainer.fit()
         except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:

@@ -10,7 +10,18 @@ from typing import TypeVar
 
 from amia.errors import SettingsError
 
-__all__ = ["ARMS", "check_arm", "needs_synthesis", "ratio"]
+__all__ = ["ARMS", "CONTROLS", "check_arm", "needs_synthesis", "ratio"]
+
+CONTROLS = {
+    "random": "original",
+    "noise": "original",
+    "constant": "adaptive",
+    "shuffled": "adaptive",
+    "adaptive-batch": "adaptive",
+    "adaptive-expected": "adaptive",
+}
+"""Arms that are there to be beaten (`amia.mixing.controls`), and the arm whose rule each follows with something in it
+exchanged. They are made of a whole corpus, never of one post."""
 
 ARMS = (
     "text",
@@ -22,6 +33,7 @@ ARMS = (
     "fixed-0.3",
     "fixed-0.5",
     "fixed-0.7",
+    *CONTROLS,
 )
 """The arms by name; `fixed-X` with any other X in [0, 1] is accepted too."""
 
@@ -50,7 +62,7 @@ def check_arm(arm: str) -> None:
 def needs_synthesis(arm: str) -> bool:
     """Whether the arm ever looks at a synthesized image. Raises SettingsError for an unknown arm."""
     check_arm(arm)
-    return arm not in {"text", "original"}
+    return CONTROLS.get(arm, arm) not in {"text", "original"}
 
 
 def ratio(
@@ -75,11 +87,12 @@ def ratio(
     | adaptive | theta | 0 | 1 |
     | cosine, cosine-minmax, fixed-X | cosine, rescaled cosine, X | None | 1 |
 
-    With neither picture every arm says None.
+    With neither picture every arm says None. Controls follow the rule of the arm that `CONTROLS` names.
 
     Raises SettingsError for an unknown arm, or when the arm's own score is missing.
     """
     check_arm(arm)
+    arm = CONTROLS.get(arm, arm)
     if arm == "text":
         return None
     if not has_image:

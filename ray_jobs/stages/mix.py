@@ -9,18 +9,24 @@ import pyarrow as pa
 
 from amia.images import ImageSettings, decode, fit_to
 from amia.matching.frozen import FrozenMixture
+from amia.mixing.controls import noise, shuffled
 from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import needs_synthesis, ratio
 from amia.mner.labels import label_names
+from amia.swapping import swapped
+from amia.synthesis.seeds import post_seed
 from ray_jobs.features import augmented_schema
 from ray_jobs.plan import shard_place
 from ray_jobs.shards import ShardFacts, encode, read_shard
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
 
-__all__ = ["Mix"]
+__all__ = ["DRAWN_BY_LOT", "Mix"]
 
 Row = dict[str, Any]
+
+DRAWN_BY_LOT = {"random", "noise", "shuffled"}
+"""Control arms that depend on the run's seed."""
 
 NOT_ASKED: Row = {"drawn": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}
 """Arms that look at no synthesized image."""
@@ -41,14 +47,19 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         images: ImageSettings,
         types: Sequence[str],
         mixture: FrozenMixture | None,
+        scores: str,
         synthesized: bool,
+        seed: int,
+        mean_theta: float | None,
     ) -> None:
+        """`scores`: the folder of the losses that `mixture` belongs to; `mean_theta`: what arm `constant` blends by."""
         super().__init__(store, "")
         self._identities = dict(identities)
         """Digest by arm: each arm is a folder of its own."""
         self._images, self._schema = images, augmented_schema(types)
         self._label = {name: number for number, name in enumerate(label_names(types))}
-        self._mixture, self._synthesized = mixture, synthesized
+        self._mixture, self._scores_folder, self._synthesized = mixture, scores, synthesized
+        self._seed, self._mean_theta = seed, mean_theta
 
     def keys(self, shard: str) -> list[str]:
         """One file an arm."""
@@ -79,7 +90,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
 
     def run(self, loaded: list[Row]) -> dict[str, list[Row]]:
         """Blend and encode."""
-        return {arm: [self._augmented(arm, row) for row in loaded] for arm in self._identities}
+        return {arm: [self._augmented(arm, row) for row in self._controlled(arm, loaded)] for arm in self._identities}
 
     def publish(self, shard: str, done: dict[str, list[Row]]) -> ShardFacts:
         """One file an arm, with the accounting in its footer."""
@@ -103,7 +114,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
     def _scores(self, shard: str, count: int) -> list[Row]:
         if self._mixture is None:
             return [{"loss_i2t": None, "loss_t2i": None, "loss": None, "cosine": None}] * count
-        return list(read_shard(self.store, f"scores/{shard}.parquet").to_pylist())
+        return list(read_shard(self.store, f"{self._scores_folder}/{shard}.parquet").to_pylist())
 
     def _pictures(self, shard: str, count: int) -> list[Row]:
         if not self._synthesized:
@@ -114,12 +125,34 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
     def _fitted(self, data: bytes) -> np.ndarray:
         return fit_to(decode(data, self._images, at_least=2 * self._images.size), self._images)
 
+    def _controlled(self, arm: str, rows: list[Row]) -> list[Row]:
+        """The rows with what a control arm exchanges among them; `weight` is what stands for theta in eq. 9."""
+        seen = [row for row in rows if row["original"] is not None]
+        if arm == "random":
+            ids, images = [row["id"] for row in rows], [row["original"] for row in rows]
+            files = [None if row["original"] is None else row["image"]["bytes"] for row in rows]
+            shown = swapped(ids, files, self._seed)
+            return [
+                {**row, "original": None if other is None else images[other]}
+                for row, other in zip(rows, shown, strict=True)
+            ]
+        if arm == "noise":
+            drawn = {row["id"]: noise(self._images.size, post_seed(self._seed, row["id"])) for row in seen}
+            return [{**row, "original": drawn.get(row["id"])} for row in rows]
+        weights = {row["id"]: row["theta"] for row in rows}
+        if arm == "shuffled":
+            ids = [row["id"] for row in seen]
+            weights |= zip(ids, shuffled(ids, [weights[name] for name in ids], self._seed), strict=True)
+        elif arm == "constant" and self._mean_theta is not None:
+            weights |= {row["id"]: self._mean_theta for row in seen}
+        return [{**row, "weight": weights[row["id"]]} for row in rows]
+
     def _augmented(self, arm: str, row: Row) -> Row:
         if not needs_synthesis(arm):
             row = {**row, **NOT_ASKED}  # whatever other arms stand beside it, an arm's rows are the same
         share = ratio(
             arm,
-            theta=row["theta"],
+            theta=row.get("weight"),
             cosine=row["cosine"],
             cosine_range=self._mixture.cosine_range if self._mixture else None,
             has_image=row["original"] is not None,

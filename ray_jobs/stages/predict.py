@@ -12,9 +12,9 @@ from amia.device import autocast
 from amia.mner.examples import Example
 from amia.mner.labels import label_names
 from amia.mner.recogniser import Recogniser, Tagged
-from amia.mner.swapping import swapped
 from amia.mner.words import Word, words
 from amia.precision import Dtype
+from amia.swapping import swapped
 from ray_jobs.features import prediction_schema
 from ray_jobs.models import at_hand
 from ray_jobs.shards import ShardFacts, encode, read_shard

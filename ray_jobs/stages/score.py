@@ -11,10 +11,7 @@ from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
 from ray_jobs.vectors import embedded
 
-__all__ = ["BANK", "Score"]
-
-BANK = "mixture/bank.safetensors"
-"""The run's bank of negatives, by key."""
+__all__ = ["Score"]
 
 
 class Score(Stage[pa.Table, pa.Table]):
@@ -24,13 +21,18 @@ class Score(Stage[pa.Table, pa.Table]):
     pool = "score"
     version = 1
 
-    def __init__(self, store: Store, identity: str, *, triplet: TripletSettings) -> None:
+    def __init__(self, store: Store, identity: str, *, triplet: TripletSettings, folder: str, bank: str) -> None:
+        """`folder`: where the losses go; `bank`: key of the bank of negatives."""
         super().__init__(store, identity)
-        self._triplet = triplet
+        self._triplet, self._folder, self._key = triplet, folder, bank
+
+    def keys(self, shard: str) -> list[str]:
+        """In the folder of this measure."""
+        return [f"{self._folder}/{shard}.parquet"]
 
     def setup(self) -> None:
         """Read the bank, once an actor."""
-        self._bank = Bank.from_bytes(self.store.read(BANK), where=BANK)
+        self._bank = Bank.from_bytes(self.store.read(self._key), where=self._key)
 
     def load(self, shard: str) -> pa.Table:
         """The shard's embeddings."""
@@ -59,6 +61,6 @@ class Score(Stage[pa.Table, pa.Table]):
             "histogram": {"bins": filled.tolist(), "counts": counts[filled].tolist()},
             "cosine": [float(cosine.min()), float(cosine.max())] if len(cosine) else None,
         }
-        data, facts = encode(done, stage=self.name, identity=self.identity, extra=extra)
+        data, facts = encode(done, stage=self._folder, identity=self.identity, extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return facts

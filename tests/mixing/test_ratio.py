@@ -28,6 +28,12 @@ def of(arm: str, has_image: bool = True, has_synthesis: bool = True, **scores: o
         ("fixed-0.7", 0.7, None, 1),
         ("fixed-0", 0, None, 1),
         ("fixed-1", 1, None, 1),
+        ("random", 1, None, 1),
+        ("noise", 1, None, 1),
+        ("constant", 0.8, 0, 1),
+        ("shuffled", 0.8, 0, 1),
+        ("adaptive-batch", 0.8, 0, 1),
+        ("adaptive-expected", 0.8, 0, 1),
     ],
 )
 def test_the_table(arm, both, no_image, no_synthesis):
@@ -77,4 +83,4 @@ def test_a_missing_score(arm, score):
 
 
 def test_which_arms_look_at_synthesis():
-    assert [arm for arm in ARMS if not needs_synthesis(arm)] == ["text", "original"]
+    assert [arm for arm in ARMS if not needs_synthesis(arm)] == ["text", "original", "random", "noise"]

@@ -1,0 +1,232 @@
+"""`amia experiment`: the paper's tables, with seeds and significance, as one job that goes on where it stopped.
+
+Corpora, then arms, then cells (one training each, side by side), then tables. All of it stands in the runs of the data
+sets: a cell under `cells/`, named after what it depends on; tables under `experiments/<name>/`, made anew each time.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from amia.demo import write_corpus
+from amia.errors import SettingsError, StageError
+from amia.experiments.results import CellResult
+from amia.experiments.tables import DataFacts, Need, Table, build_tables, needs
+from amia.mner.starting import encoder_identities
+from amia.mner.systems import system_of
+from amia.settings import shipped_names
+from ray_jobs.augment import augment
+from ray_jobs.cells import Cell, Outcome, cell_of, run_cells
+from ray_jobs.experiment_settings import DataSet, Experiment, ExperimentSettings
+from ray_jobs.ingest import ingest
+from ray_jobs.job import Job, open_job
+from ray_jobs.labelled import open_arm
+from ray_jobs.plan import Plan
+from ray_jobs.settings import Settings
+from ray_jobs.store import Store
+
+__all__ = ["Experimented", "experiment"]
+
+Place = tuple[str, Need, int]
+"""Where a result stands in the tables: data set, recogniser on an arm, seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experimented:
+    """What came out."""
+
+    tables: list[Table]
+    cells: int
+    """Trainings that the tables stand on."""
+    finished: int
+    """Those that were finished before."""
+    folders: list[str]
+    """Where the tables stand: one a data set."""
+
+
+def experiment(asked: Experiment, *, quiet: bool = False) -> Experimented:
+    """Run every cell that is not finished, and write the tables.
+
+    A cell that fails leaves a dash in the tables; when all others have ended its error is raised. Raises whatever of
+    `amia.errors` stands in the way.
+    """
+    jobs = {name: _data(asked, name, each, quiet) for name, each in asked.grid.data.items()}
+    places: dict[Place, Cell] = {}
+    for name, job in jobs.items():
+        places |= _cells(asked.grid, name, job)
+    cells = {(cell.data, cell.key): cell for cell in places.values()}
+    finished = sum(not cell.unfinished() for cell in cells.values())
+    say = next(iter(jobs.values())).say
+    say(f"{len(cells)} cells, {finished} of them finished before")
+    failed = list(_run(list(cells.values()), finished, say))
+    tables = _tables(asked, jobs, places)
+    folders = [_publish(asked, job.store, tables) for job in jobs.values()]
+    if failed:
+        raise _broken_off(failed)
+    return Experimented(tables, len(cells), finished, folders)
+
+
+def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> Job:
+    """A data set with posts, and every arm that the tables need."""
+    grid, settings, store = asked.grid, asked.settings, Store(data.run)
+    if not _whole(store):
+        if data.source is None and grid.draw is None:
+            raise SettingsError(f"{name}: no posts in {store.address}: ingest them first, or give `source` in the file")
+        source = data.source or _drawn(store, grid.draw or 0)
+        ingest(source, data.run, settings, images=data.images, quiet=quiet)
+    job = open_job(data.run, settings, quiet=quiet)
+    if grid.split not in job.plan.posts:
+        raise SettingsError(f"{name}: no split {grid.split!r}: there are {', '.join(sorted(job.plan.posts))}")
+    wanted = dict.fromkeys(need.arm for need in _needs(grid, settings))
+    lacking = [arm for arm in wanted if not store.exists(f"augmented/{arm}/manifest.json")]
+    if lacking:
+        job.say(f"{name}: making {', '.join(lacking)}")
+    # Also where none lacks: arms that were made with other settings are refused.
+    augment(
+        data.run,
+        settings,
+        arms=tuple(wanted),
+        mixture=data.mixture,
+        accept_mixture=grid.accept_mixture,
+        quiet=quiet or not lacking,
+    )
+    return job
+
+
+def _whole(store: Store) -> bool:
+    plan = Plan.find(store)
+    return plan is not None and {f"posts/{shard}.parquet" for shard in plan.shards} <= store.sizes("posts").keys()
+
+
+def _drawn(store: Store, posts: int) -> str:
+    """A corpus of the drawn world beside the run's folders, whole or not at all."""
+    if store.folder is None:
+        raise SettingsError(f"draw={posts} draws its corpus on a disk: give a run that is a folder")
+    folder = store.folder / "corpus"
+    if not (folder / "truth.ndjson").exists():  # written last
+        write_corpus(folder, posts=posts)
+    return str(folder)
+
+
+def _needs(grid: ExperimentSettings, settings: Settings) -> list[Need]:
+    """Without repetition, in the order of the tables."""
+    found = [
+        need
+        for table in grid.tables
+        for need in needs(table, grid.recognisers, grid.text_systems, settings.triplet.negatives)
+    ]
+    for need in found:
+        system_of(need.recogniser)
+    return list(dict.fromkeys(found))
+
+
+def _cells(grid: ExperimentSettings, name: str, job: Job) -> dict[Place, Cell]:
+    """Every place of the tables with its cell; a cell serves several places where their posts are the same."""
+    wanted: dict[tuple[str, str], set[bool]] = {}
+    for need in _needs(grid, job.settings):
+        wanted.setdefault((need.recogniser, need.arm), set()).add(need.swapped)
+    encoders = {
+        system: encoder_identities(system, job.settings.recogniser)
+        for system in dict.fromkeys(system for system, _ in wanted)
+    }
+    arms = {arm: open_arm(job.store, arm) for arm in dict.fromkeys(arm for _, arm in wanted)}
+    keys: dict[Place, str] = {}
+    cells: dict[str, Cell] = {}
+    for (system, arm), swaps in wanted.items():
+        for seed in grid.seeds:
+            cell = cell_of(name, job, arms[arm], system, encoders[system], seed=seed, split=grid.split, swapped=swaps)
+            known = cells.get(cell.key, cell)
+            cells[cell.key] = replace(known, swapped=tuple(sorted({*known.swapped, *cell.swapped})))
+            keys |= {(name, Need(system, arm, swapped), seed): cell.key for swapped in swaps}
+    return {place: cells[key] for place, key in keys.items()}
+
+
+def _run(cells: Sequence[Cell], finished: int, say: Any) -> Iterator[Outcome]:
+    """Runs the cells, says how each ended, and yields those that failed."""
+    begun, left = time.monotonic(), len(cells) - finished
+    for number, ended in enumerate(run_cells(cells), 1):
+        away = (time.monotonic() - begun) / number * (left - number)
+        told = f"F1 {100 * ended.f1:.2f}" if ended.f1 is not None else f"failed: {ended.error.splitlines()[0]}"
+        say(f"[{finished + number}/{len(cells)}] {ended.cell.name}: {told} ({ended.seconds:,.0f} s), {_minutes(away)}")
+        if ended.f1 is None:
+            yield ended
+
+
+def _minutes(seconds: float) -> str:
+    return "the last" if seconds == 0 else f"about {max(1, round(seconds / 60))} min left"
+
+
+def _tables(asked: Experiment, jobs: Mapping[str, Job], places: Mapping[Place, Cell]) -> list[Table]:
+    results = [
+        # Under the name that this experiment gives data set and arm, whatever other one made it.
+        replace(found, data=name, arm=need.arm)
+        for (name, need, _), cell in places.items()
+        if (found := _result(cell, need.swapped)) is not None
+    ]
+    settings = asked.settings
+    facts = {
+        name: DataFacts(
+            posts=job.plan.posts,
+            text_encoder=settings.recogniser.text.model,
+            visual_encoder=settings.recogniser.visual.model,
+            clip=settings.clip.model,
+            generator=settings.generator.model,
+            negatives=settings.triplet.negatives,
+        )
+        for name, job in jobs.items()
+    }
+    return build_tables(
+        asked.grid.tables,
+        results,
+        recognisers=asked.grid.recognisers,
+        text_systems=asked.grid.text_systems,
+        seeds=asked.grid.seeds,
+        data=facts,
+        resamples=asked.grid.resamples,
+        notice=_notice(settings),
+    )
+
+
+def _result(cell: Cell, swapped: bool) -> CellResult | None:
+    store, key = cell.job.store, cell.result(swapped)
+    return CellResult.from_json(json.loads(store.read(key))) if store.exists(key) else None
+
+
+def _notice(settings: Settings) -> str | None:
+    told = json.dumps(shipped_names(settings.model_dump(mode="json", include={"clip", "generator", "recogniser"})))
+    if '"demo:' not in told:
+        return None
+    return "Made with the demo's tiny weights on its drawn world, so it says how the method works, not how well."
+
+
+def _publish(asked: Experiment, store: Store, tables: Sequence[Table]) -> str:
+    """Tables are derived from cells, so they are the one thing in a run that is written again."""
+    folder = f"experiments/{asked.name}"
+    about = {
+        "name": asked.name,
+        "notice": _notice(asked.settings),
+        "grid": asked.grid.model_dump(mode="json"),
+        "settings": shipped_names(asked.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"})),
+        "tables": [table.to_json() for table in tables],
+    }
+    store.delete(folder)
+    for table in tables:
+        store.create(f"{folder}/{table.name}.md", table.markdown().encode())
+        store.create(f"{folder}/{table.name}.csv", table.csv().encode())
+    store.create(f"{folder}/tables.json", json.dumps(about, indent=1, ensure_ascii=False).encode())
+    return f"{store.address}/{folder}"
+
+
+def _broken_off(failed: Sequence[Outcome]) -> StageError:
+    first = failed[0]
+    where = ""
+    if first.whole:
+        key = f"log/{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{first.cell.key[:8]}-cell-error.txt"
+        first.cell.job.store.create(key, first.whole.encode())
+        where = f"\n{first.cell.job.store.address}/{key} has the traceback."
+    return StageError(
+        f"{first.cell.name}: {first.error}{where}\n{len(failed)} cells failed and are dashes in the tables; all others "
+        "are finished. The same command tries the failed ones again"
+    )

@@ -1,0 +1,38 @@
+"""Ways to compare texts with images, and where each stands in the run.
+
+A run has one of its own. Two control arms name another, so that the paper's batches of negatives and the expectation
+over them can be held against each other on the same posts.
+"""
+
+from dataclasses import dataclass
+
+from amia.matching.triplet import TripletSettings
+
+__all__ = ["Measure", "measure_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One way to compare."""
+
+    triplet: TripletSettings
+    suffix: str
+    """Of its folders: none for the run's own way, `-batch` or `-expected` for that of a control arm."""
+
+    @property
+    def scores(self) -> str:
+        """Folder of the losses."""
+        return f"scores{self.suffix}"
+
+    @property
+    def mixture(self) -> str:
+        """Folder of bank and mixture."""
+        return f"mixture{self.suffix}"
+
+
+def measure_of(arm: str, triplet: TripletSettings) -> Measure:
+    """The measure that an arm's theta comes from; `adaptive-batch` and `adaptive-expected` name theirs."""
+    negatives = {"adaptive-batch": "batch", "adaptive-expected": "expected"}.get(arm, triplet.negatives)
+    if negatives == triplet.negatives:
+        return Measure(triplet, "")
+    return Measure(triplet.model_copy(update={"negatives": negatives}), f"-{negatives}")

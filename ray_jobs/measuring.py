@@ -1,0 +1,120 @@
+"""How well do text and image match? What `amia augment` does first: embed, score, fit."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from amia.errors import MixtureError
+from amia.matching.bank import Bank
+from amia.matching.clip import ClipEncoder
+from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
+from amia.weights import identity_of
+from ray_jobs.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
+from ray_jobs.identity import claim
+from ray_jobs.job import Job, precision
+from ray_jobs.measure import Measure
+from ray_jobs.stages.embed import Embed
+from ray_jobs.stages.score import Score
+
+__all__ = ["Measured", "measure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measure with what came out."""
+
+    measure: Measure
+    frozen: FrozenMixture | None
+    """None where no post has an image."""
+    scores: str | None
+    """Digest of the identity of the losses; None likewise."""
+
+
+def measure(job: Job, asked: Measure, mixture: str | None, accept_mixture: bool) -> Measured:
+    """embed, score, fit. `mixture`: a run or folder whose frozen mixture is taken; a control's measure fits its own."""
+    settings, store, plan = job.settings, job.store, job.plan
+    if not sum(with_image(store, plan.shards)):
+        job.say("no post has a usable image: theta is 0 everywhere, and nothing is compared or fitted")
+        return Measured(asked, None, None)
+    weights = identity_of(settings.clip.model, ClipEncoder.fetch(settings.clip))
+    taken = None if asked.suffix else _taken(job, mixture, accept_mixture)
+    embed, embeddings = _embed(job, weights)
+    triplet, folder = asked.triplet, asked.mixture
+    if taken is None:
+        shards = bank_shards(store, plan, triplet.bank)
+        # Where the bank is most of the corpus, the rest goes with it: a second start of the encoder costs more.
+        job.run([(embed, settings.pools.embed)], plan.shards if 2 * len(shards) >= len(plan.shards) else shards)
+        about = {"settings": {"mixture": settings.mixture.model_dump(), "bank": triplet.bank}}
+        claim(store, folder, {"stage": folder, "version": 1, **about, "input": {"embeddings": embeddings}})
+        store.create(f"{folder}/{BANK_FILE}", build_bank(store, shards, triplet.bank))
+    else:
+        taken.check({"encoder": weights}, triplet)
+        files = taken.to_bytes()
+        about = {"settings": {"taken": hashlib.sha256(files[MIXTURE_FILE]).hexdigest()}}
+        claim(store, folder, {"stage": folder, "version": 1, **about, "input": {}})
+        for name in (BANK_FILE, MIXTURE_FILE):
+            store.create(f"{folder}/{name}", files[name])
+    bank = hashlib.sha256(store.read(f"{folder}/{BANK_FILE}")).hexdigest()
+    identity = {
+        "stage": asked.scores,
+        "version": Score.version,
+        "settings": triplet_identity(triplet),
+        "input": {"embeddings": embeddings, "bank": bank},
+    }
+    scores = claim(store, asked.scores, identity)
+    score = Score(store, scores, triplet=triplet, folder=asked.scores, bank=f"{folder}/{BANK_FILE}")
+    job.run([(embed, settings.pools.embed), (score, settings.pools.score)], plan.shards)
+    return Measured(asked, _frozen(job, asked, weights, accept_mixture), scores)
+
+
+def _embed(job: Job, weights: str) -> tuple[Embed, str]:
+    pool, clip = job.settings.pools.embed, job.settings.clip
+    threads = job.threads(Embed.name, pool)
+    device = job.device(clip.device, pool)
+    identity = {
+        "stage": Embed.name,
+        "version": Embed.version,
+        "settings": {
+            "clip": {"weights": weights, "dtype": precision(clip.dtype, device), "micro_batch": clip.micro_batch},
+            "threads": threads,
+        },
+        "input": {"posts": job.posts_digest},
+    }
+    digest = claim(job.store, Embed.name, identity)
+    clip = clip.model_copy(update={"device": device})
+    return Embed(job.store, digest, clip=clip, images=job.images, threads=threads), digest
+
+
+def _taken(job: Job, mixture: str | None, accept_mixture: bool) -> FrozenMixture | None:
+    """Another run's mixture where one was given, or the preset's where the corpus is too little to fit one on."""
+    if mixture is not None:
+        folder = Path(mixture)
+        return FrozenMixture.load(folder / FOLDER if (folder / FOLDER).is_dir() else folder)
+    few = sum(with_image(job.store, [shard for split in job.plan.fit_splits() for shard in job.plan.shards_of(split)]))
+    if few >= job.settings.mixture.min_losses or accept_mixture or job.settings.shipped_mixture is None:
+        return None
+    job.say(
+        f"{few} posts with an image are too few to fit a mixture on ({job.settings.mixture.min_losses} wanted): "
+        f"taking the one that ships with this preset ({job.settings.shipped_mixture})"
+    )
+    return FrozenMixture.load(Path(job.settings.shipped_mixture))
+
+
+def _frozen(job: Job, asked: Measure, weights: str, accept_mixture: bool) -> FrozenMixture:
+    """The measure's mixture: the one that stands, else a fit, published once unless it is refused."""
+    store, folder = job.store, asked.mixture
+    if (standing := read_frozen(store, folder)) is not None:
+        return standing
+    bank = Bank.from_bytes(store.read(f"{folder}/{BANK_FILE}"))
+    frozen = fit_losses(store, job.plan, bank, weights, asked.triplet, job.settings.mixture, asked.scores)
+    for name, fit in frozen.fits.items():
+        job.say(f"{folder} ({name}): {fit.summary}")
+        for warning in fit.warnings:
+            job.say(f"{folder} ({name}): {warning}")
+        if fit.refusal and not accept_mixture:
+            raise MixtureError(
+                f"the {folder} on {name} is not to be trusted: {fit.refusal}. Give --mixture RUN|FOLDER to take "
+                "another run's, or --accept-mixture to go on with this one"
+            )
+    store.create(f"{folder}/{MIXTURE_FILE}", frozen.to_bytes()[MIXTURE_FILE])
+    return read_frozen(store, folder) or frozen

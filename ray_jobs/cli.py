@@ -61,6 +61,7 @@ Model = Annotated[
     str,
     typer.Option("--model", help="A recogniser of `amia train`: its name in the run's models/, its folder, or a URL."),
 ]
+Systems = Annotated[list[str] | None, typer.Option("--model", help="A system to train; several times for several.")]
 PredictedArm = Annotated[str, typer.Option("--arm", help="The finished arm whose images it is shown.")]
 Images = Annotated[str | None, typer.Option("--images", help="Folder of the images, where it is not beside the texts.")]
 
@@ -140,15 +141,7 @@ def augment(
 
 
 @app.command(epilog=settings_help())
-def fetch(
-    words: Words = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", help="A system whose encoders `amia train` starts from; several times for several."),
-    ] = None,
-    config: Config = "default",
-    json: Json = False,
-) -> None:
+def fetch(words: Words = None, model: Systems = None, config: Config = "default", json: Json = False) -> None:
     """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
     from ray_jobs import told
     from ray_jobs.fetch import fetch as job
@@ -202,23 +195,6 @@ def evaluate(
     settings = load_settings(config, words or [])
     done = job(run, settings, model=model, arm=arm, split=split, swap_images=swap_images, quiet=json)
     told.tell_evaluated(done, run, json=json)
-
-
-@app.command(epilog=settings_help())
-def fetch(
-    words: Words = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", help="A system whose encoders `amia train` starts from; several times for several."),
-    ] = None,
-    config: Config = "default",
-    json: Json = False,
-) -> None:
-    """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
-    from ray_jobs import told
-    from ray_jobs.fetch import fetch as job
-
-    told.tell_fetched(job(load_settings(config, words or []), model or []), json=json)
 
 
 @app.command(epilog=settings_help())

@@ -108,15 +108,6 @@ def tell_evaluated(done: "Evaluation", run: str, *, json: bool) -> None:
     console.print(f"-> {run}/{done.key}, {run}/{done.conll}")
 
 
-def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
-    """Each model's role, what it is, and where its files lie."""
-    if json:
-        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
-        return
-    for each in done:
-        console.print(f"{each.role}: {each.identity} -> {each.folder}")
-
-
 def tell_predicted(done: "Predicted", run: str, *, json: bool) -> None:
     """How many entities were found, and where they stand."""
     if json:

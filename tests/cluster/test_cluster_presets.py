@@ -11,7 +11,7 @@ from ray_jobs.settings import Pools, load_settings
 FILES = sorted(PRESETS.glob("*.yaml"))
 MACHINES = {"8xh100": (8, 192), "4xa10g": (4, 28)}
 """GPUs and cores; of the cores of a g5.2xlarge Kubernetes leaves seven."""
-EXECUTIONS = (("fetch",), ("embed",), ("embed", "score"), ("synthesize", "mix"), ("predict",))
+EXECUTIONS = (("fetch",), ("embed",), ("embed", "score"), ("synthesize", "mix"), ("predict",), ("export",))
 """Stages that run side by side."""
 
 

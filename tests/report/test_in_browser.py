@@ -102,6 +102,7 @@ def test_posts_are_sorted_from_the_keyboard(sorted_page: Browser) -> None:
             f"sorted by loss, {'highest' if falling else 'lowest'} first"
         )
         assert tab.run("return document.querySelectorAll('.band').length") == 0
+        assert tab.run("return document.querySelector('.jump').hidden")  # no link leads nowhere
     tab.press(TAB)
     assert focused(tab) == "cosine"
     tab.press(ENTER)

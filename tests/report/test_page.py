@@ -203,7 +203,7 @@ def mixed(colour: str, paper: str, share: float) -> str:
 def test_colours_can_be_read(scheme: str) -> None:
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part))
-        for part in STYLE.split("@media (prefers-color-scheme", 1)
+        for part in STYLE.split("@media screen and (prefers-color-scheme", 1)
     )
     colours = light if scheme == "light" else {**light, **dark}
     paper, panel = colours["paper"], colours["panel"]

@@ -92,10 +92,19 @@ def compare(store: Store, plan: Plan, pair: tuple[Trained, Trained], seed: int) 
 
 
 def chosen(compared: Sequence[Compared]) -> tuple[list[Case], list[Case]]:
-    """The cases to show: augmented right, and original right; of several pairs by turns, half of MOST_POSTS each."""
-    kinds = ([each.better for each in compared], [each.worse for each in compared])
-    better, worse = (list(filter(None, chain(*zip_longest(*some))))[: MOST_POSTS // 2] for some in kinds)
-    return better, worse
+    """The cases to show: augmented right, and original right; half of MOST_POSTS each, every post once.
+
+    Of several pairs each has its turn.
+    """
+    return _by_turns([each.better for each in compared]), _by_turns([each.worse for each in compared])
+
+
+def _by_turns(kinds: Sequence[Sequence[Case]]) -> list[Case]:
+    found: dict[tuple[str, int], Case] = {}
+    for case in chain(*zip_longest(*kinds)):
+        if case is not None:
+            found.setdefault(case.place.key, case)
+    return list(found.values())[: MOST_POSTS // 2]
 
 
 def disagreements(

@@ -286,6 +286,7 @@ def test_shown_disagreements_are_bounded_and_from_both_recognisers(written: Writ
     assert len(better) == len(worse) == 15
     for cases in (better, worse):
         assert {case.recogniser for case in cases} == {"bert-crf, seed 0", "bert-crf, seed 1"}
+        assert len({case.place.id for case in cases}) == 15
 
 
 def test_the_page_shows_both_answers(page: str, written: Written) -> None:

@@ -102,6 +102,7 @@ def test_posts_are_sorted_from_the_keyboard(sorted_page: Browser) -> None:
             f"sorted by loss, {'highest' if falling else 'lowest'} first"
         )
         assert tab.run("return document.querySelectorAll('.band').length") == 0
+        assert tab.run("return document.querySelector('.jump').hidden")  # no link leads nowhere
     tab.press(TAB)
     assert focused(tab) == "cosine"
     tab.press(ENTER)
@@ -161,6 +162,7 @@ def test_the_navigation_says_where_one_is(sorted_page: Browser) -> None:
 
 def test_on_paper_everything_is_open(sorted_page: Browser) -> None:
     tab = sorted_page
+    tab.see(1024, dark=True)
     pdf = tab.devtools("Page.printToPDF")["data"]
     assert len(pdf) > 10_000
     assert tab.run("return [...document.querySelectorAll('details')].every(each => each.open)")

@@ -5,6 +5,7 @@
   const list = document.querySelector("[data-sortable]");
   if (list) {
     const tools = document.querySelector(".tools");
+    const jump = document.querySelector(".jump");
     const status = tools.querySelector("[role=status]");
     const buttons = [...tools.querySelectorAll("[data-sort]")];
     const asCame = [...list.children];
@@ -20,6 +21,7 @@
         if (Number.isNaN(left) || Number.isNaN(right)) return Number.isNaN(left) - Number.isNaN(right);
         return rising ? left - right : right - left;
       };
+      jump.hidden = !banded;
       list.replaceChildren(...(banded ? asCame : posts.sort(order)));
       for (const button of buttons) {
         const chosen = button.dataset.sort === key;

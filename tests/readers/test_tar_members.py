@@ -1,4 +1,4 @@
-"""Members of a tar: as Python's own `tarfile` reads honest archives, and named errors where it would fall for others."""
+"""Members of a tar: as Python's `tarfile` reads honest archives, and named errors where it would fall for others."""
 
 import gzip
 import io
@@ -37,10 +37,10 @@ def test_honest_archives_are_read_as_tarfile_reads_them(
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     with tarfile.open(file) as archive:
-        expected = [
-            (each.name, "file", archive.extractfile(each).read()) if each.isreg() else (each.name, "folder", b"")
-            for each in archive
-        ]
+        expected = []
+        for each in archive:
+            content = archive.extractfile(each).read() if each.isreg() else b""
+            expected.append((each.name.rstrip("/"), "file" if each.isreg() else "folder", content))
     assert [(name.rstrip("/"), *rest) for name, *rest in read(file)] == expected
 
 

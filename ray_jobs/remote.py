@@ -85,6 +85,8 @@ def what_to_do(error: Exception) -> str:
     text = str(error)
     if "No space left" in text or "StorageFull" in text:
         return ". The disk is full: make room and start the same command again; what is published stays"
+    if "(os error 13)" in text or "(os error 30)" in text:
+        return ". Give a --run where this user may write"
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or re.search(r"ExpiredToken|40[13] [FU]", text):
         return (
             ". Check the credentials that this machine finds (environment, profile, role), that they have not run out, "

@@ -67,7 +67,7 @@ class Store:
                     else LocalStore(self.address, mkdir=True, automatic_cleanup=True)
                 )
             except (BaseError, OSError, ValueError) as error:
-                raise StoreError(f"run {self.address} cannot be opened: {said(error)}") from error
+                raise StoreError(f"run {self.address} cannot be opened: {said(error)}{what_to_do(error)}") from error
             self.__dict__["_opened"] = store
         return store
 

@@ -5,6 +5,7 @@
 
 import random
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ray_jobs.store import Store
 
 SHARDS = 16
 FOLDERS = ("drawn", "blended")
+SAID = "stopped: what is published stays, and the same command goes on from there\n"
 RIGHT = {f"{folder}/{shard}.parquet" for folder in FOLDERS for shard in plan_of(SHARDS).shards}
 
 
@@ -46,11 +48,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return contents(store.folder, *FOLDERS)
 
 
-def job(nodes: Nodes, store: Store):
+def job(nodes: Nodes, store: Store) -> subprocess.Popen[str]:
     return start_python(str(HERE / "toy_job.py"), "toy", store.address, "--shards", str(SHARDS), **nodes.env)
 
 
-def until(process, store: Store, published: int) -> None:
+def until(process: subprocess.Popen[str], store: Store, published: int) -> None:
     """Wait until so many shards are there."""
     while sum(len(store.sizes(folder)) for folder in FOLDERS) < published:
         assert process.poll() is None, f"ended before its moment: {finish(process)}"
@@ -92,7 +94,7 @@ def test_sigterm_finishes_the_shards_in_hand_and_leaves_the_rest_to_the_next_sta
     process.terminate()
     code, said, complained = finish(process)
     assert code == 143, complained
-    assert complained == "stopped: what is published stays, and the same command goes on from there\n"
+    assert complained == SAID
     assert "Traceback" not in said
     found = contents(store.folder, *FOLDERS)
     assert 5 <= len(found) < len(RIGHT), "there was nothing left to stop"
@@ -111,6 +113,4 @@ def test_sigterm_before_there_is_work_in_hand_leaves_at_once(nodes: Nodes, store
     process.terminate()
     process.terminate()  # whoever cannot wait says so twice
     code, _, complained = finish(process)
-    assert (code, complained) == (143, "stopped: what is published stays, and the same command goes on from there\n"), (
-        complained
-    )
+    assert (code, complained) == (143, SAID)

@@ -12,7 +12,7 @@ from ray_jobs.store import Store
 
 
 @app.command()
-def toy(run: Path, shards: int = 12, actors: int = 2, lease: int = 2) -> None:
+def toy(run: Path, shards: int = 12, actors: int = 1, lease: int = 2) -> None:
     """All shards through both stages."""
     (run / "wishes").mkdir(parents=True, exist_ok=True)
     store, plan, pool = Store(run), plan_of(shards), Pool(cpus=0.5, max=actors, lease=lease)

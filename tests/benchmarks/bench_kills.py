@@ -22,12 +22,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "ray_jobs")]
-from conftest import SMALL  # noqa: E402
-from drivers import contents, finish, start  # noqa: E402
-from nodes import Nodes, standing_cluster  # noqa: E402
+sys.path.insert(0, str(HERE.parents[1]))
+sys.path.insert(0, str(HERE.parent / "ray_jobs"))
 
-from amia.demo import write_corpus  # noqa: E402
+from conftest import SMALL
+from drivers import contents, finish, start
+from nodes import Nodes, standing_cluster
+
+from amia.demo import write_corpus
 
 KINDS = ("actor", "raylet", "driver")
 CPUS = 2.0
@@ -129,9 +131,7 @@ def one(nodes: Nodes, ingested: Path, right: Path, kind: str, moment: float, dra
 
 def report(rounds: list[Round], late: int, undisturbed_s: float) -> None:
     print(f"\nundisturbed: {undisturbed_s:.1f} s a job; {late} jobs were over before their moment and do not count")
-    print(
-        f"{'killed':>8} {'kills':>6} {'survived':>9} {'started again':>14} {'not identical':>14} {'lost':>5} {'twice':>6}"
-    )
+    print("  killed  kills  survived  started again  not identical  lost  twice")
     for kind in (*KINDS, "all"):
         some = [each for each in rounds if kind in (each.kind, "all")]
         sums = (

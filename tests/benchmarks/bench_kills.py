@@ -21,9 +21,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
-sys.path.insert(0, str(HERE.parent / "ray_jobs"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ray_jobs"))
 
 from conftest import SMALL
 from drivers import contents, finish, start

@@ -7,12 +7,22 @@ the field's entity types, so that what other people's code expects and what a re
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from amia.errors import CorpusError
 
-__all__ = ["SPLITS", "Post", "RawPost", "Rejected", "canonical_split", "checked", "content_hash", "to_bio2"]
+__all__ = [
+    "SPLITS",
+    "Post",
+    "RawPost",
+    "Rejected",
+    "canonical_split",
+    "checked",
+    "content_hash",
+    "ordered_splits",
+    "to_bio2",
+]
 
 SPLITS = {
     "train": "train",
@@ -86,6 +96,12 @@ def canonical_split(name: str | None) -> str:
     if not _SPLIT.match(name):
         raise CorpusError(f"split {name!r}: use letters, digits and underscores only")
     return SPLITS.get(name.lower(), name)
+
+
+def ordered_splits(names: Iterable[str]) -> list[str]:
+    """Train, validation and test as people expect them, then others by name."""
+    usual = list(dict.fromkeys(SPLITS.values()))
+    return sorted(names, key=lambda name: (usual.index(name) if name in usual else len(usual), name))
 
 
 def to_bio2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:

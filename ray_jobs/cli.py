@@ -62,6 +62,7 @@ Model = Annotated[
     str,
     typer.Option("--model", help="A recogniser of `amia train`: its name in the run's models/, its folder, or a URL."),
 ]
+Systems = Annotated[list[str] | None, typer.Option("--model", help="A system to train; several times for several.")]
 PredictedArm = Annotated[str, typer.Option("--arm", help="The finished arm whose images it is shown.")]
 Images = Annotated[str | None, typer.Option("--images", help="Folder of the images, where it is not beside the texts.")]
 
@@ -138,6 +139,15 @@ def augment(
     else:
         told.tell_augmented(done, run)
     _judge(done.failed, done.posts, settings)
+
+
+@app.command(epilog=settings_help())
+def fetch(words: Words = None, model: Systems = None, config: Config = "default", json: Json = False) -> None:
+    """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
+    from ray_jobs import told
+    from ray_jobs.fetch import fetch as job
+
+    told.tell_fetched(job(load_settings(config, words or []), model or []), json=json)
 
 
 @app.command(epilog=settings_help())
@@ -265,6 +275,38 @@ def experiment(
     told.tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)
 
 
+@app.command(epilog=settings_help())
+def export(
+    run: Annotated[str, typer.Argument(help="The run: a folder, or s3://, gs://, az://.")],
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout", help="umt: text files and <id>.jpg, as UMT, MAF and others read them; webdataset: tar files."
+        ),
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="DIR", help="Where to: a folder of its own, or a URL.")],
+    words: Words = None,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option("--arm", help="A finished arm; several times for several, all of one size. Default: adaptive."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", metavar="PX", help="Pixels a side. Default: the run's own; in umt at least 256."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="umt: name of the image folder. Default: images.")] = None,
+    config: Config = "default",
+    json: Json = False,
+) -> None:
+    """Write arms of a run as other people's code reads them. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.export import export as job
+
+    settings = load_settings(config, words or [])
+    done = job(run, settings, layout=layout, to=to, arms=arm or ["adaptive"], size=size, name=name, quiet=json)
+    told.tell_exported(done, run, to, json=json)
+
+
 @app.command()
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
     """What is published, what failed, what is left."""
@@ -272,6 +314,21 @@ def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = Fa
     from ray_jobs.status import status as look
 
     told.tell_status(look(run), json=json)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="The run.")],
+    arm: Annotated[
+        str | None, typer.Option("--arm", help="The finished arm to show. Default: adaptive, or the one there is.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """A page to look at: what came out, how theta came about, pictures, failures, curves. Made anew each time."""
+    from ray_jobs import told
+    from ray_jobs.report import report as job
+
+    told.tell_reported(job(run, arm), json=json)
 
 
 @app.command()

@@ -71,7 +71,7 @@ def experiment(asked: Experiment, *, quiet: bool = False) -> Experimented:
 def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> Job:
     """A data set with posts, and every arm that the tables need."""
     grid, settings, store = asked.grid, asked.settings, Store(data.run)
-    if Plan.find(store) is None or not _whole(store):
+    if not _whole(store):
         if data.source is None and grid.draw is None:
             raise SettingsError(f"{name}: no posts in {store.address}: ingest them first, or give `source` in the file")
         source = data.source or _drawn(store, grid.draw or 0)
@@ -83,7 +83,15 @@ def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> Job:
     lacking = [arm for arm in wanted if not store.exists(f"augmented/{arm}/manifest.json")]
     if lacking:
         job.say(f"{name}: making {', '.join(lacking)}")
-        augment(data.run, settings, arms=lacking, accept_mixture=grid.accept_mixture, quiet=quiet)
+    # Also where none lacks: arms that were made with other settings are refused.
+    augment(
+        data.run,
+        settings,
+        arms=tuple(wanted),
+        mixture=data.mixture,
+        accept_mixture=grid.accept_mixture,
+        quiet=quiet or not lacking,
+    )
     return job
 
 

@@ -28,6 +28,8 @@ class DataSet(Strict):
     """What to ingest where the run holds no posts yet, as for `amia ingest`."""
     images: str | None = None
     """Folder of the images, where it is not beside the texts."""
+    mixture: str | None = None
+    """A run or folder whose frozen mixture is taken, as for `amia augment --mixture`."""
 
 
 class ExperimentSettings(Strict):

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from amia.mner.labels import label_names
 
-__all__ = ["IMAGE", "augmented_schema", "prediction_schema"]
+__all__ = ["IMAGE", "augmented_schema", "card_features", "prediction_schema"]
 
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """How `datasets` stores an image: a plain struct, no extension type."""
@@ -77,6 +77,23 @@ def prediction_schema(types: Sequence[str]) -> pa.Schema:
         ("seen", pa.string(), _value("string")),
     ]
     return _schema(columns)
+
+
+def card_features(schema: pa.Schema) -> list[dict[str, Any]]:
+    """The columns of `augmented_schema` as the head of a data set card writes them."""
+    features: dict[str, dict[str, Any]] = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    return [{"name": name, **_card_feature(feature)} for name, feature in features.items()]
+
+
+def _card_feature(feature: dict[str, Any]) -> dict[str, Any]:
+    if feature["_type"] == "Value":
+        return {"dtype": feature["dtype"]}
+    if feature["_type"] == "Image":
+        return {"dtype": "image"}
+    of = feature["feature"]
+    if of["_type"] == "Value":
+        return {"sequence": of["dtype"]}
+    return {"sequence": {"class_label": {"names": {str(number): name for number, name in enumerate(of["names"])}}}}
 
 
 def _schema(columns: Columns) -> pa.Schema:

@@ -16,6 +16,10 @@ __all__ = ["Identity", "claim", "difference", "digest", "recorded"]
 
 Identity = dict[str, Any]
 
+ADVICE = (
+    "Give the settings it was made with, or another --run, or remove {folder}/ and what stands on it to make it anew."
+)
+
 
 def digest(identity: Mapping[str, Any]) -> str:
     """SHA-256 of an identity's canonical JSON, 64 hex digits."""
@@ -34,7 +38,7 @@ def recorded(store: Store, folder: str) -> Identity | None:
     return identity
 
 
-def claim(store: Store, folder: str, identity: Identity) -> str:
+def claim(store: Store, folder: str, identity: Identity, *, advice: str = ADVICE) -> str:
     """Publish the identity of `folder`, or hold it against the one that stands there. Returns its digest.
 
     Raises IdentityError with every setting that differs when the folder was made with another one.
@@ -46,8 +50,7 @@ def claim(store: Store, folder: str, identity: Identity) -> str:
             listed = "\n".join(f"  {line}" for line in changes)
             raise IdentityError(
                 f"{folder}/ in {store.address} was made with other settings or input:\n{listed}\n"
-                f"Give the settings it was made with, or another --run, or remove {folder}/ and what stands on it "
-                "to make it anew."
+                f"{advice.format(folder=folder)}"
             )
     return digest(identity)
 

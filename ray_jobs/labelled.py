@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from amia.errors import RunError
+from amia.mixing.ratio import needs_synthesis
 from amia.mner.examples import Example
+from amia.report.credit import Credit
 from ray_jobs.shards import read_shard
 from ray_jobs.stages.mix import Mix
 from ray_jobs.store import Store
@@ -35,6 +37,14 @@ class Arm:
     def content(self) -> dict[str, str]:
         """File -> SHA-256 of its rows' content: what a training depends on."""
         return {each["name"]: each["sha256"] for each in self.manifest["files"]}
+
+    @property
+    def generator(self) -> Credit | None:
+        """What drew its images; None where it shows no drawn one."""
+        if not needs_synthesis(self.name):
+            return None
+        model = self.manifest["settings"]["generator"]["model"]
+        return Credit(role="Generator", name=model, weights=str(self.manifest["generator"]))
 
     def examples(self, keys: Iterable[str]) -> list[Example]:
         """The labelled posts of some shards."""

@@ -8,10 +8,12 @@ an error.
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ray
 from ray._private.state import state as ray_state
+from ray.autoscaler.sdk import request_resources
 
 from amia.errors import ClusterError
 from ray_jobs.settings import Pool
@@ -33,7 +35,7 @@ class Machines:
     own: bool
     """Whether Ray was started for this job alone, on this machine."""
     scales: bool
-    """Whether the cluster can grow by itself."""
+    """Whether the cluster says that it can grow by itself. Ray 2.60's own autoscalers do not say so."""
 
     def fitted(self, pools: dict[str, Pool]) -> dict[str, Pool]:
         """The pools of one execution as they will run: on a machine of its own they are made to fit it."""
@@ -62,36 +64,50 @@ class Machines:
     def require(self, pools: dict[str, Pool], wait_s: float) -> None:
         """Wait until the smallest pools of one execution fit the cluster together.
 
-        Raises ClusterError when they do not within `wait_s` seconds: Ray Data would wait for ever. A cluster that
-        scales itself is left to do so; its actors are waited for instead.
+        Raises ClusterError when they do not within `wait_s` seconds: Ray Data would wait for ever. A cluster that is
+        known to scale itself is left to do so; its actors are waited for instead.
         """
         if self.scales:
             return
-        need = {
-            "GPU": sum(pool.min * pool.gpus for pool in pools.values()),
-            "CPU": sum(pool.min * pool.cpus for pool in pools.values()),
-        }
+        actors = [{"GPU": pool.gpus, "CPU": pool.cpus} for pool in pools.values() for _ in range(pool.min)]
+        short = _lacking(actors, self.grown(actors, wait_s))
+        if short:
+            setting = "gpus" if "GPU" in short else "cpus"
+            raise ClusterError(
+                f"{' and '.join(pools)} do not fit the cluster: {_said(short)}, after {wait_s:g} s. Add nodes, or "
+                f"lower {' or '.join(f'pools.{name}.{setting}' for name in pools)} (0 GPUs runs on CPUs), or raise "
+                "wait_for_gpus_s"
+            )
+
+    def grown(self, processes: Sequence[dict[str, float]], wait_s: float) -> dict[str, float]:
+        """The cluster's resources as soon as `processes` (GPUs and CPUs of each) fit it, at the latest in `wait_s` s.
+
+        Meanwhile the cluster is asked for them. One that scales itself grows by what is asked of it, and before its
+        nodes are there nothing else asks; to any other it means nothing.
+        """
         deadline = time.monotonic() + (0.0 if self.own else wait_s)
         told = False
-        while True:
-            there = resources()
-            short = {kind: amount for kind, amount in need.items() if amount > there.get(kind, 0.0) + 1e-9}
-            if not short:
-                return
-            lacking = ", ".join(
-                f"{amount:g} {kind} needed, {there.get(kind, 0):g} there" for kind, amount in short.items()
-            )
-            if time.monotonic() >= deadline:
-                setting = "gpus" if "GPU" in short else "cpus"
-                raise ClusterError(
-                    f"{' and '.join(pools)} do not fit the cluster: {lacking}, after {wait_s:g} s. Add nodes, or lower "
-                    f"{' or '.join(f'pools.{name}.{setting}' for name in pools)} (0 GPUs runs on CPUs), or raise "
-                    "wait_for_gpus_s"
-                )
-            if not told:
-                console.print(f"waiting for the cluster: {lacking}")
-                told = True
-            time.sleep(1.0)
+        try:
+            while (short := _lacking(processes, there := resources())) and time.monotonic() < deadline:
+                if not told:
+                    console.print(f"waiting for the cluster: {_said(short)}")
+                    told = True
+                request_resources(bundles=list(processes))  # again each time: Ray Data overwrites it when it looks
+                time.sleep(1.0)
+        finally:
+            if told:
+                request_resources(bundles=[])  # what is idle may go again
+        return there
+
+
+def _lacking(processes: Sequence[dict[str, float]], there: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """What `processes` need together and what is there, of each kind that is short."""
+    need = {kind: sum(each.get(kind, 0.0) for each in processes) for kind in ("GPU", "CPU")}
+    return {kind: (need[kind], has) for kind in need if need[kind] > (has := there.get(kind, 0.0)) + 1e-9}
+
+
+def _said(short: dict[str, tuple[float, float]]) -> str:
+    return ", ".join(f"{need:g} {kind} needed, {has:g} there" for kind, (need, has) in short.items())
 
 
 def connect() -> Machines:

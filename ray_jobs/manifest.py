@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from amia.settings import shipped_names
+from ray_jobs.card import publish_card
 from ray_jobs.identity import Identity
 from ray_jobs.job import Job
 from ray_jobs.shards import all_facts, total_counts
@@ -25,7 +26,7 @@ BEHIND = {Embed.name: "scores", Synthesize.name: "synthesized"}
 
 
 def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | None) -> tuple[str, Counter[str]]:
-    """Write an arm's manifest, unless it stands there. Returns its key and the posts per pair of statuses."""
+    """Write an arm's card, then its manifest, unless they stand there. Returns its key and posts by statuses."""
     folder = f"{Mix.name}/{arm}"
     names = [f"{shard}.parquet" for shard in job.plan.shards]
     facts = all_facts(job.store, [f"{folder}/{name}" for name in names])
@@ -47,6 +48,7 @@ def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | No
         "versions": {name: version(name) for name in PACKAGES},
         **({"halved": halved} if halved else {}),
     }
+    publish_card(job, about)
     key = f"{folder}/manifest.json"
     job.store.create(key, json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False).encode())
     for stage, count in halved.items():

@@ -72,11 +72,12 @@ def run_steps(
 ) -> None:
     """Run each shard through the steps, streaming from one step's actors to the next's; published shards are skipped.
 
-    Raises the AmiaError of the first actor that could not go on, StageError for anything that nobody foresaw, and
-    ClusterError when the actors' machines do not come or a shard takes its actor down again and again.
+    `store` keeps the log. Raises the AmiaError of the first actor that could not go on, StageError for anything that
+    nobody foresaw, and ClusterError when the actors' machines do not come or a shard takes its actor down again and
+    again.
     """
     # A step that has nothing left to do starts no actors.
-    left = [(step, todo) for step in steps if (todo := set(unpublished(store, step.stage, shards)))]
+    left = [(step, todo) for step in steps if (todo := set(unpublished(step.stage.store, step.stage, shards)))]
     if not left:
         return
     steps = [step for step, _ in left]

@@ -58,6 +58,8 @@ class Pools(Strict):
     """Originals and synthesized images into augmented ones."""
     predict: Pool = Pool(max=64, gpus=1, lease=16)
     """Augmented posts into entities."""
+    export: Pool = Pool(max=64, cpus=0.5, lease=4)
+    """Augmented posts into other people's layouts."""
 
 
 class Workers(Strict):
@@ -95,7 +97,8 @@ class Settings(MethodSettings):
     max_failed: float = Field(default=0.05, ge=0, le=1)
     """Share of posts that may fail (broken image, no synthesis) before the job exits with an error."""
     wait_for_gpus_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Seconds to wait for the actors' machines. Default: 60, or 900 where the cluster scales itself."""
+    """Seconds to wait for the actors' machines. Default: 60, or 900 where the cluster says that it scales itself, as
+    managed ones do; one that `ray up` or KubeRay scales takes minutes and does not say so."""
     bucket_mb: int = Field(default=128, ge=1)
     """Aimed size, in MB, of the scratch buckets that ingest sorts posts into."""
 

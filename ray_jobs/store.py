@@ -143,6 +143,11 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._failed(f"{prefix or 'the run'} could not be listed in", error) from error
 
+    def replace(self, key: str, data: bytes) -> None:
+        """Write a file anew, whatever stood there: what is derived from the run alone, never anything published."""
+        self._delete([key])
+        self.create(key, data)
+
     def delete(self, prefix: str) -> None:
         """Remove everything below a folder: scratch only, never anything published."""
         self._delete(list(self.sizes(prefix)))

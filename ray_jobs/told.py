@@ -10,16 +10,30 @@ from ray_jobs.settings import Settings
 from ray_jobs.terminal import console
 
 if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
+    from amia.exporting.summary import Summary
     from ray_jobs.augment import Augmented
     from ray_jobs.dry_run import Planned
     from ray_jobs.evaluate import Evaluation
     from ray_jobs.experiment import Experimented
+    from ray_jobs.fetch import Fetched
     from ray_jobs.ingest import Ingested
     from ray_jobs.predict import Predicted
     from ray_jobs.recognise import Recognised
+    from ray_jobs.report import Reported
     from ray_jobs.train import Trained
 
-__all__ = ["say", "say_json", "tell_augmented", "tell_ingested", "tell_planned", "tell_status", "tell_trained", "why"]
+__all__ = [
+    "by_part",
+    "say",
+    "say_json",
+    "tell_augmented",
+    "tell_ingested",
+    "tell_planned",
+    "tell_reported",
+    "tell_status",
+    "tell_trained",
+    "why",
+]
 
 REASONS = {
     "image=ok": "with a usable image",
@@ -48,8 +62,17 @@ def tell_augmented(done: "Augmented", run: str) -> None:
     for arm, counts in done.counts.items():
         console.print(f"{arm}: {done.posts:,} posts in, {counts.total():,} out -> {run}/augmented/{arm}")
         for part in ("image", "synthesis"):
-            for status, count in sorted(_by(counts, part).items(), key=lambda item: -item[1]):
+            for status, count in sorted(by_part(counts, part).items(), key=lambda item: -item[1]):
                 console.print(f"  {count:>9,} {why(status)}")
+
+
+def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
+    """Each model's role, what it is, and where its files lie."""
+    if json:
+        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
+        return
+    for each in done:
+        console.print(f"{each.role}: {each.identity} -> {each.folder}")
 
 
 def tell_trained(done: "Trained", run: str, *, json: bool) -> None:
@@ -119,6 +142,24 @@ def tell_recognised(done: "Recognised", *, json: bool) -> None:
     say([" ".join((kind.ljust(5), where.rjust(9), score, text)) for kind, where, score, text in rows] or ["no entity"])
 
 
+def tell_exported(done: "Summary", run: str, to: str, *, json: bool) -> None:
+    """Posts by arm, and what was left out or changed on the way."""
+    if json:
+        say_json({"run": run, "to": to, **done.to_json()})
+        return
+    for arm, each in done.arms.items():
+        splits = ", ".join(f"{count:,} {split}" for split, count in sorted(each.posts.items()))
+        console.print(f"{arm}: {each.total:,} posts ({splits}) -> {to}/{arm}")
+        for count, said in (
+            (each.without_image, "without an image in this arm"),
+            (each.untagged, "left out: they have no tags"),
+            (each.renamed, "renamed: their ids are no file names"),
+        ):
+            if count:
+                console.print(f"  {count:>9,} {said}")
+    console.print(f"images of {done.size} x {done.size}; {to}/README.md says what public code needs")
+
+
 def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) -> None:
     """The executions of a dry run, what each still has to do, and what its actors ask for."""
     if json:
@@ -165,6 +206,15 @@ def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
         console.print("no mixture yet: theta is fitted once every score is there")
 
 
+def tell_reported(done: "Reported", *, json: bool) -> None:
+    """Where the page stands, and what is on it."""
+    if json:
+        say_json(asdict(done))
+        return
+    console.print(f"arm {done.arm}, {done.posts:,} posts: {', '.join(done.sections)} ({done.bytes / 1e6:,.1f} MB)")
+    console.print(f"-> {done.run}/{done.key}")
+
+
 def say(lines: Sequence[str]) -> None:
     """Plain lines."""
     for line in lines:
@@ -177,6 +227,14 @@ def why(status: str) -> str:
         return REASONS[status]
     reason = status.partition("(")[2].rstrip(")")
     return f"with a broken image ({reason})" if status.startswith("image") else f"whose synthesis failed ({reason})"
+
+
+def by_part(counts: Counter[str], part: str) -> Counter[str]:
+    """Posts by one `part` of their pair of statuses, `image` or `synthesis`, from counts of a footer."""
+    total: Counter[str] = Counter()
+    for pair, count in counts.items():
+        total[next(each for each in pair.split("|") if each.startswith(part))] += count
+    return total
 
 
 def say_json(about: Mapping[str, Any]) -> None:
@@ -193,10 +251,3 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         )
         for row in rows
     ]
-
-
-def _by(counts: Counter[str], part: str) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for pair, count in counts.items():
-        total[next(each for each in pair.split("|") if each.startswith(part))] += count
-    return total

@@ -162,7 +162,8 @@ def require(job: Job, workers: Workers, streamed: bool) -> None:
     """
     if job.machines.scales:
         return
-    there = resources()
+    processes = [{"CPU": workers.cpus, "GPU": workers.gpus}] * workers.count + [{"CPU": READING_CPUS}] * streamed
+    there = job.machines.grown(processes, job.machines.wait_s(job.settings.wait_for_gpus_s))
     need = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
     for kind, amount in need.items():
         more = READING_CPUS if streamed and kind == "CPU" else 0.0

@@ -74,6 +74,28 @@ def test_the_readme_names_files_that_are_there() -> None:
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
+def test_the_security_file_names_files_that_are_there() -> None:
+    named = re.findall(
+        r"`((?:amia|ray_jobs|cluster)/[\w/.]+\.\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    )
+    assert len(named) > 8
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("file", sources(*PACKAGES), ids=lambda file: str(file.relative_to(ROOT)))
+def test_nothing_is_unpickled_and_no_foreign_code_runs(file: Path) -> None:
+    used: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            used |= {alias.name for alias in node.names} | (
+                {node.module} if isinstance(node, ast.ImportFrom) else set()
+            )
+        elif isinstance(node, ast.Call):
+            used |= {ast.unparse(node.func), *(keyword.arg or "" for keyword in node.keywords)}
+    never = {"pickle", "cloudpickle", "dill", "joblib", "torch.load", "eval", "exec", "trust_remote_code", "extractall"}
+    assert not {name for name in used if name in never or name.rpartition(".")[2] == "extractall"}
+
+
 def test_no_stage_imports_another() -> None:
     stages = {file.stem for file in (ROOT / "ray_jobs" / "stages").glob("*.py")} - {"base", "__init__"}
     for name in stages:

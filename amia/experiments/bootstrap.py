@@ -1,5 +1,6 @@
 """Is one system better than another, or were its test posts kind to it? Paired bootstrap over posts (Efron)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 __all__ = ["Difference", "paired_bootstrap"]
 
 _AT_ONCE = 2**21
-"""Drawn posts that are held at a time: 16 MB, and as much again for how often each was drawn."""
+"""Drawn posts that are held at a time: 16 MB, and twice that for how often each was drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,33 +25,45 @@ class Difference:
 
 
 def paired_bootstrap(
-    first: NDArray[np.int64], second: NDArray[np.int64], *, resamples: int = 10_000, seed: int = 0
-) -> Difference:
-    """Compare two systems on the same posts.
+    systems: Sequence[NDArray[np.int64]], pairs: Sequence[tuple[int, int]], *, resamples: int = 10_000, seed: int = 0
+) -> list[Difference]:
+    """Compare systems on the same posts: of each pair of `systems`, by their places, the first minus the second.
 
-    `first` [S, posts, 3] and `second` [S', posts, 3] hold true positives, predicted and gold spans of each post, once a
-    seed. A resample draws as many posts as there are, with replacement, the same ones for every seed of both; the
-    statistic is the mean of micro-F1 over the seeds of `first` minus that of `second`. So it speaks of other posts of
-    the same kind, not of other seeds. The resamples depend on `seed` and the number of posts alone. Without a post, or
-    without a span, nothing speaks against equality: all zero, p = 1.
+    A system is [S, posts, 3]: true positives, predicted and gold spans of each post, once a seed; S may differ from
+    system to system. A resample draws as many posts as there are, with replacement, the same ones for every seed of
+    every system; the statistic is the mean of micro-F1 over the seeds of the first minus that of the second. So it
+    speaks of other posts of the same kind, not of other seeds. The resamples depend on `seed` and the number of posts
+    alone. Without a post, or without a span, nothing speaks against equality: all zero, p = 1.
     """
-    posts = first.shape[1]
-    observed = float(_rounded(_mean_f1(first.sum(1)) - _mean_f1(second.sum(1))))
+    observed = [_mean_f1(system.sum(1)) for system in systems]
+    resampled = _resampled_f1(systems, resamples, seed)
+    return [
+        _difference(observed[one] - observed[other], resampled[:, one] - resampled[:, other]) for one, other in pairs
+    ]
+
+
+def _difference(observed: NDArray[np.float64], resampled: NDArray[np.float64]) -> Difference:
+    resampled = _rounded(resampled)
+    smaller = int(min((resampled <= 0).sum(), (resampled >= 0).sum()))
+    low, high = np.quantile(resampled, [0.025, 0.975]).tolist()
+    return Difference(float(_rounded(observed)), low, high, min(1.0, 2 * (1 + smaller) / (len(resampled) + 1)))
+
+
+def _resampled_f1(systems: Sequence[NDArray[np.int64]], resamples: int, seed: int) -> NDArray[np.float64]:
+    """[resamples, systems], mean F1 over the seeds of each."""
+    posts = systems[0].shape[1] if systems else 0
+    means = np.zeros((resamples, len(systems)))
     if not posts:
-        return Difference(0.0, 0.0, 0.0, 1.0)
+        return means
     rng = np.random.default_rng(seed)
     # [posts, S * 3], in floats: sums of integers stay exact in them, and they multiply fast.
-    flat = [np.moveaxis(each, 0, 1).reshape(posts, -1).astype(np.float64) for each in (first, second)]
+    flat = [np.moveaxis(system, 0, 1).reshape(posts, -1).astype(np.float64) for system in systems]
     chunk = max(1, _AT_ONCE // posts)
-    found = []
     for start in range(0, resamples, chunk):
         drawn = _times_drawn(rng, posts, min(chunk, resamples - start))
-        means = [_mean_f1((drawn @ each).reshape(len(drawn), -1, 3)) for each in flat]
-        found.append(means[0] - means[1])
-    differences = _rounded(np.concatenate(found))  # [R]
-    below, above = (differences <= 0).sum(), (differences >= 0).sum()
-    low, high = np.quantile(differences, [0.025, 0.975])
-    return Difference(observed, float(low), float(high), min(1.0, 2 * (1 + int(min(below, above))) / (resamples + 1)))
+        for place, each in enumerate(flat):
+            means[start : start + chunk, place] = _mean_f1((drawn @ each).reshape(len(drawn), -1, 3))
+    return means
 
 
 def _times_drawn(rng: np.random.Generator, posts: int, resamples: int) -> NDArray[np.float64]:

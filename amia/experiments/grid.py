@@ -1,6 +1,7 @@
 """The results of all cells, found by what they are; scores over seeds, and comparisons, of any part of the posts."""
 
 import statistics
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -102,7 +103,7 @@ class Grid:
     def score(self, data: str, need: Need, part: Part = "all") -> Score | None:
         """None where no seed was run, or where the part has no entity to find."""
         counts = self._counts(data, Side(need, part))
-        if counts is None:
+        if not counts[..., 2].any():
             return None
         sums = [Counts(*map(int, each)) for each in counts.sum(1)]
         return Score(
@@ -114,30 +115,43 @@ class Grid:
 
     def compare(self, family: Iterable[Pair]) -> dict[Pair, Compared]:
         """Of those pairs of which both sides can be scored; they are one family for Holm."""
-        told = {pair: difference for pair in family if (difference := self._difference(pair)) is not None}
-        adjusted = holm([each.p for each in told.values()])
+        told = [
+            pair
+            for pair in dict.fromkeys(family)
+            if self.score(pair.data, pair.first.need, pair.first.part)
+            and self.score(pair.data, pair.second.need, pair.second.part)
+        ]
+        self._bootstrap([pair for pair in told if pair not in self._differences])
+        differences = [self._differences[pair] for pair in told]
+        adjusted = holm([each.p for each in differences])
         return {
             pair: Compared(100 * each.observed, 100 * each.low, 100 * each.high, each.p, p)
-            for (pair, each), p in zip(told.items(), adjusted, strict=True)
+            for pair, each, p in zip(told, differences, adjusted, strict=True)
         }
 
-    def _difference(self, pair: Pair) -> Difference | None:
-        if pair not in self._differences:
-            first, second = self._counts(pair.data, pair.first), self._counts(pair.data, pair.second)
-            if first is None or second is None:
-                return None
-            # Parts that differ are drawn together, each side counting in its own.
-            drawn = self._mask(pair.data, pair.first.part) | self._mask(pair.data, pair.second.part)
-            self._differences[pair] = paired_bootstrap(first[:, drawn], second[:, drawn], resamples=self.resamples)
-        return self._differences[pair]
+    def _bootstrap(self, pairs: Iterable[Pair]) -> None:
+        """Those on the same posts together, which then are drawn once for all."""
+        together: defaultdict[tuple[str, frozenset[Part]], list[Pair]] = defaultdict(list)
+        for pair in pairs:
+            together[pair.data, frozenset((pair.first.part, pair.second.part))].append(pair)
+        for (data, parts), some in together.items():
+            # Parts that differ are drawn as one, each side counting in its own.
+            drawn = np.any([self._mask(data, part) for part in parts], axis=0)
+            sides = dict.fromkeys(side for pair in some for side in (pair.first, pair.second))
+            places = {side: place for place, side in enumerate(sides)}
+            told = paired_bootstrap(
+                [self._counts(data, side)[:, drawn] for side in places],
+                [(places[pair.first], places[pair.second]) for pair in some],
+                resamples=self.resamples,
+            )
+            self._differences.update(zip(some, told, strict=True))
 
-    def _counts(self, data: str, side: Side) -> NDArray[np.int64] | None:
-        """[S, posts, 3], zero outside the part; None where there is nothing to score."""
-        cells = self._cells.get((data, side.need))
-        if not cells:
-            return None
-        counts = np.stack([cells[seed].counts for seed in sorted(cells)]) * self._mask(data, side.part)[:, None]
-        return counts if counts[0, :, 2].any() else None
+    def _counts(self, data: str, side: Side) -> NDArray[np.int64]:
+        """[S, posts, 3], zero outside the part; without seeds where nothing was run."""
+        cells = self._cells.get((data, side.need), {})
+        mask = self._mask(data, side.part)
+        counts = [cells[seed].counts * mask[:, None] for seed in sorted(cells)]
+        return np.array(counts, np.int64).reshape(len(cells), len(mask), 3)
 
     def _mask(self, data: str, part: Part) -> NDArray[np.bool_]:
         return self._told[data].mask(part) if data in self._told else np.zeros(0, np.bool_)

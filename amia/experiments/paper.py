@@ -1,8 +1,7 @@
 """What the paper reports, and when a result may stand beside it.
 
-The tables are those of "AMIA" as printed. Some of their figures cannot all be true: F1 that does not follow from
-the precision and recall beside it, or an F1 on all test posts outside the two on its halves. Each such figure carries
-its `doubt`.
+Some of the figures printed in its tables cannot all be true: an F1 that does not follow from the precision and recall
+beside it, an F1 on all test posts outside the two on its parts, two tables that differ. Each carries a `doubt`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,7 +31,7 @@ LSTMS = {"bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf"}
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """One row of the paper on one data set, in percent; None where our copy of the paper cannot be read."""
+    """One row of the paper on one data set, in percent; None where the print is illegible."""
 
     precision: float | None
     recall: float | None
@@ -50,7 +49,8 @@ def figure(table: str, dataset: str, need: Need, part: Part = "all") -> Printed 
 
 def recognised(facts: DataFacts) -> str | None:
     """Which of `DATASETS` it is, by the number of posts of each split; None for any other."""
-    return next((name for name, posts in DATASETS.items() if dict(facts.posts) == posts), None)
+    filled = {split: posts for split, posts in facts.posts.items() if posts}
+    return next((name for name, posts in DATASETS.items() if filled == posts), None)
 
 
 def comparable(facts: DataFacts, table: str, need: Need, part: Part = "all") -> Printed | None:
@@ -104,7 +104,7 @@ def _doubts(key: _Key, numbers: list[float | None], f1: Mapping[_Key, float]) ->
     if all(half in f1 for half in halves):
         whole, low, high = f1["table2", dataset, recogniser, arm, "all"], *sorted(f1[half] for half in halves)
         if not low - 0.01 <= whole <= high + 0.01:
-            yield f"F1 on all posts, {whole:.2f}, is outside those on its two parts, {low:.2f} and {high:.2f}"
+            yield f"F1 on all posts, {whole:.2f}, is outside those of Table 3, {low:.2f} and {high:.2f}"
 
 
 _PRINTED = _printed()

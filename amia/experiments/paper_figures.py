@@ -1,7 +1,7 @@
 """Tables 1 to 3 of the paper as printed: of each row precision, recall, F1 on Twitter-2015, then on Twitter-2017.
 
-Percent. A `-` stands where our copy of the paper cannot be read; nothing is filled in. The rows of other people's
-multimodal systems, which the paper copies from elsewhere and amia does not build, are left out.
+Percent; `-` is illegible, and not filled in from elsewhere. The rows of multimodal systems that
+the paper copies from other work, and that amia does not build, are left out.
 """
 
 __all__ = ["ROWS"]

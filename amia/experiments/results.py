@@ -118,10 +118,12 @@ class CellResult:
             read = _Stored.model_validate(told)
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
-            raise RunError(f"this is no result of a cell ({wrong}): remove its file, and run the cell again") from error
-        lengths = {name: len(getattr(read, name)) for name in ("ids", "true_positives", "predicted", "gold")}
+            raise RunError(_NO_RESULT.format(wrong)) from error
+        lists = ("ids", "true_positives", "predicted", "gold", "theta", "has_image")
+        lengths = {name: len(getattr(read, name)) for name in lists}
         if len(set(lengths.values())) > 1:
-            raise RunError(f"this is no result of a cell: its lists are of different lengths, {lengths}")
+            wrong = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+            raise RunError(_NO_RESULT.format(f"lengths differ, {wrong}"))
         return cls(
             data=read.data,
             recogniser=read.recogniser,
@@ -142,6 +144,7 @@ class CellResult:
         raise RunError(f"the result of ({self.name}) cannot be used: {what}; remove its file, and run the cell again")
 
 
+_NO_RESULT = "this is no result of a cell ({}): remove its file, and run the cell again"
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 

@@ -3,13 +3,20 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from amia.images import ImageSettings, decode, encode_jpeg
+from amia.images import ImageSettings, Source, decode, encode_jpeg
 from amia.mixing.mixup import mixup
 
-__all__ = ["mixed_picture"]
+__all__ = ["mixed_picture", "source_of"]
 
 INVISIBLE = 0.5 / 256
 """A share of either image that moves no pixel by half a grey level."""
+
+
+def source_of(ratio: float) -> Source:
+    """Where the pixels of a mixed picture come from, by its ratio."""
+    if ratio < INVISIBLE:
+        return "synthesized"
+    return "original" if ratio > 1 - INVISIBLE else "blend"
 
 
 def mixed_picture(
@@ -22,11 +29,12 @@ def mixed_picture(
     synthesized image the file itself, since encoding it again would only lose. Raises ValueError when the picture that
     the ratio asks for is missing.
     """
-    if ratio < INVISIBLE and synthesized is not None:
+    source = source_of(ratio)
+    if source == "synthesized" and synthesized is not None:
         return synthesized
-    if ratio > 1 - INVISIBLE and original is not None:
-        return encode_jpeg(original, images.quality, source="original")
+    if source == "original" and original is not None:
+        return encode_jpeg(original, images.quality, source=source)
     if original is None or synthesized is None:
         raise ValueError(f"a ratio of {ratio:g} needs both pictures")
     drawn = np.asarray(decode(synthesized, images))  # [size, size, 3]
-    return encode_jpeg(mixup(original, drawn, ratio), images.quality, source="blend")
+    return encode_jpeg(mixup(original, drawn, ratio), images.quality, source=source)

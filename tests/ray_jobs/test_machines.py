@@ -68,3 +68,31 @@ def test_a_cluster_that_scales_is_left_to_grow(monkeypatch: pytest.MonkeyPatch) 
     assert scales.wait_s(None) == machines.WAIT_AUTOSCALED_S
     assert ATTACHED.wait_s(None) == machines.WAIT_S
     assert scales.wait_s(2.0) == 2.0
+
+
+def growing(patch: pytest.MonkeyPatch, *sizes: float) -> list[list[dict[str, float]]]:
+    """Let the cluster have so many GPUs each time that it is looked at; what it is asked for."""
+    left, asked = list(sizes), []
+    patch.setattr(machines, "resources", lambda: {"CPU": 8.0, "GPU": left.pop(0) if len(left) > 1 else left[0]})
+    patch.setattr(machines, "request_resources", lambda bundles: asked.append(bundles))
+    patch.setattr(machines.time, "sleep", lambda _: None)
+    return asked
+
+
+def test_a_cluster_is_asked_for_what_is_missing_until_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = growing(monkeypatch, 0, 0, 1, 2)
+    ATTACHED.require({"embed": Pool(min=2, max=2, gpus=1, cpus=0.5)}, wait_s=60)
+    assert asked == [[{"GPU": 1, "CPU": 0.5}] * 2] * 3 + [[]]
+
+
+def test_a_cluster_that_has_everything_is_asked_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = growing(monkeypatch, 4)
+    ATTACHED.require({"embed": Pool(gpus=1)}, wait_s=60)
+    assert asked == []
+
+
+def test_what_does_not_come_is_not_asked_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = growing(monkeypatch, 1)
+    with pytest.raises(ClusterError, match=r"2 GPU needed, 1 there, after 0\.01 s.*wait_for_gpus_s"):
+        ATTACHED.require({"embed": Pool(min=2, max=2, gpus=1)}, wait_s=0.01)
+    assert asked[-1] == []

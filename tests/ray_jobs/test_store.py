@@ -38,6 +38,13 @@ def test_keys_are_there_once_created(store: Store) -> None:
     assert not store.exists("posts")
 
 
+def test_what_is_derived_is_written_anew(store: Store) -> None:
+    for content in (b"first", b"second"):
+        store.replace("report.html", content)
+        assert store.read("report.html") == content
+    assert store.sizes("") == {"report.html": 6}
+
+
 def test_a_listing_is_of_one_folder_with_sizes(store: Store) -> None:
     for key, data in {"posts/a": b"1", "posts/deep/b": b"22", "posts2/c": b"333"}.items():
         store.create(key, data)

@@ -222,7 +222,13 @@ def test_workers_that_would_wait_for_ever_are_refused(
     said: str,
 ) -> None:
     with pytest.raises(ClusterError, match=said):
-        train(str(copied(augmented)), small(*words, *asked), system="bert-crf", arm="original", quiet=True)
+        train(
+            str(copied(augmented)),
+            small(*words, *asked, "wait_for_gpus_s=1"),
+            system="bert-crf",
+            arm="original",
+            quiet=True,
+        )
 
 
 def test_what_is_not_there_is_said(augmented: Path, small: Callable[..., Settings]) -> None:

@@ -1,0 +1,60 @@
+"""The sentences under a table, which say what its numbers are."""
+
+import math
+from collections.abc import Iterable, Iterator
+
+from amia.experiments.cells import ALPHA, COPIED, DOUBTED, NOTHING
+from amia.experiments.grid import Grid
+from amia.experiments.paper import Printed
+
+__all__ = ["comparison_note", "paper_notes", "posts_note", "scores_note"]
+
+
+def posts_note(grid: Grid, data: str, *, halves: bool) -> str:
+    """How many posts a data set's columns stand on; with `halves` how theta parts them."""
+    if not grid.posts(data):
+        return f"{data}: no cell was run."
+    said = f"{data}: {grid.posts(data):,} test posts with gold labels"
+    if halves:
+        said += f", {grid.posts(data, 'mismatched'):,} of them mismatched (with an image and theta <= 0.5)"
+        return f"{said} and {grid.posts(data, 'matched'):,} matched (with an image and theta > 0.5)."
+    return f"{said}, {grid.posts(data, 'with_image'):,} of them with an image that could be read."
+
+
+def scores_note(grid: Grid) -> str:
+    """What P, R, F1, ± and a dash mean."""
+    seeds = len(grid.seeds)
+    over = "one seed, of which there is none" if seeds == 1 else f"{seeds} seeds, or n where a cell says n="
+    return (
+        "P, R, F1: percent, micro-averaged over the entities of the test posts; right is what agrees in first word, "
+        f"last word and type. Mean ± standard deviation (n - 1) over {over}. {NOTHING}: no run produced it, or there "
+        "is no entity to find."
+    )
+
+
+def comparison_note(grid: Grid, family: int) -> str:
+    """What a difference, its interval and its p are; `family` is how many comparisons Holm adjusts for."""
+    of = "the 1 comparison" if family == 1 else f"the {family} comparisons"
+    said = (
+        "adaptive minus this: difference of mean F1 in points, its 95 % interval and two-sided p by paired bootstrap "
+        f"over test posts ({grid.resamples:,} resamples). p is adjusted by Holm over {of} of this "
+        f"table; the interval is that of one comparison; * p < {ALPHA}. The bootstrap speaks of other posts of the "
+        "same kind; how much trainings differ stands in ±."
+    )
+    if 2 * family >= ALPHA * (grid.resamples + 1):
+        said += f" So few resamples cannot show it: * takes {math.ceil(2 * family / ALPHA):,} or more."
+    if len(grid.seeds) == 1:
+        said += " With one seed, two trained recognisers are compared, not two methods."
+    return said
+
+
+def paper_notes(figures: Iterable[tuple[str, Printed]]) -> Iterator[str]:
+    """Where the paper's figures come from, and what is wrong with them; each with the words of its row."""
+    figures = list(figures)
+    if figures:
+        yield "F1 of the paper: as printed, where data set and models are the paper's; it names no number of runs."
+    if any(figure.copied for _, figure in figures):
+        yield f"{COPIED} The paper copied this from earlier work, which had word vectors of its own."
+    for row, figure in figures:
+        if figure.doubt:
+            yield f"{DOUBTED} {row}: the paper contradicts itself; {figure.doubt}."

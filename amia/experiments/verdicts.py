@@ -1,0 +1,117 @@
+"""The table of claims: each holds, does not hold, or cannot be told."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from amia.experiments.cells import ALPHA, NOTHING, p_value
+from amia.experiments.claims import Claim, claims_of
+from amia.experiments.grid import Compared, Grid, Pair
+from amia.experiments.table import Table, Value
+
+__all__ = ["claims_table"]
+
+Verdict = Literal["holds", "does not hold", "cannot be told"]
+_FOR_IT: tuple[Verdict, ...] = ("does not hold", "cannot be told", "holds")
+"""How much speaks for a claim, rising."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    verdict: Verdict
+    comparison: str
+    told: Compared
+
+
+def claims_table(
+    grid: Grid,
+    data: Collection[str],
+    recognisers: Sequence[str],
+    text_systems: Sequence[str],
+    families: Mapping[str, Mapping[Pair, Compared]],
+    notice: str | None,
+) -> Table:
+    """One row a claim, one column a data set and recogniser.
+
+    `families` are the comparisons of each table built, by its name, the first to be believed where two make the same
+    one. What a claim compares and no table does is one more family.
+    """
+    claims = {recogniser: claims_of(recogniser, text_systems, families) for recogniser in recognisers}
+    known: dict[Pair, Compared] = {}
+    for family in families.values():
+        known = {**family, **known}
+    asked = [
+        Pair(name, *sides)
+        for name in data
+        for some in claims.values()
+        for claim in some
+        for sides in claim.sides.values()
+    ]
+    own = grid.compare(dict.fromkeys(pair for pair in asked if pair not in known))
+    known |= own
+    rows, records = [], list[dict[str, Value]]()
+    for same in zip(*claims.values(), strict=True):
+        cells = []
+        for name in data:
+            for recogniser, claim in zip(claims, same, strict=True):
+                judged = _judge(claim, name, known)
+                cells.append(_cell(judged))
+                records.append(_record(name, recogniser, claim, judged))
+        rows.append([same[0].source, same[0].sentence, *cells])
+    return Table(
+        "claims",
+        "What the tables say about the paper's claims",
+        ["From", "Claim", *(f"{name} {recogniser}" for name in data for recogniser in recognisers)],
+        rows,
+        [*_notes(len(own)), *([notice] if notice else [])],
+        records,
+    )
+
+
+def _judge(claim: Claim, data: str, known: Mapping[Pair, Compared]) -> _Judged | None:
+    """By the comparison that speaks least for the claim; None where one is missing."""
+    judged = []
+    for name, sides in claim.sides.items():
+        told = known.get(Pair(data, *sides))
+        if told is None:
+            return None
+        judged.append(_Judged(_verdict(told), name, told))
+    return min(judged, key=lambda one: (_FOR_IT.index(one.verdict), one.told.difference))
+
+
+def _verdict(told: Compared) -> Verdict:
+    if told.adjusted >= ALPHA:
+        return "cannot be told"
+    return "holds" if told.difference > 0 else "does not hold"
+
+
+def _cell(judged: _Judged | None) -> str:
+    if judged is None:
+        return NOTHING
+    comparison = f"{judged.comparison}: " if judged.comparison else ""
+    return f"{judged.verdict} ({comparison}{judged.told.difference:+.2f}, {p_value(judged.told.adjusted)})"
+
+
+def _record(data: str, recogniser: str, claim: Claim, judged: _Judged | None) -> dict[str, Value]:
+    record: dict[str, Value] = {
+        "data": data,
+        "recogniser": recogniser,
+        "source": claim.source,
+        "claim": claim.sentence,
+        **dict.fromkeys(("verdict", "comparison", "difference", "low", "high", "p", "p_holm")),
+    }
+    if judged:
+        told = judged.told
+        record |= {"verdict": judged.verdict, "comparison": judged.comparison, "difference": told.difference}
+        record |= {"low": told.low, "high": told.high, "p": told.p, "p_holm": told.adjusted}
+    return record
+
+
+def _notes(own: int) -> list[str]:
+    return [
+        f"holds: F1 is higher, p < {ALPHA}. does not hold: it is lower, p < {ALPHA}. cannot be told: p >= {ALPHA}, "
+        f"which does not say that both are equal. {NOTHING}: a cell that it needs is missing.",
+        "In brackets: the difference of mean F1 in points and p, from the table that makes the comparison and adjusted "
+        f"there by Holm. Comparisons that no table makes ({own} here) are a family of their own.",
+        "A claim of several comparisons holds when each does; shown is the one that speaks least for it.",
+    ]

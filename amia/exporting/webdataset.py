@@ -1,0 +1,56 @@
+"""The layout of `webdataset`: one tar a shard, in which `<key>.jpg` and `<key>.json` beside each other are a post."""
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from amia.exporting.keys import file_key
+from amia.exporting.part import Part
+from amia.exporting.pictures import Pictures
+
+__all__ = ["WebDataset"]
+
+
+@dataclass(frozen=True, slots=True)
+class WebDataset:
+    """One arm in this layout."""
+
+    pictures: Pictures
+    labels: tuple[str, ...]
+    """Names that `ner_tags` number."""
+
+    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> Part:
+        """One tar with every post of the shard; one without a picture has its JSON alone.
+
+        The JSON has every column but the image, `ner_tags` by name. The same rows give the same bytes.
+        """
+        part = Part(posts=len(rows))
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for row in rows:
+                key = file_key(row["id"])
+                if key != row["id"]:
+                    part.renamed[row["id"]] = key
+                if (picture := self.pictures.of(row)) is None:
+                    part.without_image.append(key)
+                else:
+                    _add(tar, f"{key}.jpg", picture)
+                _add(tar, f"{key}.json", self._record(row))
+        part.files[f"{shard}.tar"] = buffer.getvalue()
+        return part
+
+    def _record(self, row: Mapping[str, Any]) -> bytes:
+        record = {name: value for name, value in row.items() if name != "image"}
+        if row["ner_tags"] is not None:
+            record["ner_tags"] = [self.labels[number] for number in row["ner_tags"]]
+        return json.dumps(record, ensure_ascii=False).encode()
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    # A new TarInfo says: time 0, owner 0, no names of owners, mode 0644. All of that is part of the bytes.
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))

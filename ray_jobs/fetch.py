@@ -1,0 +1,56 @@
+"""Every model that a configuration names, into this machine's cache: for workers that have no internet.
+
+Jobs fetch what they need by themselves where there is internet. Elsewhere one machine that has both fills a cache that
+the workers read: the same `HF_HOME`, on a disk that all of them see.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from amia.matching.clip import ClipEncoder
+from amia.mner.starting import fetch_encoders
+from amia.mner.systems import system_of
+from amia.synthesis.generator import Generator
+from amia.weights import identity_of
+from ray_jobs.settings import Settings
+
+__all__ = ["Fetched", "fetch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A model whose files are on this machine."""
+
+    role: str
+    """`encoder`, `generator`, `text encoder`, `visual encoder`."""
+    identity: str
+    """`name@commit`, or the digest of a folder of one's own; a run's manifest names it in the same way."""
+    folder: Path
+
+
+def fetch(settings: Settings, systems: Sequence[str] = ()) -> list[Fetched]:
+    """Fetch encoder and generator, and the encoders that each of `systems` starts from.
+
+    Each is looked up again without the hub, as actors do. Raises ModelError when one cannot be had, and
+    SettingsError for an unknown system.
+    """
+    for system in systems:
+        system_of(system)  # before gigabytes are fetched
+    for _ in _folders(settings, systems, local_files_only=False):
+        pass
+    found = {
+        role: Fetched(role, identity_of(model, folder), folder)
+        for role, model, folder in _folders(settings, systems, local_files_only=True)
+    }
+    return list(found.values())  # two systems may start from one encoder
+
+
+def _folders(settings: Settings, systems: Sequence[str], *, local_files_only: bool) -> Iterator[tuple[str, str, Path]]:
+    clip, generator, recogniser = settings.clip, settings.generator, settings.recogniser
+    yield "encoder", clip.model, ClipEncoder.fetch(clip, local_files_only=local_files_only)
+    yield "generator", generator.model, Generator.fetch(generator, local_files_only=local_files_only)
+    names = {"text encoder": recogniser.text.model, "visual encoder": recogniser.visual.model}
+    for system in systems:
+        for role, folder in fetch_encoders(system, recogniser, local_files_only=local_files_only).items():
+            yield role, names[role], folder

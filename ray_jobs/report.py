@@ -1,0 +1,134 @@
+"""`amia report`: one page about a run, `report.html`, from what the run has published. Starts no Ray.
+
+Two looks: at the columns of every post, with memory for what is shown alone; then at the pictures of the chosen ones.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from amia.errors import RunError
+from amia.images import ImageSettings
+from amia.matching.triplet import TripletSettings
+from amia.report.content import Content
+from amia.report.page import render, sections_of
+from ray_jobs.fitting import read_frozen
+from ray_jobs.identity import Identity
+from ray_jobs.job import open_run
+from ray_jobs.labelled import Arm, open_arm
+from ray_jobs.measure import measure_of
+from ray_jobs.plan import Plan
+from ray_jobs.reporting.accounting import account, notices
+from ray_jobs.reporting.choosing import groups, places, strip
+from ray_jobs.reporting.crediting import models_used
+from ray_jobs.reporting.disagreeing import chosen, compare, disagreements, pairs_of
+from ray_jobs.reporting.failing import failures, quarantined
+from ray_jobs.reporting.looking import look
+from ray_jobs.reporting.losses import loss_figures
+from ray_jobs.reporting.picturing import shown
+from ray_jobs.reporting.timing import stage_times
+from ray_jobs.reporting.training import curves, experiments, trained
+from ray_jobs.store import Store
+
+__all__ = ["KEY", "Reported", "report"]
+
+KEY = "report.html"
+DEFAULT_ARM = "adaptive"
+WITHOUT_AUGMENTED = {"original", "text"}
+"""Arms that no recogniser on originals is compared with: the page looks for one on the default arm then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """What came out."""
+
+    run: str
+    key: str
+    """Of the page in the run."""
+    arm: str
+    posts: int
+    bytes: int
+    sections: list[str]
+    """What the page shows, by anchor."""
+
+
+def report(run: str, arm: str | None = None) -> Reported:
+    """Write the page of an arm (None: adaptive, or the first that is finished), in place of an earlier one.
+
+    Raises RunError when no arm is finished, or something in the run was not written by amia.
+    """
+    store = Store(run)
+    plan, posts = open_run(store)
+    content = _content(_arm(store, arm), plan, posts, asked=arm)
+    page = render(content).encode()
+    store.replace(KEY, page)
+    return Reported(
+        run=store.address,
+        key=KEY,
+        arm=content.arm,
+        posts=plan.total,
+        bytes=len(page),
+        sections=sections_of(content),
+    )
+
+
+def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Content:
+    store, manifest = arm.store, arm.manifest
+    measure = measure_of(arm.name, TripletSettings(**manifest["settings"]["triplet"]))
+    frozen = read_frozen(store, measure.mixture) if manifest["identity"]["input"].get("scores") else None
+    encoder = frozen.encoder["encoder"] if frozen else None
+    looked, rejected = look(arm, plan.seed), quarantined(store)
+    models = trained(store)
+    other = DEFAULT_ARM if arm.name in WITHOUT_AUGMENTED else arm.name
+    pairs = pairs_of(models, other, set(store.sizes("predictions")))
+    compared = [done for pair in pairs if (done := compare(store, plan, pair, plan.seed)) is not None]
+    images = ImageSettings(**{**manifest["settings"]["image"], **posts["settings"]["image"]})
+    pictures = shown(arm, plan.types, images, places(looked))
+    cases = [case.place for some in chosen(compared) for case in some]
+    of_cases = shown(open_arm(store, other), plan.types, images, cases) if cases else {}
+    used = models_used(arm, encoder, models)
+    said = notices(used)
+    if asked is None and arm.name != DEFAULT_ARM:
+        said.append(f"This is arm {arm.name}: no arm {DEFAULT_ARM} is finished in this run.")
+    return Content(
+        run=store.address,
+        arm=arm.name,
+        notices=said,
+        accounting=account(arm, plan, read=looked.splits, quarantined=rejected.count, models=used),
+        losses=loss_figures(store, plan, measure, frozen) if frozen else (),
+        thetas=looked.split_thetas(),
+        groups=groups(looked, pictures),
+        strip=strip(looked, pictures),
+        failures=failures(looked, pictures, rejected),
+        stages=stage_times(store),
+        experiments=experiments(store),
+        curves=curves(store, models),
+        disagreements=disagreements(other, compared, of_cases),
+        settings=dict(_leaves(manifest["settings"])),
+        versions=manifest["versions"],
+        identity=json.dumps(manifest["identity"], indent=2, sort_keys=True, ensure_ascii=False),
+    )
+
+
+def _arm(store: Store, asked: str | None) -> Arm:
+    """The arm asked for, or the one to show where none was."""
+    finished = [
+        key.split("/")[1] for key in store.sizes("augmented") if key.count("/") == 2 and key.endswith("/manifest.json")
+    ]
+    name = asked or (DEFAULT_ARM if DEFAULT_ARM in finished else min(finished, default=DEFAULT_ARM))
+    arm = open_arm(store, name)
+    wanted = {"rows", "splits", "counts", "ratio", "files", "settings", "identity", "generator", "versions"}
+    if missing := sorted(wanted - arm.manifest.keys()):
+        raise RunError(f"augmented/{name}/manifest.json in {store.address} lacks {missing[0]!r}: not written by amia")
+    return arm
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found += _leaves(value, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, json.dumps(value, ensure_ascii=False)))
+    return found

@@ -1,0 +1,84 @@
+"""The run's trained recognisers and experiments, as they say of themselves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from amia.errors import RunError
+from amia.report.content import TrainedCurve
+from amia.report.tables import Experiment, read_tables
+from ray_jobs.store import Store
+
+__all__ = ["Trained", "curves", "experiments", "trained"]
+
+# Named here once more, since the modules that write them load torch.
+MODELS = "models"
+DONE = "training.json"
+METRICS = "metrics.jsonl"
+MOST_TRAININGS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A finished training of the run."""
+
+    name: str
+    """Of its folder in models/, and in predictions/."""
+    system: str
+    seed: int
+    arm: str
+    encoders: Mapping[str, str]
+    """What it started from, by role: `name@commit`, or `sha256:...` of a folder's weights."""
+    settings: str
+    """Everything that it depends on but its posts, as JSON: equal for trainings that differ in their arm alone."""
+
+
+def trained(store: Store) -> list[Trained]:
+    """All that `amia train` has finished here, by name. Raises RunError when a description is not readable."""
+    found = []
+    for key in sorted(store.sizes(MODELS)):
+        folder, _, file = key.rpartition("/")
+        if file != DONE or folder.count("/") != 1:
+            continue
+        try:
+            identity: dict[str, Any] = json.loads(store.read(key)).get("identity", {})
+            if not identity:
+                continue  # a recogniser that was brought here, not trained
+            settings = identity["settings"]
+            found.append(
+                Trained(
+                    name=folder.partition("/")[2],
+                    system=str(settings["system"]),
+                    seed=int(settings["training"]["seed"]),
+                    arm=str(identity["input"]["arm"]),
+                    encoders={str(role): str(name) for role, name in settings["encoders"].items()},
+                    settings=json.dumps(settings, sort_keys=True),
+                )
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{key} in {store.address} was not written by amia: {error!r}") from error
+    return found
+
+
+def curves(store: Store, models: Sequence[Trained]) -> list[TrainedCurve]:
+    """Validation F1 by epoch, of MOST_TRAININGS trainings at most; of those that are alike in everything, of one."""
+    found = []
+    unlike = {(model.settings, model.arm): model for model in models}
+    for model in list(unlike.values())[:MOST_TRAININGS]:
+        key = f"{MODELS}/{model.name}/{METRICS}"
+        if not store.exists(key):
+            continue
+        try:
+            f1 = [float(json.loads(line)["f1"]) for line in store.read(key).decode().splitlines()]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{key} in {store.address} was not written by amia: {error!r}") from error
+        if f1:
+            found.append(TrainedCurve(name=model.name, system=model.system, arm=model.arm, seed=model.seed, f1=f1))
+    return found
+
+
+def experiments(store: Store) -> list[Experiment]:
+    """The tables of every experiment of the run, by name."""
+    keys = [key for key in sorted(store.sizes("experiments")) if key.endswith("/tables.json") and key.count("/") == 2]
+    return [read_tables(store.read(key), f"{key} in {store.address}") for key in keys]

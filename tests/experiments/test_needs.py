@@ -1,0 +1,57 @@
+"""What each table needs, known without anything heavy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from amia.errors import SettingsError
+from amia.experiments.needs import MIXING, TABLES, Need, needs
+
+
+def test_table_1():
+    assert needs("table1", ["umt", "maf"], ["bert-crf"]) == [
+        Need("bert-crf", "text"),
+        Need("umt", "original"),
+        Need("maf", "original"),
+        Need("umt", "adaptive"),
+        Need("maf", "adaptive"),
+    ]
+
+
+def test_table_2_and_3_take_no_text_system():
+    assert needs("table2", ["maf"], ["bert"]) == [Need("maf", arm) for arm in MIXING]
+    assert len(MIXING) == 7
+    assert [need.arm for need in needs("table3", ["maf"], ["bert"])] == ["original", "synthesized", "adaptive"]
+
+
+@pytest.mark.parametrize(("own", "other"), [("expected", "adaptive-batch"), ("batch", "adaptive-expected")])
+def test_controls_take_the_other_negatives_and_exchanged_images(own, other):
+    assert needs("controls", ["umt"], ["bert"], own) == [
+        *(Need("umt", arm) for arm in ("adaptive", "original", "text", "random", "noise", "constant", "shuffled")),
+        Need("umt", other),
+        Need("umt", "adaptive", swapped=True),
+        Need("umt", "original", swapped=True),
+    ]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_nothing_is_needed_twice_and_nothing_of_nobody(table):
+    wanted = needs(table, ["umt", "maf"], ["bert", "bert-crf"])
+    assert len(wanted) == len(set(wanted)) > 0
+    assert needs(table, [], []) == []
+
+
+def test_an_unknown_table_is_refused_with_the_nearest():
+    with pytest.raises(SettingsError, match="'tabel2' is unknown; did you mean 'table2'"):
+        needs("tabel2", [], [])
+
+
+def test_planning_loads_nothing_heavy():
+    code = "import sys, amia.experiments.tables\nprint(*sys.modules)"
+    root = Path(__file__).parents[2]
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
+    loaded = set(said.split())
+    assert "amia.experiments.needs" in loaded
+    assert not loaded & {"torch", "transformers", "diffusers", "sklearn", "scipy", "pyarrow", "PIL"}

@@ -1,0 +1,61 @@
+"""The webdataset layout: tars that `webdataset` decodes, equal for equal rows."""
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import webdataset
+
+from amia.exporting.pictures import Pictures
+from amia.exporting.webdataset import WebDataset
+from amia.images import ImageSettings, encode_jpeg
+from amia.mner.labels import TYPES, label_names
+
+JPEG = encode_jpeg(np.full((64, 64, 3), 77, np.uint8), 95, source="original")
+LAYOUT = WebDataset(Pictures(stored=ImageSettings(size=64), size=64), tuple(label_names(TYPES)))
+IDS = ["plain_1", "a.b", "a.c", "dir/x", "../../etc/passwd", "ü ber", "y" * 300, "z\0", "17_06_4705", "Plain_1"]
+
+
+def row(post_id: str, **more: Any) -> dict[str, Any]:
+    image = {"bytes": JPEG, "path": f"{post_id}.jpg"}
+    return {
+        "id": post_id,
+        "text": "Ada <3 é",
+        "tokens": ["Ada"],
+        "tags": ["B-OTHER"],
+        "ner_tags": [7],
+        "image": image,
+    } | more
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves files to be closed
+def test_webdataset_reads_every_post_whatever_its_id(tmp_path: Path) -> None:
+    part = LAYOUT.part("train-00000-of-00001", [row(post_id) for post_id in IDS])
+    [(name, data)] = part.files.items()
+    assert name == "train-00000-of-00001.tar"
+    (tmp_path / name).write_bytes(data)
+    posts = list(webdataset.WebDataset([str(tmp_path / name)], shardshuffle=False).decode("pil"))
+    assert [post["json"]["id"] for post in posts] == IDS
+    assert [post["__key__"] for post in posts] == [part.renamed.get(post_id, post_id) for post_id in IDS]
+    assert part.renamed.keys() == set(IDS) - {"plain_1", "17_06_4705", "Plain_1"}
+    for post in posts:
+        assert post["jpg"].size == (64, 64)
+        assert post["json"]["ner_tags"] == ["B-MISC"]
+        assert (post["json"]["tags"], post["json"]["text"]) == (["B-OTHER"], "Ada <3 é")
+        assert "image" not in post["json"]
+
+
+def test_members_say_nothing_of_the_machine_and_bytes_are_the_same_every_time() -> None:
+    rows = [row("a"), row("b", image=None, tags=None, ner_tags=None, tokens=None)]
+    part = LAYOUT.part("x", rows)
+    assert part.files == LAYOUT.part("x", rows).files
+    assert part.without_image == ["b"]
+    with tarfile.open(fileobj=io.BytesIO(part.files["x.tar"])) as tar:
+        members = tar.getmembers()
+        assert [member.name for member in members] == ["a.jpg", "a.json", "b.json"]
+        for each in members:
+            assert (each.mtime, each.uid, each.gid, each.uname, each.gname) == (0, 0, 0, "", "")
+            assert (each.mode, each.isreg()) == (0o644, True)

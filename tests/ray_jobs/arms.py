@@ -1,0 +1,68 @@
+"""Finished arms that no model had a hand in: what `amia augment` leaves, written by hand in a moment."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from amia.images import ImageSettings, encode_jpeg
+from amia.mner.labels import label_names
+from ray_jobs.features import augmented_schema
+from ray_jobs.plan import Plan
+from ray_jobs.settings import load_settings
+from ray_jobs.shards import encode, read_shard
+from ray_jobs.store import Store
+
+Row = dict[str, Any]
+
+
+def painted(row: Row, images: ImageSettings) -> bytes:
+    """A picture of noise that only this post has."""
+    noise = np.random.default_rng(list(row["id"].encode())).integers(0, 256, (8, 8, 3), np.uint8)
+    return encode_jpeg(
+        np.kron(noise, np.ones((images.size // 8, images.size // 8, 1), np.uint8)), images.quality, source="original"
+    )
+
+
+def write_arm(
+    run: Path,
+    arm: str = "original",
+    images: ImageSettings = ImageSettings(size=256),  # noqa: B008
+    picture: Callable[[Row, ImageSettings], bytes | None] = painted,
+) -> None:
+    """An arm of an ingested run, finished: pictures by `picture`, a manifest with what readers look at."""
+    store = Store(run)
+    plan = Plan.find(store)
+    assert plan is not None
+    numbers = {name: number for number, name in enumerate(label_names(plan.types))}
+    schema = augmented_schema(plan.types)
+    files = []
+    for shard in plan.shards:
+        rows = []
+        for post in read_shard(store, f"posts/{shard}.parquet").to_pylist():
+            data = picture(post, images)
+            rows.append(
+                {name: post.get(name) for name in schema.names}
+                | {"ner_tags": post["ner_tags"] and [numbers[tag] for tag in post["ner_tags"]]}
+                | {"image": data and {"bytes": data, "path": f"{post['id']}.jpg"}, "ratio": data and 1.0, "theta": 0.0}
+                | {"synthesis_status": "not_asked"}
+            )
+        counts = Counter(f"image={row['image_status']}|synthesis=not_asked" for row in rows)
+        table = pa.Table.from_pylist(rows, schema)
+        about = {"stage": f"augmented/{arm}", "identity": "", "counts": counts, "extra": {"ratio": {"1": len(rows)}}}
+        data, facts = encode(table, **about, schema_metadata=schema.metadata)
+        store.create(f"augmented/{arm}/{shard}.parquet", data)
+        files.append({"name": f"{shard}.parquet", "rows": facts.rows, "sha256": facts.sha256})
+    settings = load_settings("default").model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"})
+    manifest = {
+        "arm": arm,
+        "files": files,
+        "generator": None,
+        "identity": {"settings": {"image": images.model_dump(include={"size", "fit", "quality"})}},
+        "settings": settings,
+    }
+    store.create(f"augmented/{arm}/manifest.json", json.dumps(manifest).encode())

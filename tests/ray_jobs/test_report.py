@@ -1,0 +1,452 @@
+"""`amia report`: what the page says is what stands in the run, held against plain loops over its rows."""
+
+import html
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from written_runs import Written, counted, write_model, write_predictions, write_run
+
+from amia.errors import RunError
+from amia.mner.spans import lenient_spans
+from amia.report.sampling import decile_of
+from ray_jobs.labelled import open_arm
+from ray_jobs.report import KEY, report
+from ray_jobs.reporting.ahead import read_ahead
+from ray_jobs.reporting.choosing import groups, places, strip
+from ray_jobs.reporting.disagreeing import Compared, chosen, compare, pairs_of
+from ray_jobs.reporting.failing import quarantined
+from ray_jobs.reporting.looking import A_DECILE, EXTREMES, Looked, look
+from ray_jobs.reporting.picturing import Shown, shown
+from ray_jobs.reporting.timing import stage_times
+from ray_jobs.reporting.training import curves, trained
+from ray_jobs.store import Store
+
+Amia = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """A run of 600 posts with two recognisers on two seeds."""
+    run = write_run(Written(store=Store(tmp_path_factory.mktemp("written") / "run"), posts=600))
+    for seed in (0, 1):
+        for arm in ("original", "adaptive"):
+            name = f"bert-crf-{arm}-seed{seed}"
+            write_model(run.store, name, arm=arm, seed=seed, f1=[0.1, 0.5 + seed / 10, 0.4])
+            write_predictions(run, name, arm, wrong=0.4, seed=hash_of(name))
+    return run
+
+
+def hash_of(name: str) -> int:
+    return sum(map(ord, name))
+
+
+@pytest.fixture(scope="module")
+def looked(written: Written) -> Looked:
+    return look(open_arm(written.store, "adaptive"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def page(written: Written) -> str:
+    report(written.store.address)
+    return written.store.read(KEY).decode()
+
+
+def text_of(page: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.partition("<main")[2])).split())
+
+
+# What was looked at
+
+
+def test_every_post_is_looked_at_once(looked: Looked, written: Written) -> None:
+    assert looked.posts == len(written.rows) == 600
+    assert looked.splits == counted(written.rows, "split")
+
+
+def test_theta_by_split_is_a_plain_loop_s(looked: Looked, written: Written) -> None:
+    scored = [row for row in written.rows if row["loss"] is not None]
+    assert {each.split for each in looked.split_thetas()} == {"train", "validation", "test"}
+    for each in looked.split_thetas():
+        thetas = [row["theta"] for row in scored if row["split"] == each.split]
+        assert each.total == len(thetas)
+        assert each.matched == sum(theta > 0.5 for theta in thetas)
+        expected = Counter(min(19, int(20 * theta)) for theta in thetas)
+        assert list(each.posts) == [expected[bar] for bar in range(20)]
+
+
+def test_the_sample_is_bounded_and_says_how_many_there_are(looked: Looked, written: Written) -> None:
+    scored = [row for row in written.rows if row["loss"] is not None]
+    tenths = Counter(decile_of(row["theta"]) for row in scored)
+    for number, decile in enumerate(looked.sample.deciles):
+        assert decile.seen == tenths[number]
+        assert len(decile.items) == min(A_DECILE, tenths[number])
+    losses = sorted(row["loss"] for row in scored)
+    assert [place.loss for place in looked.sample.extremes["highest loss"].items] == losses[::-1][:EXTREMES]
+    assert [place.loss for place in looked.sample.extremes["lowest loss"].items] == losses[:EXTREMES]
+    assert looked.unusable.seen == 600 - len(scored)
+    assert looked.unscored.seen == 0
+
+
+def test_what_is_kept_does_not_grow_with_the_run(looked: Looked) -> None:
+    assert len(places(looked)) <= 12 * A_DECILE + 4 * EXTREMES + 4 * len(looked.failures)
+    again = Looked()
+    row = {"id": "x", "split": "train", "theta": 0.5, "ratio": 0.5, "loss": 1.0, "cosine": 0.1}
+    row |= {"synthesis_status": "ok"}
+    for number in range(300):  # a new reason each time
+        again.take("train-00000-of-00001", [{**row, "id": f"{number}", "image_status": f"bad_image(odd {number})"}], 0)
+    assert len(places(again)) < 12 * A_DECILE + 4 * EXTREMES + 4 * 41
+
+
+def test_posts_are_taken_from_a_split_s_first_shards(looked: Looked) -> None:
+    """The plan orders posts by a hash, so that is a sample too, and the pictures of few shards are fetched."""
+    crowded = max(looked.sample.deciles, key=lambda decile: decile.seen)
+    assert {place.shard[-14:-9] for place in crowded.items} == {"00000"}
+
+
+# What is shown
+
+
+@pytest.fixture(scope="module")
+def pictures(looked: Looked, written: Written) -> dict[tuple[str, int], Shown]:
+    arm = open_arm(written.store, "adaptive")
+    return shown(arm, written.plan.types, written.settings.image, places(looked))
+
+
+def test_each_chosen_post_has_its_own_text_and_pictures(
+    looked: Looked, pictures: dict[tuple[str, int], Shown], written: Written
+) -> None:
+    rows = {row["id"]: row for row in written.rows}
+    for place in places(looked):
+        row, seen = rows[place.id], pictures[place.key]
+        assert seen.text == row["text"]
+        assert [word for piece in seen.pieces for word in piece.words] == row["tokens"]
+        entities = [(piece.text, piece.type) for piece in seen.pieces if piece.type]
+        gold = lenient_spans(row["ner_tags"])
+        assert entities == [(" ".join(row["tokens"][span.start : span.end]), span.type) for span in gold]
+        assert (seen.original is not None) == (row["image_status"] == "ok")
+        assert (seen.synthesized is not None) == (row["synthesis_status"] == "ok")
+        assert (seen.augmented is not None) == (place.ratio is not None)
+
+
+def test_groups_are_tenths_of_theta_with_the_extremes_among_them(
+    looked: Looked, pictures: dict[tuple[str, int], Shown]
+) -> None:
+    found = groups(looked, pictures)
+    assert [group.title for group in found[:2]] == ["θ 0.0 – 0.1", "θ 0.1 – 0.2"]
+    for number, group in enumerate(found[:10]):
+        thetas = [triple.theta or 0.0 for triple in group.triples]
+        assert thetas == sorted(thetas)
+        assert {decile_of(theta) for theta in thetas} <= {number}
+    ids = [triple.id for group in found for triple in group.triples]
+    assert len(ids) == len(set(ids))
+    noted = Counter(note for group in found for triple in group.triples for note in triple.notes)
+    assert all(noted[f"{end} {name}"] == EXTREMES for end in ("lowest", "highest") for name in ("theta", "loss"))
+    assert found[10].title == "Without a usable image"
+    assert all(triple.original is None for triple in found[10].triples)
+
+
+def test_the_strip_rises(looked: Looked, pictures: dict[tuple[str, int], Shown]) -> None:
+    thetas = [triple.theta or 0.0 for triple in strip(looked, pictures)]
+    assert len(thetas) >= 4
+    assert thetas == sorted(thetas)
+
+
+def test_the_page_accounts_for_every_post(page: str, written: Written) -> None:
+    said = text_of(page)
+    for split, count in counted(written.rows, "split").items():
+        assert f"{split} {count} {count / 600:.1%}" in said
+    images = counted(written.rows, "image_status")
+    assert f"with a usable image {images['ok']} " in said
+    assert f"without an image {images['no_image']} " in said
+    assert f"with a broken image (truncated) {images['bad_image(truncated)']} " in said
+    assert "✗" not in said.partition("Sums")[2].partition("Models")[0]
+    assert "Made with the demo's tiny weights (demo:clip, demo:generator)" in html.unescape(page)
+
+
+def test_sums_that_do_not_hold_are_said(written: Written, copied: Callable[..., Path]) -> None:
+    run = copied(Path(written.store.address))
+    manifest = run / "augmented/adaptive/manifest.json"
+    about = json.loads(manifest.read_text())
+    about["counts"] = {"image=ok|synthesis=ok": 599}
+    manifest.write_text(json.dumps(about))
+    (run / "quarantine/00000.jsonl").unlink()
+    report(str(run))
+    said = text_of((run / KEY).read_text())
+    assert "statuses add up: 600 against 599 . This should not be" in said
+    assert "rows that were no posts, and rows in quarantine: 3 against 0 ." in said
+
+
+def test_failures_are_counted_by_reason_with_examples(page: str, written: Written) -> None:
+    said = text_of(page).partition("Failures Nothing is lost")[2].partition("Throughput")[0]
+    broken = [row for row in written.rows if row["image_status"] == "bad_image(truncated)"]
+    failed = [row for row in written.rows if row["synthesis_status"] == "failed(black)"]
+    silent = [row for row in written.rows if row["synthesis_status"] == "no_prompt"]
+    for reason, rows in (
+        ("posts with a broken image (truncated)", broken),
+        ("posts whose synthesis failed (black)", failed),
+        ("posts whose text is no prompt", silent),
+    ):
+        part = said.partition(reason)[2]
+        assert part.split()[0] == str(len(rows))
+        examples = re.findall(r"post-\d{6}", re.split(r"posts with|posts whose|rows that", part)[0])
+        assert len(examples) == min(4, len(rows)) > 0
+        assert set(examples) <= {row["id"] for row in rows}
+    assert "rows that are no posts: … tokens but … tags 1 3 tokens but 2 tags train.txt:2" in said
+
+
+def test_rows_in_quarantine_are_grouped_by_what_they_have_in_common(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run")
+    reasons = [f"{n} tokens but {n + 1} tags" for n in range(50)] + [f"odd {chr(97 + n)}" for n in range(26)]
+    rows = [{"where": f"a.txt:{n}", "id": None, "reason": reason} for n, reason in enumerate(reasons)]
+    store.create("quarantine/00000.jsonl", "".join(json.dumps(row) + "\n" for row in rows[:40]).encode())
+    store.create("quarantine/00001.jsonl", "".join(json.dumps(row) + "\n" for row in rows[40:]).encode())
+    found = quarantined(store)
+    assert found.count == 76
+    assert found.kinds["… tokens but … tags"][0] == 50
+    assert [example.where for example in found.kinds["… tokens but … tags"][1]] == [f"a.txt:{n}" for n in range(4)]
+    assert sum(count for count, _ in found.kinds.values()) == 76
+    assert len(found.kinds) == 21
+    assert found.kinds["other reasons"][0] == 7
+
+
+def test_throughput_is_what_the_log_says(written: Written, tmp_path: Path) -> None:
+    (scores,) = stage_times(written.store)
+    shards = written.plan.shards
+    assert (scores.stage, scores.posts, scores.shards) == ("scores", 600, len(shards))
+    assert (scores.load_s, scores.run_s, scores.publish_s) == tuple(each * len(shards) for each in (0.25, 0.5, 0.25))
+    assert scores.wall_s == len(shards)  # a second from end to end of each shard, and the first one's own second
+    assert (scores.actors, scores.hosts, scores.gpus) == (6, 2, 0)
+    assert scores.per_wall == 600 / len(shards)
+    assert scores.per_actor == 600 / (0.5 * len(shards))
+    store = Store(tmp_path / "run")
+    line = {"stage": "own", "shard": "a", "posts": 4, "ended": 9.0, "load_s": 0.0, "run_s": 0.0, "publish_s": 0.0}
+    for number, gpus in enumerate(("0,1", "1")):
+        one = {**line, "host": "h", "pid": number, "cuda_visible_devices": gpus}
+        store.create(f"log/{number}.jsonl", json.dumps(one).encode())
+    store.create("log/0-own-error.txt", b"Traceback")
+    (own,) = stage_times(store)
+    assert (own.posts, own.shards, own.gpus, own.per_wall, own.per_actor) == (8, 1, 2, None, None)
+
+
+# Recognisers
+
+
+def test_curves_are_the_trainings_own(written: Written) -> None:
+    found = {each.name: each for each in curves(written.store, trained(written.store))}
+    assert len(found) == 4
+    assert found["bert-crf-adaptive-seed1"].f1 == [0.1, 0.6, 0.4]
+    assert (found["bert-crf-adaptive-seed1"].arm, found["bert-crf-adaptive-seed1"].seed) == ("adaptive", 1)
+    assert found["bert-crf-adaptive-seed1"].best == 0.6
+
+
+def of_pairs(written: Written) -> list[Compared]:
+    pairs = pairs_of(trained(written.store), "adaptive", list(written.store.sizes("predictions")))
+    assert [(one.name, other.name) for one, other in pairs] == [
+        (f"bert-crf-original-seed{seed}", f"bert-crf-adaptive-seed{seed}") for seed in (0, 1)
+    ]
+    return [found for pair in pairs if (found := compare(written.store, written.plan, pair, 0)) is not None]
+
+
+def test_disagreements_are_a_plain_loop_s(written: Written) -> None:
+    for seed, compared in enumerate(of_pairs(written)):
+        names = [f"bert-crf-{arm}-seed{seed}" for arm in ("original", "adaptive")]
+        # Made anew, elsewhere: the same seeds give the same answers.
+        left, right = (again(written, name) for name in names)
+        kinds: Counter[str] = Counter()
+        by_id: dict[str, str] = {}
+        for row in (row for row in written.rows if row["split"] == "test"):
+            gold, one, other = (
+                set(lenient_spans(tags)) for tags in (row["ner_tags"], left[row["id"]], right[row["id"]])
+            )
+            if one != other:
+                by_id[row["id"]] = "better" if other == gold else "worse" if one == gold else "both"
+                kinds[by_id[row["id"]]] += 1
+        pairing = compared.pairing
+        assert (pairing.better, pairing.worse, pairing.both_wrong) == (kinds["better"], kinds["worse"], kinds["both"])
+        assert min(kinds.values()) > 0
+        assert pairing.posts == 90
+        assert {by_id[case.place.id] for case in compared.better} == {"better"}
+        assert {by_id[case.place.id] for case in compared.worse} == {"worse"}
+
+
+def again(written: Written, name: str) -> dict[str, list[str]]:
+    arm = name.split("-")[2]
+    return write_predictions(written, f"again-{name}", arm, wrong=0.4, seed=hash_of(name))
+
+
+def test_shown_disagreements_are_bounded_and_from_both_recognisers(written: Written) -> None:
+    better, worse = chosen(of_pairs(written))
+    assert len(better) == len(worse) == 15
+    for cases in (better, worse):
+        assert {case.recogniser for case in cases} == {"bert-crf, seed 0", "bert-crf, seed 1"}
+        assert len({case.place.id for case in cases}) == 15
+
+
+def test_the_page_shows_both_answers(page: str, written: Written) -> None:
+    said = text_of(page).partition("Where recognisers disagree")[2]
+    compared = of_pairs(written)
+    for each in compared:
+        pairing = each.pairing
+        row = f"{pairing.recogniser} {pairing.posts} {pairing.better} {pairing.worse} {pairing.both_wrong}"
+        assert row in said
+    assert said.count("trained on originals") == said.count("trained on adaptive") == 30
+
+
+def test_answers_about_other_posts_are_refused(written: Written, copied: Callable[..., Path]) -> None:
+    run = copied(Path(written.store.address))
+    folder = run / "predictions/bert-crf-original-seed0/original"
+    first, second = sorted(folder.iterdir())[:2]
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(RunError, match="are about other posts"):
+        report(str(run))
+
+
+# The command
+
+
+def test_the_page_is_made_anew_and_is_the_same(written: Written, page: str) -> None:
+    store = written.store
+    store.replace(KEY, b"an earlier page")
+    done = report(store.address)
+    assert store.read(KEY).decode() == page
+    assert done.bytes == len(page.encode())
+    assert done.sections[0] == "accounting"
+
+
+def test_on_s3_it_is_the_same_page(bucket: str, written: Written, page: str) -> None:
+    store = Store(f"{bucket}/report/run")
+    for key in written.store.sizes(""):
+        if not key.startswith("predictions/again"):
+            store.create(key, written.store.read(key))
+    report(store.address)
+    there = store.read(KEY).decode()
+    assert there.replace(store.address, "RUN") == page.replace(written.store.address, "RUN")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "missing"),
+    [
+        ("without images", {"images": False}, {"losses", "thetas"}),
+        ("without labels", {"labelled": False}, set()),
+        ("without scores", {"arms": ("text", "original"), "scored": False}, {"losses", "thetas"}),
+    ],
+)
+def test_runs_that_lack_something(tmp_path: Path, name: str, asked: dict[str, Any], missing: set[str]) -> None:
+    run = write_run(Written(store=Store(tmp_path / name), posts=60, **asked))
+    done = report(run.store.address)
+    whole = {"accounting", "losses", "thetas", "posts", "failures", "stages", "settings"}
+    assert set(done.sections) == whole - missing
+    page = run.store.read(KEY).decode()
+    assert ("<mark" in page) == asked.get("labelled", True)
+    if "arms" in asked:
+        assert done.arm == "original"
+        assert "This is arm original: no arm adaptive is finished in this run." in page
+        assert "Compared with nothing" in page
+        assert report(run.store.address, "text").arm == "text"
+        with pytest.raises(RunError, match="no finished arm 'adaptive'"):
+            report(run.store.address, "adaptive")
+
+
+def test_hostile_posts_are_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+
+    def spoil(row: dict[str, Any]) -> None:
+        row["id"] += "\"onerror='alert(1)'<b>"
+        row["tokens"] = [evil, *row["tokens"][1:]]
+        row["text"] = " ".join(row["tokens"])
+
+    run = write_run(Written(store=Store(tmp_path / "run"), posts=60, change=spoil))
+    report(run.store.address)
+    page = run.store.read(KEY).decode()
+    assert page.count("<script") == 1
+    assert evil not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "onerror='" not in page
+
+
+def test_tables_of_an_experiment_are_shown_and_foreign_ones_named(
+    amia: Amia, written: Written, copied: Callable[..., Path]
+) -> None:
+    run = copied(Path(written.store.address))
+    table = {"name": "t", "title": "Main results", "head": ["system", "F1"], "rows": [["umt", "74.1"]], "notes": ["n"]}
+    good = {"name": "paper", "notice": "Made with demo weights", "tables": [table]}
+    (run / "experiments/paper").mkdir(parents=True)
+    (run / "experiments/paper/tables.json").write_text(json.dumps(good))
+    assert amia("report", run)[0] == 0
+    assert "Main results system F1 umt 74.1 n" in text_of((run / KEY).read_text())
+    (run / "experiments/paper/tables.json").write_text(json.dumps({**good, "tables": "none"}))
+    code, _, complained = amia("report", run)
+    assert (code, "experiments/paper/tables.json" in complained, "Traceback" in complained) == (8, True, False)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "quarantine/00000.jsonl",
+        "log/20260101T000000-host-1-scores.jsonl",
+        "models/bert-crf-original-seed0/metrics.jsonl",
+    ],
+)
+def test_foreign_files_are_named(amia: Amia, written: Written, copied: Callable[..., Path], key: str) -> None:
+    run = copied(Path(written.store.address))
+    (run / key).write_text('{"of": "another kind"}\n')
+    code, _, complained = amia("report", run)
+    assert (code, key in complained, "Traceback" in complained) == (8, True, False)
+
+
+def test_an_ingested_run_without_an_arm_says_what_to_do(
+    amia: Amia, written: Written, copied: Callable[..., Path], tmp_path: Path
+) -> None:
+    run = copied(Path(written.store.address), leaving_out=["augmented"])
+    code, _, complained = amia("report", run)
+    assert (code, "`amia augment --run RUN --arm adaptive` makes it" in complained) == (8, True)
+    code, _, complained = amia("report", tmp_path / "nowhere")
+    assert (code, "start with `amia ingest" in complained) == (8, True)
+
+
+def test_a_real_run(amia: Amia, augmented: Path, copied: Callable[..., Path]) -> None:
+    run = copied(augmented)
+    code, said, complained = amia("report", run)
+    assert (code, complained) == (0, "")
+    assert f"-> {run}/report.html" in said
+    page = (run / KEY).read_text()
+    assert "Accepted against the checks" in page  # 96 posts are too few to fit on
+    code, said, _ = amia("report", run, "--arm", "original", "--json")
+    told = json.loads(said)
+    assert (code, told["arm"], told["posts"], told["key"]) == (0, "original", 96, KEY)
+    assert told["sections"] == ["accounting", "losses", "thetas", "posts", "failures", "stages", "settings"]
+
+
+def test_no_ray_is_started_and_no_torch_loaded(written: Written) -> None:
+    code = (
+        "import sys\nfrom ray_jobs.report import report\n"
+        f"report({written.store.address!r})\nimport ray\nprint(ray.is_initialized(), 'torch' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
+    assert said.split() == ["False", "False"]
+
+
+def test_reading_ahead_keeps_the_order_and_few_at_a_time() -> None:
+    begun: list[int] = []
+
+    def read(number: int) -> int:
+        begun.append(number)
+        return number * number
+
+    for taken, value in enumerate(read_ahead(read, range(40), threads=3)):
+        assert value == taken * taken
+        assert len(begun) <= taken + 3
+    assert sorted(begun) == list(range(40))
+
+
+def test_reading_ahead_passes_errors_on() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(read_ahead(lambda number: 1 // number, [2, 1, 0, 3], threads=2))

@@ -71,6 +71,8 @@ class FaultyS3:
     """A running proxy."""
 
     endpoint: str
+    behind: str
+    """The endpoint of the S3 that it stands before, which does as it is asked."""
     schedule: Schedule = never
     met: list[tuple[str, str, Fault]] = field(default_factory=list)
     """Method, path and fault of every request so far."""
@@ -85,7 +87,7 @@ def faulty_s3(behind: str) -> Iterator[FaultyS3]:
     """A proxy on a port of its own before the S3 at the URL `behind`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    proxy = FaultyS3(f"http://127.0.0.1:{server.server_address[1]}")
+    proxy = FaultyS3(f"http://127.0.0.1:{server.server_address[1]}", behind)
     server.behind, server.proxy = urlsplit(behind).netloc, proxy  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

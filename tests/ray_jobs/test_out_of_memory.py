@@ -46,7 +46,7 @@ def pixels(data: bytes) -> np.ndarray:
 def test_a_job_short_of_memory_comes_to_the_same__with_a_simulated_device(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twelve posts a shard; the encoder holds 5 at once, and the generator 3 of the 8 it is asked for."""
+    """Twelve posts a shard; the encoder holds 5 at once, and the generator 3."""
     load_encoder, load_generator = ClipEncoder.load, Generator.load
 
     def short_encoder(*args: Any, **more: Any) -> ClipEncoder:

@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a bug or a cluster that died; 2 wrong settings or usage; 3 the corpus or an image; 4 a model;
 5 the mixture is not to be trusted; 6 the run was made otherwise; 7 the cluster has no room; 8 the run or its storage;
-9 too many posts failed.
+9 too many posts failed; 130 Ctrl-C; 143 SIGTERM, with every shard finished or left to the next start.
 """
 
 import inspect
@@ -15,6 +15,7 @@ from amia import errors
 from ray_jobs.commands import corpus, recognisers, runs, story
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.settings import settings_help
+from ray_jobs.stopping import STOPPED, Stopped, heeding_sigterm
 
 __all__ = ["app", "main"]
 
@@ -62,7 +63,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """The console script: errors that a person can act on are one message and an exit code, not a traceback."""
-    with without_false_alarm():
+    with without_false_alarm(), heeding_sigterm():
         code = _run()
     sys.exit(code)
 
@@ -74,6 +75,9 @@ def _run() -> int:
         return left.exit_code
     except typer.Abort:
         return 130
+    except Stopped:
+        print("stopped: what is published stays, and the same command goes on from there", file=sys.stderr, flush=True)
+        return STOPPED
     except errors.AmiaError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))

@@ -17,6 +17,7 @@ from ray.autoscaler.sdk import request_resources
 
 from amia.errors import ClusterError
 from ray_jobs.settings import Pool
+from ray_jobs.stopping import heeding_still
 from ray_jobs.terminal import console
 
 __all__ = ["Machines", "connect", "resources"]
@@ -117,12 +118,13 @@ def connect() -> Machines:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails there is raised here, once, in our words
     attached = ray.is_initialized() or bool(os.environ.get("RAY_ADDRESS"))
     if not ray.is_initialized():
-        if attached:
-            ray.init(logging_level=logging.WARNING, log_to_driver=False)
-        else:
-            # Ray guards a cluster of one's own by a token and says so at WARNING: nothing to do for anybody.
-            logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-            ray.init(address="local", include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
+        with heeding_still():
+            if attached:
+                ray.init(logging_level=logging.WARNING, log_to_driver=False)
+            else:
+                # Ray guards a cluster of one's own by a token and says so at WARNING: nothing to do for anybody.
+                logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+                ray.init(address="local", include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
     scales = attached and ray_state.get_max_resources_from_cluster_config() is not None
     return Machines(own=not attached, scales=scales)
 

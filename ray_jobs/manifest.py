@@ -13,11 +13,16 @@ from ray_jobs.card import publish_card
 from ray_jobs.identity import Identity
 from ray_jobs.job import Job
 from ray_jobs.shards import all_facts, total_counts
+from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
+from ray_jobs.stages.synthesize import Synthesize
 
 __all__ = ["publish_manifest"]
 
 PACKAGES = ("amia", "diffusers", "numpy", "pillow", "pyarrow", "ray", "scikit-learn", "torch", "transformers")
+
+BEHIND = {Embed.name: "scores", Synthesize.name: "synthesized"}
+"""Stages with a model, by what an arm's identity calls what was made of their output."""
 
 
 def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | None) -> tuple[str, Counter[str]]:
@@ -26,6 +31,7 @@ def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | No
     names = [f"{shard}.parquet" for shard in job.plan.shards]
     facts = all_facts(job.store, [f"{folder}/{name}" for name in names])
     counts = total_counts(facts)
+    halved = _halved(job, identity)
     about: dict[str, Any] = {
         "arm": arm,
         "rows": sum(each.rows for each in facts),
@@ -40,8 +46,24 @@ def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | No
         "settings": shipped_names(job.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"})),
         "generator": generator,
         "versions": {name: version(name) for name in PACKAGES},
+        **({"halved": halved} if halved else {}),
     }
     publish_card(job, about)
     key = f"{folder}/manifest.json"
     job.store.create(key, json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False).encode())
+    for stage, count in halved.items():
+        job.say(
+            f"{arm}: memory ran out in {stage} at {count:,} inputs, which then went through in smaller micro-batches"
+        )
     return key, counts
+
+
+def _halved(job: Job, identity: Identity) -> dict[str, int]:
+    """Inputs that went through in smaller micro-batches than the settings say, by stage behind this arm; often none."""
+    behind = [stage for stage, made in BEHIND.items() if identity["input"][made] is not None]
+    found = {}
+    for stage in behind:
+        there = job.store.sizes(stage)
+        keys = [key for shard in job.plan.shards if (key := f"{stage}/{shard}.parquet") in there]
+        found[stage] = sum(each.extra.get("halved", 0) for each in all_facts(job.store, keys))
+    return {stage: count for stage, count in found.items() if count}

@@ -28,11 +28,20 @@ class Board:
         self._failed: Counter[str] = Counter()
         self._begun: Counter[tuple[str, str]] = Counter()
         self._log: list[dict[str, Any]] = []
+        self._stopped = False
 
     def begin(self, stage: str, shard: str) -> int:
         """A process takes up a shard. How many have, this one included: all others died or were taken away."""
         self._begun[stage, shard] += 1
         return self._begun[stage, shard]
+
+    def stop(self) -> None:
+        """From now on nobody shall take up another shard."""
+        self._stopped = True
+
+    def stopped(self) -> bool:
+        """Whether so."""
+        return self._stopped
 
     def report(self, stage: str, posts: int, failed: int, line: dict[str, Any]) -> None:
         """One shard of a stage is published (or was already there)."""

@@ -26,6 +26,7 @@ from ray_jobs.progress import Board, Watch
 from ray_jobs.settings import Pool
 from ray_jobs.shards import ShardFacts
 from ray_jobs.stages.base import Stage
+from ray_jobs.stopping import finishing
 from ray_jobs.store import Store
 
 __all__ = ["Step", "leases", "run_here", "run_steps", "unpublished"]
@@ -102,7 +103,7 @@ def run_steps(
     totals = {step.stage.name: sum(plan.rows_of(shard) for shard in todo) for step, todo in left}
     started = time.time()
     try:
-        with Watch(board, totals, quiet=quiet):
+        with Watch(board, totals, quiet=quiet), finishing(lambda: ray.get(board.stop.remote())):
             for row in _rows(dataset, pools, wait_s):
                 if row["failure"]:
                     _raise(store, started, json.loads(row["failure"]))
@@ -138,6 +139,9 @@ class StageActor:
             self._work(json.loads(batch["lease"][0]))
         except AmiaError as error:
             return self._failed(batch, type(error).__name__, str(error))
+        except ray.exceptions.RayError:
+            lost = "the machine of the command itself was lost to the others: start the same command again"
+            return self._failed(batch, ClusterError.__name__, lost)
         except Exception as error:  # noqa: BLE001  # raised in the driver, in few lines, with the traceback in the log
             return self._failed(batch, "", "".join(traceback.format_exception(error)))
         return batch
@@ -154,7 +158,7 @@ class StageActor:
             for position, shard in enumerate(lease):
                 loaded, load_s = ahead.pop().result()
                 ahead += [loader.submit(self._load, following) for following in lease[position + 1 : position + 2]]
-                if loaded is None:
+                if loaded is None or ray.get(self._board.stopped.remote()):
                     continue
                 start = time.monotonic()
                 done = self._stage.run(loaded)
@@ -168,8 +172,8 @@ class StageActor:
 
     def _load(self, shard: str) -> tuple[Any, float]:
         start = time.monotonic()
-        if self._is_published(shard):
-            return None, 0.0  # published before, or by another driver since
+        if self._is_published(shard) or ray.get(self._board.stopped.remote()):
+            return None, 0.0  # published before, or by another driver since; or the job is to end
         attempts = ray.get(self._board.begin.remote(self._stage.name, shard))
         if attempts > MOST_ATTEMPTS:
             raise ClusterError(

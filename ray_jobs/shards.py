@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from amia.errors import RunError
 from ray_jobs.store import Store
 
-__all__ = ["ShardFacts", "all_facts", "content_sha256", "encode", "facts", "read_shard", "total_counts"]
+__all__ = ["ShardFacts", "all_facts", "content_sha256", "encode", "facts", "halved", "read_shard", "total_counts"]
 
 _FOOTER = b"amia"
 
@@ -78,6 +78,14 @@ def encode(
         use_dictionary=False,
     )
     return sink.getvalue().to_pybytes(), told
+
+
+def halved(count: int) -> dict[str, int]:
+    """For `extra`: so many of the shard's posts went through in smaller micro-batches, since memory ran out.
+
+    Nothing where none did, so that whatever memory there was, the footers of undisturbed shards are equal.
+    """
+    return {"halved": count} if count else {}
 
 
 def read_shard(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:

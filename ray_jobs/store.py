@@ -5,20 +5,28 @@ content alone (a hard link on disk, a conditional PUT on S3). `probe` asks for t
 """
 
 import io
+import random
 import re
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore
 
 from amia.errors import StoreError
+from ray_jobs.remote import ask_again, check_address, open_remote, said, what_to_do
 
 __all__ = ["Store"]
 
+Answer = TypeVar("Answer")
+
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
+_TIMES = 4
+"""How often a request is made that breaks off where obstore does not ask again by itself."""
 
 
 class Store:
@@ -27,12 +35,16 @@ class Store:
     `address` is a folder or a URL (`s3://bucket/prefix`, `gs://`, `az://`); credentials come by the usual chain of the
     provider. A folder is made when the first key is created; looking at one that is not there makes nothing.
 
-    Raises StoreError whenever the storage says anything but yes; the message names the key and the storage's own words.
+    An object store that is overloaded, or whose connections drop, is asked again for some minutes. Raises StoreError
+    whenever the storage says anything but yes after that; the message names the key, the storage's own words, and what
+    to do.
     """
 
     def __init__(self, address: str | Path) -> None:
         given = str(address).removeprefix("file://")
         self.address = given if _URL.match(given) else str(Path(given).expanduser().resolve())
+        if self.folder is None:
+            check_address(self.address)
 
     def __reduce__(self) -> tuple[type["Store"], tuple[str]]:
         return Store, (self.address,)
@@ -50,12 +62,12 @@ class Store:
                 raise StoreError(f"run {self.address} cannot be opened: it is a file, and a run is a folder")
             try:
                 store = (
-                    from_url(self.address)
+                    open_remote(self.address)
                     if self.folder is None
                     else LocalStore(self.address, mkdir=True, automatic_cleanup=True)
                 )
             except (BaseError, OSError, ValueError) as error:
-                raise StoreError(f"run {self.address} cannot be opened: {_said(error)}") from error
+                raise StoreError(f"run {self.address} cannot be opened: {said(error)}{what_to_do(error)}") from error
             self.__dict__["_opened"] = store
         return store
 
@@ -67,41 +79,53 @@ class Store:
             raise StoreError(f"{key} could not be read from {self.address}: there is no such folder")
 
     def create(self, key: str, data: bytes) -> bool:
-        """Publish `data` under `key`, whole or not at all. False: somebody was first, and their content stays."""
+        """Publish `data` under `key`, whole or not at all. False: somebody was first, and their content stays.
+
+        True also where the very same content stands there: of a first answer that was lost on its way nobody can tell
+        whose it is, and it does not matter.
+        """
         try:
-            obstore.put(self._objects, key, data, mode="create")
+            self._asked(lambda: obstore.put(self._objects, key, data, mode="create"))
         except AlreadyExistsError:
-            return False
+            return self._holds(key, data)
         except (BaseError, OSError, ValueError) as error:
-            raise StoreError(f"{key} could not be written to {self.address}: {_said(error)}{_advice(error)}") from error
+            raise self._failed(f"{key} could not be written to", error) from error
         return True
 
     def read(self, key: str) -> bytes:
         """The whole content of a key."""
         self._require(key)
         try:
-            return bytes(obstore.get(self._objects, key).bytes())
+            return self._asked(lambda: bytes(obstore.get(self._objects, key).bytes()))
         except (BaseError, OSError) as error:
-            raise StoreError(f"{key} could not be read from {self.address}: {_said(error)}") from error
+            raise self._failed(f"{key} could not be read from", error) from error
 
     def open(self, key: str) -> "Ranged":
         """A key as a seekable file that fetches the ranges it is asked for, so that columns can be read alone."""
         self._require(key)
         try:
-            return Ranged(self._objects, key, obstore.head(self._objects, key)["size"])
+            size = self._asked(lambda: obstore.head(self._objects, key)["size"])
         except (BaseError, OSError) as error:
-            raise StoreError(f"{key} could not be opened in {self.address}: {_said(error)}") from error
+            raise self._failed(f"{key} could not be opened in", error) from error
+        return Ranged(self, key, size)
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        """Bytes `[start, end)` of a key."""
+        try:
+            return self._asked(lambda: bytes(obstore.get_range(self._objects, key, start=start, end=end)))
+        except (BaseError, OSError) as error:
+            raise self._failed(f"{key} could not be read from", error) from error
 
     def exists(self, key: str) -> bool:
         """Whether a key was published."""
         if not self._is_there():
             return False
         try:
-            obstore.head(self._objects, key)
+            self._asked(lambda: obstore.head(self._objects, key))
         except FileNotFoundError:
             return False
         except (BaseError, OSError) as error:
-            raise StoreError(f"{key} could not be looked up in {self.address}: {_said(error)}") from error
+            raise self._failed(f"{key} could not be looked up in", error) from error
         return True
 
     def sizes(self, prefix: str) -> dict[str, int]:
@@ -109,11 +133,15 @@ class Store:
         if not self._is_there():
             return {}
         try:
-            return {
-                entry["path"]: entry["size"] for batch in obstore.list(self._objects, prefix=prefix) for entry in batch
-            }
+            return self._asked(
+                lambda: {
+                    entry["path"]: entry["size"]
+                    for batch in obstore.list(self._objects, prefix=prefix)
+                    for entry in batch
+                }
+            )
         except (BaseError, OSError) as error:
-            raise StoreError(f"{prefix} could not be listed in {self.address}: {_said(error)}") from error
+            raise self._failed(f"{prefix or 'the run'} could not be listed in", error) from error
 
     def replace(self, key: str, data: bytes) -> None:
         """Write a file anew, whatever stood there: what is derived from the run alone, never anything published."""
@@ -127,11 +155,36 @@ class Store:
     def _delete(self, keys: Sequence[str]) -> None:
         try:
             for start in range(0, len(keys), 1000):
-                obstore.delete(self._objects, keys[start : start + 1000])
+                some = keys[start : start + 1000]
+                self._asked(lambda some=some: obstore.delete(self._objects, some))  # type: ignore[misc]
         except FileNotFoundError:
             return  # another driver tidied up first
         except (BaseError, OSError) as error:
-            raise StoreError(f"{keys[0]} could not be removed from {self.address}: {_said(error)}") from error
+            raise self._failed(f"{keys[0]} could not be removed from", error) from error
+
+    def _holds(self, key: str, data: bytes) -> bool:
+        """Whether a key's content is `data`; it is fetched only where the sizes are equal."""
+        try:
+            size = self._asked(lambda: obstore.head(self._objects, key)["size"])
+            return size == len(data) and self.read(key) == data
+        except FileNotFoundError:
+            return False  # removed meanwhile
+        except (BaseError, OSError) as error:
+            raise self._failed(f"{key} could not be looked up in", error) from error
+
+    def _asked(self, request: Callable[[], Answer]) -> Answer:
+        """The answer to a request, made again where it broke off: each of ours may be repeated."""
+        for attempt in range(1, _TIMES):
+            try:
+                return request()
+            except BaseError as error:
+                if not ask_again(error):
+                    raise
+            time.sleep(random.uniform(0, 0.2 * 2**attempt))
+        return request()
+
+    def _failed(self, what: str, error: Exception) -> StoreError:
+        return StoreError(f"{what} {self.address}: {said(error)}{what_to_do(error)}")
 
     def probe(self) -> None:
         """Prove on a key of its own that a second create fails and leaves the first content alone.
@@ -152,9 +205,9 @@ class Store:
 class Ranged(io.RawIOBase):
     """A stored object as a read-only, seekable file; each read is one ranged request."""
 
-    def __init__(self, objects: ObjectStore, key: str, size: int) -> None:
+    def __init__(self, store: Store, key: str, size: int) -> None:
         super().__init__()
-        self._objects, self._key, self._size, self._at = objects, key, size, 0
+        self._store, self._key, self._size, self._at = store, key, size, 0
 
     def readable(self) -> bool:
         """Always."""
@@ -179,20 +232,6 @@ class Ranged(io.RawIOBase):
         end = self._size if size < 0 else min(self._size, self._at + size)
         if end <= self._at:
             return b""
-        try:
-            data = bytes(obstore.get_range(self._objects, self._key, start=self._at, end=end))
-        except (BaseError, OSError) as error:
-            raise StoreError(f"{self._key} could not be read: {_said(error)}") from error
+        data = self._store.read_range(self._key, self._at, end)
         self._at = end
         return data
-
-
-def _said(error: Exception) -> str:
-    """The storage's own words: its first line. What follows is obstore's Rust structure of the same error."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _advice(error: Exception) -> str:
-    if "No space left" in str(error) or "StorageFull" in str(error):
-        return ". The disk is full: make room and start the same command again; what is published stays"
-    return ""

@@ -25,6 +25,7 @@ from ray_jobs.listening import Teller, listening
 from ray_jobs.machines import resources
 from ray_jobs.settings import Settings, Workers
 from ray_jobs.streaming import READING_CPUS, UnevenShares, stream
+from ray_jobs.train_files import train_files
 from ray_jobs.train_worker import DONE, Training, train_one
 
 __all__ = [
@@ -181,6 +182,7 @@ def train_with_workers(training: Training, workers: Workers, streamed: bool, say
     """Train by Ray Train; `say` is told what the workers tell. Raises whatever of `amia.errors` stands in the way."""
     queue = Queue(actor_options={"num_cpus": 0})
     arm, seed = training.arm, training.settings.seed
+    files = train_files(arm.store)
     trainer = TorchTrainer(
         _worker,
         train_loop_config={"training": training, "teller": Teller(queue), "streamed": streamed},
@@ -192,7 +194,8 @@ def train_with_workers(training: Training, workers: Workers, streamed: bool, say
         run_config=ray.train.RunConfig(
             # Another one each time: our own checkpoints say where training goes on.
             name=f"{time.time_ns():x}",
-            storage_path=f"{arm.store.address}/{training.folder}/ray",
+            storage_path=f"{training.folder}/ray" if files else f"{arm.store.address}/{training.folder}/ray",
+            storage_filesystem=files,
             failure_config=ray.train.FailureConfig(max_failures=workers.max_failures),
         ),
         datasets={"train": stream(arm.store, arm.keys("train"), seed)} if streamed else None,

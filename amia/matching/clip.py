@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
+from amia.halving import MicroBatches
 from amia.matching.settings import ClipSettings
 from amia.snapshots import fetched
 from amia.weights import identity_of, loading, quiet
@@ -42,6 +43,8 @@ class ClipEncoder:
         self._processor = processor
         self._settings = settings
         self._folder = folder
+        self.halved = 0
+        """Texts and images so far that went through in smaller micro-batches than asked, since memory ran out."""
         config: Any = model.config  # its parts may be plain dictionaries as far as types know
         self._tokens: int = config.text_config.max_position_embeddings
         self._width: int = config.projection_dim
@@ -76,11 +79,15 @@ class ClipEncoder:
         return cls(model.to(device).eval(), tokenizer, processor, settings, folder)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """T_s `[n, d]`, rows of length one, of clean texts; what exceeds the model's tokens is cut off."""
+        """T_s `[n, d]`, rows of length one, of clean texts; what exceeds the model's tokens is cut off.
+
+        Where memory runs out, the same texts go through half as many at a time. Raises ClusterError where not even one
+        does.
+        """
         return self._encode(texts, self._text_vectors)
 
     def encode_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """I_s `[n, d]`, rows of length one, of RGB images of any size."""
+        """I_s `[n, d]`, rows of length one, of RGB images of any size; memory as in `encode_texts`."""
         return self._encode(images, self._image_vectors)
 
     def identity(self) -> dict[str, str]:
@@ -89,12 +96,13 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def _encode(self, items: Sequence[Item], vectors: Callable[[Sequence[Item]], torch.Tensor]) -> NDArray[np.float32]:
-        step = self._settings.micro_batch
-        rows = [np.empty((0, self._width), np.float32)]
-        for start in range(0, len(items), step):
-            units = torch.nn.functional.normalize(vectors(items[start : start + step]).float(), dim=-1)  # [b, d]
-            rows.append(units.cpu().numpy())
-        return np.concatenate(rows)
+        batches = MicroBatches(self._settings.micro_batch)
+        rows = batches.run(
+            lambda some: list(torch.nn.functional.normalize(vectors(some).float(), dim=-1).cpu().numpy()),  # [b, d]
+            items,
+        )
+        self.halved += batches.split
+        return np.array(rows, np.float32).reshape(-1, self._width)
 
     def _text_vectors(self, texts: Sequence[str]) -> torch.Tensor:
         # Always padded to the model's full length, so that a row does not depend on its batch's longest text.

@@ -10,6 +10,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.device import resolve_device
 from amia.errors import ModelError
+from amia.halving import MicroBatches
 from amia.images import ImageSettings, inspect, read_image
 from amia.mner.batch import in_batches
 from amia.mner.config import RecogniserConfig
@@ -57,6 +58,8 @@ class Recogniser:
 
     def __init__(self, model: RecogniserModel, reader: Reader) -> None:
         self.model, self.reader = model, reader
+        self.halved = 0
+        """Posts so far that were tagged in smaller micro-batches than asked, since memory ran out."""
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> Self:
@@ -111,14 +114,23 @@ class Recogniser:
     def tag(
         self, examples: Sequence[Example], *, batches: Batches | None = None, micro_batch: int = 32
     ) -> list[Tagged]:
-        """Tags and entities of posts, in order."""
+        """Tags and entities of posts, in order.
+
+        Where memory runs out, the same posts are tagged half as many at a time. Raises ClusterError where not even one
+        is.
+        """
         self.model.eval()
         items = encoded(examples, self.reader)
-        batches = batches or self.batches()
-        done: dict[int, Tagged] = {}
-        for places in in_batches([item.text.length for item in items], micro_batch, seed=None):
-            some = self._tagged([examples[place] for place in places], [items[place] for place in places], batches)
-            done.update(zip(places, some, strict=True))
+        eyes = batches or self.batches()
+        lengths = [item.text.length for item in items]
+        places = [place for some in in_batches(lengths, micro_batch, seed=None) for place in some]
+        passes = MicroBatches(micro_batch)
+        tagged = passes.run(
+            lambda some: self._tagged([examples[place] for place in some], [items[place] for place in some], eyes),
+            places,
+        )
+        self.halved += passes.split
+        done = dict(zip(places, tagged, strict=True))
         return [done[place] for place in range(len(items))]
 
     @torch.inference_mode()

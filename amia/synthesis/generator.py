@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
+from amia.halving import MicroBatches
 from amia.synthesis.half import decode_in_float32
 from amia.synthesis.pictures import flaw_of, to_pixels
 from amia.synthesis.seeds import redraw_seed
@@ -33,7 +34,8 @@ class Drawn:
     redraws: int
     """How many attempts before it were unusable."""
     failure: str | None
-    """None, or why there is no image: `nan`, `black`, `blank`, or `refused` by the model's safety check."""
+    """None, or why there is no image: `nan`, `black`, `blank`, `refused` by the model's safety check, or
+    `out_of_memory` where the device does not hold even this one."""
 
 
 class Generator:
@@ -44,6 +46,8 @@ class Generator:
         self._settings = settings
         self._size = size
         self._folder = folder
+        self.halved = 0
+        """Prompts so far that were drawn in smaller micro-batches than asked, since memory ran out."""
 
     @staticmethod
     def fetch(settings: GeneratorSettings, *, local_files_only: bool = False) -> Path:
@@ -90,12 +94,15 @@ class Generator:
         """One image a prompt, in order, each from its own seed: a row does not depend on its neighbours, to 1/255.
 
         Unusable pictures are drawn again, those of a micro-batch together, each from a seed made of its own. What the
-        model's safety check refuses is not.
+        model's safety check refuses is not. Where memory runs out, the same prompts are drawn half as many at a time.
         """
-        drawn: list[Drawn] = []
-        step = self._settings.micro_batch
-        for start in range(0, len(prompts), step):
-            drawn += self._batch(list(prompts[start : start + step]), seeds[start : start + step])
+        batches = MicroBatches(self._settings.micro_batch)
+        drawn = batches.run(
+            lambda some: self._batch([prompt for prompt, _ in some], [seed for _, seed in some]),
+            list(zip(prompts, seeds, strict=True)),
+            alone=lambda one: Drawn(None, one[1], 0, "out_of_memory"),
+        )
+        self.halved += batches.split
         return drawn
 
     def identity(self) -> dict[str, str]:

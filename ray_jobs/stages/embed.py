@@ -10,7 +10,7 @@ from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.texts import clean_text
-from ray_jobs.shards import ShardFacts, encode, read_shard
+from ray_jobs.shards import ShardFacts, encode, halved, read_shard
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
 
@@ -29,7 +29,16 @@ class Inputs:
     image_keys: list[bytes | None]
 
 
-class Embed(Stage[Inputs, pa.Table]):
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """One shard's vectors as they are stored."""
+
+    table: pa.Table
+    halved: int
+    """Texts and images whose micro-batch did not fit the memory."""
+
+
+class Embed(Stage[Inputs, Vectors]):
     """Posts -> CLIP vectors (paper 3.1). Vectors are little-endian float16 bytes, `[d]` each."""
 
     name = "embeddings"
@@ -58,15 +67,16 @@ class Embed(Stage[Inputs, pa.Table]):
                 inputs.image_rows.append(row)
         return inputs
 
-    def run(self, loaded: Inputs) -> pa.Table:
+    def run(self, loaded: Inputs) -> Vectors:
         """Both encoders; micro-batches never cross a shard, so a shard's vectors do not depend on its neighbours."""
+        before = self._encoder.halved
         texts = self._encoder.encode_texts(loaded.texts).astype("<f2")  # [n, d]
         images: list[bytes | None] = [None] * len(loaded.ids)
         if loaded.images:
             vectors = self._encoder.encode_images(loaded.images).astype("<f2")  # [n with an image, d]
             for row, vector in zip(loaded.image_rows, vectors, strict=True):
                 images[row] = vector.tobytes()
-        return pa.table(
+        table = pa.table(
             {
                 "id": loaded.ids,
                 "text_vector": pa.array([vector.tobytes() for vector in texts], pa.binary()),
@@ -75,10 +85,12 @@ class Embed(Stage[Inputs, pa.Table]):
                 "image_key": pa.array(loaded.image_keys, pa.binary(16)),
             }
         )
+        return Vectors(table, self._encoder.halved - before)
 
-    def publish(self, shard: str, done: pa.Table) -> ShardFacts:
+    def publish(self, shard: str, done: Vectors) -> ShardFacts:
         """The vectors, and how many posts have both."""
-        both = done.num_rows - done["image_vector"].null_count
-        data, facts = encode(done, stage=self.name, identity=self.identity, extra={"with_image": both})
+        both = done.table.num_rows - done.table["image_vector"].null_count
+        extra = {"with_image": both, **halved(done.halved)}
+        data, facts = encode(done.table, stage=self.name, identity=self.identity, extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return facts

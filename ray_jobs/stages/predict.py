@@ -17,7 +17,7 @@ from amia.precision import Dtype
 from amia.swapping import swapped
 from ray_jobs.features import prediction_schema
 from ray_jobs.models import at_hand
-from ray_jobs.shards import ShardFacts, encode, read_shard
+from ray_jobs.shards import ShardFacts, encode, halved, read_shard
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
 
@@ -39,7 +39,16 @@ class Posts:
     """Of every post that has a word, by place."""
 
 
-class Predict(Stage[Posts, list[Row]]):
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One shard's posts with what was found in them."""
+
+    rows: list[Row]
+    halved: int
+    """Posts whose micro-batch did not fit the memory."""
+
+
+class Predict(Stage[Posts, Labelled]):
     """Augmented posts -> labels and entities. A post without any word comes out with none."""
 
     name = "predictions"
@@ -105,9 +114,9 @@ class Predict(Stage[Posts, list[Row]]):
                 examples[place] = Example(id=row["id"], tokens=tuple(row["tokens"]), image=picture)
         return Posts(rows, cut, examples)
 
-    def run(self, loaded: Posts) -> list[Row]:
+    def run(self, loaded: Posts) -> Labelled:
         """Micro-batches never cross a shard, so a post's labels do not depend on the shards around it."""
-        model = self._recogniser.model
+        model, before = self._recogniser.model, self._recogniser.halved
         with autocast(model.device, self._dtype):
             tagged = self._recogniser.tag(
                 list(loaded.examples.values()), batches=self._batches, micro_batch=self._micro_batch
@@ -118,17 +127,17 @@ class Predict(Stage[Posts, list[Row]]):
             row["spans"] = _spans(row, found[place], loaded.cut.get(place)) if place in found else []
             if not model.reads_images:
                 row["seen"] = None
-        return loaded.rows
+        return Labelled(loaded.rows, self._recogniser.halved - before)
 
-    def publish(self, shard: str, done: list[Row]) -> ShardFacts:
+    def publish(self, shard: str, done: Labelled) -> ShardFacts:
         """The rows; the footer says what became of their images, and how many entities there are of each type."""
-        entities = Counter(span["type"] for row in done for span in row["spans"])
+        entities = Counter(span["type"] for row in done.rows for span in row["spans"])
         data, facts = encode(
-            pa.Table.from_pylist(done, self._schema),
+            pa.Table.from_pylist(done.rows, self._schema),
             stage=self._folder,
             identity=self.identity,
-            counts=Counter(f"image={'seen' if row['seen'] is not None else 'none'}" for row in done),
-            extra={"entities": dict(sorted(entities.items()))},
+            counts=Counter(f"image={'seen' if row['seen'] is not None else 'none'}" for row in done.rows),
+            extra={"entities": dict(sorted(entities.items())), **halved(done.halved)},
             schema_metadata=self._schema.metadata,
         )
         self.store.create(self.keys(shard)[0], data)

@@ -11,7 +11,7 @@ from amia.synthesis.generator import Drawn, Generator
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
-from ray_jobs.shards import ShardFacts, encode, read_shard
+from ray_jobs.shards import ShardFacts, encode, halved, read_shard
 from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
 
@@ -26,7 +26,17 @@ class Prompts:
     prompts: list[str | None]
 
 
-class Synthesize(Stage[Prompts, tuple[Prompts, dict[int, Drawn]]]):
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What was drawn for one shard, by row, where there was a prompt."""
+
+    prompts: Prompts
+    drawn: dict[int, Drawn]
+    halved: int
+    """Prompts whose micro-batch did not fit the memory."""
+
+
+class Synthesize(Stage[Prompts, Pictures]):
     """Texts -> synthesized images, as JPEG in the geometry of every arm."""
 
     name = "synthesized"
@@ -57,17 +67,18 @@ class Synthesize(Stage[Prompts, tuple[Prompts, dict[int, Drawn]]]):
         posts = read_shard(self.store, f"posts/{shard}.parquet", ["id", "text"])
         return Prompts(posts["id"].to_pylist(), [prompt_of(text) for text in posts["text"].to_pylist()])
 
-    def run(self, loaded: Prompts) -> tuple[Prompts, dict[int, Drawn]]:
+    def run(self, loaded: Prompts) -> Pictures:
         """Draw; micro-batches never cross a shard, so a picture does not depend on the shards around it."""
         rows = [row for row, prompt in enumerate(loaded.prompts) if prompt is not None]
+        before = self._generator.halved
         drawn = self._generator.generate(
             [loaded.prompts[row] or "" for row in rows], [post_seed(self._seed, loaded.ids[row]) for row in rows]
         )
-        return loaded, dict(zip(rows, drawn, strict=True))
+        return Pictures(loaded, dict(zip(rows, drawn, strict=True)), self._generator.halved - before)
 
-    def publish(self, shard: str, done: tuple[Prompts, dict[int, Drawn]]) -> ShardFacts:
+    def publish(self, shard: str, done: Pictures) -> ShardFacts:
         """The images and what they were drawn from."""
-        prompts, drawn = done
+        prompts, drawn = done.prompts, done.drawn
         statuses: list[str] = []
         images: list[bytes | None] = []
         seeds: list[int | None] = []
@@ -89,7 +100,7 @@ class Synthesize(Stage[Prompts, tuple[Prompts, dict[int, Drawn]]]):
             }
         )
         counts = Counter(f"synthesis={status}" for status in statuses)
-        redraws = sum(each.redraws for each in drawn.values())
-        data, facts = encode(table, stage=self.name, identity=self.identity, counts=counts, extra={"redraws": redraws})
+        extra = {"redraws": sum(each.redraws for each in drawn.values()), **halved(done.halved)}
+        data, facts = encode(table, stage=self.name, identity=self.identity, counts=counts, extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return facts

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from shortage import hold_at_most
 
 import amia
-from amia.errors import ModelError, SettingsError
+from amia.errors import ClusterError, ModelError, SettingsError
 from amia.matching.clip import ClipEncoder, ClipSettings
 
 DEMO = Path(amia.__file__).parent / "demo" / "weights" / "clip"
@@ -50,6 +51,27 @@ def test_a_row_does_not_depend_on_its_batch(encoder):
         assert np.abs(encoder.encode_texts([text])[0] - texts[row]).max() < 1e-5
     for row, image in enumerate(pictures(5)):
         assert np.abs(encoder.encode_images([image])[0] - images[row]).max() < 1e-5
+
+
+def test_out_of_memory_encodes_the_same_in_halves__with_a_simulated_device(clip):
+    undisturbed, short = load(clip, micro_batch=4), load(clip, micro_batch=4)
+    asked = hold_at_most(2, short._model.text_model)
+    asked_images = hold_at_most(1, short._model.vision_model)
+    for vectors, right in (
+        (short.encode_texts(TEXTS), undisturbed.encode_texts(TEXTS)),
+        (short.encode_images(pictures(5)), undisturbed.encode_images(pictures(5))),
+    ):
+        assert vectors.shape == right.shape
+        assert np.abs(vectors - right).max() < 1e-5
+    assert (asked, asked_images) == ([4, 2, 2, 2], [4, 2, 1, 1, 1, 1, 1])
+    assert (short.halved, undisturbed.halved) == (len(TEXTS) + 5, 0)
+
+
+def test_a_device_that_does_not_hold_one_post_is_an_error__with_a_simulated_device(clip):
+    short = load(clip)
+    hold_at_most(0, short._model.text_model)
+    with pytest.raises(ClusterError, match="not even one post fits"):
+        short.encode_texts(TEXTS)
 
 
 def test_texts_are_told_apart_and_pooled_at_their_end(encoder):

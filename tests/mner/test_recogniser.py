@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shortage import hold_at_most
 from transformers import BertTokenizer
 
 import amia.mner
@@ -102,6 +103,22 @@ def test_tags_and_spans_do_not_depend_on_the_batch(recogniser: Recogniser) -> No
         assert [span for span, _ in one.spans] == lenient_spans(one.tags)
         torch.testing.assert_close([score for _, score in one.spans], [score for _, score in other.spans])
     assert set(together[3].tags[64:]) == {"O"}  # beyond what the encoder reads
+
+
+def test_out_of_memory_tags_the_same_in_halves__with_a_simulated_device(folder: Path) -> None:
+    texts = ["one two three four five six seven", "one", "two @three #four", "x " * 200, "", "five"]
+    examples = [
+        Example(id=str(place), tokens=tuple(text.split()) or ("a",), image=picture(place) if place % 2 else None)
+        for place, text in enumerate(texts)
+    ]
+    undisturbed, short = Recogniser.load(folder, "cpu"), Recogniser.load(folder, "cpu")
+    asked = hold_at_most(2, short.model, lambda batch: len(batch.ids))
+    tagged = short.tag(examples, micro_batch=4)
+    for one, right in zip(tagged, undisturbed.tag(examples, micro_batch=4), strict=True):
+        assert (one.id, one.tags) == (right.id, right.tags)
+        torch.testing.assert_close([score for _, score in one.spans], [score for _, score in right.spans])
+    assert asked == [4, 2, 2, 2]
+    assert (short.halved, undisturbed.halved) == (6, 0)
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t"])

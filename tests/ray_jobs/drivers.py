@@ -14,9 +14,14 @@ DATA = ("posts", "embeddings", "scores", "mixture", "synthesized", "augmented")
 
 def start(*words: str, **more: str) -> subprocess.Popen[str]:
     """`python -m ray_jobs ...` on a Ray of its own, or the one that `RAY_ADDRESS=...` names."""
+    return start_python("-m", "ray_jobs", *words, **more)
+
+
+def start_python(*words: str, **more: str) -> subprocess.Popen[str]:
+    """A process of Python likewise."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "ray_jobs", *words],
+        [sys.executable, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

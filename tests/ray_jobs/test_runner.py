@@ -127,6 +127,16 @@ def test_a_killed_actor_is_replaced_and_its_lease_done_again(cluster: None, stor
         assert len(list((store.folder / "wishes").glob(f"up-{stage}-*"))) == 2
 
 
+def test_an_actor_that_is_sent_sigterm_is_replaced_and_its_lease_done_again(cluster: None, store: Store) -> None:
+    names = plan_of(SHARDS).shards
+    wish(store, "term", Toy, names[1], "1")
+    wish(store, "term", Blend, names[5], "1")
+    spread(store, Toy(store), Blend(store))
+    assert published(store, "drawn") == published(store, "blended") == names
+    for stage in ("drawn", "blended"):
+        assert len(list((store.folder / "wishes").glob(f"up-{stage}-*"))) == 2
+
+
 @pytest.mark.slow  # five actors must die
 def test_a_shard_that_kills_whoever_touches_it_ends_the_run(cluster: None, store: Store) -> None:
     shard = plan_of(SHARDS).shards[1]

@@ -3,6 +3,7 @@
 import os
 import pickle
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -224,9 +225,16 @@ def test_a_disk_that_may_not_be_written_is_an_error_before_the_job(small_disk: C
         Store(place / "run").probe()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
-def test_a_folder_that_may_not_be_written_is_an_error_before_the_job(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o500)
-    with pytest.raises(StoreError, match="Permission denied"):
-        Store(folder).probe()
+def test_a_folder_that_may_not_be_written_is_an_error_before_the_job() -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # every folder above it may be entered
+    folder.chmod(0o555)
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)  # nothing is forbidden to root
+    try:
+        for run in (folder, folder / "run"):
+            with pytest.raises(StoreError, match=rf"{run}.*Permission denied.*Give a --run where"):
+                Store(run).probe()
+    finally:
+        os.seteuid(me)
+        folder.rmdir()

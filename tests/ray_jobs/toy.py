@@ -18,6 +18,7 @@ from ray_jobs.stages.base import Stage
 from ray_jobs.store import Store
 
 PATIENCE_S = 60.0
+SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM}
 
 
 def plan_of(shards: int) -> Plan:
@@ -85,16 +86,20 @@ class Toy(Stage[str, str]):
             raise ValueError(f"a bug at {loaded}")
         if (self.wishes / f"store-{self.name}-{loaded}").exists():
             raise StoreError("the disk is full")
+        if (nap := self.wishes / f"nap-{self.name}").exists():
+            time.sleep(float(nap.read_text()))
         if (wait := self.wishes / f"wait-{self.name}-{loaded}").exists():
             # The file's content names a key that must be published first.
             until(self.store.folder / wait.read_text(), wait.read_text())  # type: ignore[operator]
-        if (kill := self.wishes / f"kill-{self.name}-{loaded}").exists():
-            times = int(kill.read_text())
-            if times > 1:
-                kill.write_text(str(times - 1))
-            else:
-                kill.unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+        for kind, signal_number in SIGNALS.items():
+            if (wished := self.wishes / f"{kind}-{self.name}-{loaded}").exists():
+                times = int(wished.read_text())
+                if times > 1:
+                    wished.write_text(str(times - 1))
+                else:
+                    wished.unlink()
+                os.kill(os.getpid(), signal_number)
+                time.sleep(PATIENCE_S)  # a signal may take a moment
         return loaded
 
     def publish(self, shard: str, done: str) -> ShardFacts:
@@ -112,6 +117,7 @@ class Blend(Toy):
 
 
 def wish(store: Store, kind: str, stage: type[Toy], shard: str = "", text: str = "") -> None:
-    """Leave a wish: `model` (setup fails), `break`, `store`, `wait` (for the key in `text`), `kill` (`text` times)."""
+    """Leave a wish: `model` (setup fails), `break`, `store`, `wait` (for the key in `text`), `kill`, `term` (`text`
+    times), `nap` (of `text` seconds, at every shard)."""
     assert store.folder is not None
     (store.folder / "wishes" / "-".join(part for part in (kind, stage.name, shard) if part)).write_text(text)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from shortage import hold_at_most
 
 import amia
 from amia.errors import ModelError, SettingsError
@@ -73,6 +74,26 @@ def test_sdxl_in_half_precision_decodes_in_full(sdxl):
     assert half._pipeline.vae.dtype is torch.float32
     a, b = (g.generate(["cup"], [1])[0].pixels.astype(int) for g in (full, half))
     assert np.abs(a - b).mean() < 3
+
+
+@pytest.mark.parametrize("room", [3, 1])
+def test_out_of_memory_draws_the_same_in_halves__with_a_simulated_device(sd, room):
+    undisturbed = load(sd, micro_batch=4).generate(PROMPTS, SEEDS)
+    short = load(sd, micro_batch=4)
+    asked = hold_at_most(room, short._pipeline.unet)
+    drawn = short.generate(PROMPTS, SEEDS)
+    assert asked == {3: [4, 2, 2, 1], 1: [4, 2, 1, 1, 1, 1, 1]}[room]
+    assert short.halved == len(PROMPTS)
+    for one, right in zip(drawn, undisturbed, strict=True):
+        assert (one.seed, one.redraws, one.failure) == (right.seed, right.redraws, None)
+        assert np.abs(one.pixels.astype(int) - right.pixels).max() <= 1
+
+
+def test_a_picture_that_does_not_fit_alone_is_a_failure_of_its_post__with_a_simulated_device(sd):
+    short = load(sd, micro_batch=4)
+    hold_at_most(0, short._pipeline.unet)
+    drawn = short.generate(PROMPTS, SEEDS)
+    assert [(one.pixels, one.seed, one.failure) for one in drawn] == [(None, seed, "out_of_memory") for seed in SEEDS]
 
 
 class Scripted:

@@ -1,0 +1,24 @@
+"""`python toy_job.py toy RUN --shards 12`: both toy stages as a command of `amia`, on the cluster it is attached to."""
+
+from pathlib import Path
+
+from toy import Blend, Toy, plan_of
+
+from ray_jobs.cli import app, main
+from ray_jobs.machines import connect
+from ray_jobs.runner import Step, run_steps
+from ray_jobs.settings import Pool
+from ray_jobs.store import Store
+
+
+@app.command()
+def toy(run: Path, shards: int = 12, actors: int = 1, lease: int = 2) -> None:
+    """All shards through both stages."""
+    (run / "wishes").mkdir(parents=True, exist_ok=True)
+    store, plan, pool = Store(run), plan_of(shards), Pool(cpus=0.5, max=actors, lease=lease)
+    steps = [Step(stage, pool) for stage in (Toy(store), Blend(store))]
+    run_steps(store, connect(), plan, steps, plan.shards, wait_s=60, quiet=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -266,11 +266,11 @@ def experiment(
 
 @app.command()
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
-    """What is published, what failed, what is left."""
-    from ray_jobs import told
+    """What is published, in work, failed and left, and how fast it goes; also while a job runs elsewhere."""
     from ray_jobs.status import status as look
+    from ray_jobs.told_status import tell_status
 
-    told.tell_status(look(run), json=json)
+    tell_status(look(run), json=json)
 
 
 @app.command()

@@ -5,9 +5,11 @@ content alone (a hard link on disk, a conditional PUT on S3). `probe` asks for t
 """
 
 import io
+import os
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import obstore
@@ -16,9 +18,19 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from amia.errors import StoreError
 
-__all__ = ["Store"]
+__all__ = ["Listed", "Store"]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a listing says of a key."""
+
+    size: int
+    """In bytes."""
+    modified: float
+    """When it was written, in seconds since 1970, by the storage's own clock."""
 
 
 class Store:
@@ -76,6 +88,29 @@ class Store:
             raise StoreError(f"{key} could not be written to {self.address}: {_said(error)}{_advice(error)}") from error
         return True
 
+    def replace(self, key: str, data: bytes) -> None:
+        """Write `data` under `key`, whatever stands there: for what is told anew, never for anything published."""
+        try:
+            obstore.put(self._objects, key, data, mode="overwrite")
+        except (BaseError, OSError, ValueError) as error:
+            raise StoreError(f"{key} could not be written to {self.address}: {_said(error)}{_advice(error)}") from error
+
+    def take(self, other: "Store", key: str) -> bool:
+        """Publish what `other` has published under `key`; within one disk both names then mean one file.
+
+        False: it stands here already.
+        """
+        if self.folder is not None and other.folder is not None:
+            try:
+                (self.folder / key).parent.mkdir(parents=True, exist_ok=True)
+                os.link(other.folder / key, self.folder / key)
+                return True
+            except FileExistsError:
+                return False
+            except OSError:
+                pass  # another disk, or one without hard links: copied then, and what is wrong is said there
+        return self.create(key, other.read(key))
+
     def read(self, key: str) -> bytes:
         """The whole content of a key."""
         self._require(key)
@@ -84,11 +119,14 @@ class Store:
         except (BaseError, OSError) as error:
             raise StoreError(f"{key} could not be read from {self.address}: {_said(error)}") from error
 
-    def open(self, key: str) -> "Ranged":
-        """A key as a seekable file that fetches the ranges it is asked for, so that columns can be read alone."""
+    def open(self, key: str, size: int | None = None) -> "Ranged":
+        """A key as a seekable file that fetches the ranges it is asked for, so that columns can be read alone.
+
+        `size`: in bytes, where a listing has told it; it is asked for otherwise.
+        """
         self._require(key)
         try:
-            return Ranged(self._objects, key, obstore.head(self._objects, key)["size"])
+            return Ranged(self._objects, key, obstore.head(self._objects, key)["size"] if size is None else size)
         except (BaseError, OSError) as error:
             raise StoreError(f"{key} could not be opened in {self.address}: {_said(error)}") from error
 
@@ -106,20 +144,27 @@ class Store:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Keys below a folder, with their bytes: one listing instead of a question per key."""
+        return {key: each.size for key, each in self.listed(prefix).items()}
+
+    def listed(self, prefix: str) -> dict[str, Listed]:
+        """The same with the times at which they were written."""
         if not self._is_there():
             return {}
         try:
             return {
-                entry["path"]: entry["size"] for batch in obstore.list(self._objects, prefix=prefix) for entry in batch
+                entry["path"]: Listed(entry["size"], entry["last_modified"].timestamp())
+                for batch in obstore.list(self._objects, prefix=prefix)
+                for entry in batch
             }
         except (BaseError, OSError) as error:
             raise StoreError(f"{prefix} could not be listed in {self.address}: {_said(error)}") from error
 
     def delete(self, prefix: str) -> None:
         """Remove everything below a folder: scratch only, never anything published."""
-        self._delete(list(self.sizes(prefix)))
+        self.remove(list(self.sizes(prefix)))
 
-    def _delete(self, keys: Sequence[str]) -> None:
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove some keys: never anything published."""
         try:
             for start in range(0, len(keys), 1000):
                 obstore.delete(self._objects, keys[start : start + 1000])
@@ -136,7 +181,7 @@ class Store:
         key = f"probe/{secrets.token_hex(8)}"
         first, second = self.create(key, b"first"), self.create(key, b"second")
         kept = self.read(key)
-        self._delete([key])
+        self.remove([key])
         if not first or second or kept != b"first":
             raise StoreError(
                 f"{self.address} lets a second writer replace a published file, so a run on it could lose or mix "

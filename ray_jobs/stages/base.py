@@ -1,12 +1,13 @@
 """What a stage is: set up once an actor, then one shard in, one shard out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar, Generic, TypeVar
 
 from ray_jobs.shards import ShardFacts
 from ray_jobs.store import Store
 
-__all__ = ["Stage"]
+__all__ = ["Stage", "failed"]
 
 Loaded = TypeVar("Loaded")
 Done = TypeVar("Done")
@@ -51,3 +52,16 @@ class Stage(ABC, Generic[Loaded, Done]):
     @abstractmethod
     def publish(self, shard: str, done: Done) -> ShardFacts:
         """Encode the shard and publish it under its final name, unless somebody was first. Own thread."""
+
+    def failures(self, done: Done) -> dict[str, list[str]]:
+        """Ids of the posts of one shard that failed in this very stage, by status; most stages fail at none."""
+        return {}
+
+
+def failed(part: str, ids: Iterable[str], statuses: Iterable[str]) -> dict[str, list[str]]:
+    """What `failures` returns, from a column of statuses: `{"image=bad_image(empty)": ["17", "29"]}`."""
+    found: dict[str, list[str]] = {}
+    for post_id, status in zip(ids, statuses, strict=True):
+        if "(" in status:
+            found.setdefault(f"{part}={status}", []).append(post_id)
+    return found

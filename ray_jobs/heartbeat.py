@@ -14,7 +14,7 @@ from typing import Self
 from amia.errors import StoreError
 from ray_jobs.store import Store
 
-__all__ = ["EVERY_S", "SILENT_S", "Beat", "Heartbeat", "heard"]
+__all__ = ["END", "EVERY_S", "SILENT_S", "Beat", "Heartbeat", "heard"]
 
 EVERY_S = 10.0
 SILENT_S = 60.0
@@ -22,7 +22,8 @@ SILENT_S = 60.0
 
 PATIENCE_S = 20.0
 
-_END = "-running.json"
+END = "-running.json"
+"""How the keys of heartbeats end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Heartbeat:
     """
 
     def __init__(self, store: Store, driver: str, tell: Callable[[], Beat | None], every_s: float = EVERY_S) -> None:
-        self._store, self._key, self._tell, self._every_s = store, f"log/{driver}{_END}", tell, every_s
+        self._store, self._key, self._tell, self._every_s = store, f"log/{driver}{END}", tell, every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -71,7 +72,7 @@ def heard(store: Store) -> dict[str, tuple[Beat, float]]:
     """The last word of every driver whose execution has not ended properly, and when it was written; by key."""
     found: dict[str, tuple[Beat, float]] = {}
     for key, about in store.listed("log").items():
-        if key.endswith(_END):
+        if key.endswith(END):
             # It may end between the listing and this; and a file of that name may be anybody's.
             with contextlib.suppress(StoreError, ValueError, TypeError):
                 found[key] = Beat(**json.loads(store.read(key))), about.modified

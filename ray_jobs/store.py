@@ -95,21 +95,22 @@ class Store:
         except (BaseError, OSError, ValueError) as error:
             raise StoreError(f"{key} could not be written to {self.address}: {_said(error)}{_advice(error)}") from error
 
-    def take(self, other: "Store", key: str) -> bool:
-        """Publish what `other` has published under `key`; within one disk both names then mean one file.
+    def take(self, other: "Store", key: str, *, under: str | None = None) -> bool:
+        """Publish what `other` has published under `key`, here `under` another one; on one disk both mean one file.
 
         False: it stands here already.
         """
+        mine = under or key
         if self.folder is not None and other.folder is not None:
             try:
-                (self.folder / key).parent.mkdir(parents=True, exist_ok=True)
-                os.link(other.folder / key, self.folder / key)
+                (self.folder / mine).parent.mkdir(parents=True, exist_ok=True)
+                os.link(other.folder / key, self.folder / mine)
                 return True
             except FileExistsError:
                 return False
             except OSError:
                 pass  # another disk, or one without hard links: copied then, and what is wrong is said there
-        return self.create(key, other.read(key))
+        return self.create(mine, other.read(key))
 
     def read(self, key: str) -> bytes:
         """The whole content of a key."""

@@ -15,7 +15,7 @@ from ray_jobs.shards import ShardFacts, encode
 from ray_jobs.stages.base import Stage, failed
 from ray_jobs.store import Store
 
-__all__ = ["Fetch", "posts_table"]
+__all__ = ["Fetch", "posts_table", "publish_posts"]
 
 Row = dict[str, Any]
 
@@ -61,10 +61,7 @@ class Fetch(Stage[list[Row], pa.Table]):
 
     def publish(self, shard: str, done: pa.Table) -> ShardFacts:
         """The posts, and how many of them have an image."""
-        counts = Counter(f"image={status}" for status in done["image_status"].to_pylist())
-        data, facts = encode(done, stage=self.name, identity=self.identity, counts=counts)
-        self.store.create(self.keys(shard)[0], data)
-        return facts
+        return publish_posts(self.store, self.keys(shard)[0], done, self.identity)
 
     def failures(self, done: pa.Table) -> dict[str, list[str]]:
         """Posts whose image cannot be had or become pixels."""
@@ -92,3 +89,11 @@ def posts_table(rows: list[Row]) -> pa.Table:
             "image_status": [row["status"] for row in rows],
         }
     )
+
+
+def publish_posts(store: Store, key: str, posts: pa.Table, identity: str) -> ShardFacts:
+    """Publish a shard of posts, with its counts per image status."""
+    counts = Counter(f"image={status}" for status in posts["image_status"].to_pylist())
+    data, facts = encode(posts, stage=Fetch.name, identity=identity, counts=counts)
+    store.create(key, data)
+    return facts

@@ -122,7 +122,13 @@ def run_here(stage: AnyStage, shards: Sequence[str]) -> None:
     if todo:
         stage.setup()
     for shard in todo:
-        stage.publish(shard, stage.run(stage.load(shard)))
+        try:
+            stage.publish(shard, stage.run(stage.load(shard)))
+        except AmiaError as error:
+            raise _placed(type(error), f"{stage.name} {shard}: {error}") from error
+        except Exception as error:
+            error.add_note(f"{stage.name} {shard}")
+            raise
 
 
 class StageActor:
@@ -288,13 +294,17 @@ def _rows(dataset: Any, pools: dict[str, Pool], wait_s: float) -> Iterator[dict[
 def _raise(store: Store, started: float, failure: dict[str, str]) -> None:
     where, said = failure["where"], failure["said"]
     if failure["kind"]:
-        kind = getattr(errors, failure["kind"], RunError)
-        raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(f"{where}: {said}")
+        raise _placed(getattr(errors, failure["kind"], RunError), f"{where}: {said}")
     key = f"log/{_log_name(started)}-{where.partition(' ')[0]}-error.txt"
     store.create(key, f"{where}\n{said}".encode())
     raise StageError(
         f"{where}: {said.strip().splitlines()[-1]}\nThis is a bug: {store.address}/{key} has the traceback"
     )
+
+
+def _placed(kind: type[AmiaError], said: str) -> AmiaError:
+    """An error of that kind, or a RunError where the kind is not made of words alone."""
+    return (kind if kind.__init__ is AmiaError.__init__ else RunError)(said)
 
 
 def _log_name(started: float) -> str:

@@ -46,12 +46,16 @@ def tell_collected(found: "Sequence[Orphan]", run: str, *, dry_run: bool, json: 
         say_json({"run": run, "dry_run": dry_run, "orphans": [asdict(each) for each in found]})
         return
     if dry_run:
-        say([f"{each.key}: {each.what}, {each.bytes:,} bytes in {each.files:,} files" for each in found])
+        say([f"{each.key}: {each.what}, {each.bytes:,} bytes in {_files(each.files)}" for each in found])
     files, size = Counter[str](), Counter[str]()
     for each in found:
         files[each.what] += each.files
         size[each.what] += each.bytes
     would = "would be removed" if dry_run else "removed"
-    rows = [[what, f"{files[what]:,} files", f"{size[what] / 1e6:,.1f} MB"] for what in sorted(files)]
+    rows = [[what, _files(files[what]), f"{size[what] / 1e6:,.1f} MB"] for what in sorted(files)]
     say(aligned(rows) if rows else [])
-    say([f"{run}: {files.total():,} files, {size.total() / 1e6:,.1f} MB {would}; nothing published was touched"])
+    say([f"{run}: {_files(files.total())}, {size.total() / 1e6:,.1f} MB {would}; nothing published was touched"])
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file" if count == 1 else f"{count:,} files"

@@ -1,13 +1,15 @@
 """What a stage is: set up once an actor, then one shard in, one shard out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Generic, TypeVar
 
+from amia.errors import ImageError, RunError
 from ray_jobs.shards import ShardFacts
 from ray_jobs.store import Store
 
-__all__ = ["Stage", "failed"]
+__all__ = ["Stage", "at_post", "failed"]
 
 Loaded = TypeVar("Loaded")
 Done = TypeVar("Done")
@@ -65,3 +67,15 @@ def failed(part: str, ids: Iterable[str], statuses: Iterable[str]) -> dict[str, 
         if "(" in status:
             found.setdefault(f"{part}={status}", []).append(post_id)
     return found
+
+
+@contextmanager
+def at_post(post_id: str) -> Iterator[None]:
+    """Names the post where a stored image, which could be decoded once, stops a stage: no failure of the post's."""
+    try:
+        yield
+    except ImageError as error:
+        raise RunError(
+            f"post {post_id}: its stored image cannot be decoded here ({error}), though it could where it was stored: "
+            "install the same version of Pillow on every machine"
+        ) from error

@@ -111,6 +111,12 @@ class Blend(Toy):
     reads: ClassVar[str | None] = "drawn"
 
 
+class Draw(Toy):
+    """The first stage under the name of a real one, for those who look at a run's folders."""
+
+    name: ClassVar[str] = "synthesized"
+
+
 def wish(store: Store, kind: str, stage: type[Toy], shard: str = "", text: str = "") -> None:
     """Leave a wish: `model` (setup fails), `break`, `store`, `wait` (for the key in `text`), `kill` (`text` times)."""
     assert store.folder is not None

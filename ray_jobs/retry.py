@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amia.errors import CorpusError, RunError
+from amia.errors import CorpusError, IdentityError, RunError
 from amia.images import ImageSettings
 from amia.mixing.ratio import needs_synthesis
 from ray_jobs.curable import EARLIER, synthesis_curable
@@ -112,9 +112,14 @@ def _begin(new: Store, old: Store) -> None:
         raise RunError("published files never change: give --to another folder than the run's own")
     if not new.exists("retry/identity.json") and (new.exists("plan.json") or new.sizes("posts")):
         raise RunError(f"{new.address} holds a run of its own: give --to a folder that is empty")
+    of = {"run": old.address, "plan": hashlib.sha256(old.read("plan.json")).hexdigest()}
+    standing = recorded(new, "retry")
+    if standing is not None and standing["input"] != of:
+        raise IdentityError(
+            f"{new.address} was begun as the retry of {standing['input']['run']}: give --to another one"
+        )
     new.probe()
-    plan = hashlib.sha256(old.read("plan.json")).hexdigest()
-    claim(new, "retry", {"stage": "retry", "version": 1, "input": {"run": old.address, "plan": plan}})
+    claim(new, "retry", {"stage": "retry", "version": 1, "input": of})
 
 
 def _reached(old: Store, plan: Plan, mended: set[str], again: set[str]) -> dict[str, set[str]]:

@@ -117,6 +117,15 @@ class Draw(Toy):
     name: ClassVar[str] = "synthesized"
 
 
+class Fail(Toy):
+    """A stage at which 30 posts of each shard fail."""
+
+    name: ClassVar[str] = "failing"
+
+    def failures(self, done: str) -> dict[str, list[str]]:
+        return {"image=bad_image(empty)": [f"{done}-{number}" for number in range(30)]}
+
+
 def wish(store: Store, kind: str, stage: type[Toy], shard: str = "", text: str = "") -> None:
     """Leave a wish: `model` (setup fails), `break`, `store`, `wait` (for the key in `text`), `kill` (`text` times)."""
     assert store.folder is not None

@@ -158,8 +158,8 @@ class StageActor:
     def _failed(self, batch: Batch, error: Exception, shard: str) -> Batch:
         foreseen = isinstance(error, AmiaError)
         said = str(error) if foreseen else "".join(traceback.format_exception(error))
-        where = f"{self._stage.name} {shard}".strip()
-        told = {"kind": type(error).__name__ if foreseen else "", "said": said, "where": where}
+        kind = type(error).__name__ if foreseen else ""
+        told = {"kind": kind, "said": said, "stage": self._stage.name, "shard": shard}
         return {"lease": batch["lease"], "failure": np.array([json.dumps(told)])}
 
     def _work(self, lease: Sequence[str]) -> None:
@@ -292,10 +292,10 @@ def _rows(dataset: Any, pools: dict[str, Pool], wait_s: float) -> Iterator[dict[
 
 
 def _raise(store: Store, started: float, failure: dict[str, str]) -> None:
-    where, said = failure["where"], failure["said"]
+    where, said = f"{failure['stage']} {failure['shard']}".strip(), failure["said"]
     if failure["kind"]:
         raise _placed(getattr(errors, failure["kind"], RunError), f"{where}: {said}")
-    key = f"log/{_log_name(started)}-{where.partition(' ')[0]}-error.txt"
+    key = f"log/{_log_name(started)}-{failure['stage']}-error.txt"
     store.create(key, f"{where}\n{said}".encode())
     raise StageError(
         f"{where}: {said.strip().splitlines()[-1]}\nThis is a bug: {store.address}/{key} has the traceback"

@@ -31,13 +31,10 @@ def tell_retried(done: "Retried", run: str, to: str, *, json: bool) -> None:
     rows = [["stage", "taken over", "to be made"]]
     rows += [[name, f"{shards:,}", f"{done.of_shards - shards:,}"] for name, shards in done.stages.items()]
     say(aligned(rows))
-    say(
-        [
-            f"Mixture and bank are those of {run}, so theta means the same. Models, predictions and tables stay there.",
-            f"Go on with the settings that made {run}:",
-            f"  {' '.join(done.command)}",
-        ]
-    )
+    if "scores" in done.stages:
+        say([f"Mixture and bank are those of {run}, so theta means the same."])
+    say([f"Models, predictions and tables stay in {run}. Go on with the settings that made it:"])
+    say([f"  {' '.join(done.command)}"])
 
 
 def tell_collected(found: "Sequence[Orphan]", run: str, *, dry_run: bool, json: bool) -> None:

@@ -1,6 +1,5 @@
 """posts/: the second pass of ingest. Fetches each shard's images and checks that they decode."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +7,14 @@ import pyarrow as pa
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
-from ray_jobs.features import IMAGE
 from ray_jobs.plan import Plan, shard_place
+from ray_jobs.posts import posts_table, publish_posts
 from ray_jobs.scratch import BucketReader, segments_of
-from ray_jobs.shards import ShardFacts, encode
+from ray_jobs.shards import ShardFacts
 from ray_jobs.stages.base import Stage, failed
 from ray_jobs.store import Store
 
-__all__ = ["Fetch", "posts_table", "publish_posts"]
+__all__ = ["Fetch"]
 
 Row = dict[str, Any]
 
@@ -66,34 +65,3 @@ class Fetch(Stage[list[Row], pa.Table]):
     def failures(self, done: pa.Table) -> dict[str, list[str]]:
         """Posts whose image cannot be had or become pixels."""
         return failed("image", done["id"].to_pylist(), done["image_status"].to_pylist())
-
-
-def posts_table(rows: list[Row]) -> pa.Table:
-    """A shard of posts; of an image that cannot be used the path alone."""
-    return pa.table(
-        {
-            **{name: [row[name] for row in rows] for name in ("id", "split", "text")},
-            **{
-                name: pa.array([row[name] for row in rows], pa.list_(pa.string()))
-                for name in ("tokens", "tags", "ner_tags")
-            },
-            "image": pa.array(
-                [
-                    None
-                    if row["image"] is None and row["image_path"] is None
-                    else {"bytes": row["image"], "path": row["image_path"]}
-                    for row in rows
-                ],
-                IMAGE,
-            ),
-            "image_status": [row["status"] for row in rows],
-        }
-    )
-
-
-def publish_posts(store: Store, key: str, posts: pa.Table, identity: str) -> ShardFacts:
-    """Publish a shard of posts, with its counts per image status."""
-    counts = Counter(f"image={status}" for status in posts["image_status"].to_pylist())
-    data, facts = encode(posts, stage=Fetch.name, identity=identity, counts=counts)
-    store.create(key, data)
-    return facts

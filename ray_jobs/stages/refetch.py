@@ -8,9 +8,9 @@ import pyarrow as pa
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
 from ray_jobs.curable import image_curable
+from ray_jobs.posts import posts_table, publish_posts
 from ray_jobs.shards import ShardFacts, facts, read_shard
 from ray_jobs.stages.base import Stage, failed
-from ray_jobs.stages.fetch import Fetch, posts_table, publish_posts
 from ray_jobs.store import Store
 
 __all__ = ["Refetch"]
@@ -24,9 +24,9 @@ class Refetch(Stage[list[Row], pa.Table | None]):
     An image that fails again keeps the reason it had, and a shard in which nothing was mended its file.
     """
 
-    name = Fetch.name
-    pool = Fetch.pool
-    version = Fetch.version
+    name = "posts"
+    pool = "fetch"
+    version = 1
 
     def __init__(self, store: Store, identity: str, *, old: Store, image_root: Path | None, images: ImageSettings):
         """`image_root`: where the images' paths lead now; None: nothing is fetched."""

@@ -17,9 +17,9 @@ from toy import Fail, plan_of
 from amia.errors import RunError
 from amia.images import ImageSettings
 from ray_jobs.machines import Machines
+from ray_jobs.posts import posts_table, publish_posts
 from ray_jobs.runner import MOST_IDS, Step, run_here, run_steps
 from ray_jobs.settings import Pool
-from ray_jobs.stages.fetch import posts_table, publish_posts
 from ray_jobs.stages.mix import Mix
 from ray_jobs.store import Store
 

@@ -52,6 +52,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     runs.status,
     runs.report,
     runs.export,
+    runs.retry,
+    runs.gc,
     story.demo,
 )
 """In the order of use."""

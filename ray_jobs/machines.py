@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 from ray._private.state import state as ray_state
@@ -20,7 +21,7 @@ from ray_jobs.settings import Pool
 from ray_jobs.stopping import heeding_still
 from ray_jobs.terminal import console
 
-__all__ = ["Machines", "connect", "resources"]
+__all__ = ["Machines", "beside_the_driver", "connect", "resources"]
 
 MODELS = ("embed", "synthesize", "predict")
 """Pools whose actors compute on all their threads."""
@@ -127,6 +128,16 @@ def connect() -> Machines:
                 ray.init(address="local", include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
     scales = attached and ray_state.get_max_resources_from_cluster_config() is not None
     return Machines(own=not attached, scales=scales)
+
+
+def beside_the_driver() -> dict[str, Any]:
+    """Options of a small actor that must live as long as the command does: no resources, on the driver's node.
+
+    A soft affinity would not hold on a head that was told to offer no CPUs: the actor would go with some other node.
+    """
+    here = ray.get_runtime_context().get_node_id()
+    placed = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
+    return {"num_cpus": 0, "scheduling_strategy": placed}
 
 
 def resources() -> dict[str, float]:

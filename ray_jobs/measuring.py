@@ -15,6 +15,7 @@ from ray_jobs.job import Job, precision
 from ray_jobs.measure import Measure
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.score import Score
+from ray_jobs.store import Store
 
 __all__ = ["Measured", "measure"]
 
@@ -88,8 +89,7 @@ def _embed(job: Job, weights: str) -> tuple[Embed, str]:
 def _taken(job: Job, mixture: str | None, accept_mixture: bool) -> FrozenMixture | None:
     """Another run's mixture where one was given, or the preset's where the corpus is too little to fit one on."""
     if mixture is not None:
-        folder = Path(mixture)
-        return FrozenMixture.load(folder / FOLDER if (folder / FOLDER).is_dir() else folder)
+        return _given(mixture)
     few = sum(with_image(job.store, [shard for split in job.plan.fit_splits() for shard in job.plan.shards_of(split)]))
     if few >= job.settings.mixture.min_losses or accept_mixture or job.settings.shipped_mixture is None:
         return None
@@ -98,6 +98,20 @@ def _taken(job: Job, mixture: str | None, accept_mixture: bool) -> FrozenMixture
         f"taking the one that ships with this preset ({job.settings.shipped_mixture})"
     )
     return FrozenMixture.load(Path(job.settings.shipped_mixture))
+
+
+def _given(mixture: str) -> FrozenMixture:
+    """The mixture of a run, or one that lies in a folder; on a disk or in an object store."""
+    store = Store(mixture)
+    if store.folder is not None:
+        return FrozenMixture.load(store.folder / FOLDER if (store.folder / FOLDER).is_dir() else store.folder)
+    above, _, name = mixture.rstrip("/").rpartition("/")
+    found = read_frozen(store) or read_frozen(Store(above), name)
+    if found is None:
+        raise MixtureError(
+            f"{mixture}: no frozen mixture can be read here: it is no run with one, and no folder of one"
+        )
+    return found
 
 
 def _frozen(job: Job, asked: Measure, weights: str, accept_mixture: bool) -> FrozenMixture:

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ray_jobs.machines import beside_the_driver
 from ray_jobs.pace import clock
 from ray_jobs.terminal import console
 
@@ -68,9 +69,7 @@ class Board:
     @classmethod
     def start(cls) -> Any:
         """A board as an actor that takes no resources, on the driver's node."""
-        here = ray.get_runtime_context().get_node_id()
-        placed = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=True)
-        return ray.remote(cls).options(num_cpus=0, scheduling_strategy=placed).remote()
+        return ray.remote(cls).options(**beside_the_driver()).remote()
 
 
 class Watch:

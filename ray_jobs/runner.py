@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from amia import errors
-from amia.errors import AmiaError, ClusterError, RunError, StageError
+from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
 from ray_jobs.counters import Counters
 from ray_jobs.heartbeat import Beat, Heartbeat
 from ray_jobs.machines import Machines, resources
@@ -326,6 +326,7 @@ def _keep_log(store: Store, board: Any, started: float) -> None:
         return  # the cluster is gone, and the log of this execution with it; the shards are not
     if lines:
         stages = "+".join(sorted({line["stage"] for line in lines}))
-        store.create(
-            f"log/{_log_name(started)}-{stages}.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode()
-        )
+        with suppress(StoreError):  # a full disk ends the job by its shards, and says so of them
+            store.create(
+                f"log/{_log_name(started)}-{stages}.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode()
+            )

@@ -9,6 +9,7 @@ from amia.errors import AmiaError, RunError
 from amia.mner.training.loop import EpochReport
 from ray_jobs.job import Job
 from ray_jobs.listening import Teller, listening
+from ray_jobs.machines import beside_the_driver
 from ray_jobs.train import Trained, fitted, result_of
 from ray_jobs.train_worker import Training, train_one
 
@@ -23,7 +24,7 @@ def train_side_by_side(job: Job, trainings: Sequence[Training]) -> list[Trained]
     todo = [each for each in trainings if result_of(each) is None]
     if todo:
         workers = fitted(job, todo[0].arm)
-        queue = Queue(actor_options={"num_cpus": 0})
+        queue = Queue(actor_options=beside_the_driver())
         task = ray.remote(_train).options(
             num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=workers.max_failures
         )

@@ -22,7 +22,7 @@ from ray_jobs.identity import Identity, claim
 from ray_jobs.job import Job, open_job
 from ray_jobs.labelled import Arm, open_arm
 from ray_jobs.listening import Teller, listening
-from ray_jobs.machines import resources
+from ray_jobs.machines import beside_the_driver, resources
 from ray_jobs.settings import Settings, Workers
 from ray_jobs.streaming import READING_CPUS, UnevenShares, stream
 from ray_jobs.train_files import train_files
@@ -180,7 +180,7 @@ def require(job: Job, workers: Workers, streamed: bool) -> None:
 
 def train_with_workers(training: Training, workers: Workers, streamed: bool, say: Callable[[str], None]) -> None:
     """Train by Ray Train; `say` is told what the workers tell. Raises whatever of `amia.errors` stands in the way."""
-    queue = Queue(actor_options={"num_cpus": 0})
+    queue = Queue(actor_options=beside_the_driver())
     arm, seed = training.arm, training.settings.seed
     files = train_files(arm.store)
     trainer = TorchTrainer(

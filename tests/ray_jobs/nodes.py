@@ -51,22 +51,29 @@ class Nodes:
 
     def kill_actor(self, place: int = 0) -> int:
         """`kill -9` of a process that runs a stage, one of those that run now; its process id, 0 where none does."""
-        found = sorted(self._actors(), key=lambda process: process.pid)
+        found = sorted(
+            (process for place in range(len(self.workers)) for process in self._running(place, "MapWorker")),
+            key=lambda process: process.pid,
+        )
         if not found:
             return 0
         victim = found[place % len(found)]
         victim.kill()
         return int(victim.pid)
 
-    def _actors(self) -> set[psutil.Process]:
-        found = set()
-        for node in self.workers:
-            for process in psutil.Process(node.all_processes["raylet"][0].process.pid).children(recursive=True):
-                try:
-                    if "MapWorker" in " ".join(process.cmdline()):
-                        found.add(process)
-                except psutil.Error:
-                    continue
+    def place_of(self, kind: str) -> int:
+        """A worker node on which a process of that name runs."""
+        return next(place for place in range(len(self.workers)) if self._running(place, kind))
+
+    def _running(self, place: int, kind: str) -> list[psutil.Process]:
+        raylet = psutil.Process(self.workers[place].all_processes["raylet"][0].process.pid)
+        found = []
+        for process in raylet.children(recursive=True):
+            try:
+                if kind in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.Error:
+                continue
         return found
 
 

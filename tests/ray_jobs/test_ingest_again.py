@@ -1,18 +1,16 @@
-"""`ingest` after its output was removed, from CoNLL, onto S3; and hand-written tweets all the way."""
+"""`ingest` after its output was removed, from CoNLL; and hand-written tweets all the way."""
 
 import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow.parquet as pq
 import pytest
-from drivers import finish, same, start
-from moto.server import ThreadedMotoServer
+from drivers import same
 from PIL import Image
 
 from amia.errors import IdentityError
@@ -105,42 +103,3 @@ def test_removed_posts_are_made_anew_from_the_same_corpus_alone(
     ingest(str(corpus), str(run), small("max_failed=1"), quiet=True)
     same(run, ingested, "posts")
     assert not (run / "scratch").exists()
-
-
-@pytest.fixture
-def bucket() -> Iterator[dict[str, str]]:
-    """A bucket `amia-runs` on a local S3: the variables by which it is found."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    found = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in found.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="amia-runs")
-        yield found
-    server.stop()
-
-
-@pytest.mark.slow
-def test_a_run_on_s3_holds_the_same_bytes(
-    cluster: None, bucket: dict[str, str], small: Callable[..., Settings], tmp_path: Path
-) -> None:
-    words = ("--config", "demo", "per_shard=4", "max_failed=1", "pools.fetch.max=1")
-    code, said, complained = finish(start("ingest", str(FIXTURE), "--run", "s3://amia-runs/a/run", *words, **bucket))
-    assert (code, complained) == (0, "")
-    assert "11 posts" in said
-    ingest(str(FIXTURE), str(tmp_path / "run"), small("per_shard=4"), quiet=True)
-    client = boto3.client("s3")
-    keys = [each["Key"] for each in client.list_objects_v2(Bucket="amia-runs")["Contents"]]
-    assert not [key for key in keys if "scratch" in key or "probe" in key]
-    for file in (tmp_path / "run" / "posts").iterdir():
-        body = client.get_object(Bucket="amia-runs", Key=f"a/run/posts/{file.name}")["Body"].read()
-        assert body == file.read_bytes()

@@ -18,6 +18,9 @@ from faulty_s3 import FaultyS3, faulty_s3, seeded
 KEY, SECRET, TOKEN = "AKIAHUSHHUSHHUSHHUSH", "hush/QUIET+secretsecretsecretsecretsecret", "hushTOKENhushTOKENhush"
 
 
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
+
+
 @pytest.fixture
 def proxy(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
     """Five in a hundred requests go wrong, and the credentials are words that can be found again."""
@@ -37,12 +40,12 @@ def ray_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def stored(behind: str) -> dict[str, bytes]:
-    """Everything in the bucket below `run/`."""
+def stored(behind: str, run: str) -> dict[str, bytes]:
+    """Everything in the bucket below a run."""
     client = boto3.client("s3", endpoint_url=behind)
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket="amia-runs", Prefix="run/")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket="amia-runs", Prefix=f"{run}/")
     keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
-    return {key.removeprefix("run/"): client.get_object(Bucket="amia-runs", Key=key)["Body"].read() for key in keys}
+    return {key.removeprefix(f"{run}/"): client.get_object(Bucket="amia-runs", Key=key)["Body"].read() for key in keys}
 
 
 def readable(key: str, data: bytes) -> bytes:
@@ -86,6 +89,8 @@ def test_a_whole_run_on_s3_is_that_of_a_disk_and_keeps_its_credentials_to_itself
             "prediction.device=cpu",
             "pools.predict.gpus=0",
         ),
+        ("ingest", str(FIXTURE), "--run", f"{bucket}/tomorrow", *words[2:]),
+        ("augment", "--run", f"{bucket}/tomorrow", "--mixture", f"{bucket}/run", *words[2:]),
         ("status", f"{bucket}/run"),
         ("report", f"{bucket}/run"),
     ):
@@ -93,7 +98,8 @@ def test_a_whole_run_on_s3_is_that_of_a_disk_and_keeps_its_credentials_to_itself
         assert (code, complained) == (0, ""), command
         said.append(out)
     assert len(proxy.faults()) > 20
-    files = stored(proxy.behind)
+    files = stored(proxy.behind, "run")
+    assert stored(proxy.behind, "tomorrow")["mixture/mixture.json"] == files["mixture/mixture.json"]
     right = contents(augmented)
     assert {key: files[key] for key in files if key.partition("/")[0] in DATA} == right
     assert {"models/first/training.json", "models/first/model.safetensors", "report.html"} <= files.keys()

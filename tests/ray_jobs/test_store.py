@@ -2,9 +2,8 @@
 
 import os
 import pickle
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import obstore
@@ -177,27 +176,6 @@ def test_reading_a_footer_fetches_only_the_footer(tmp_path: Path, monkeypatch: p
     assert len(data) > 2_000_000
     assert sum(fetched) <= 65_536 + 8
     assert pq.read_metadata(pa.BufferReader(data)).num_rows == 20
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A file system of its own: `small_disk("size=1m")`. Skips where mounting is not allowed."""
-    mounted: list[Path] = []
-
-    def mount(options: str) -> Path:
-        place = tmp_path / f"disk{len(mounted)}"
-        place.mkdir()
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-        mounted.append(place)
-        return place
-
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_full_disk_ends_with_advice_and_nothing_half_published(small_disk: Callable[[str], Path]) -> None:

@@ -53,7 +53,7 @@ def run(bench: Bench) -> None:
                 f"mix, originals of {times * SIZE} px",
                 Side("amia, the stage: shards in, shards out", work, lambda _, s=store, n=shards: _stored(s, n), undo),
                 Side(
-                    "Pillow and NumPy: decode (scaled where amia would), fit, blend in float32, encode; files in memory",
+                    "Pillow and NumPy, files in memory: decode (scaled where amia would), fit, blend floats, encode",
                     lambda pairs=pairs: [plain(*pair) for pair in pairs],
                     lambda files: np.stack([_pixels(file) for file in files]),
                 ),
@@ -61,7 +61,7 @@ def run(bench: Bench) -> None:
                 aim=aim,
                 rounds=bench.rounds(9),
                 slice_s=1.0,
-                note=f"{len(pairs)} posts, {SIZE} px, quality {settings.image.quality}, one core each by processor time",
+                note=f"{len(pairs)} posts, {SIZE} px, quality {settings.image.quality}",
             )
             bench.add(sides.line)
             if times == 1:

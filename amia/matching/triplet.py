@@ -167,8 +167,6 @@ def _base(positive: NDArray[np.float32], margin: float) -> NDArray[np.float64]:
 
 def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
     """left right^T `[n, m]`, computed on a whole multiple of `_ROWS` rows."""
-    if not len(left) % _ROWS:
-        return np.asarray(left @ right.T)
     padded = np.zeros((-(-len(left) // _ROWS) * _ROWS, left.shape[1]), np.float32)
     padded[: len(left)] = left
     return np.ascontiguousarray((padded @ right.T)[: len(left)])

@@ -152,23 +152,25 @@ def _take_over(
             whole += [f"{folder}/manifest.json"]
     for shard in reached.get("synthesized", ()):
         names[shard][f"{EARLIER}/{shard}.parquet"] = f"synthesized/{shard}.parquet"
+    there |= (earlier := old.sizes(EARLIER))
+    for shard in plan.shards:  # of a retry that is retried itself before all was drawn
+        if (key := f"{EARLIER}/{shard}.parquet") in earlier and f"synthesized/{shard}.parquet" not in there:
+            names[shard][key] = key
     for folder in ("quarantine", *(f"mixture{suffix}" for suffix in MEASURES)):
         there |= (small := old.sizes(folder))
         whole += small
     for key in whole:
         new.take(old, key)
     _run(TakeOver(new, old=old, plan=plan, names=names), plan, settings, quiet)
-    _compare(
-        new, there, dict(zip(whole, whole, strict=True)) | {k: v for some in names.values() for k, v in some.items()}
-    )
+    _compare(new, there, [*zip(whole, whole, strict=True), *(pair for some in names.values() for pair in some.items())])
     new.take(old, "plan.json")
     return taken
 
 
-def _compare(new: Store, theirs: Mapping[str, int], names: Mapping[str, str]) -> None:
-    """Raises RunError unless every file that was taken over stands in `new` with all its bytes."""
-    came = {key: size for folder in {key.partition("/")[0] for key in names} for key, size in new.sizes(folder).items()}
-    for key, name in names.items():
+def _compare(new: Store, theirs: Mapping[str, int], names: Sequence[tuple[str, str]]) -> None:
+    """Raises RunError unless every file that was taken over, here key and there, stands in `new` with all its bytes."""
+    came = {key: size for top in {key.partition("/")[0] for key, _ in names} for key, size in new.sizes(top).items()}
+    for key, name in names:
         if came.get(key) != theirs[name]:
             raise RunError(
                 f"{name} has {theirs[name]} bytes, {key} in {new.address} {came.get(key, 'none')}, "

@@ -238,6 +238,19 @@ def here(store: Store, machines: Any, plan: Any, steps: Sequence[Any], shards: S
         run_here(step.stage, shards)
 
 
+def test_a_retry_that_has_not_drawn_yet_can_be_retried(
+    story: Story, cluster: None, small: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ray_jobs.retry.run_steps", here)
+    begun = tmp_path / "begun"
+    shutil.copytree(story.new, begun, ignore=shutil.ignore_patterns("augmented", "log"))
+    (begun / "synthesized" / f"{SPOILT}.parquet").unlink()
+    third = retry(str(begun), str(tmp_path / "third"), small(), images=str(story.repaired / "images"), quiet=True)
+    assert third.stages == {"posts": 10, "embeddings": 10, "synthesized": 9, "scores": 10}
+    old, new = ((run / EARLIER / f"{SPOILT}.parquet").read_bytes() for run in (begun, tmp_path / "third"))
+    assert old == new == (story.old / "synthesized" / f"{SPOILT}.parquet").read_bytes()
+
+
 def test_a_run_without_failures_is_refused(
     story: Story, small: Callable[..., Settings], tmp_path: Path, amia: Amia
 ) -> None:

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
+from amia.model_folders import check_model_folder
 from amia.synthesis.half import decode_in_float32
 from amia.synthesis.pictures import flaw_of, to_pixels
 from amia.synthesis.seeds import redraw_seed
@@ -55,6 +56,7 @@ class Generator:
         if folder.is_dir():
             if not (folder / "model_index.json").is_file():
                 raise ModelError(f"generator: folder {folder} holds no diffusers pipeline (no model_index.json)")
+            check_model_folder("generator", folder)
             return folder
         with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
             offline = local_files_only or not hub_answers(settings.model, settings.commit, "model_index.json")
@@ -66,6 +68,7 @@ class Generator:
                 use_safetensors=True,
                 local_files_only=offline,
             )
+        check_model_folder("generator", Path(fetched))
         return Path(fetched)
 
     @classmethod

@@ -22,6 +22,9 @@ from amia.weights import hub_answers, identity_of, loading, quiet
 
 __all__ = ["Drawn", "Generator"]
 
+LARGEST_SIDE = 4096
+"""Pixels. The largest that `image.size` may be; what a folder says beyond it would take the machine's memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
@@ -87,6 +90,8 @@ class Generator:
             pipeline = pipeline.to(device)
             pipeline.set_progress_bar_config(disable=True)
             decode_in_float32(pipeline)
+            if (side := _drawn_side(pipeline)) > LARGEST_SIDE:
+                raise ModelError(f"generator: {settings.model} draws {side} pixels a side; {LARGEST_SIDE} are allowed")
         return cls(pipeline, settings, size, folder)
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Drawn]:
@@ -136,6 +141,13 @@ class Generator:
     def _drawn(self, picture: torch.Tensor, seed: int, refused: bool) -> Drawn:
         failure = "refused" if refused else flaw_of(picture)
         return Drawn(None if failure else to_pixels(picture, self._size), seed, 0, failure)
+
+
+def _drawn_side(pipeline: Any) -> int:
+    """Pixels a side of what a pipeline draws unless told otherwise; 0 where it does not say."""
+    drawing = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    said = getattr(getattr(drawing, "config", None), "sample_size", None) or 0
+    return int(np.max(said)) * int(getattr(pipeline, "vae_scale_factor", 1))
 
 
 def _diffusers() -> Any:

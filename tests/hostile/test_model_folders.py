@@ -229,6 +229,9 @@ def test_sizes_that_no_model_has(copied: Callable[[str], Path], trained: Path, t
     changed(generator / "unet" / "config.json", layers_per_block=[10**7, 1])
     with pytest.raises(ModelError, match="layers_per_block"):
         load_generator(generator)
+    changed(generator / "unet" / "config.json", layers_per_block=1, sample_size=4096)
+    with pytest.raises(ModelError, match="draws [0-9]+ pixels a side; 4096 are allowed"):
+        load_generator(generator)
     recogniser = shutil.copytree(trained, tmp_path / "recogniser")
     inner = json.loads((recogniser / "config.json").read_text())["visual"]
     changed(recogniser / "config.json", visual=inner | {"depths": [10**9]})

@@ -7,6 +7,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.converted import converted_snapshot, has_safetensors
 from amia.errors import ModelError
+from amia.model_folders import check_model_folder
 from amia.weights import hub_answers, loading, quiet
 
 __all__ = ["fetched"]
@@ -18,7 +19,8 @@ def fetched(role: str, model: str, commit: str | None, *, local_files_only: bool
     """The folder with the files of `model`: itself where it is one, or the hub's, fetched unless it is here.
 
     `role` (`encoder`) is what messages call it. With `local_files_only` the hub is not asked. Raises ModelError when it
-    cannot be had.
+    cannot be had, or
+    asks for what `check_model_folder` refuses.
     """
     folder = Path(model)
     if not folder.is_dir():
@@ -29,4 +31,5 @@ def fetched(role: str, model: str, commit: str | None, *, local_files_only: bool
                 folder = converted_snapshot(model, _FILES, local_files_only=offline)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{role}: folder {folder} holds no model (no config.json)")
+    check_model_folder(role, folder)
     return folder

@@ -11,6 +11,7 @@ from types import ModuleType
 from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from transformers import dynamic_module_utils
 
 from amia.errors import AmiaError, ModelError
 
@@ -53,19 +54,27 @@ def quiet(*loggings: ModuleType) -> Iterator[None]:
 
 @contextmanager
 def loading(role: str, model: str) -> Iterator[None]:
-    """Turns what the libraries raise when they cannot load `model` into a ModelError that says what to do."""
+    """Turns what the libraries raise when they cannot load `model` into a ModelError that says what to do.
+
+    A model whose configuration asks for code of its own is refused: inside, nobody is asked whether it may run.
+    """
+    patience, dynamic_module_utils.TIME_OUT_REMOTE_CODE = dynamic_module_utils.TIME_OUT_REMOTE_CODE, 0
     try:
         yield
     except AmiaError:
         raise
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "trust_remote_code" in str(error):
+            reason = "it needs code of its own, and amia runs none that comes with a model"
         if Path(model).is_dir():
             raise ModelError(f"{role}: folder {model} cannot be loaded: {reason}") from error
         raise ModelError(
             f"{role}: {model!r} is no folder here, and it could not be had from the Hugging Face hub either: {reason}\n"
             "Check the name and the network; `--config demo` tries everything offline, with small weights of its own"
         ) from error
+    finally:
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = patience
 
 
 def hub_answers(model: str, commit: str | None, file: str) -> bool:

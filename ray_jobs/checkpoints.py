@@ -1,9 +1,13 @@
 """The state of a training in the run, epoch by epoch, so that whoever comes next goes on from there."""
 
+import re
+
 from amia.mner.training.checkpoint import STATE, Files
 from ray_jobs.store import Store
 
 __all__ = ["StoreCheckpoints"]
+
+_EPOCH = re.compile(rf"/epoch-(\d{{5,}})/{re.escape(STATE)}\Z")
 
 
 class StoreCheckpoints:
@@ -37,8 +41,8 @@ class StoreCheckpoints:
         self._store.delete(self._folder)
 
     def _whole(self) -> set[int]:
-        keys = [key for key in self._store.sizes(self._folder) if key.endswith(f"/{STATE}")]
-        return {int(key.split("/")[-2].removeprefix("epoch-")) for key in keys}
+        keys = self._store.sizes(self._folder)
+        return {int(found[1]) for key in keys if (found := _EPOCH.search(key))}
 
     def _at(self, epoch: int) -> str:
         return f"{self._folder}/epoch-{epoch:05d}"

@@ -143,7 +143,7 @@ class Bank(Embedded):
                 text_keys=_keys(tensors["text_keys"]),
                 image_keys=_keys(tensors["image_keys"]),
             )
-        except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise MixtureError(f"{where} is not a bank of negatives written by amia: {error}") from error
 
     def save(self, path: Path) -> None:

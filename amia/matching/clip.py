@@ -72,6 +72,7 @@ class ClipEncoder:
                 raise ModelError(f"encoder: {settings.model} is a {kind or 'nameless'} model, not CLIP")
             loaded: Any = CLIPModel.from_pretrained(folder, dtype=dtype, use_safetensors=True, output_loading_info=True)
             tokenizer = CLIPTokenizer.from_pretrained(folder)
+            tokenizer(["amia"])  # a broken vocabulary shows when it is used
             processor = CLIPImageProcessorPil.from_pretrained(folder)
         model, report = loaded
         if lacking := sorted(report["missing_keys"]):

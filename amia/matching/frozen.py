@@ -9,7 +9,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from amia.errors import IdentityError, MixtureError
 from amia.matching.bank import Bank
@@ -101,7 +100,7 @@ class FrozenMixture:
             digest = data["bank"]
             ends = data["cosine_range"]
             cosine_range = None if ends is None else (float(ends[0]), float(ends[1]))
-        except (ValueError, KeyError, TypeError, AttributeError, ValidationError, MixtureError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, MixtureError) as error:
             raise MixtureError(f"{where} is no mixture written by amia: {error}") from error
         if hashlib.sha256(bank).hexdigest() != digest:
             raise MixtureError(f"{where} and the bank beside it do not belong together")

@@ -10,6 +10,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.errors import ModelError
 from amia.mner.labels import TYPES, label_names
+from amia.model_folders import check_model_folder
 from amia.weights import loading, quiet
 
 __all__ = ["RecogniserConfig"]
@@ -70,11 +71,16 @@ class RecogniserConfig(PreTrainedConfig):
         file = folder / "config.json"
         if not file.is_file():
             raise ModelError(f"{folder} holds no recogniser (no config.json): `amia train` makes one")
+        check_model_folder("recogniser", folder)
         with quiet(transformers_logging), loading("recogniser", str(folder)):
             kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
             if kind != cls.model_type:
                 raise ModelError(f"{folder} holds a {kind or 'nameless'} model, not a recogniser of `amia train`")
-            return cls.from_pretrained(folder)
+            config = cls.from_pretrained(folder)
+            named: dict[Any, Any] = config.id2label or {}
+            if sorted(named) != list(range(len(named))) or not all(isinstance(name, str) for name in named.values()):
+                raise ModelError(f"{folder}: its labels are not names numbered from 0 on")
+            return config
 
     @property
     def labels(self) -> list[str]:

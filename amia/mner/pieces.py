@@ -35,11 +35,13 @@ class WordPieces:
         Raises ModelError when there is none, or it is not of BERT's kind.
         """
         with quiet(transformers_logging), loading("tokenizer", str(folder)):
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             # Where a folder holds an encoder alone, one that knows no word at all is made up for it.
             if len(tokenizer) <= len(tokenizer.all_special_ids):
                 raise ModelError(f"{folder} holds no vocabulary: put the tokenizer's files beside the encoder's")
-            return cls(tokenizer, positions)
+            pieces = cls(tokenizer, positions)
+            pieces.encode("", ["amia"])  # a broken vocabulary shows when it is used
+            return pieces
 
     def save(self, folder: Path) -> None:
         """The tokenizer's own files."""

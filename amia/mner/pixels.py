@@ -10,7 +10,7 @@ import numpy.typing as npt
 from amia.errors import ModelError
 from amia.images import ImageSettings, decode, fit_to
 
-__all__ = ["pixel_settings", "read_pixels"]
+__all__ = ["pixel_settings", "read_pixels", "saved_pixel_settings"]
 
 
 def pixel_settings(folder: Path) -> dict[str, Any]:
@@ -23,13 +23,24 @@ def pixel_settings(folder: Path) -> dict[str, Any]:
         said = json.loads(path.read_text(encoding="utf-8"))
         size = said["size"]
         side = size if isinstance(size, int) else size.get("shortest_edge") or size["height"]
-        return {
-            "side": ImageSettings(size=side).size,
-            "mean": [float(x) for x in said["image_mean"]],
-            "std": [float(x) for x in said["image_std"]],
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return _checked(side, said["image_mean"], said["image_std"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"visual encoder: {path} does not say size, image_mean and image_std: {error!r}") from error
+
+
+def saved_pixel_settings(said: dict[str, Any] | None) -> dict[str, Any]:
+    """The same of a recogniser's own configuration. Raises ModelError."""
+    try:
+        return _checked(**(said or {}))
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"the recogniser does not say side, mean and std of its pixels: {error}") from error
+
+
+def _checked(side: int, mean: list[float], std: list[float]) -> dict[str, Any]:
+    means, stds = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    if means.shape != (3,) or stds.shape != (3,) or not np.isfinite(means).all() or not (stds > 0).all():
+        raise ValueError(f"mean {mean}, std {std}: three numbers each are wanted")
+    return {"side": ImageSettings(size=side).size, "mean": [float(x) for x in mean], "std": [float(x) for x in std]}
 
 
 def read_pixels(data: bytes, settings: dict[str, Any]) -> npt.NDArray[np.float32]:

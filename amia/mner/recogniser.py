@@ -19,6 +19,7 @@ from amia.mner.examples import Example, Item, encoded
 from amia.mner.feature_cache import FeatureCache
 from amia.mner.model import RecogniserModel
 from amia.mner.pieces import WordPieces
+from amia.mner.pixels import saved_pixel_settings
 from amia.mner.seeing import Batches, Seeing
 from amia.mner.spans import Span, lenient_spans
 from amia.mner.systems import system_of
@@ -71,11 +72,13 @@ class Recogniser:
             model, report = loaded
             if lacking := sorted(report["missing_keys"]):
                 raise ModelError(f"{folder}: the weights lack {len(lacking)} parts, {lacking[0]} first")
-        reader: Reader = (
-            WordPieces.load(folder, (model.config.text or {})["max_position_embeddings"])
-            if system.family == "pieces"
-            else Vocabulary.load(folder)
-        )
+            if system.reads_images:
+                model.config.pixels = saved_pixel_settings(model.config.pixels)
+            reader: Reader = (
+                WordPieces.load(folder, int((model.config.text or {})["max_position_embeddings"]))
+                if system.family == "pieces"
+                else Vocabulary.load(folder)
+            )
         return cls(model.to(resolve_device(device)).eval(), reader)
 
     def save(self, folder: Path) -> None:

@@ -78,10 +78,10 @@ def start(
         return Recogniser(model, vocabulary), notice
     folders = fetch_encoders(system, settings)
     with quiet(transformers_logging), loading("encoder", " or ".join(map(str, folders.values()))):
-        text = AutoConfig.from_pretrained(folders["text encoder"])
+        text = AutoConfig.from_pretrained(folders["text encoder"], trust_remote_code=False)
         visual = None
         if kind.reads_images:
-            visual = AutoConfig.from_pretrained(folders["visual encoder"])
+            visual = AutoConfig.from_pretrained(folders["visual encoder"], trust_remote_code=False)
             if visual.model_type != "resnet":
                 raise ModelError(f"visual encoder: {settings.visual.model} is no ResNet but {visual.model_type}")
             more |= {"pixels": pixel_settings(folders["visual encoder"]), "train_visual": settings.train_visual}
@@ -102,7 +102,12 @@ def _take_over(model: Any, folders: dict[str, Path]) -> None:
 
 def _load(part: nn.Module, role: str, folders: dict[str, Path], **more: bool) -> None:
     loaded: Any = AutoModel.from_pretrained(
-        folders[role], dtype=torch.float32, use_safetensors=True, output_loading_info=True, **more
+        folders[role],
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **more,
     )
     encoder, report = loaded
     lacking = sorted(name for name in report["missing_keys"] if not _dispensable(name))

@@ -24,7 +24,9 @@ class TextEncoder(nn.Module):
         config = AutoConfig.for_model(**settings)
         self.pooled = pooled
         # Not in the precision that the encoder was once saved in, but in that of the layers around it.
-        self.encoder = AutoModel.from_config(config, dtype=torch.get_default_dtype(), **pooling(config, pooled))
+        self.encoder = AutoModel.from_config(
+            config, dtype=torch.get_default_dtype(), trust_remote_code=False, **pooling(config, pooled)
+        )
         if pooled and getattr(self.encoder, "pooler", None) is None:
             raise ModelError(
                 f"a {config.model_type} encoder has no pooler, from which this system reads a vector of the whole "

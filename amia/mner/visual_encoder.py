@@ -25,7 +25,7 @@ class VisualEncoder(nn.Module):
         config = AutoConfig.for_model(**settings)
         self.trained = trained
         # Not in the precision that the backbone was once saved in, but in that of the layers around it.
-        self.backbone = AutoModel.from_config(config, dtype=torch.get_default_dtype())
+        self.backbone = AutoModel.from_config(config, dtype=torch.get_default_dtype(), trust_remote_code=False)
         self.width: int = config.hidden_sizes[-1]
         self.eval()
 

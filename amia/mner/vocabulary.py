@@ -64,7 +64,7 @@ class Vocabulary:
                 raise TypeError("a word is no text")
         except OSError as error:
             raise ModelError(f"no vocabulary can be read from {file}: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelError(f"{file} is no vocabulary written by amia ({error})") from error
         return cls(words, characters)
 

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.halving import MicroBatches
+from amia.model_folders import check_model_folder
 from amia.synthesis.half import decode_in_float32
 from amia.synthesis.pictures import flaw_of, to_pixels
 from amia.synthesis.seeds import redraw_seed
@@ -21,6 +22,9 @@ from amia.synthesis.settings import GeneratorSettings
 from amia.weights import hub_answers, identity_of, loading, quiet
 
 __all__ = ["Drawn", "Generator"]
+
+LARGEST_SIDE = 4096
+"""Pixels. The largest that `image.size` may be; what a folder says beyond it would take the machine's memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +63,7 @@ class Generator:
         if folder.is_dir():
             if not (folder / "model_index.json").is_file():
                 raise ModelError(f"generator: folder {folder} holds no diffusers pipeline (no model_index.json)")
+            check_model_folder("generator", folder)
             return folder
         with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
             offline = local_files_only or not hub_answers(settings.model, settings.commit, "model_index.json")
@@ -70,6 +75,7 @@ class Generator:
                 use_safetensors=True,
                 local_files_only=offline,
             )
+        check_model_folder("generator", Path(fetched))
         return Path(fetched)
 
     @classmethod
@@ -88,6 +94,8 @@ class Generator:
             pipeline = pipeline.to(device)
             pipeline.set_progress_bar_config(disable=True)
             decode_in_float32(pipeline)
+            if (side := _drawn_side(pipeline)) > LARGEST_SIDE:
+                raise ModelError(f"generator: {settings.model} draws {side} pixels a side; {LARGEST_SIDE} are allowed")
         return cls(pipeline, settings, size, folder)
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Drawn]:
@@ -140,6 +148,13 @@ class Generator:
     def _drawn(self, picture: torch.Tensor, seed: int, refused: bool) -> Drawn:
         failure = "refused" if refused else flaw_of(picture)
         return Drawn(None if failure else to_pixels(picture, self._size), seed, 0, failure)
+
+
+def _drawn_side(pipeline: Any) -> int:
+    """Pixels a side of what a pipeline draws unless told otherwise; 0 where it does not say."""
+    drawing = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    said = getattr(getattr(drawing, "config", None), "sample_size", None) or 0
+    return int(np.max(said)) * int(getattr(pipeline, "vae_scale_factor", 1))
 
 
 def _diffusers() -> Any:

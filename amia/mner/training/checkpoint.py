@@ -1,9 +1,12 @@
 """The state of a training as files: safetensors and JSON, no pickle."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import AdamW
@@ -45,31 +48,37 @@ def pack(model: RecogniserModel, optimizer: AdamW, schedule: LambdaLR, world: Wo
 
 
 def unpack(files: Files, model: RecogniserModel, optimizer: AdamW, schedule: LambdaLR, world: World) -> dict[str, Any]:
-    """Put a packed state back, and return its `progress`. Raises RunError when it belongs to another model.
+    """Put a packed state back, and return its `progress`. Raises RunError when it belongs to another model, or is
+    damaged.
 
     With another number of workers than before, those that are new keep their own random state.
     """
     load_weights(files, model)
     weights = dict(model.named_parameters())
-    for key, value in load(files[OPTIMIZER]).items():
-        name, _, kept = key.rpartition(":")
-        each = weights[name]
-        optimizer.state[each][kept] = value if kept == "step" else value.to(each.device)
-    random = load(files[RANDOM])
-    if (state := random.get(f"cpu:{world.rank}")) is not None:
-        torch.set_rng_state(state)
-    if torch.cuda.is_available() and (state := random.get(f"cuda:{world.rank}")) is not None:
-        torch.cuda.set_rng_state(state)
-    progress: dict[str, Any] = json.loads(files[STATE])
-    schedule.last_epoch = progress["schedule"]
+    with _damage():
+        for key, value in load(files[OPTIMIZER]).items():
+            name, _, kept = key.rpartition(":")
+            each = weights[name]
+            if kept != "step" and value.shape != each.shape:
+                raise ValueError(f"{key} of shape {tuple(value.shape)}")
+            optimizer.state[each][kept] = value if kept == "step" else value.to(each.device)
+        random = load(files[RANDOM])
+        if (state := random.get(f"cpu:{world.rank}")) is not None:
+            torch.set_rng_state(state)
+        if torch.cuda.is_available() and (state := random.get(f"cuda:{world.rank}")) is not None:
+            torch.cuda.set_rng_state(state)
+        progress: dict[str, Any] = json.loads(files[STATE])
+        schedule.last_epoch = int(progress["schedule"])
     for group, rate in zip(optimizer.param_groups, schedule.lr_lambdas, strict=True):
         group["lr"] = group["initial_lr"] * rate(schedule.last_epoch)
     return progress
 
 
 def load_weights(files: Files, model: RecogniserModel) -> None:
-    """Put the packed weights into a model. Raises RunError when they are another model's."""
-    saved, mine = load(files[WEIGHTS]), _learned(model)
+    """Put the packed weights into a model. Raises RunError when they are another model's, or damaged."""
+    with _damage():
+        saved = load(files[WEIGHTS])
+    mine = _learned(model)
     shapes, wanted = ({(name, tuple(each.shape)) for name, each in some.items()} for some in (saved, mine))
     if odd := sorted(shapes ^ wanted):
         name, shape = odd[0]
@@ -77,6 +86,18 @@ def load_weights(files: Files, model: RecogniserModel) -> None:
     with torch.no_grad():
         for name, each in mine.items():
             each.copy_(saved[name])
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """Whatever a file that is no state of a training makes of reading it, as RunError."""
+    try:
+        yield
+    except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
+        raise RunError(
+            f"the checkpoint is damaged ({type(error).__name__}: {error}): remove its epoch's folder: training "
+            "goes on from what is left"
+        ) from error
 
 
 def _learned(model: RecogniserModel) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 from learnable import SIZES, TYPES, WORDS, image_recogniser, labelled_posts, word_recogniser
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import Tensor
 from torch.amp import GradScaler
 
@@ -151,3 +151,28 @@ def test_a_worker_that_is_new_keeps_its_own_random_state() -> None:
     state = torch.get_rng_state()
     unpack(files, mine.recogniser.model, mine.step.optimizer, mine.step.schedule, second)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"])
+@pytest.mark.parametrize("content", [b"\x80\x04N.", b"", b"[" * 100_000, b"{}", None])
+def test_a_state_that_is_damaged_is_named(name: str, content: bytes | None) -> None:
+    trained = training(word_recogniser())
+    trained.go_on(1)
+    files = trained.packed(epochs=1)
+    files = {each: data for each, data in files.items() if each != name} | ({} if content is None else {name: content})
+    with pytest.raises(RunError, match="the checkpoint is damaged"):
+        training(word_recogniser()).put_back(files)
+
+
+def test_a_state_whose_tensors_have_other_shapes_is_damaged() -> None:
+    trained = training(word_recogniser())
+    trained.go_on(1)
+    files = trained.packed(epochs=1)
+    moments = load(files["optimizer.safetensors"])
+    cut = {name: each if name.endswith(":step") else each[:1] for name, each in moments.items()}
+    wrong = files | {"optimizer.safetensors": save(cut)}
+    with pytest.raises(RunError, match="the checkpoint is damaged"):
+        training(word_recogniser()).put_back(wrong)
+    short = files | {"random.safetensors": save({"cpu:0": torch.zeros(3, dtype=torch.uint8)})}
+    with pytest.raises(RunError, match="the checkpoint is damaged"):
+        training(word_recogniser()).put_back(short)

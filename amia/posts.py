@@ -37,6 +37,9 @@ SPLITS = {
 RENAMED_TYPES = {"OTHER": "MISC"}
 """Twitter-2015 says OTHER where Twitter-2017 and every recogniser say MISC."""
 
+LONGEST = 1 << 20
+"""Characters of a post's text, tokens and tags together. More is no post, and would take minutes to be read."""
+
 _TAG = re.compile(r"(?:O|[BI]-\S+)\Z")
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*\Z")
 
@@ -94,7 +97,7 @@ def canonical_split(name: str | None) -> str:
     if name is None:
         return "train"
     if not _SPLIT.match(name):
-        raise CorpusError(f"split {name!r}: use letters, digits and underscores only")
+        raise CorpusError(f"split {name[:40]!r}: use letters, digits and underscores only")
     return SPLITS.get(name.lower(), name)
 
 
@@ -117,7 +120,7 @@ def to_bio2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
     inside = ""
     for tag in tags:
         if not _TAG.match(tag):
-            raise CorpusError(f"tag {tag!r} is neither O nor B-TYPE nor I-TYPE")
+            raise CorpusError(f"tag {tag[:40]!r} is neither O nor B-TYPE nor I-TYPE")
         if tag == "O":
             fixed.append(tag)
             inside = ""
@@ -152,12 +155,15 @@ def checked(raw: RawPost) -> Post | Rejected:
     """A `Post` (its id is the content hash where the source gives none), or why this is no post.
 
     No post: no text at all, tags without tokens, tags that cannot be read, another number of tags than tokens, a split
-    that cannot be a file's name, text that is not valid Unicode.
+    that cannot be a file's name, text that is not valid Unicode, more than `LONGEST` characters.
     """
+    pieces = (raw.text or "", raw.id or "", raw.image_path or "", *(raw.tokens or ()), *(raw.tags or ()))
+    if sum(map(len, pieces)) > LONGEST:
+        return Rejected(where=raw.where, id=None, reason=f"more than {LONGEST} characters")
     text = raw.text if raw.text is not None else " ".join(raw.tokens or ())
     try:
         split = canonical_split(raw.split)
-        for piece in (text, raw.id or "", raw.image_path or "", *(raw.tokens or ()), *(raw.tags or ())):
+        for piece in pieces:
             piece.encode()
         if not text.strip():
             raise CorpusError("no text")

@@ -9,12 +9,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from amia.errors import RunError
 from amia.matching.frozen import MIXTURE_FILE
 from amia.mixing.ratio import check_arm, needs_synthesis
 from amia.synthesis.generator import Generator
 from amia.weights import identity_of
+from ray_jobs.curable import EARLIER
 from ray_jobs.fitting import mean_theta
 from ray_jobs.identity import Identity, claim
 from ray_jobs.job import Job, open_job, precision
@@ -124,7 +126,13 @@ def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
     digest = claim(job.store, Synthesize.name, identity)
     generator = generator.model_copy(update={"device": device})
     stage = Synthesize(
-        job.store, digest, generator=generator, images=job.images, seed=job.settings.seed, threads=threads
+        job.store,
+        digest,
+        generator=generator,
+        images=job.images,
+        seed=job.settings.seed,
+        threads=threads,
+        earlier=[PurePosixPath(key).stem for key in job.store.sizes(EARLIER)],
     )
     return stage, digest
 

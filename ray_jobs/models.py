@@ -15,12 +15,10 @@ from pathlib import Path
 from amia.errors import ModelError
 from amia.mner.config import RecogniserConfig
 from ray_jobs.store import Store
+from ray_jobs.trainings import FOLDER, WHOLE
 
 __all__ = ["FOLDER", "Model", "at_hand", "content_sha256", "find_model"]
 
-FOLDER = "models"
-WHOLE = "training.json"
-"""What `amia train` publishes last: without it a model of a run is not finished."""
 KINDS = {".json", ".safetensors", ".txt"}
 ABOUT_TRAINING = {WHOLE, "identity.json"}
 """Stands beside a model and is no part of it."""

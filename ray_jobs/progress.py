@@ -13,6 +13,7 @@ import ray
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ray_jobs.machines import beside_the_driver
+from ray_jobs.pace import clock
 from ray_jobs.terminal import console
 
 __all__ = ["Board", "Watch"]
@@ -28,12 +29,14 @@ class Board:
         self._posts: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._begun: Counter[tuple[str, str]] = Counter()
+        self._working: set[tuple[str, str]] = set()
         self._log: list[dict[str, Any]] = []
         self._stopped = False
 
     def begin(self, stage: str, shard: str) -> int:
         """A process takes up a shard. How many have, this one included: all others died or were taken away."""
         self._begun[stage, shard] += 1
+        self._working.add((stage, shard))
         return self._begun[stage, shard]
 
     def stop(self) -> None:
@@ -48,11 +51,16 @@ class Board:
         """One shard of a stage is published (or was already there)."""
         self._posts[stage] += posts
         self._failed[stage] += failed
+        self._working.discard((stage, line["shard"]))
         self._log.append(line)
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """Posts done and posts failed, by stage."""
         return dict(self._posts), dict(self._failed)
+
+    def working(self) -> list[tuple[str, str]]:
+        """Stage and shard of what was begun and not reported yet."""
+        return sorted(self._working)
 
     def log(self) -> list[dict[str, Any]]:
         """Every line reported so far: stage, shard, host, process, devices, seconds."""
@@ -132,11 +140,5 @@ def _said(done: int, total: int, failed: int, seconds: float) -> str:
     if done:
         said += f", {rate:,.1f} posts/s"
         if done < total:
-            said += f", {_clock((total - done) / rate)} left"
+            said += f", {clock((total - done) / rate)} left"
     return said + (f", {failed:,} failed" if failed else "")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

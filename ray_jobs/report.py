@@ -36,7 +36,7 @@ __all__ = ["KEY", "Reported", "report"]
 KEY = "report.html"
 DEFAULT_ARM = "adaptive"
 WITHOUT_AUGMENTED = {"original", "text"}
-"""Arms that no recogniser on originals is compared with: the page looks for one on the default arm then."""
+"""Arms without augmented images: recognisers on the originals are compared with those on the default arm then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
+from ray_jobs.counters import Counters
+from ray_jobs.heartbeat import Beat, Heartbeat
 from ray_jobs.machines import Machines, resources
 from ray_jobs.plan import Plan
 from ray_jobs.progress import Board, Watch
@@ -38,6 +40,8 @@ AnyStage = Stage[Any, Any]
 MOST_ATTEMPTS = 5
 """Processes that may die at one shard. Ray starts a lost actor again for ever, which is right where nodes come and go;
 a shard that takes its actor down each time, by its memory above all, must end."""
+MOST_IDS = 20
+"""Posts of one shard that the log names for each way in which they failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,7 @@ class Step:
 
 def unpublished(store: Store, stage: AnyStage, shards: Sequence[str]) -> list[str]:
     """The shards that a stage has yet to publish, by one listing of each folder it writes."""
-    folders = {key.rpartition("/")[0] for shard in shards[:1] for key in stage.keys(shard)}
-    there = {key for folder in folders for key in store.sizes(folder)}
+    there = {key for folder in _folders(stage, shards) for key in store.sizes(folder)}
     return [shard for shard in shards if not there.issuperset(stage.keys(shard))]
 
 
@@ -104,7 +107,11 @@ def run_steps(
     totals = {step.stage.name: sum(plan.rows_of(shard) for shard in todo) for step, todo in left}
     started = time.time()
     try:
-        with Watch(board, totals, quiet=quiet), finishing(lambda: ray.get(board.stop.remote())):
+        with (
+            Watch(board, totals, quiet=quiet),
+            Heartbeat(store, _log_name(started), lambda: _beat(board, started, steps, waiting)),
+            finishing(lambda: ray.get(board.stop.remote())),
+        ):
             for row in _rows(dataset, pools, wait_s):
                 if row["failure"]:
                     _raise(store, started, json.loads(row["failure"]))
@@ -118,7 +125,13 @@ def run_here(stage: AnyStage, shards: Sequence[str]) -> None:
     if todo:
         stage.setup()
     for shard in todo:
-        stage.publish(shard, stage.run(stage.load(shard)))
+        try:
+            stage.publish(shard, stage.run(stage.load(shard)))
+        except AmiaError as error:
+            raise _placed(type(error), f"{stage.name} {shard}: {error}") from error
+        except Exception as error:
+            error.add_note(f"{stage.name} {shard}")
+            raise
 
 
 class StageActor:
@@ -126,6 +139,7 @@ class StageActor:
 
     def __init__(self, stage: AnyStage, board: Any) -> None:
         self._stage, self._board, self._ready = stage, board, False
+        self._counters = Counters(stage.name)
         self._told: list[ray.ObjectRef[None]] = []
 
     def __call__(self, batch: Batch) -> Batch:
@@ -138,17 +152,20 @@ class StageActor:
                 self._stage.setup()
                 self._ready = True
             self._work(json.loads(batch["lease"][0]))
-        except AmiaError as error:
-            return self._failed(batch, type(error).__name__, str(error))
+        except _AtShard as at:
+            return self._failed(batch, at.error, at.shard)
         except ray.exceptions.RayError:
             lost = "the machine of the command itself was lost to the others: start the same command again"
-            return self._failed(batch, ClusterError.__name__, lost)
+            return self._failed(batch, ClusterError(lost), "")
         except Exception as error:  # noqa: BLE001  # raised in the driver, in few lines, with the traceback in the log
-            return self._failed(batch, "", "".join(traceback.format_exception(error)))
+            return self._failed(batch, error, "")
         return batch
 
-    def _failed(self, batch: Batch, kind: str, said: str) -> Batch:
-        told = {"kind": kind, "said": said, "stage": self._stage.name}
+    def _failed(self, batch: Batch, error: Exception, shard: str) -> Batch:
+        foreseen = isinstance(error, AmiaError)
+        said = str(error) if foreseen else "".join(traceback.format_exception(error))
+        kind = type(error).__name__ if foreseen else ""
+        told = {"kind": kind, "said": said, "stage": self._stage.name, "shard": shard}
         return {"lease": batch["lease"], "failure": np.array([json.dumps(told)])}
 
     def _work(self, lease: Sequence[str]) -> None:
@@ -157,12 +174,14 @@ class StageActor:
             ahead: list[Future[Any]] = [loader.submit(self._load, shard) for shard in lease[:1]]
             behind: Future[None] | None = None
             for position, shard in enumerate(lease):
-                loaded, load_s = ahead.pop().result()
+                with _at(shard):
+                    loaded, load_s = ahead.pop().result()
                 ahead += [loader.submit(self._load, following) for following in lease[position + 1 : position + 2]]
                 if loaded is None or ray.get(self._board.stopped.remote()):
                     continue
                 start = time.monotonic()
-                done = self._stage.run(loaded)
+                with _at(shard):
+                    done = self._stage.run(loaded)
                 run_s = time.monotonic() - start
                 if behind is not None:
                     behind.result()
@@ -178,8 +197,8 @@ class StageActor:
         attempts = ray.get(self._board.begin.remote(self._stage.name, shard))
         if attempts > MOST_ATTEMPTS:
             raise ClusterError(
-                f"{MOST_ATTEMPTS} processes died at {shard}, of too little memory most likely: take fewer actors on a "
-                "node (raise pools.*.cpus), larger nodes, or smaller shards (per_shard of `amia ingest`)"
+                f"{MOST_ATTEMPTS} processes died at this shard, of too little memory most likely: take fewer actors on "
+                "a node (raise pools.*.cpus), larger nodes, or smaller shards (per_shard of `amia ingest`)"
             )
         try:
             return self._stage.load(shard), time.monotonic() - start
@@ -193,19 +212,41 @@ class StageActor:
 
     def _publish(self, shard: str, done: Any, seconds: dict[str, float]) -> None:
         start = time.monotonic()
-        facts = self._stage.publish(shard, done)
+        with _at(shard):
+            facts = self._stage.publish(shard, done)
+            failures = self._stage.failures(done)
+        seconds = {**seconds, "publish_s": time.monotonic() - start}
+        self._counters.count(facts.rows, failures, {part.removesuffix("_s"): value for part, value in seconds.items()})
         line = {
             "stage": self._stage.name,
             "shard": shard,
             "posts": facts.rows,
+            "failures": {
+                status: {"posts": len(ids), "ids": ids[:MOST_IDS]} for status, ids in sorted(failures.items())
+            },
             "ended": time.time(),
             **{name: round(value, 4) for name, value in seconds.items()},
-            "publish_s": round(time.monotonic() - start, 4),
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         }
         self._told.append(self._board.report.remote(self._stage.name, facts.rows, _failed(facts), line))
+
+
+class _AtShard(Exception):  # noqa: N818  # not an error of its own: it carries one, and says where
+    """An error on its way out of an actor's threads."""
+
+    def __init__(self, shard: str, error: Exception) -> None:
+        super().__init__(shard)
+        self.shard, self.error = shard, error
+
+
+@contextmanager
+def _at(shard: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _AtShard(shard, error) from error
 
 
 def _failed(facts: ShardFacts) -> int:
@@ -217,6 +258,24 @@ def _actors(pool: Pool) -> int:
     there = resources()
     room = [there.get(kind, 0.0) / need for kind, need in (("CPU", pool.cpus), ("GPU", pool.gpus)) if need]
     return max(pool.min, min([pool.max, *(int(each + 1e-9) for each in room)]))
+
+
+def _folders(stage: AnyStage, shards: Sequence[str]) -> set[str]:
+    return {key.rpartition("/")[0] for shard in shards for key in stage.keys(shard)}
+
+
+def _beat(board: Any, started: float, steps: Sequence[Step], shards: Sequence[str]) -> Beat | None:
+    """What the execution has in work, or None while the board does not answer."""
+    try:
+        found: list[tuple[str, str]] = ray.get(board.working.remote(), timeout=10)
+    except ray.exceptions.RayError:
+        return None
+    working: dict[str, list[str]] = {folder: [] for step in steps for folder in sorted(_folders(step.stage, shards))}
+    for step in steps:
+        for shard in (shard for name, shard in found if name == step.stage.name):
+            for folder in _folders(step.stage, [shard]):
+                working[folder].append(shard)
+    return Beat(host=socket.gethostname(), pid=os.getpid(), started=started, working=working)
 
 
 def _configure(wait_s: float) -> None:
@@ -239,15 +298,19 @@ def _rows(dataset: Any, pools: dict[str, Pool], wait_s: float) -> Iterator[dict[
 
 
 def _raise(store: Store, started: float, failure: dict[str, str]) -> None:
-    stage, said = failure["stage"], failure["said"]
+    where, said = f"{failure['stage']} {failure['shard']}".strip(), failure["said"]
     if failure["kind"]:
-        kind = getattr(errors, failure["kind"], RunError)
-        raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(f"{stage}: {said}")
-    key = f"log/{_log_name(started)}-{stage}-error.txt"
-    store.create(key, said.encode())
+        raise _placed(getattr(errors, failure["kind"], RunError), f"{where}: {said}")
+    key = f"log/{_log_name(started)}-{failure['stage']}-error.txt"
+    store.create(key, f"{where}\n{said}".encode())
     raise StageError(
-        f"{stage}: {said.strip().splitlines()[-1]}\nThis is a bug: {store.address}/{key} has the traceback"
+        f"{where}: {said.strip().splitlines()[-1]}\nThis is a bug: {store.address}/{key} has the traceback"
     )
+
+
+def _placed(kind: type[AmiaError], said: str) -> AmiaError:
+    """An error of that kind, or a RunError where the kind is not made of words alone."""
+    return (kind if kind.__init__ is AmiaError.__init__ else RunError)(said)
 
 
 def _log_name(started: float) -> str:

@@ -103,9 +103,9 @@ def read_shard(store: Store, key: str, columns: Sequence[str] | None = None) -> 
     return table
 
 
-def facts(store: Store, key: str) -> ShardFacts:
-    """What a published shard's footer says; only the footer is fetched."""
-    with store.open(key) as file:
+def facts(store: Store, key: str, size: int | None = None) -> ShardFacts:
+    """What a published shard's footer says; only the footer is fetched. `size`: of the file, where it is known."""
+    with store.open(key, size) as file:
         try:
             metadata = pq.read_metadata(file).metadata or {}
             return ShardFacts(**json.loads(metadata[_FOOTER]))
@@ -113,10 +113,14 @@ def facts(store: Store, key: str) -> ShardFacts:
             raise RunError(f"{key} in {store.address} is no shard that amia wrote: {error!r}") from error
 
 
-def all_facts(store: Store, keys: Sequence[str]) -> list[ShardFacts]:
-    """The facts of many shards, in the order of the keys, with some requests in flight at once."""
+def all_facts(store: Store, keys: Sequence[str], sizes: Mapping[str, int] | None = None) -> list[ShardFacts]:
+    """The facts of many shards, in the order of the keys, with some requests in flight at once.
+
+    `sizes`: of the files, from a listing; one request a shard instead of two.
+    """
+    known = sizes or {}
     with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(lambda key: facts(store, key), keys))
+        return list(pool.map(lambda key: facts(store, key, known.get(key)), keys))
 
 
 def total_counts(many: Sequence[ShardFacts]) -> Counter[str]:

@@ -1,49 +1,117 @@
-"""`amia status RUN`: what is published, what failed, what is left. Reads footers, changes nothing."""
+"""`amia status RUN`: what is published, in work, failed and left, and how fast it goes. Changes nothing.
 
-from collections.abc import Mapping
+Everything comes from the run itself, so any machine that sees it can ask while a job runs elsewhere: listings say what
+is published and when, footers and manifests what failed, and each driver's heartbeat what its actors have in work.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
-from ray_jobs.plan import Plan
+from ray_jobs.heartbeat import SILENT_S, Beat, heard
+from ray_jobs.pace import pace
+from ray_jobs.plan import Plan, shard_place
 from ray_jobs.shards import all_facts, total_counts
-from ray_jobs.store import Store
+from ray_jobs.store import Listed, Store
+from ray_jobs.trainings import trainings
 
 __all__ = ["status"]
 
-FOLDERS = ("posts", "embeddings", "scores", "scores-batch", "scores-expected", "synthesized")
+STAGES = ("posts", "embeddings", "scores", "scores-batch", "scores-expected", "synthesized", "augmented", "predictions")
+ACCOUNTS = ("posts", "synthesized", "augmented")
+"""Stages at which posts fail: only their footers are read."""
+
+Files = Mapping[str, Listed]
 
 
 def status(run: str) -> dict[str, Any]:
-    """By stage: shards and posts published, out of how many, posts per status. An empty run has no stages."""
-    store = Store(run)
+    """A run at this moment; without a plan it has no stages.
+
+    `stages`, by folder: shards and posts published, posts in work, failed and left, bytes, posts per status, when the
+    last shard was published; posts a second and seconds left where a driver is at it. `drivers`: who is at work, or was
+    when it fell silent. `trainings`, `cells`, `experiments`: what has come of them. Times are in seconds.
+    """
+    store, now = Store(run), time.time()
     plan = Plan.find(store)
-    if plan is None:
-        return {"run": store.address, "posts": 0, "stages": {}}
-    arms = sorted({key.split("/")[1] for key in store.sizes("augmented")})
-    predicted = sorted({key.rpartition("/")[0] for key in store.sizes("predictions") if key.endswith(".parquet")})
-    folders = [*FOLDERS, *(f"augmented/{arm}" for arm in arms), *predicted]
-    stages = {folder: told for folder in folders if (told := _stage(store, plan, folder))}
-    return {
+    heartbeats = heard(store)
+    alive = [beat for beat, told in heartbeats.values() if now - told < SILENT_S]
+    about: dict[str, Any] = {
         "run": store.address,
+        "posts": 0,
+        "stages": {},
+        "drivers": [
+            {"host": beat.host, "pid": beat.pid, "heard_s_ago": max(0.0, now - told), "alive": beat in alive}
+            for beat, told in heartbeats.values()
+        ],
+    }
+    if plan is None:
+        scratch, retried = store.listed("scratch"), store.exists("retry/identity.json")
+        last = max((each.modified for each in scratch.values()), default=None)
+        return {**about, "beginning": {"scratch_bytes": _bytes(scratch), "last_written": last, "retry": retried}}
+    with ThreadPoolExecutor(len(STAGES)) as pool:
+        folders = [found for some in pool.map(store.listed, STAGES) for found in _by_folder(some).items()]
+    arms = [folder.partition("/")[2] for folder, _ in folders if folder.startswith("augmented/")]
+    return {
+        **about,
         "posts": plan.total,
         "splits": plan.posts,
         "rejected": plan.rejected,
-        "stages": stages,
+        "stages": {folder: _stage(store, plan, folder, files, alive, now) for folder, files in folders},
         "mixture": store.exists("mixture/mixture.json"),
         "finished": [arm for arm in arms if store.exists(f"augmented/{arm}/manifest.json")],
+        "trainings": [asdict(each) for each in trainings(store)],
+        "cells": len(store.sizes("cells")),
+        "experiments": sorted({key.split("/")[1] for key in store.sizes("experiments")}),
     }
 
 
-def _stage(store: Store, plan: Plan, folder: str) -> Mapping[str, Any] | None:
-    sizes = store.sizes(folder)
-    if not sizes:
-        return None
-    wanted = [f"{folder}/{shard}.parquet" for shard in plan.shards]
-    published = [key for key in wanted if key in sizes]
-    facts = all_facts(store, published)
+def _stage(store: Store, plan: Plan, folder: str, files: Files, alive: Sequence[Beat], now: float) -> dict[str, Any]:
+    shards = plan.shards
+    if folder.startswith("predictions/"):  # of the splits that were asked for, as far as their shards tell
+        splits = {shard_place(key.rpartition("/")[2])[0] for key in files if key.endswith(".parquet")}
+        shards = [shard for shard in shards if shard_place(shard)[0] in splits]
+    there = {shard: files[key] for shard in shards if (key := f"{folder}/{shard}.parquet") in files}
+    at_it = [beat for beat in alive if folder in beat.working]
+    working = {shard for beat in at_it for shard in beat.working[folder]} - there.keys()
+    posts, of_posts = (sum(map(plan.rows_of, some)) for some in (there, shards))
+    counts = _counts(store, folder, there) if folder.partition("/")[0] in ACCOUNTS else Counter[str]()
+    times = [(each.modified, plan.rows_of(shard)) for shard, each in there.items()]
+    rate = pace(times, min(beat.started for beat in at_it), now) if at_it and posts < of_posts else None
     return {
-        "shards": len(published),
-        "of_shards": len(wanted),
-        "posts": sum(each.rows for each in facts),
-        "bytes": sum(sizes[key] for key in published),
-        "counts": dict(sorted(total_counts(facts).items())),
+        "shards": len(there),
+        "of_shards": len(shards),
+        "posts": posts,
+        "of_posts": of_posts,
+        "working": sum(map(plan.rows_of, working)),
+        "failed": sum(count for status, count in counts.items() if "(" in status),
+        "left": of_posts - posts,
+        "counts": dict(sorted(counts.items())),
+        "bytes": _bytes(there),
+        "posts_per_s": rate,
+        "eta_s": (of_posts - posts) / rate if rate else None,
+        "last_published": max((time for time, _ in times), default=None),
     }
+
+
+def _counts(store: Store, folder: str, there: Files) -> Counter[str]:
+    """Posts per status: from the manifest where there is one, else from every footer."""
+    if store.exists(manifest := f"{folder}/manifest.json"):
+        return Counter(json.loads(store.read(manifest))["counts"])
+    sizes = {f"{folder}/{shard}.parquet": each.size for shard, each in there.items()}
+    return total_counts(all_facts(store, list(sizes), sizes))
+
+
+def _by_folder(files: Files) -> dict[str, dict[str, Listed]]:
+    """Listed files by the folder that they lie in: of arms and predictions there may be several."""
+    found: dict[str, dict[str, Listed]] = {}
+    for key in sorted(files):
+        found.setdefault(key.rpartition("/")[0], {})[key] = files[key]
+    return found
+
+
+def _bytes(files: Files) -> int:
+    return sum(each.size for each in files.values())

@@ -5,11 +5,13 @@ content alone (a hard link on disk, a conditional PUT on S3). `probe` asks for t
 """
 
 import io
+import os
 import random
 import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,13 +22,23 @@ from obstore.store import LocalStore, ObjectStore
 from amia.errors import StoreError
 from ray_jobs.remote import ask_again, check_address, open_remote, said, what_to_do
 
-__all__ = ["Store"]
+__all__ = ["Listed", "Store"]
 
 Answer = TypeVar("Answer")
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
 _TIMES = 4
 """How often a request is made that breaks off where obstore does not ask again by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a listing says of a key."""
+
+    size: int
+    """In bytes."""
+    modified: float
+    """When it was written, in seconds since 1970, by the storage's own clock."""
 
 
 class Store:
@@ -92,6 +104,30 @@ class Store:
             raise self._failed(f"{key} could not be written to", error) from error
         return True
 
+    def replace(self, key: str, data: bytes) -> None:
+        """Write `data` under `key`, whatever stands there: for what is told anew, never for anything published."""
+        try:
+            self._asked(lambda: obstore.put(self._objects, key, data, mode="overwrite"))
+        except (BaseError, OSError, ValueError) as error:
+            raise self._failed(f"{key} could not be written to", error) from error
+
+    def take(self, other: "Store", key: str, *, under: str | None = None) -> bool:
+        """Publish what `other` has published under `key`, here `under` another one; on one disk both mean one file.
+
+        False: it stands here already.
+        """
+        mine = under or key
+        if self.folder is not None and other.folder is not None:
+            try:
+                (self.folder / mine).parent.mkdir(parents=True, exist_ok=True)
+                os.link(other.folder / key, self.folder / mine)
+                return True
+            except FileExistsError:
+                return False
+            except OSError:
+                pass  # another disk, or one without hard links: copied then, and what is wrong is said there
+        return self.create(mine, other.read(key))
+
     def read(self, key: str) -> bytes:
         """The whole content of a key."""
         self._require(key)
@@ -100,11 +136,14 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._failed(f"{key} could not be read from", error) from error
 
-    def open(self, key: str) -> "Ranged":
-        """A key as a seekable file that fetches the ranges it is asked for, so that columns can be read alone."""
+    def open(self, key: str, size: int | None = None) -> "Ranged":
+        """A key as a seekable file that fetches the ranges it is asked for, so that columns can be read alone.
+
+        `size`: in bytes, where a listing has told it; it is asked for otherwise.
+        """
         self._require(key)
         try:
-            size = self._asked(lambda: obstore.head(self._objects, key)["size"])
+            size = self._asked(lambda: obstore.head(self._objects, key)["size"]) if size is None else size
         except (BaseError, OSError) as error:
             raise self._failed(f"{key} could not be opened in", error) from error
         return Ranged(self, key, size)
@@ -130,12 +169,16 @@ class Store:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Keys below a folder, with their bytes: one listing instead of a question per key."""
+        return {key: each.size for key, each in self.listed(prefix).items()}
+
+    def listed(self, prefix: str) -> dict[str, Listed]:
+        """The same with the times at which they were written."""
         if not self._is_there():
             return {}
         try:
             return self._asked(
                 lambda: {
-                    entry["path"]: entry["size"]
+                    entry["path"]: Listed(entry["size"], entry["last_modified"].timestamp())
                     for batch in obstore.list(self._objects, prefix=prefix)
                     for entry in batch
                 }
@@ -143,16 +186,12 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._failed(f"{prefix or 'the run'} could not be listed in", error) from error
 
-    def replace(self, key: str, data: bytes) -> None:
-        """Write a file anew, whatever stood there: what is derived from the run alone, never anything published."""
-        self._delete([key])
-        self.create(key, data)
-
     def delete(self, prefix: str) -> None:
         """Remove everything below a folder: scratch only, never anything published."""
-        self._delete(list(self.sizes(prefix)))
+        self.remove(list(self.sizes(prefix)))
 
-    def _delete(self, keys: Sequence[str]) -> None:
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove some keys: never anything published."""
         try:
             for start in range(0, len(keys), 1000):
                 some = keys[start : start + 1000]
@@ -194,7 +233,7 @@ class Store:
         key = f"probe/{secrets.token_hex(8)}"
         first, second = self.create(key, b"first"), self.create(key, b"second")
         kept = self.read(key)
-        self._delete([key])
+        self.remove([key])
         if not first or second or kept != b"first":
             raise StoreError(
                 f"{self.address} lets a second writer replace a published file, so a run on it could lose or mix "

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # types alone: `amia status` waits for neither Ray nor torch
     from ray_jobs.train import Trained
 
 __all__ = [
+    "aligned",
     "by_part",
     "say",
     "say_json",
@@ -30,7 +31,6 @@ __all__ = [
     "tell_ingested",
     "tell_planned",
     "tell_reported",
-    "tell_status",
     "tell_trained",
     "why",
 ]
@@ -173,7 +173,7 @@ def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) 
         rows.append(
             [f"{step.execution} {step.stage}", *left, actors, f"{pool.cpus:g}", f"{pool.gpus:g}", str(pool.lease)]
         )
-    say(_aligned(rows))
+    say(aligned(rows))
     say(
         [
             "Left to do: shards, posts, MB to write (estimated). Actors: CPUs and GPUs of each, shards a lease.",
@@ -182,28 +182,6 @@ def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) 
             f"encoder {settings.clip.model}, generator {settings.generator.model}, {settings.image.size} px",
         ]
     )
-
-
-def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
-    """A run at a glance."""
-    if json:
-        say_json(about)
-        return
-    if not about["stages"]:
-        console.print(f"{about['run']}: nothing is published here")
-        return
-    splits = ", ".join(f"{count:,} {split}" for split, count in sorted(about["splits"].items()))
-    console.print(f"{about['run']}: {about['posts']:,} posts ({splits}), {about['rejected']:,} rows rejected")
-    rows = [["stage", "shards", "posts", "MB", "failed", ""]]
-    for name, stage in about["stages"].items():
-        failed = sum(count for status, count in stage["counts"].items() if "(" in status)
-        finished = name.partition("/")[2] in about["finished"]
-        shards = f"{stage['shards']:,} of {stage['of_shards']:,}"
-        megabytes = f"{stage['bytes'] / 1e6:,.1f}"
-        rows.append([name, shards, f"{stage['posts']:,}", megabytes, f"{failed:,}", "finished" if finished else ""])
-    say(_aligned(rows))
-    if not about["mixture"] and "scores" in about["stages"]:
-        console.print("no mixture yet: theta is fitted once every score is there")
 
 
 def tell_reported(done: "Reported", *, json: bool) -> None:
@@ -242,7 +220,7 @@ def say_json(about: Mapping[str, Any]) -> None:
     print(json_text.dumps(about, ensure_ascii=False, sort_keys=True))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines with their cells under each other, the first to the left; never squeezed to a terminal's width."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [

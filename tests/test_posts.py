@@ -141,6 +141,8 @@ def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
         (RawPost(where="w", id="1", tokens=["a"], tags=["O", "O"]), "1 tokens but 2 tags"),
         (RawPost(where="w", id="1", tokens=["a"], tags=["X"]), "tag 'X' is neither"),
         (RawPost(where="w", id="1", text="a", split="../x"), "split '../x'"),
+        (RawPost(where="w", id="1", text="a", split="/" * 50_000), "split '" + "/" * 40 + "': use"),
+        (RawPost(where="w", id="1", tokens=["a"], tags=["Q" * 50_000]), "tag '" + "Q" * 40 + "' is neither"),
     ],
 )
 def test_what_is_no_post(raw: RawPost, reason: str) -> None:
@@ -161,6 +163,18 @@ def test_what_is_no_post(raw: RawPost, reason: str) -> None:
 )
 def test_what_no_file_could_hold_is_no_post(raw: RawPost) -> None:
     assert checked(raw) == Rejected(where="w", id=None, reason="text is not valid Unicode")
+
+
+def test_what_is_too_long_is_no_post_however_little_memory_it_takes() -> None:
+    shared = "x" * (1 << 20)
+    for raw in (
+        RawPost(where="w", id="1", text=shared),
+        RawPost(where="w", id=shared, text="a"),
+        RawPost(where="w", id="1", tokens=[shared] * 100_000),  # 100 GB, were they joined
+        RawPost(where="w", id="1", tokens=["a"] * 600_000, tags=["O"] * 600_000),
+    ):
+        assert checked(raw) == Rejected(where="w", id=None, reason="more than 1048576 characters")
+    assert isinstance(checked(RawPost(where="w", text="x" * 1_000_000)), Post)
 
 
 def test_the_text_goes_before_the_tokens() -> None:

@@ -6,6 +6,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImage
 
 from amia.errors import ImageError
 from amia.images.flattening import to_rgb
+from amia.images.parts import check_parts
 from amia.images.quiet import quiet_pillow
 from amia.images.settings import ImageSettings
 
@@ -40,7 +41,8 @@ def inspect(data: bytes, settings: ImageSettings) -> tuple[int, int]:
     """(width, height) in pixels as the header says, before any EXIF rotation; nothing is decoded.
 
     Raises ImageError: `empty`, `too_large` (bytes), `not_an_image` (none of the formats that are opened), `corrupt`
-    (begins like an image, but its header makes no sense), `too_many_pixels`, `too_long`.
+    (begins like an image, but its header makes no sense), `too_many_pixels`, `too_long`, `too_many_parts` (reading it
+    might not end).
     """
     with quiet_pillow():
         return _opened(data, settings).size
@@ -83,6 +85,7 @@ def _opened(data: bytes, settings: ImageSettings) -> Image.Image:
     known = next((name for beginning, name in _BEGINNINGS.items() if data.startswith(beginning)), None)
     if known is None:
         raise ImageError("not_an_image", f"begins with {data[:12]!r}")
+    check_parts(data, known, settings.max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=[known])
         width, height = image.size

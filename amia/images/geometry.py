@@ -15,6 +15,8 @@ def fit_to(image: Image.Image, settings: ImageSettings) -> npt.NDArray[np.uint8]
     An image that is `size` by `size` already comes out as it is, bit by bit.
     """
     size = settings.size
+    if image.size == (size, size):
+        return np.array(image)
     width, height = image.size
     if settings.fit == "pad":
         scale = size / max(width, height)

@@ -29,6 +29,6 @@ class ImageSettings(Strict):
     """Bytes. A larger image file is not opened: `bad_image(too_large)`."""
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000)
     """Width times height. An image whose header says more is not decoded: `bad_image(too_many_pixels)`. Decoding takes
-    3 to 8 bytes of memory a pixel. Above 178 million Pillow itself refuses."""
+    6 to 16 bytes of memory a pixel. Above 178 million Pillow itself refuses."""
     max_side: int = Field(default=20_000, ge=1, le=65_535)
     """Pixels. An image whose header says a longer side is not decoded: `bad_image(too_long)`."""

@@ -136,20 +136,33 @@ def _expectation(
     """Expected hinge `[b]` of anchors `[b, d]` against negatives `[M, d]`; `candidates` `[b]` counts those allowed."""
     similarities = _product(anchors, negatives)  # [b, M]
     similarities[excluded] = -np.inf
-    # Sorted as negative numbers, so that rising order is falling similarity and the excluded come last.
-    falling = np.sort(-similarities, axis=1)  # [b, M]
+    weights = {int(count): hardest_weights(int(count), draws) for count in np.unique(candidates)}  # [J] each
+    hardest = max(map(len, weights.values()))
+    # Sorted as negative numbers, so that rising order is falling similarity and the excluded come last. What lies
+    # beyond the last weight need not be in order. In place: a block's matrix is too large for the fast caches.
+    np.negative(similarities, out=similarities)
+    if hardest < similarities.shape[1]:
+        similarities.partition(hardest, axis=1)
+    falling = similarities[:, :hardest]
+    falling.sort(axis=1)
     expected = np.empty(len(anchors), np.float64)
-    for count in np.unique(candidates):
-        weights = hardest_weights(int(count), draws)  # [J]
+    for count, those in weights.items():
         rows = candidates == count
-        hinges = _hinge(-falling[rows, : len(weights)], positive[rows, None], margin)  # [b', J]
-        expected[rows] = (hinges * weights).sum(axis=1)
+        hinges = _base(positive[rows], margin)[:, None] - falling[rows, : len(those)]  # [b', J]
+        np.maximum(0.0, hinges, out=hinges)
+        hinges *= those
+        expected[rows] = hinges.sum(axis=1)
     return expected
 
 
 def _hinge(negative: NDArray[np.float32], positive: NDArray[np.float32], margin: float) -> NDArray[np.float64]:
     """Eqs. 1 and 4: max(0, m - pos + neg)."""
-    return np.maximum(0.0, margin - positive.astype(np.float64) + negative)
+    return np.maximum(0.0, _base(positive, margin) + negative)
+
+
+def _base(positive: NDArray[np.float32], margin: float) -> NDArray[np.float64]:
+    """m - pos of eqs. 1 and 4."""
+    return margin - positive.astype(np.float64)
 
 
 def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:

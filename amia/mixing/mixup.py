@@ -20,7 +20,10 @@ def mixup(original: NDArray[np.uint8], synthesized: NDArray[np.uint8], ratio: fl
     if not 0 <= ratio <= 1:
         raise ValueError(f"ratio {ratio} is outside [0, 1]")
     # V + ratio (I - V) is eq. 9 with one product instead of two: it cannot leave the interval between V and I, and
-    # float32 holds every difference of two grey levels exactly.
-    base = synthesized.astype(np.float32)  # [h, w, 3]
-    blend = base + np.float32(ratio) * (original.astype(np.float32) - base)  # [h, w, 3]
-    return np.rint(blend).astype(np.uint8)
+    # float32 holds every difference of two grey levels exactly. In place: fresh memory costs more than the arithmetic.
+    base, blend = synthesized.astype(np.float32), original.astype(np.float32)  # [h, w, 3]
+    blend -= base
+    blend *= np.float32(ratio)
+    blend += base
+    np.rint(blend, out=blend)
+    return blend.astype(np.uint8)

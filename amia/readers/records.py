@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from amia.errors import CorpusError
+from amia.images import LARGEST_FILE
 from amia.posts import RawPost, Rejected
+from amia.readers.arrow_rows import Foreign
 
 __all__ = ["NAMES", "known_names", "read_record"]
 
@@ -19,14 +21,20 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 
 def known_names(present: Iterable[str]) -> list[str]:
-    """Those of `present` that mean something, in their order. Raises CorpusError when none of them holds the text."""
+    """Those of `present` that mean something, in their order.
+
+    Raises CorpusError when none of them holds the text, or when two have one name.
+    """
     names = list(present)
     texts = [*NAMES["text"], *NAMES["tokens"]]
     if not set(texts) & set(names):
         listed = ", ".join(names) or "none"
         raise CorpusError(f"no column holds the text: looked for {', '.join(texts)}; there are {listed}. Rename one.")
     meaning = {name for group in NAMES.values() for name in group}
-    return [name for name in names if name in meaning]
+    known = [name for name in names if name in meaning]
+    if twice := sorted({name for name in known if known.count(name) > 1}):
+        raise CorpusError(f"two columns are called {twice[0]}: rename or remove one")
+    return known
 
 
 def read_record(
@@ -103,7 +111,7 @@ def _tags(record: Mapping[str, object], labels: Mapping[str, Sequence[str]]) -> 
 
 def _label(number: object, names: Sequence[str]) -> str:
     if not isinstance(number, int) or not 0 <= number < len(names):
-        raise CorpusError(f"tag number {number!r} is not one of the {len(names)} labels")
+        raise CorpusError(f"tag number {str(number)[:40]} is not one of the {len(names)} labels")
     return names[number]
 
 
@@ -112,13 +120,15 @@ def _image(value: object) -> tuple[bytes | None, str | None]:
     if isinstance(value, dict):
         value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
     if isinstance(value, bytes):
-        return value, None
+        return value[: LARGEST_FILE + 1], None  # too_large either way
     if value is None or isinstance(value, str):
         return None, _string("image", value) or None
     raise CorpusError(f"image is {_type(value)}, not a path, bytes or {{bytes, path}}")
 
 
 def _type(value: object) -> str:
+    if isinstance(value, Foreign):
+        return value.kind
     names = {bool: "a truth value", int: "a number", float: "a number", str: "a string", bytes: "bytes"}
     return names.get(type(value)) or {list: "a list", dict: "an object", type(None): "null"}.get(
         type(value), type(value).__name__

@@ -10,6 +10,7 @@ import pyarrow as pa
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
 from amia.readers.arrow_safety import refuse_stream_extensions
+from amia.readers.arrow_streams import refuse_broken_batch, refuse_packed_batches
 from amia.readers.json_objects import parse_object
 from amia.readers.tables import TableReader
 
@@ -50,13 +51,15 @@ def saved_split(file: Path) -> str | None:
 def read_saved(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
     """The posts of one Arrow file, in order; `where` is `name#row`. The `datasets` library is not needed.
 
-    Raises CorpusError for a damaged file, for extension types, and where `TableReader` does.
+    Raises CorpusError for a damaged file, for extension types and packed batches, and where `TableReader` does.
     """
     refuse_stream_extensions(file)
     try:
+        refuse_packed_batches(file)
         with pa.memory_map(str(file)) as stream, pa.ipc.open_stream(stream) as batches:
             reader = TableReader(batches.schema, name, split)
             for batch in batches:
+                refuse_broken_batch(batch.select(reader.columns), file)
                 yield from reader.posts(batch)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorpusError(f"{file}: {error}") from error

@@ -1,29 +1,34 @@
 """Rows of Arrow tables, from Parquet or from Arrow streams, to posts."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
+from amia.readers.arrow_rows import python_rows
 from amia.readers.records import NAMES, known_names, read_record
 
 __all__ = ["ROWS", "TableReader", "label_names"]
 
 ROWS = 64
-"""Rows that become Python objects at once: with tweet images some 20 MB."""
+"""Rows that become Python objects at once, at most: with tweet images some 20 MB."""
 
 
 class TableReader:
     """The posts of one table, batch after batch. Knows the table's columns and what its numbered tags are called.
 
-    Raises CorpusError when no column holds the text, or when tags are numbers without names.
+    Raises CorpusError when no column holds the text, when two columns have one name, or when tags are numbers without
+    names.
     """
 
     def __init__(self, schema: pa.Schema, name: str, split: str | None) -> None:
-        self.columns = known_names(schema.names)
+        try:
+            self.columns = known_names(schema.names)
+        except CorpusError as error:
+            raise CorpusError(f"{name}: {error}") from error
         self._name = name
         self._split = split
         self._labels = label_names(_features(schema))
@@ -32,7 +37,7 @@ class TableReader:
             kind = schema.field(column).type
             if pa.types.is_list(kind) and pa.types.is_integer(kind.value_type) and column not in self._labels:
                 raise CorpusError(
-                    f"column {column} holds numbers and the file does not say which tags they stand for; "
+                    f"{name}: column {column} holds numbers and the file does not say which tags they stand for; "
                     "write the tags as strings, or save it with `datasets` and a ClassLabel feature"
                 )
 
@@ -66,10 +71,10 @@ def label_names(features: object) -> dict[str, list[str]]:
     return found
 
 
-def _records(batch: pa.RecordBatch) -> list[dict[str, Any] | None]:
+def _records(batch: pa.RecordBatch) -> Sequence[dict[str, Any] | None]:
     """The rows; None for one whose strings are not UTF-8, which Arrow finds out only when it makes them."""
     try:
-        return list(batch.to_pylist())
+        return python_rows(batch)
     except UnicodeDecodeError:
         if batch.num_rows == 1:
             return [None]

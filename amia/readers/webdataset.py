@@ -1,18 +1,18 @@
 """WebDataset: tar files in which members that share a name up to the first dot are one post."""
 
 import lzma
-import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from amia.errors import CorpusError
 from amia.images import LARGEST_FILE
 from amia.posts import RawPost, Rejected
 from amia.readers.json_objects import parse_object
 from amia.readers.records import NAMES, read_record
+from amia.readers.tar_members import read_members
 
 __all__ = ["IMAGES", "LARGEST_TEXT", "read_webdataset"]
 
@@ -33,41 +33,27 @@ def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPos
     """
     sample: _Sample | None = None
     try:
-        with tarfile.open(file, "r|*", tarinfo=_Header) as archive:
-            for member in archive:
-                archive.members.clear()  # type: ignore[attr-defined] # else it grows with the archive
-                key, ending = _key(member.name)
-                if member.isdir() or not key:
-                    continue
-                if not member.isreg():
-                    place = _printable(f"{name}/{member.name}")
-                    yield Rejected(where=place, id=None, reason="a link or a device in the archive, not a file")
-                    continue
-                if sample is None or sample.key != key:
-                    if sample is not None:
-                        yield sample.finish(name, split)
-                    sample = _Sample(key)
-                if ending in IMAGES:
-                    sample.image = sample.image or _content(archive, member, LARGEST_FILE)
-                elif ending in ("txt", "json"):
-                    sample.add(ending, _content(archive, member, LARGEST_TEXT))
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        for member in read_members(file):
+            key, ending = _key(member.name)
+            if member.kind == "folder" or not key:
+                continue
+            if member.kind == "other":
+                place = _printable(f"{name}/{member.name}")
+                reason = "a link, a device or a sparse file in the archive, not a plain file"
+                yield Rejected(where=place, id=None, reason=reason)
+                continue
+            if sample is None or sample.key != key:
+                if sample is not None:
+                    yield sample.finish(name, split)
+                sample = _Sample(key)
+            if ending in IMAGES:
+                sample.image = sample.image or member.read(LARGEST_FILE + 1)
+            elif ending in ("txt", "json"):
+                sample.add(ending, member.read(LARGEST_TEXT + 1))
+    except (CorpusError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise CorpusError(f"{file}: the archive is damaged or cut off ({error})") from error
     if sample is not None:
         yield sample.finish(name, split)
-
-
-class _Header(tarfile.TarInfo):
-    """Python takes whatever is no header for the end of the archive, and the rest would be lost in silence."""
-
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
-        try:
-            return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # the mark that ends every archive
-            raise
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(str(error)) from error
 
 
 @dataclass(slots=True)
@@ -101,12 +87,6 @@ class _Sample:
         if not any(record.get(field) is not None for field in NAMES["text"]):
             record["text"] = self.text
         return read_record(record | {"image": self.image}, where, split)
-
-
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
-    """The member's bytes, cut one byte above `limit`."""
-    stream = archive.extractfile(member)
-    return b"" if stream is None else stream.read(min(member.size, limit + 1))
 
 
 def _key(member: str) -> tuple[str, str]:

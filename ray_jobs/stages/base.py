@@ -1,12 +1,15 @@
 """What a stage is: set up once an actor, then one shard in, one shard out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Generic, TypeVar
 
+from amia.errors import ImageError, RunError
 from ray_jobs.shards import ShardFacts
 from ray_jobs.store import Store
 
-__all__ = ["Stage"]
+__all__ = ["Stage", "at_post", "failed"]
 
 Loaded = TypeVar("Loaded")
 Done = TypeVar("Done")
@@ -51,3 +54,28 @@ class Stage(ABC, Generic[Loaded, Done]):
     @abstractmethod
     def publish(self, shard: str, done: Done) -> ShardFacts:
         """Encode the shard and publish it under its final name, unless somebody was first. Own thread."""
+
+    def failures(self, done: Done) -> dict[str, list[str]]:
+        """Ids of the posts of one shard that failed in this very stage, by status; most stages fail at none."""
+        return {}
+
+
+def failed(part: str, ids: Iterable[str], statuses: Iterable[str]) -> dict[str, list[str]]:
+    """What `failures` returns, from a column of statuses: `{"image=bad_image(empty)": ["17", "29"]}`."""
+    found: dict[str, list[str]] = {}
+    for post_id, status in zip(ids, statuses, strict=True):
+        if "(" in status:
+            found.setdefault(f"{part}={status}", []).append(post_id)
+    return found
+
+
+@contextmanager
+def at_post(post_id: str) -> Iterator[None]:
+    """Names the post where a stored image, which could be decoded once, stops a stage: no failure of the post's."""
+    try:
+        yield
+    except ImageError as error:
+        raise RunError(
+            f"post {post_id}: its stored image cannot be decoded here ({error}), though it could where it was stored: "
+            "install the same version of Pillow on every machine"
+        ) from error

@@ -11,7 +11,7 @@ from amia.matching.bank import image_key, text_key
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.texts import clean_text
 from ray_jobs.shards import ShardFacts, encode, halved, read_shard
-from ray_jobs.stages.base import Stage
+from ray_jobs.stages.base import Stage, at_post
 from ray_jobs.store import Store
 
 __all__ = ["Embed"]
@@ -63,7 +63,8 @@ class Embed(Stage[Inputs, Vectors]):
         for row, (status, image) in enumerate(rows):
             inputs.image_keys.append(image_key(image["bytes"]) if status == "ok" else None)
             if status == "ok":
-                inputs.images.append(decode(image["bytes"], self._images))
+                with at_post(inputs.ids[row]):
+                    inputs.images.append(decode(image["bytes"], self._images))
                 inputs.image_rows.append(row)
         return inputs
 

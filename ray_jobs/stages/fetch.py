@@ -1,6 +1,5 @@
 """posts/: the second pass of ingest. Fetches each shard's images and checks that they decode."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,11 @@ import pyarrow as pa
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
-from ray_jobs.features import IMAGE
 from ray_jobs.plan import Plan, shard_place
+from ray_jobs.posts import posts_table, publish_posts
 from ray_jobs.scratch import BucketReader, segments_of
-from ray_jobs.shards import ShardFacts, encode
-from ray_jobs.stages.base import Stage
+from ray_jobs.shards import ShardFacts
+from ray_jobs.stages.base import Stage, failed
 from ray_jobs.store import Store
 
 __all__ = ["Fetch"]
@@ -57,29 +56,12 @@ class Fetch(Stage[list[Row], pa.Table]):
                     decode(row["image"], self._images)
                 except ImageError as error:
                     row["image"], row["status"] = None, f"bad_image({error.reason})"
-        return pa.table(
-            {
-                **{name: [row[name] for row in loaded] for name in ("id", "split", "text")},
-                **{
-                    name: pa.array([row[name] for row in loaded], pa.list_(pa.string()))
-                    for name in ("tokens", "tags", "ner_tags")
-                },
-                "image": pa.array(
-                    [
-                        None
-                        if row["image"] is None and row["image_path"] is None
-                        else {"bytes": row["image"], "path": row["image_path"]}
-                        for row in loaded
-                    ],
-                    IMAGE,
-                ),
-                "image_status": [row["status"] for row in loaded],
-            }
-        )
+        return posts_table(loaded)
 
     def publish(self, shard: str, done: pa.Table) -> ShardFacts:
         """The posts, and how many of them have an image."""
-        counts = Counter(f"image={status}" for status in done["image_status"].to_pylist())
-        data, facts = encode(done, stage=self.name, identity=self.identity, counts=counts)
-        self.store.create(self.keys(shard)[0], data)
-        return facts
+        return publish_posts(self.store, self.keys(shard)[0], done, self.identity)
+
+    def failures(self, done: pa.Table) -> dict[str, list[str]]:
+        """Posts whose image cannot be had or become pixels."""
+        return failed("image", done["id"].to_pylist(), done["image_status"].to_pylist())

@@ -18,7 +18,7 @@ from amia.synthesis.seeds import post_seed
 from ray_jobs.features import augmented_schema
 from ray_jobs.plan import shard_place
 from ray_jobs.shards import ShardFacts, encode, read_shard
-from ray_jobs.stages.base import Stage
+from ray_jobs.stages.base import Stage, at_post
 from ray_jobs.store import Store
 
 __all__ = ["DRAWN_BY_LOT", "Mix"]
@@ -85,7 +85,8 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         for row, theta in zip(rows, thetas, strict=True):
             # Rounded as it is stored, so that column `ratio` is exactly what made the picture.
             row["theta"] = float(np.float32(theta))
-            row["original"] = self._fitted(row["image"]["bytes"]) if row["image_status"] == "ok" else None
+            with at_post(row["id"]):
+                row["original"] = self._fitted(row["image"]["bytes"]) if row["image_status"] == "ok" else None
         return rows
 
     def run(self, loaded: list[Row]) -> dict[str, list[Row]]:
@@ -161,6 +162,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         share = None if share is None else float(np.float32(share))
         image: Row | None = None
         if share is not None:
-            data = mixed_picture(row["original"], row["drawn"], share, self._images)
+            with at_post(row["id"]):
+                data = mixed_picture(row["original"], row["drawn"], share, self._images)
             image = {"bytes": data, "path": f"{row['id']}.jpg"}
         return {**{name: row.get(name) for name in self._schema.names}, "image": image, "ratio": share}

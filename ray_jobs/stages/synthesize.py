@@ -1,18 +1,21 @@
 """synthesized/: an image from each post's text (paper 3.3). Depends on text, generator, size and seed alone."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import torch
 
 from amia.images import ImageSettings, encode_jpeg
 from amia.synthesis.generator import Drawn, Generator
-from amia.synthesis.seeds import post_seed
+from amia.synthesis.seeds import post_seed, redraw_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
+from ray_jobs.curable import EARLIER, synthesis_curable
 from ray_jobs.shards import ShardFacts, encode, halved, read_shard
-from ray_jobs.stages.base import Stage
+from ray_jobs.stages.base import Stage, failed
 from ray_jobs.store import Store
 
 __all__ = ["Synthesize"]
@@ -24,6 +27,9 @@ class Prompts:
 
     ids: list[str]
     prompts: list[str | None]
+    seeds: list[int]
+    kept: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """In a retried run, the rows that stay as they were, by place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +58,12 @@ class Synthesize(Stage[Prompts, Pictures]):
         images: ImageSettings,
         seed: int,
         threads: int,
+        earlier: Collection[str] = (),
     ) -> None:
+        """`earlier`: shards of which a retried run holds the old pictures; of these only the failed are drawn."""
         super().__init__(store, identity)
         self._settings, self._images, self._seed, self._threads = generator, images, seed, threads
+        self._earlier = frozenset(earlier)
 
     def setup(self) -> None:
         """Load the pipeline from this node's files."""
@@ -65,31 +74,43 @@ class Synthesize(Stage[Prompts, Pictures]):
     def load(self, shard: str) -> Prompts:
         """The shard's texts as prompts; the images stay where they are."""
         posts = read_shard(self.store, f"posts/{shard}.parquet", ["id", "text"])
-        return Prompts(posts["id"].to_pylist(), [prompt_of(text) for text in posts["text"].to_pylist()])
+        ids, prompts = posts["id"].to_pylist(), [prompt_of(text) for text in posts["text"].to_pylist()]
+        loaded = Prompts(ids, prompts, [post_seed(self._seed, each) for each in ids])
+        if shard in self._earlier:
+            before = read_shard(self.store, f"{EARLIER}/{shard}.parquet").to_pylist()
+            for place, (post_id, row) in enumerate(zip(ids, before, strict=True)):
+                if row["id"] != post_id:
+                    raise AssertionError(f"post {post_id} stands beside the picture of {row['id']}")
+                if synthesis_curable(row["synthesis_status"]):
+                    loaded.seeds[place] = redraw_seed(row["seed"], 1)  # the next after all that were tried
+                else:
+                    loaded.kept[place] = row
+        return loaded
 
     def run(self, loaded: Prompts) -> Pictures:
         """Draw; micro-batches never cross a shard, so a picture does not depend on the shards around it."""
-        rows = [row for row, prompt in enumerate(loaded.prompts) if prompt is not None]
+        rows = [row for row, prompt in enumerate(loaded.prompts) if prompt is not None and row not in loaded.kept]
         before = self._generator.halved
         drawn = self._generator.generate(
-            [loaded.prompts[row] or "" for row in rows], [post_seed(self._seed, loaded.ids[row]) for row in rows]
+            [loaded.prompts[row] or "" for row in rows], [loaded.seeds[row] for row in rows]
         )
         return Pictures(loaded, dict(zip(rows, drawn, strict=True)), self._generator.halved - before)
 
     def publish(self, shard: str, done: Pictures) -> ShardFacts:
         """The images and what they were drawn from."""
         prompts, drawn = done.prompts, done.drawn
-        statuses: list[str] = []
+        statuses = _statuses(prompts, drawn)
         images: list[bytes | None] = []
         seeds: list[int | None] = []
         for row in range(len(prompts.ids)):
+            if (kept := prompts.kept.get(row)) is not None:
+                images.append(kept["image"])
+                seeds.append(kept["seed"])
+                continue
             picture = drawn.get(row)
             pixels = picture.pixels if picture else None
             images.append(None if pixels is None else encode_jpeg(pixels, self._images.quality, source="synthesized"))
             seeds.append(picture.seed if picture else None)
-            statuses.append(
-                "no_prompt" if picture is None else f"failed({picture.failure})" if pixels is None else "ok"
-            )
         table = pa.table(
             {
                 "id": prompts.ids,
@@ -104,3 +125,19 @@ class Synthesize(Stage[Prompts, Pictures]):
         data, facts = encode(table, stage=self.name, identity=self.identity, counts=counts, extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return facts
+
+    def failures(self, done: Pictures) -> dict[str, list[str]]:
+        """Posts whose pictures were all unusable, or refused."""
+        return failed("synthesis", done.prompts.ids, _statuses(done.prompts, done.drawn))
+
+
+def _statuses(prompts: Prompts, drawn: dict[int, Drawn]) -> list[str]:
+    statuses: list[str] = []
+    for row in range(len(prompts.ids)):
+        if (kept := prompts.kept.get(row)) is not None:
+            statuses.append(kept["synthesis_status"])
+        elif (picture := drawn.get(row)) is None:
+            statuses.append("no_prompt")
+        else:
+            statuses.append("ok" if picture.failure is None else f"failed({picture.failure})")
+    return statuses

@@ -14,6 +14,7 @@ from ray_jobs.dry_run import plan_augment
 from ray_jobs.settings import Settings, load_settings
 from ray_jobs.status import status
 from ray_jobs.terminal import console
+from ray_jobs.told_status import tell_status
 
 
 def stages(run: Path, settings: Settings, *arms: str, **more: object) -> list[tuple[int, str, int]]:
@@ -69,7 +70,7 @@ def test_tables_are_whole_at_any_width(
     arms = ("adaptive", "cosine-minmax")
     settings = load_settings("default")
     told.tell_planned(plan_augment(str(ingested), settings, arms), settings, json=False)
-    told.tell_status(status(str(augmented)), json=False)
+    tell_status(status(str(augmented)), json=False)
     lines = seen.getvalue().splitlines()
     assert not [line for line in lines if "…" in line]
     table = lines[: lines.index(next(line for line in lines if line.startswith("Left to do")))]

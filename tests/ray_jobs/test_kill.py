@@ -10,6 +10,7 @@ import pytest
 from drivers import contents, kill_when, same, shards, stamps, start
 
 from ray_jobs.augment import augment
+from ray_jobs.gc import collect
 from ray_jobs.ingest import ingest
 from ray_jobs.settings import Settings
 
@@ -21,7 +22,11 @@ def daemons(driver: int) -> list[psutil.Process]:
 
 
 def test_killed_while_it_draws(
-    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], small_words: Sequence[str]
+    augmented: Path,
+    copied: Callable[..., Path],
+    small: Callable[..., Settings],
+    small_words: Sequence[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = copied(augmented, leaving_out=["synthesized", "augmented", "log"])
     words = ("augment", "--run", str(run), "--config", "demo", "--accept-mixture", "--arm", "adaptive", "--arm")
@@ -51,6 +56,12 @@ def test_killed_while_it_draws(
     assert whole.keys() - half_written == right.keys()
     assert all(whole[key] == right[key] for key in right)
     assert not any(key.endswith((".parquet", ".json", ".safetensors")) for key in half_written)
+
+    hours_later = time.time() + 7200
+    monkeypatch.setattr(time, "time", lambda: hours_later)
+    [heartbeat] = (run / "log").glob("*-running.json")  # the killed driver's; the other has removed its own
+    assert {each.key for each in collect(str(run))} == {*half_written, f"log/{heartbeat.name}"}
+    same(run, augmented)
 
 
 def test_killed_between_the_passes_of_ingest(

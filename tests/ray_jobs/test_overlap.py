@@ -102,4 +102,5 @@ def test_input_that_is_really_missing_is_an_error(cluster: None, tmp_path: Path)
             raise StoreError("posts/0.parquet could not be read")
 
     told = json.loads(StageActor(Missing(Store(tmp_path), 1), Board.start())(lease_of("0"))["failure"][0])
-    assert told == {"kind": "StoreError", "stage": "met", "said": "posts/0.parquet could not be read"}
+    said = "posts/0.parquet could not be read"
+    assert told == {"kind": "StoreError", "stage": "met", "shard": "0", "said": said}

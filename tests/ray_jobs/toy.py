@@ -116,6 +116,21 @@ class Blend(Toy):
     reads: ClassVar[str | None] = "drawn"
 
 
+class Draw(Toy):
+    """The first stage under the name of a real one, for those who look at a run's folders."""
+
+    name: ClassVar[str] = "synthesized"
+
+
+class Fail(Toy):
+    """A stage at which 30 posts of each shard fail."""
+
+    name: ClassVar[str] = "failing"
+
+    def failures(self, done: str) -> dict[str, list[str]]:
+        return {"image=bad_image(empty)": [f"{done}-{number}" for number in range(30)]}
+
+
 def wish(store: Store, kind: str, stage: type[Toy], shard: str = "", text: str = "") -> None:
     """Leave a wish: `model` (setup fails), `break`, `store`, `wait` (for the key in `text`), `kill`, `term` (`text`
     times), `nap` (of `text` seconds, at every shard)."""

@@ -243,7 +243,7 @@ def _arm(job: Job, arm: str, by_shard: dict[str, list[Row]], frozen: FrozenMixtu
     synthesis = needs_synthesis(arm)
     identity = {
         "stage": f"augmented/{arm}",
-        "settings": {},
+        "settings": {"image": job.settings.image.model_dump(include={"size", "fit", "quality"})},
         "input": {"scores": "digest" if frozen else None, "synthesized": "digest" if synthesis else None},
     }
     claimed, schema = claim(job.store, f"augmented/{arm}", identity), augmented_schema(TYPES)

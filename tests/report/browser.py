@@ -45,8 +45,10 @@ class Browser:
         self.devtools("Emulation.setEmulatedMedia", features=[scheme])
 
     def open(self, url: str) -> None:
-        """Go there and wait for the page's load event."""
+        """Go there and wait until the page is loaded and drawn: before that, keys may go nowhere."""
         self._post("url", url=url)
+        self.devtools("Emulation.setFocusEmulationEnabled", enabled=True)
+        self.run("await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def run(self, script: str, *given: Any) -> Any:
         """What a function body returns; `arguments` hold what was given."""

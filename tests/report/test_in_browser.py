@@ -150,9 +150,8 @@ def test_details_open_from_the_keyboard(sorted_page: Browser) -> None:
 def test_the_navigation_says_where_one_is(sorted_page: Browser) -> None:
     tab = sorted_page
     tab.run("document.documentElement.style.scrollBehavior = 'auto'; document.querySelector('#posts').scrollIntoView()")
-    wait = "for (let i = 0; i < 200; i++) { const link = document.querySelector('.nav [aria-current]');"
-    wait += "if (link && link.hash === arguments[0]) return true; await new Promise(done => setTimeout(done, 10)); }"
-    assert tab.run(f"{wait} return false", "#posts")
+    here = "document.querySelector('.nav [aria-current]')?.hash"
+    tab.run(f"while ({here} !== '#posts') await new Promise(requestAnimationFrame)")  # or the driver's patience ends
     top, height = tab.run(
         "const bar = document.querySelector('.nav').getBoundingClientRect(); return [bar.top, bar.height]"
     )

@@ -1,0 +1,133 @@
+"""Recognisers: trained, scored, asked, and compared."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amia import errors
+from ray_jobs.commands.options import Config, Json, Model, PredictedArm, Run, Words
+from ray_jobs.settings import load_settings
+
+__all__ = ["evaluate", "experiment", "predict", "train"]
+
+
+def train(
+    run: Run,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", help="bilstm-crf, cnn-bilstm-crf, hbilstm-crf, bert, bert-crf, bert-resnet-crf, umt or maf."
+        ),
+    ],
+    words: Words = None,
+    config: Config = "default",
+    arm: Annotated[str, typer.Option("--arm", help="The finished arm of the run to train on.")] = "adaptive",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Folder of the run's models/. Default: from model, arm and seed.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train a recogniser on an arm of a run. Started again, it goes on after the last finished epoch."""
+    from ray_jobs import told
+    from ray_jobs.train import train as job
+
+    done = job(run, load_settings(config, words or []), system=model, arm=arm, name=name, quiet=json)
+    told.tell_trained(done, run, json=json)
+
+
+def evaluate(
+    run: Run,
+    model: Model,
+    words: Words = None,
+    config: Config = "default",
+    arm: PredictedArm = "adaptive",
+    split: Annotated[str, typer.Option("--split", help="The split to score; its posts need tags.")] = "test",
+    swap_images: Annotated[
+        bool,
+        typer.Option("--swap-images", help="Show posts each other's images: if F1 stays, the model does not look."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Score a recogniser on a split of an arm. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.evaluate import evaluate as job
+
+    settings = load_settings(config, words or [])
+    done = job(run, settings, model=model, arm=arm, split=split, swap_images=swap_images, quiet=json)
+    told.tell_evaluated(done, run, json=json)
+
+
+def predict(
+    model: Model,
+    words: Words = None,
+    text: Annotated[str | None, typer.Option("--text", help="One text.")] = None,
+    image: Annotated[Path | None, typer.Option("--image", help="Its image file.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option("--augment", metavar="RUN", help="Score and augment that post first, as RUN's arm was."),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Instead of a text: a run whose arm's posts are predicted.")
+    ] = None,
+    arm: PredictedArm = "adaptive",
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="A split of the run; several times for several. Default: all.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="As elsewhere. Default: `default`; with --augment, the arm's own.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Find entities: in one text, with an image beside it or without, or in every post of a run's arm."""
+    from ray_jobs import told
+
+    if (text is None) == (run is None):
+        raise errors.SettingsError("give either --text, or --run")
+    if run is not None:
+        if image is not None or augment is not None:
+            raise errors.SettingsError("--image and --augment belong to --text; the posts of a run have their own")
+        from ray_jobs.predict import predict as job
+
+        done = job(run, load_settings(config or "default", words or []), model=model, arm=arm, splits=split, quiet=json)
+        told.tell_predicted(done, run, json=json)
+    elif text is not None:
+        from ray_jobs.recognise import recognise, settings_of
+
+        own = settings_of(augment, arm) if augment is not None and config is None else config or "default"
+        settings = load_settings(own, words or [])
+        told.tell_recognised(recognise(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
+
+
+def experiment(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME=VALUE]...",
+            help="Of the grid (seeds=[0,1], recognisers=[umt], tables=[table2], resamples=1000, "
+            "accept_mixture=true), or settings that override the file's.",
+        ),
+    ] = None,
+    config: Annotated[
+        str,
+        typer.Option(
+            "--config",
+            help="table1, table2, table3, controls, default (all of them); demo, demo-table1 ...: the same on the "
+            "drawn world; or a YAML file of your own.",
+        ),
+    ] = "default",
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", help="A data set's run, as RUN or NAME=RUN; several times for several."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Folder of the tables in experiments/. Default: as the config.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The paper's tables with seeds and significance. Started again, it goes on where it stopped."""
+    from ray_jobs import told
+    from ray_jobs.experiment import experiment as job
+    from ray_jobs.experiment_settings import load_experiment
+
+    told.tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)

@@ -1,0 +1,123 @@
+"""mix: posts a second and core against what one would write with Pillow: decode both, blend floats, encode."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from amia.images import ImageSettings, decode, fit_to
+from amia.synthesis.generator import Drawn
+from amia.synthesis.settings import GeneratorSettings
+from amia.texts import prompt_of
+from ray_jobs.plan import Plan
+from ray_jobs.settings import load_settings
+from ray_jobs.shards import read_shard
+from ray_jobs.stages.mix import Mix
+from ray_jobs.stages.synthesize import Prompts, Synthesize
+from ray_jobs.store import Store
+from tests.benchmarks.bench import Bench
+from tests.benchmarks.harness import Side, compare
+from tests.benchmarks.runs import demo_run, local_ray, one_actor, photograph
+
+SIZE, POSTS = 512, 96
+ARM, SHARE = "fixed-0.371", 0.371
+"""A share that puts no blend of two grey levels half-way between two others, where the sides might round apart."""
+
+Pictures = np.ndarray
+"""uint8 `[n, 512, 512, 3]`."""
+
+
+def run(bench: Bench) -> None:
+    """Originals of the target size, and of twice it."""
+    with bench.scratch() as scratch, local_ray():
+        for times, aim in ((1, 1.1), (2, None)):
+            settings = load_settings("demo", ["per_shard=24", f"image.size={SIZE}"])
+            store, plan = demo_run(scratch / f"times-{times}", settings, POSTS, enlarged=times * SIZE)
+            shards = plan.shards_of("train")
+            _draw(store, plan, settings.image)
+            stage = Mix(
+                store,
+                {ARM: "bench"},
+                images=settings.image,
+                types=plan.types,
+                mixture=None,
+                scores="scores",
+                synthesized=True,
+                seed=0,
+                mean_theta=None,
+            )
+            work, undo = one_actor(stage, shards)
+            pairs = _files(store, shards)
+            sides = compare(
+                f"mix, originals of {times * SIZE} px",
+                Side("amia, the stage: shards in, shards out", work, lambda _, s=store, n=shards: _stored(s, n), undo),
+                Side(
+                    "Pillow and NumPy, files in memory: decode (scaled where amia would), fit, blend floats, encode",
+                    lambda pairs=pairs: [plain(*pair) for pair in pairs],
+                    lambda files: np.stack([_pixels(file) for file in files]),
+                ),
+                pictures_alike,
+                aim=aim,
+                rounds=bench.rounds(9),
+                slice_s=1.0,
+                note=f"{len(pairs)} posts, {SIZE} px, quality {settings.image.quality}",
+            )
+            bench.add(sides.line)
+            if times == 1:
+                bench.rates["mix"] = {"posts_per_s": len(pairs) / sides.ours_s, "size": SIZE, "device": "cpu"}
+
+
+def plain(original: bytes, synthesized: bytes) -> bytes:
+    """Eq. 9 as one would write it down."""
+    first = Image.open(io.BytesIO(original))
+    first.draft("RGB", (2 * SIZE, 2 * SIZE))
+    first = first.convert("RGB")
+    if first.size != (SIZE, SIZE):
+        first = first.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    second = Image.open(io.BytesIO(synthesized)).convert("RGB")
+    blend = SHARE * np.asarray(first, np.float32) + (1 - SHARE) * np.asarray(second, np.float32)
+    file = io.BytesIO()
+    pixels = np.clip(np.rint(blend), 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG", quality=ImageSettings().quality, subsampling="4:2:0")
+    return file.getvalue()
+
+
+def _draw(store: Store, plan: Plan, images: ImageSettings) -> None:
+    """`synthesized/` as the stage would publish it, its pictures made of another post's original."""
+    stage = Synthesize(store, "bench", generator=GeneratorSettings(), images=images, seed=0, threads=1)
+    for shard in plan.shards:
+        posts = read_shard(store, f"posts/{shard}.parquet", ["id", "text", "image"])
+        ids, texts = posts["id"].to_pylist(), posts["text"].to_pylist()
+        files = [image["bytes"] for image in posts["image"].to_pylist()]
+        drawn = {
+            row: Drawn(fit_to(decode(photograph(data, SIZE, row), images), images), row, 0, None)
+            for row, data in enumerate(files[::-1])
+        }
+        stage.publish(shard, (Prompts(ids, [prompt_of(text) or "a picture" for text in texts]), drawn))
+
+
+def _files(store: Store, shards: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """Original and synthesized file of each post."""
+    pairs: list[tuple[bytes, bytes]] = []
+    for shard in shards:
+        posts = read_shard(store, f"posts/{shard}.parquet", ["image"])["image"].to_pylist()
+        drawn = read_shard(store, f"synthesized/{shard}.parquet", ["image"])["image"].to_pylist()
+        pairs += zip((image["bytes"] for image in posts), drawn, strict=True)
+    return pairs
+
+
+def _stored(store: Store, shards: Sequence[str]) -> Pictures:
+    tables = [read_shard(store, f"augmented/{ARM}/{shard}.parquet", ["image"]) for shard in shards]
+    return np.stack([_pixels(image["bytes"]) for table in tables for image in table["image"].to_pylist()])
+
+
+def _pixels(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
+
+
+def pictures_alike(ours: Pictures, theirs: Pictures) -> str:
+    apart = np.abs(ours.astype(np.int16) - theirs)
+    beyond = float((apart > 1).mean())
+    assert beyond < 1e-3, f"{beyond:.2%} of the pixels differ by more than one grey level"
+    return f"{float((apart == 0).mean()):.1%} of the pixels equal, {1 - beyond:.3%} within one grey level"

@@ -1,0 +1,27 @@
+"""One part of the suite in a process of its own: python -m tests.benchmarks.one NAME FILE [--quick] [--scale]."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from ray_jobs.quiet import without_false_alarm
+from tests.benchmarks.bench import Bench
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--scale", action="store_true")
+    chosen = parser.parse_args()
+    bench = Bench(quick=chosen.quick, scale=chosen.scale)
+    try:
+        with without_false_alarm():
+            importlib.import_module(f"tests.benchmarks.{chosen.name}").run(bench)
+    finally:
+        bench.save(chosen.file)
+
+
+if __name__ == "__main__":
+    main()

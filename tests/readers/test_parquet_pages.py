@@ -1,0 +1,116 @@
+"""Parquet files of a few kilobytes that unpack to gigabytes are refused before they do; honest ones pass."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from amia.errors import CorpusError
+from amia.posts import RawPost, Rejected, checked
+from amia.readers import open_corpus
+from amia.readers.parquet_pages import read_pages
+
+
+def repeated(value: str, times: int) -> pa.Array:
+    """One row: a list in which a value stands so often, stored once."""
+    numbers = pa.DictionaryArray.from_arrays(pa.array(np.zeros(times, np.int32)), pa.array([value]))
+    return pa.ListArray.from_arrays(pa.array([0, times], pa.int32()), numbers)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_sizes_are_those_that_the_footer_of_an_honest_file_says(
+    tmp_path: Path, version: str, compression: str, dictionary: bool
+) -> None:
+    random = np.random.default_rng(0)
+    rows = [
+        {"id": f"{n:06}", "tokens": [f"w{k}" for k in random.integers(0, 9_000, 20)], "image": random.bytes(300)}
+        for n in range(4_000)
+    ]
+    file = tmp_path / "x.parquet"
+    options = {"data_page_version": version, "compression": compression, "use_dictionary": dictionary}
+    pq.write_table(pa.Table.from_pylist(rows), file, row_group_size=1_500, data_page_size=20_000, **options)
+    metadata = pq.read_metadata(file)
+    groups = range(metadata.num_row_groups)
+    for place, column in enumerate(["id", "tokens", "image"]):
+        pages = read_pages(file, metadata, [column])
+        told = [metadata.row_group(group).column(place).total_uncompressed_size for group in groups]
+        assert 0 < pages.largest <= max(told)  # which counts the pages' headers, too
+        assert pages.repeated == (["tokens.list.element"] if dictionary and column == "tokens" else [])
+    assert [(row.id, row.tokens, row.image) for row in open_corpus(file)] == [tuple(row.values()) for row in rows]
+
+
+@pytest.mark.parametrize("most", [1_000, 50_000])
+def test_lists_whose_dictionary_grew_too_large_while_it_was_written(tmp_path: Path, most: int) -> None:
+    rows = [{"tokens": [f"word{n * k % 9_973}" for k in range(20)]} for n in range(2_000)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet", dictionary_pagesize_limit=most)
+    assert [row.tokens for row in open_corpus(tmp_path)] == [row["tokens"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        (pa.table({"text": ["x" * 300_000_000]}), "bytes of column text unpack to 300000"),
+        (pa.table({"text": ["x"] * 1_200_000}), "column text holds .* values in a file of"),
+        (pa.table({"tokens": repeated("x", 2_000_000)}), "column tokens.list.element holds .* values in a file of"),
+    ],
+)
+def test_bombs_are_refused_before_they_are_unpacked(tmp_path: Path, table: pa.Table, reason: str) -> None:
+    pq.write_table(table, tmp_path / "x.parquet", compression="zstd")
+    assert (tmp_path / "x.parquet").stat().st_size < 20_000
+    del table
+    before = pa.total_allocated_bytes()
+    with pytest.raises(CorpusError, match=rf"x\.parquet: .*{reason}"):
+        list(open_corpus(tmp_path))
+    assert pa.total_allocated_bytes() - before < 1_000_000
+
+
+def test_a_value_that_stands_in_a_dictionary_once_is_one_object(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"tokens": repeated("x" * 5_000_000, 90_000)}), tmp_path / "x.parquet", compression="zstd")
+    (raw,) = open_corpus(tmp_path)
+    assert isinstance(raw, RawPost)
+    assert len({id(token) for token in raw.tokens}) == 1  # 450 GB otherwise
+    assert checked(raw) == Rejected(where="x.parquet#0", id=None, reason="more than 1048576 characters")
+
+
+def test_a_list_that_no_post_has_costs_its_row_only(tmp_path: Path) -> None:
+    lists = pa.concat_arrays([repeated("x", 3), repeated("x", 100_001), pa.nulls(1, repeated("x", 1).type)])
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "tokens": lists}), tmp_path / "x.parquet")
+    rows = list(open_corpus(tmp_path))
+    assert [rows[0].tokens, rows[2].tokens] == [["x", "x", "x"], None]
+    assert rows[1].reason == "tokens is a list of more than 100000 values, not a list of strings"
+
+
+def test_large_values_come_a_few_rows_at_a_time(tmp_path: Path) -> None:
+    # 64 of them at once, as with small ones, would be 2 GB.
+    pictures = pa.array([bytes(30_000_000)] * 40, pa.large_binary())
+    table = pa.table({"text": [str(n) for n in range(40)], "image": pictures})
+    pq.write_table(table, tmp_path / "x.parquet", compression="zstd")
+    del table, pictures
+    before = pa.total_allocated_bytes()
+    highest = 0
+    for row in open_corpus(tmp_path):
+        assert len(row.image) == 30_000_000
+        highest = max(highest, pa.total_allocated_bytes() - before)
+    assert highest < 400_000_000
+
+
+def test_headers_of_pages_that_make_no_sense(tmp_path: Path) -> None:
+    file = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": ["hello"]}), file, compression="none", use_dictionary=False)
+    whole = file.read_bytes()
+    for junk in (b"\xff" * 20, b"\x15" * 20, b"\x1c" * 20, b"\x19" * 20, b"\x00" * 20, b"\x15\x00\x15\x01\x15\x01"):
+        file.write_bytes(whole[:4] + junk + whole[4 + len(junk) :])
+        with pytest.raises(CorpusError, match=r"x\.parquet: the pages of column text are damaged"):
+            list(open_corpus(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["text", "tags"])
+def test_two_columns_of_one_name(tmp_path: Path, name: str) -> None:
+    columns = [pa.array(["a"]), pa.array(["b"]), pa.array(["c"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["text", name, "tags"]), tmp_path / "x.parquet")
+    with pytest.raises(CorpusError, match=rf"x\.parquet: two columns are called {name}"):
+        list(open_corpus(tmp_path))

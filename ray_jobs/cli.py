@@ -77,8 +77,8 @@ def _run() -> int:
         return left.exit_code
     except typer.Abort:
         return 130
-    except Stopped:
-        print("stopped: what is published stays, and the same command goes on from there", file=sys.stderr, flush=True)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr, flush=True)
         return STOPPED
     except errors.AmiaError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -22,6 +22,9 @@ STOPPED = 128 + signal.SIGTERM
 class Stopped(BaseException):
     """The command was asked to leave."""
 
+    def __init__(self) -> None:
+        super().__init__("stopped: what is published stays, and the same command goes on from there")
+
 
 _finish: Callable[[], None] | None = None
 """What tells those at work to finish; None where there is nothing to wait for."""

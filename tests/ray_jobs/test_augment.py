@@ -39,6 +39,19 @@ def test_one_actor_and_two_write_the_same_bytes(augmented: Path, spread: Path) -
     assert {f"augmented/{arm}/manifest.json" for arm in ARMS} <= contents(spread, "augmented").keys()
 
 
+@pytest.mark.slow  # two actors are above
+def test_eight_actors_of_every_stage_write_the_same_bytes(
+    augmented: Path, ingested: Path, small: Callable[..., Settings], copied: Callable[..., Path]
+) -> None:
+    run = copied(ingested)
+    stages = ("embed", "score", "synthesize", "mix")
+    words = [f"pools.{stage}.{what}" for stage in stages for what in ("min=4", "max=8", "cpus=0.5", "lease=1")]
+    augment(str(run), small(*words), arms=ARMS, accept_mixture=True, quiet=True)
+    same(augmented, run)
+    actors = {line["pid"] for line in lines(run) if line["stage"] == "synthesized"}
+    assert len(actors) >= 3
+
+
 def test_work_was_really_spread(augmented: Path, spread: Path) -> None:
     actors, devices = defaultdict(set), defaultdict(set)
     for line in lines(spread):

@@ -86,3 +86,33 @@ def test_a_job_short_of_memory_comes_to_the_same__with_a_simulated_device(
     for one, right in zip(rows(run, "augmented/adaptive"), rows(augmented, "augmented/adaptive"), strict=True):
         assert one["id"] == right["id"]
         assert abs(one["theta"] - right["theta"]) < 1e-3
+
+
+@pytest.mark.usefixtures("in_this_process", "cluster")
+def test_when_every_synthesis_fails_nothing_is_lost_and_the_command_says_so__with_a_simulated_device(
+    augmented: Path,
+    copied: Callable[..., Path],
+    amia: Callable[..., tuple[int, str, str]],
+    small_words: Sequence[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = Generator.load
+
+    def full(*args: Any, **more: Any) -> Generator:
+        generator = load(*args, **more)
+        hold_at_most(0, generator._pipeline.unet)
+        return generator
+
+    monkeypatch.setattr(Generator, "load", full)
+    run = copied(augmented, leaving_out=["synthesized", "augmented"])
+    code, said, complained = amia(
+        "augment", "--run", run, "--config", "demo", "--accept-mixture", "--json", *small_words
+    )
+    assert code == 9
+    assert complained.startswith("error: 96 of 96 posts failed, more than max_failed=0.05 allows.")
+    assert sum(json.loads(said)["counts"]["adaptive"].values()) == 96
+    found = rows(run, "augmented/adaptive")
+    assert {row["synthesis_status"] for row in found} == {"failed(out_of_memory)"}
+    for row, before in zip(found, rows(augmented, "augmented/adaptive"), strict=True):
+        assert (row["id"], row["theta"]) == (before["id"], before["theta"])
+        assert row["ratio"] == (1.0 if row["image_status"] == "ok" else None)

@@ -89,8 +89,8 @@ def test_a_whole_run_on_s3_is_that_of_a_disk_and_keeps_its_credentials_to_itself
             "prediction.device=cpu",
             "pools.predict.gpus=0",
         ),
-        ("ingest", str(FIXTURE), "--run", f"{bucket}/tomorrow", *words[2:]),
-        ("augment", "--run", f"{bucket}/tomorrow", "--mixture", f"{bucket}/run", *words[2:]),
+        ("ingest", str(FIXTURE), "--run", f"{bucket}/tomorrow", *words[2:], "max_failed=1"),
+        ("augment", "--run", f"{bucket}/tomorrow", "--mixture", f"{bucket}/run", *words[2:], "max_failed=1"),
         ("status", f"{bucket}/run"),
         ("report", f"{bucket}/run"),
     ):

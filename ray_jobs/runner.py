@@ -154,14 +154,13 @@ class StageActor:
             self._work(json.loads(batch["lease"][0]))
         except _AtShard as at:
             return self._failed(batch, at.error, at.shard)
-        except ray.exceptions.RayError:
-            lost = "the machine of the command itself was lost to the others: start the same command again"
-            return self._failed(batch, ClusterError(lost), "")
         except Exception as error:  # noqa: BLE001  # raised in the driver, in few lines, with the traceback in the log
             return self._failed(batch, error, "")
         return batch
 
     def _failed(self, batch: Batch, error: Exception, shard: str) -> Batch:
+        if isinstance(error, ray.exceptions.RayError):  # of the board, the only one that an actor asks
+            error = ClusterError("the machine of the command was lost to the others: start the same command again")
         foreseen = isinstance(error, AmiaError)
         said = str(error) if foreseen else "".join(traceback.format_exception(error))
         kind = type(error).__name__ if foreseen else ""

@@ -9,7 +9,7 @@ RUN ?= runs/demo
 # Two threads of arithmetic in each of several processes on a few cores are many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow check format clean
+.PHONY: help demo test test-slow bench bench-scale check format clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,12 @@ test: $(READY)  ## The tests, on real Ray
 
 test-slow: $(READY)  ## Everything that takes minutes each
 	$(BIN)/python -m pytest -m slow
+
+bench: $(READY)  ## How fast, as ratios of two sides: tests/benchmarks/README.md
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-scale: $(READY)  ## The job at 20,000 posts, and its memory; an hour on two cores
+	$(BIN)/python -m tests.benchmarks --scale $(BENCH)
 
 check: $(READY)  ## Lint and types
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from amia.errors import RunError
 from amia.matching.frozen import MIXTURE_FILE
 from amia.mixing.ratio import check_arm, needs_synthesis
-from amia.synthesis.generator import Generator
+from amia.synthesis.fetching import fetch_generator
 from amia.weights import identity_of
 from ray_jobs.curable import EARLIER
 from ray_jobs.fitting import mean_theta
@@ -81,7 +81,7 @@ def _augment(job: Job, arms: Sequence[str], measured: Measured) -> Augmented:
     weights: str | None = None
     synthesized: str | None = None
     if any(needs_synthesis(arm) for arm in arms):
-        weights = identity_of(settings.generator.model, Generator.fetch(settings.generator))
+        weights = identity_of(settings.generator.model, fetch_generator(settings.generator))
         synthesize, synthesized = _synthesize(job, weights)
         stages.append((synthesize, settings.pools.synthesize))
     identities = {arm: _arm_identity(job, arm, synthesized, measured) for arm in arms}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amia.errors import MixtureError
 from amia.matching.bank import Bank
-from amia.matching.clip import ClipEncoder
+from amia.matching.fetching import fetch_encoder
 from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
 from amia.weights import identity_of
 from ray_jobs.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
@@ -37,7 +37,7 @@ def measure(job: Job, asked: Measure, mixture: str | None, accept_mixture: bool)
     if not sum(with_image(store, plan.shards)):
         job.say("no post has a usable image: theta is 0 everywhere, and nothing is compared or fitted")
         return Measured(asked, None, None)
-    weights = identity_of(settings.clip.model, ClipEncoder.fetch(settings.clip))
+    weights = identity_of(settings.clip.model, fetch_encoder(settings.clip))
     taken = None if asked.suffix else _taken(job, mixture, accept_mixture)
     embed, embeddings = _embed(job, weights)
     triplet, folder = asked.triplet, asked.mixture

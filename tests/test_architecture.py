@@ -53,6 +53,12 @@ def test_the_command_lines_help_loads_neither_torch_nor_ray() -> None:
     assert not loaded & {"torch", "ray", "transformers", "diffusers", "sklearn", "scipy", "pyarrow", "datasets"}
 
 
+def test_the_driver_of_a_job_waits_for_no_model_library() -> None:
+    code = "import sys, ray_jobs.ingest, ray_jobs.augment; print(sorted(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert not set(ast.literal_eval(said.strip().splitlines()[-1])) & {"torch", "diffusers", "sklearn", "scipy"}
+
+
 @pytest.mark.parametrize("file", sources(*PACKAGES), ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_file_of_400_lines_would_be_two(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < 400

@@ -18,8 +18,8 @@ from transformers.utils import logging as transformers_logging
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.halving import MicroBatches
+from amia.matching.fetching import fetch_encoder
 from amia.matching.settings import ClipSettings
-from amia.snapshots import fetched
 from amia.weights import identity_of, loading, quiet
 
 __all__ = ["ClipEncoder", "ClipSettings"]
@@ -49,13 +49,7 @@ class ClipEncoder:
         self._tokens: int = config.text_config.max_position_embeddings
         self._width: int = config.projection_dim
 
-    @staticmethod
-    def fetch(settings: ClipSettings, *, local_files_only: bool = False) -> Path:
-        """The folder with the model's files: the one that `settings` name, or the hub's, fetched unless it is here.
-
-        With `local_files_only` the hub is not asked. Raises ModelError when it cannot be had.
-        """
-        return fetched("encoder", settings.model, settings.commit, local_files_only=local_files_only)
+    fetch = staticmethod(fetch_encoder)
 
     @classmethod
     def load(cls, settings: ClipSettings, *, local_files_only: bool = False) -> Self:

@@ -10,8 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 from amia.errors import MixtureError
 from amia.matching.diagnosis import OPTIMUM, diagnose, refusal_of, warnings_of
@@ -136,6 +134,9 @@ def _scikit_learn(
     x: Floats, counts: Floats, start: Pair, *, max_iter: int, tol: float, reg_covar: float
 ) -> tuple[Pair, int]:
     """`em` by scikit-learn, for points that stand for one loss each."""
+    from sklearn.exceptions import ConvergenceWarning  # here: whoever only reads a fit does not wait for it
+    from sklearn.mixture import GaussianMixture
+
     model = GaussianMixture(
         2,
         max_iter=max_iter,

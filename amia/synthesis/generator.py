@@ -14,12 +14,12 @@ from transformers.utils import logging as transformers_logging
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.halving import MicroBatches
-from amia.model_folders import check_model_folder
+from amia.synthesis.fetching import fetch_generator
 from amia.synthesis.half import decode_in_float32
 from amia.synthesis.pictures import flaw_of, to_pixels
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.weights import hub_answers, identity_of, loading, quiet
+from amia.weights import identity_of, loading, quiet
 
 __all__ = ["Drawn", "Generator"]
 
@@ -53,30 +53,7 @@ class Generator:
         self.halved = 0
         """Prompts so far that were drawn in smaller micro-batches than asked, since memory ran out."""
 
-    @staticmethod
-    def fetch(settings: GeneratorSettings, *, local_files_only: bool = False) -> Path:
-        """The folder with the model's files: the one that `settings` name, or the hub's, fetched unless it is here.
-
-        With `local_files_only` the hub is not asked. Raises ModelError when it cannot be had.
-        """
-        folder = Path(settings.model)
-        if folder.is_dir():
-            if not (folder / "model_index.json").is_file():
-                raise ModelError(f"generator: folder {folder} holds no diffusers pipeline (no model_index.json)")
-            check_model_folder("generator", folder)
-            return folder
-        with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
-            offline = local_files_only or not hub_answers(settings.model, settings.commit, "model_index.json")
-            library: Any = _diffusers().DiffusionPipeline  # its methods have no types
-            fetched = library.download(
-                settings.model,
-                revision=settings.commit,
-                variant=settings.files,
-                use_safetensors=True,
-                local_files_only=offline,
-            )
-        check_model_folder("generator", Path(fetched))
-        return Path(fetched)
+    fetch = staticmethod(fetch_generator)
 
     @classmethod
     def load(cls, settings: GeneratorSettings, size: int, *, local_files_only: bool = False) -> Self:

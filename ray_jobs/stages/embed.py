@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import pyarrow as pa
-import torch
 from PIL import Image
 
 from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
-from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.matching.settings import ClipSettings
 from amia.texts import clean_text
 from ray_jobs.shards import ShardFacts, encode, halved, read_shard
 from ray_jobs.stages.base import Stage, at_post
@@ -51,6 +50,10 @@ class Embed(Stage[Inputs, Vectors]):
 
     def setup(self) -> None:
         """Load CLIP from this node's files."""
+        import torch  # here, so that the driver, which only hands the stage on, does not wait for it
+
+        from amia.matching.clip import ClipEncoder
+
         ClipEncoder.fetch(self._clip)  # once a node: the hub's cache lets one actor fetch
         torch.set_num_threads(self._threads)
         self._encoder = ClipEncoder.load(self._clip, local_files_only=True)

@@ -3,13 +3,11 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import torch
 
 from amia.images import ImageSettings, encode_jpeg
-from amia.synthesis.generator import Drawn, Generator
 from amia.synthesis.seeds import post_seed, redraw_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
@@ -17,6 +15,9 @@ from ray_jobs.curable import EARLIER, synthesis_curable
 from ray_jobs.shards import ShardFacts, encode, halved, read_shard
 from ray_jobs.stages.base import Stage, failed
 from ray_jobs.store import Store
+
+if TYPE_CHECKING:
+    from amia.synthesis.generator import Drawn
 
 __all__ = ["Synthesize"]
 
@@ -37,7 +38,7 @@ class Pictures:
     """What was drawn for one shard, by row, where there was a prompt."""
 
     prompts: Prompts
-    drawn: dict[int, Drawn]
+    drawn: dict[int, "Drawn"]
     halved: int
     """Prompts whose micro-batch did not fit the memory."""
 
@@ -67,6 +68,10 @@ class Synthesize(Stage[Prompts, Pictures]):
 
     def setup(self) -> None:
         """Load the pipeline from this node's files."""
+        import torch  # here, so that the driver, which only hands the stage on, does not wait for it
+
+        from amia.synthesis.generator import Generator
+
         Generator.fetch(self._settings)  # once a node: the hub's cache lets one actor fetch
         torch.set_num_threads(self._threads)
         self._generator = Generator.load(self._settings, self._images.size, local_files_only=True)
@@ -131,7 +136,7 @@ class Synthesize(Stage[Prompts, Pictures]):
         return failed("synthesis", done.prompts.ids, _statuses(done.prompts, done.drawn))
 
 
-def _statuses(prompts: Prompts, drawn: dict[int, Drawn]) -> list[str]:
+def _statuses(prompts: Prompts, drawn: dict[int, "Drawn"]) -> list[str]:
     statuses: list[str] = []
     for row in range(len(prompts.ids)):
         if (kept := prompts.kept.get(row)) is not None:

@@ -50,11 +50,6 @@ class Line:
     details: dict[str, Any] = field(default_factory=dict)
     """What the JSON holds beside: seconds of both sides, rounds, the ratio by processor time, first calls."""
 
-    @property
-    def missed(self) -> bool:
-        """Whether there is an aim that was not reached."""
-        return self.aim is not None and (self.value > self.aim if self.less else self.value < self.aim)
-
 
 @dataclass(frozen=True)
 class Sides:

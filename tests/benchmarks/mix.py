@@ -14,6 +14,7 @@ from ray_jobs.plan import Plan
 from ray_jobs.settings import load_settings
 from ray_jobs.shards import read_shard
 from ray_jobs.stages.mix import Mix
+from ray_jobs.stages.synthesize import Pictures as Drawings
 from ray_jobs.stages.synthesize import Prompts, Synthesize
 from ray_jobs.store import Store
 from tests.benchmarks.bench import Bench
@@ -94,7 +95,8 @@ def _draw(store: Store, plan: Plan, images: ImageSettings) -> None:
             row: Drawn(fit_to(decode(photograph(data, SIZE, row), images), images), row, 0, None)
             for row, data in enumerate(files[::-1])
         }
-        stage.publish(shard, (Prompts(ids, [prompt_of(text) or "a picture" for text in texts]), drawn))
+        prompts = Prompts(ids, [prompt_of(text) or "a picture" for text in texts], list(range(len(ids))))
+        stage.publish(shard, Drawings(prompts, drawn, 0))
 
 
 def _files(store: Store, shards: Sequence[str]) -> list[tuple[bytes, bytes]]:

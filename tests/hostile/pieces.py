@@ -1,0 +1,93 @@
+"""The building blocks of image files, as their formats define them, put together so that they lie."""
+
+import io
+import struct
+import zlib
+
+from PIL import Image
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.copy().save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def drawn(number: int = 0, side: int = 48) -> Image.Image:
+    """A picture like no other number's."""
+    image = Image.new("RGB", (side, side), (40 * number % 256, 90 * number % 256, 200))
+    image.paste((255, 30 * number % 256, 0), (number % 16, 8, 16 + number % 16, side - 8))
+    return image
+
+
+def segment(marker: int, body: bytes = b"") -> bytes:
+    """Of a JPEG."""
+    return b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def chunk(name: bytes, body: bytes = b"") -> bytes:
+    """Of a PNG."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def png(width: int, height: int, *between: bytes, pixels: bytes | None = None, bits: int = 8, kind: int = 2) -> bytes:
+    """A PNG that says what it likes of its size; without pixels of its own it holds a few."""
+    packed = zlib.compress(bytes(1_000)) if pixels is None else pixels
+    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), *between, chunk(b"IDAT", packed), chunk(b"IEND")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def black(width: int, height: int) -> bytes:
+    """The pixels of a black RGB picture, packed a thousandfold."""
+    return zlib.compress(bytes((1 + 3 * width) * height), 9)
+
+
+_TEN_BY_TEN = bytes.fromhex("08120001081c48b0a0c18308132a5cc8b061c2800000")
+
+
+def gif(width: int, height: int, *between: bytes, frame: tuple[int, int] | None = None) -> bytes:
+    """A GIF whose screen and frame say what they like of their size; the frame holds 10 by 10 pixels."""
+    screen = b"GIF89a" + struct.pack("<HH", width, height) + b"\0\0\0"
+    image = b"," + struct.pack("<HHHHB", 0, 0, *(frame or (width, height)), 0) + _TEN_BY_TEN
+    return screen + b"".join(between) + image + b";"
+
+
+def riff(*chunks: tuple[bytes, bytes], length: int | None = None) -> bytes:
+    """A WebP of these chunks."""
+    body = b"WEBP" + b"".join(
+        name + struct.pack("<L", len(data)) + data + b"\0" * (len(data) % 2) for name, data in chunks
+    )
+    return b"RIFF" + struct.pack("<L", len(body) if length is None else length) + body
+
+
+def canvas(width: int, height: int, flags: int = 0) -> tuple[bytes, bytes]:
+    """WebP's chunk that says how large the picture is."""
+    return b"VP8X", bytes([flags, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+
+
+def tiff(tags: dict[int, tuple[int, list[int]]], content: bytes = b"") -> bytes:
+    """A TIFF of one list of tags (number -> type, values), whose longer values and content lie behind it."""
+    unit = {3: "H", 4: "L", 5: "Q"}
+    place = 8 + 2 + 12 * len(tags) + 4
+    entries, behind = b"", b""
+    for tag, (kind, values) in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}{unit[kind]}", *values)
+        if len(packed) > 4:
+            packed, behind = struct.pack("<L", place + len(behind)), behind + packed
+        entries += struct.pack("<HHL", tag, kind, len(values)) + packed.ljust(4, b"\0")
+    return b"II*\0" + struct.pack("<LH", 8, len(tags)) + entries + bytes(4) + behind + content
+
+
+def grey(width: int, height: int, compression: int = 1) -> dict[int, tuple[int, list[int]]]:
+    """The tags that every grey TIFF has."""
+    values = {256: width, 257: height, 258: 8, 259: compression, 262: 1, 277: 1}
+    return {tag: (4 if tag < 258 else 3, [value]) for tag, value in values.items()}
+
+
+def bmp(width: int, height: int, bits: int, compression: int, data: bytes) -> bytes:
+    """A BMP with a palette of 256 greys."""
+    start = 14 + 40 + 4 * 256
+    header = struct.pack("<LllHHLLllLL", 40, width, height, 1, bits, compression, len(data), 0, 0, 256, 0)
+    palette = b"".join(bytes([grey, grey, grey, 0]) for grey in range(256))
+    return b"BM" + struct.pack("<LHHL", start + len(data), 0, 0, start) + header + palette + data

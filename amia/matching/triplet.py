@@ -22,8 +22,9 @@ from amia.strict import Strict
 __all__ = ["Losses", "TripletSettings", "batch_losses", "expected_losses", "losses"]
 
 _ROWS = 128
-"""Posts a matrix product takes at once. Always this many (fewer are padded), so that a row's sums are made by the
-same instructions wherever it stands: its loss does not depend on its neighbours, to the bit."""
+"""Posts a matrix product takes at once. Always this many (fewer are padded), so that a row's sums do not depend on how
+many others there are, nor on which. On its place among them they may, in float32's last bit: some BLAS kernels
+(OpenBLAS's for AVX2) multiply the last rows of a block by other instructions than the first."""
 
 
 class TripletSettings(Strict):
@@ -66,7 +67,8 @@ def expected_losses(posts: Embedded, bank: Bank, *, margin: float = 0.1, negativ
     """The expectation of eqs. 1, 4 and 7 over the hardest of `negatives` posts drawn from `bank` without replacement.
 
     A post is never compared with itself, nor with a bank post of equal text or equal image; when fewer than `negatives`
-    are left, all are drawn. On one machine a post's losses are the same to the bit whatever posts stand beside it.
+    are left, all are drawn. On one machine a post's losses are the same to the bit whatever posts stand beside it, as long
+    as it keeps its place in a block of 128; in another place they may differ by float32's last bit (below 1e-6).
 
     Raises MixtureError when the embeddings differ in width, are zero or not finite, or leave a post without a negative.
     """

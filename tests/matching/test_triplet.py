@@ -74,12 +74,20 @@ def test_fewer_than_asked_for_are_all_drawn(posts):
 def test_the_same_bits_in_any_company(posts):
     everyone, bank = posts(300, d=32, name="q"), Bank.of([posts(400, d=32, seed=1)], 400)
     whole = expected_losses(everyone, bank)
+    others = posts(300, d=32, seed=9, name="o")
     rng = np.random.default_rng(0)
     for size in (1, 2, 77, 128, 300):
-        rows = rng.permutation(300)[:size]
-        part = expected_losses(everyone.select(rows), bank)
+        alone = expected_losses(everyone.select(range(size)), bank)
+        kept = rng.permutation(size)[: -(-size // 2)]  # the others of the block are strangers
+        rows = [place if place in set(kept.tolist()) else -1 for place in range(size)]
+        among = Bank.of([everyone, others], 600).select([row if row >= 0 else 300 + i for i, row in enumerate(rows)])
+        strange = expected_losses(among, bank)
+        moved = rng.permutation(300)[:size]
+        elsewhere = expected_losses(everyone.select(moved), bank)
         for name in ("i2t", "t2i", "total", "cosine"):
-            assert np.array_equal(getattr(part, name), getattr(whole, name)[rows])
+            assert np.array_equal(getattr(alone, name), getattr(whole, name)[:size])
+            assert np.array_equal(getattr(strange, name)[kept], getattr(whole, name)[kept])
+            assert np.abs(getattr(elsewhere, name) - getattr(whole, name)[moved]).max() < 1e-6
 
 
 def test_half_precision_moves_losses_little(posts):

@@ -67,8 +67,8 @@ def expected_losses(posts: Embedded, bank: Bank, *, margin: float = 0.1, negativ
     """The expectation of eqs. 1, 4 and 7 over the hardest of `negatives` posts drawn from `bank` without replacement.
 
     A post is never compared with itself, nor with a bank post of equal text or equal image; when fewer than `negatives`
-    are left, all are drawn. On one machine a post's losses are the same to the bit whatever posts stand beside it, as long
-    as it keeps its place in a block of 128; in another place they may differ by float32's last bit (below 1e-6).
+    are left, all are drawn. On one machine a post's losses are the same to the bit whatever posts stand beside it, as
+    long as it keeps its place in a block of 128; in another they may differ by float32's last bit (below 1e-6).
 
     Raises MixtureError when the embeddings differ in width, are zero or not finite, or leave a post without a negative.
     """

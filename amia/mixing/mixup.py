@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 __all__ = ["mixup"]
 
+_AT_ONCE = 1 << 16
+"""Values that are blended at once: two such blocks of floats stay in a core's cache."""
+
 
 def mixup(original: NDArray[np.uint8], synthesized: NDArray[np.uint8], ratio: float) -> NDArray[np.uint8]:
     """The augmented image, uint8 `[h, w, 3]`, of the original I and the synthesized V of the same shape.
@@ -20,10 +23,15 @@ def mixup(original: NDArray[np.uint8], synthesized: NDArray[np.uint8], ratio: fl
     if not 0 <= ratio <= 1:
         raise ValueError(f"ratio {ratio} is outside [0, 1]")
     # V + ratio (I - V) is eq. 9 with one product instead of two: it cannot leave the interval between V and I, and
-    # float32 holds every difference of two grey levels exactly. In place: fresh memory costs more than the arithmetic.
-    base, blend = synthesized.astype(np.float32), original.astype(np.float32)  # [h, w, 3]
-    blend -= base
-    blend *= np.float32(ratio)
-    blend += base
-    np.rint(blend, out=blend)
-    return blend.astype(np.uint8)
+    # float32 holds every difference of two grey levels exactly. Some rows at a time and in place: fresh memory for whole
+    # pictures of floats costs more than the arithmetic.
+    mixed = np.empty_like(synthesized)
+    rows = max(1, _AT_ONCE * len(mixed) // max(1, mixed.size))
+    for start in range(0, len(mixed), rows):
+        band = slice(start, start + rows)
+        base, blend = synthesized[band].astype(np.float32), original[band].astype(np.float32)  # [rows, w, 3]
+        blend -= base
+        blend *= np.float32(ratio)
+        blend += base
+        mixed[band] = np.rint(blend, out=blend)
+    return mixed

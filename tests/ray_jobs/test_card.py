@@ -53,14 +53,14 @@ def tables(text: str) -> list[list[list[str]]]:
     return [[head, *body] for head, _, *body in cells]
 
 
-def test_datasets_reads_splits_and_features_from_the_card(arm: Path, load: Callable[[Path], Any]) -> None:
+def test_datasets_reads_splits_and_features_from_the_card(
+    arm: Path, load: Callable[[Path], Any], tmp_path: Path
+) -> None:
     import datasets
 
     opened = load(arm)
     assert {split: posts.num_rows for split, posts in opened.items()} == {"train": 68, "validation": 14, "test": 14}
-    plain = datasets.Dataset.from_parquet(
-        str(arm / "train-00000-of-00006.parquet"), cache_dir=str(arm.parent / "cache")
-    )
+    plain = datasets.Dataset.from_parquet(str(arm / "train-00000-of-00006.parquet"), cache_dir=str(tmp_path / "plain"))
     assert opened["train"].features == plain.features
     assert isinstance(opened["train"][0]["image"], Image.Image)
     assert opened["train"].features["ner_tags"].feature.names[:3] == ["O", "B-PER", "I-PER"]

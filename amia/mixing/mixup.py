@@ -23,8 +23,8 @@ def mixup(original: NDArray[np.uint8], synthesized: NDArray[np.uint8], ratio: fl
     if not 0 <= ratio <= 1:
         raise ValueError(f"ratio {ratio} is outside [0, 1]")
     # V + ratio (I - V) is eq. 9 with one product instead of two: it cannot leave the interval between V and I, and
-    # float32 holds every difference of two grey levels exactly. Some rows at a time and in place: fresh memory for whole
-    # pictures of floats costs more than the arithmetic.
+    # float32 holds every difference of two grey levels exactly. Some rows at a time and in place: fresh memory for
+    # whole pictures of floats costs more than the arithmetic.
     mixed = np.empty_like(synthesized)
     rows = max(1, _AT_ONCE * len(mixed) // max(1, mixed.size))
     for start in range(0, len(mixed), rows):

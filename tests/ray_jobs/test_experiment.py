@@ -186,7 +186,8 @@ def test_two_workers_share_a_cell(run: Path, asked: Callable[..., Experiment], d
     assert len(results(run)) == before + 3
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_killed_in_the_middle_it_redoes_no_finished_cell(
     augmented: Path, copied: Callable[..., Path], small_words: Sequence[str]
 ) -> None:

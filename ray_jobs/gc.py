@@ -27,22 +27,12 @@ LEAST_S = 60.0
 _HALF = re.compile(r".+#\d+")
 """How obstore calls a file of a local disk until it is whole; neither it nor any reader ever lists one."""
 
-_OURS = {
-    *(
-        "posts",
-        "embeddings",
-        "scores",
-        "scores-batch",
-        "scores-expected",
-        "mixture",
-        "mixture-batch",
-        "mixture-expected",
-    ),
-    *("synthesized", "augmented", "predictions", "evaluations", "models", "cells", "experiments"),
-    *("quarantine", "retry", "log", "probe", "scratch"),
-}
+_OURS = [
+    *("posts", "quarantine", "embeddings", "scores", "scores-batch", "scores-expected", "synthesized", "augmented"),
+    *("mixture", "mixture-batch", "mixture-expected", "models", "predictions", "evaluations", "cells", "experiments"),
+    *("retry", "log", "probe", "scratch"),
+]
 """Folders that amia makes in a run; whatever else lies there is not its own."""
-
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -146,8 +136,9 @@ def _half_written(store: Store) -> Iterator[Path]:
     """
     if store.folder is None or not store.folder.is_dir():
         return
-    yield from (path for path in store.folder.glob("plan.json#*") if _HALF.fullmatch(path.name))
-    for top in sorted(_OURS):
+    for name in ("plan.json", "report.html"):
+        yield from (path for path in store.folder.glob(f"{name}#*") if _HALF.fullmatch(path.name))
+    for top in _OURS:
         for folder, _, names in os.walk(store.folder / top):
             yield from (Path(folder, name) for name in sorted(names) if _HALF.fullmatch(name))
 

@@ -148,8 +148,9 @@ def _take_over(
             names[shard][f"{folder}/{shard}.parquet"] = f"{folder}/{shard}.parquet"
         taken[folder] = len(wanted)
         whole += [f"{folder}/identity.json"]
-        if len(wanted) == len(plan.shards) and f"{folder}/manifest.json" in there:
-            whole += [f"{folder}/manifest.json"]
+        if len(wanted) == len(plan.shards):  # a finished arm also has a manifest and a card
+            beside = (f"{folder}/README.md", f"{folder}/manifest.json")
+            whole += [key for key in beside if key in there]
     for shard in reached.get("synthesized", ()):
         names[shard][f"{EARLIER}/{shard}.parquet"] = f"synthesized/{shard}.parquet"
     there |= (earlier := old.sizes(EARLIER))

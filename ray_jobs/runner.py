@@ -244,6 +244,8 @@ class _AtShard(Exception):  # noqa: N818  # not an error of its own: it carries 
 def _at(shard: str) -> Iterator[None]:
     try:
         yield
+    except ray.exceptions.RayError:
+        raise  # of the cluster, not of the shard
     except Exception as error:
         raise _AtShard(shard, error) from error
 

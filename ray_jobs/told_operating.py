@@ -25,7 +25,7 @@ def tell_retried(done: "Retried", run: str, to: str, *, json: bool) -> None:
     for status, (before, after) in done.images.items():
         say([f"  {before:>9,} {why(status)}: {before - after:,} could be read now"])
     if done.redrawn:
-        say([f"  {done.redrawn:>9,} whose synthesis failed: drawn again, from other seeds, by the command below"])
+        say([f"  {done.redrawn:>9,} whose synthesis failed: drawn again by the command below"])
     if done.refused:
         say([f"  {done.refused:>9,} whose picture the model's safety check refused: they stay so"])
     rows = [["stage", "taken over", "to be made"]]

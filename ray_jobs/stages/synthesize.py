@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from amia.images import ImageSettings, encode_jpeg
-from amia.synthesis.seeds import post_seed, redraw_seed
+from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
-from ray_jobs.curable import EARLIER, synthesis_curable
+from ray_jobs.curable import EARLIER, next_seed, synthesis_curable
 from ray_jobs.shards import ShardFacts, encode, halved, read_shard
 from ray_jobs.stages.base import Stage, failed
 from ray_jobs.store import Store
@@ -87,7 +87,7 @@ class Synthesize(Stage[Prompts, Pictures]):
                 if row["id"] != post_id:
                     raise AssertionError(f"post {post_id} stands beside the picture of {row['id']}")
                 if synthesis_curable(row["synthesis_status"]):
-                    loaded.seeds[place] = redraw_seed(row["seed"], 1)  # the next after all that were tried
+                    loaded.seeds[place] = next_seed(row["synthesis_status"], row["seed"])
                 else:
                     loaded.kept[place] = row
         return loaded

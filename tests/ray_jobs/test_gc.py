@@ -36,12 +36,12 @@ PUBLISHED = [
     *("models/done/model.safetensors", "models/done/tensorboard/events.out.tfevents.0000000001"),
     *("models/begun/checkpoints/epoch-00003/state.json", "models/begun/ray/17a/.validate_storage_marker"),
     *("predictions/umt/adaptive/test-00000-of-00001.parquet", "evaluations/umt/adaptive-test.json"),
-    *("corpus/train.txt", "corpus/draft#1", "notes#2", "retry/synthesized/train-00002-of-00003.parquet"),
+    *("report.html", "corpus/train.txt", "corpus/draft#1", "notes#2", "retry/synthesized/train-00002-of-00003.parquet"),
 ]
 """What must stay whatever its age: published, needed by a training that goes on, or somebody else's."""
 
 ORPHANS = [
-    *("plan.json#1", "posts/train-00000-of-00003.parquet#1", "augmented/adaptive/manifest.json#12"),
+    *("plan.json#1", "report.html#4", "posts/train-00000-of-00003.parquet#1", "augmented/adaptive/manifest.json#12"),
     *("models/done/checkpoints/epoch-00002/state.json", "models/done/ray/17b/snapshot.json", "probe/0123456789abcdef"),
     *("scratch/abc/bucket-0000/rows-train-00000.arrow", "scratch/abc/bucket-0000/keys-train-00000.arrow#3"),
     *("log/20260101T000000-node1-42-running.json", "retry/synthesized/train-00001-of-00003.parquet"),
@@ -98,7 +98,7 @@ def test_after_it_augment_finds_everything_published(
 ) -> None:
     run = copied(augmented)
     for key in ORPHANS:
-        if not key.startswith(("plan.json", "retry")):
+        if not key.startswith(("plan.json", "report", "retry")):
             write(run, key, 2 * HOUR)
     (run / "models" / "done" / "training.json").write_bytes(b"{}")
     os.utime(run / "models" / "done" / "training.json", (0, 0))

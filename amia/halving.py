@@ -72,8 +72,8 @@ def _tried(work: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[I
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-    # The error is gone by now, and its traceback, which held the tensors of the attempt.
-    gc.collect()
+    # The error is gone by now, and its traceback, which held the attempt's tensors; cycles may hold more of a GPU's.
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
     return None

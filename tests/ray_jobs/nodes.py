@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from ray.cluster_utils import Cluster
+from ray.experimental import internal_kv
 
 __all__ = ["HERE", "Nodes", "standing_cluster"]
 
@@ -94,7 +95,10 @@ def standing_cluster(*cpus: float) -> Iterator[Nodes]:
             yield nodes
         finally:
             started = [process for node in nodes.cluster.list_all_nodes() for process in _processes(node)]
+            own = internal_kv.internal_kv_get_gcs_client()
             nodes.cluster.shutdown()
+            if own is not None:  # a Ray that this process has joined: the other cluster's end cuts it off, too
+                internal_kv._initialize_internal_kv(own)
             for process in started:
                 process.wait(timeout=20)  # Ray ends them without looking, and Python complains of those
 

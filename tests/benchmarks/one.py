@@ -4,6 +4,8 @@ import argparse
 import importlib
 from pathlib import Path
 
+from transformers.utils import logging as transformers_logging
+
 from ray_jobs.quiet import without_false_alarm
 from tests.benchmarks.bench import Bench
 
@@ -15,6 +17,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--scale", action="store_true")
     chosen = parser.parse_args()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     bench = Bench(quick=chosen.quick, scale=chosen.scale)
     try:
         with without_false_alarm():

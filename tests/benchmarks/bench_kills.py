@@ -58,7 +58,7 @@ class Round:
 
 
 def augment(nodes: Nodes, run: Path) -> subprocess.Popen[str]:
-    return start("augment", "--run", str(run), *AUGMENT, *WORDS, **nodes.env)
+    return start("augment", "--run", str(run), *AUGMENT, *WORDS, **nodes.env())
 
 
 def posts(run: Path, folder: str) -> Counter[str]:
@@ -76,7 +76,7 @@ def strike(nodes: Nodes, process: subprocess.Popen[str], kind: str, draw: random
             process.kill()
             return True
         if kind == "raylet":
-            nodes.kill_raylet(draw.randrange(len(nodes.workers)))
+            nodes.kill_raylet(draw.randrange(100))
             nodes.add(CPUS)
             return True
         if nodes.kill_actor(draw.randrange(100)):
@@ -157,7 +157,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, standing_cluster(CPUS, CPUS) as nodes:
         corpus, ingested, right = (Path(folder) / name for name in ("corpus", "ingested", "right"))
         write_corpus(corpus, posts=asked.posts, missing=0.05, broken=0.04)
-        code, _, complained = finish(start("ingest", str(corpus), "--run", str(ingested), *WORDS, **nodes.env))
+        code, _, complained = finish(start("ingest", str(corpus), "--run", str(ingested), *WORDS, **nodes.env()))
         assert code == 0, complained
         shutil.copytree(ingested, right)
         began = time.monotonic()

@@ -49,7 +49,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 def job(nodes: Nodes, store: Store) -> subprocess.Popen[str]:
-    return start_python(str(HERE / "toy_job.py"), "toy", store.address, "--shards", str(SHARDS), **nodes.env)
+    return start_python(str(HERE / "toy_job.py"), "toy", store.address, "--shards", str(SHARDS), **nodes.env())
 
 
 def until(process: subprocess.Popen[str], store: Store, published: int) -> None:

@@ -38,7 +38,7 @@ def test_augment_with_a_node_added_and_a_node_removed_in_the_middle(
     words = ("augment", "--run", str(run), "--config", "demo", "--accept-mixture", *small_words)
     pools = ("pools.synthesize.max=2", "pools.synthesize.lease=1", "pools.mix.max=2", "pools.mix.lease=1")
     cpus = tuple(f"pools.{stage}.cpus=0.5" for stage in ("embed", "score", "synthesize", "mix"))
-    driver = start(*words, "--arm", "adaptive", "--arm", "original", *pools, *cpus, **nodes.env)
+    driver = start(*words, "--arm", "adaptive", "--arm", "original", *pools, *cpus, **nodes.env())
     wait(driver, lambda: len(shards(run, "embeddings")) >= 2)
     nodes.add(1)
     wait(driver, lambda: len(shards(run, "synthesized")) >= 2)
@@ -65,7 +65,7 @@ def test_a_training_whose_node_is_taken_away_goes_on_after_its_last_epoch_elsewh
         *("workers.gpus=0", "workers.cpus=1", f"recogniser.text.model={tmp_path / 'encoders' / 'text'}"),
     )
     about = ("--model", "bert-crf", "--arm", "original", "--name", "moved")
-    driver = start("train", "--run", str(run), "--config", "demo", *about, *small_words, *words, **nodes.env)
+    driver = start("train", "--run", str(run), "--config", "demo", *about, *small_words, *words, **nodes.env())
     checkpoints = run / "models" / "moved" / "checkpoints"
     wait(driver, lambda: bool(list(checkpoints.glob("epoch-*/state.json"))))
     before = nodes.place_of("RayTrainWorker")

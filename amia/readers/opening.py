@@ -1,7 +1,7 @@
 """What kind of source is this? Told from the names of its files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from amia.errors import CorpusError
@@ -34,8 +34,8 @@ def open_corpus(source: str | Path, images: str | Path | None = None) -> Corpus:
     `images` is the folder of the images where they are files of their own. Without it: for CoNLL `images/` in the
     source, else the one folder there called `*_images`, else none; for JSONL and Parquet the source's own folder.
 
-    Raises CorpusError when there is no such folder, when nothing in it is a known format, or when two formats lie
-    side by side.
+    Raises CorpusError when there is no such folder, when nothing in it is a known format, when two formats lie side by
+    side, or when a file that is to be read is none (a pipe, a device).
     """
     image_root = _given_folder(images)
     if str(source).startswith(PREFIX):
@@ -88,9 +88,12 @@ def _recognised(path: Path) -> tuple[Kind, list[Path]]:
         found: dict[Kind, list[Path]] = {}
         below: list[Path] = []
         for entry in _entries(level):
-            if entry.is_dir():  # known from the listing: no file is touched, and there may be a million images
+            # Known from the listing: no file is touched, and there may be a million images.
+            if _leads_to(entry.is_dir):
                 below += [] if _is_aside(entry.name) else [Path(entry)]
             elif kind := _kind_of(entry.name):
+                if not _leads_to(entry.is_file):
+                    raise CorpusError(f"{entry.path}: a pipe, a device or a link to nowhere, not a file to be read")
                 found.setdefault(kind, []).append(Path(entry))
         if len(found) > 1:
             both = ", ".join(f"{min(files).name} ({kind})" for kind, files in sorted(found.items()))
@@ -108,6 +111,14 @@ def _entries(folders: list[Path]) -> Iterator[os.DirEntry[str]]:
                 yield from entries
         except OSError as error:
             raise CorpusError(f"{folder}: {error.strerror}") from error
+
+
+def _leads_to(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is, or links to, something of a kind; a link that goes in a circle is nothing at all."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _kind_of(name: str) -> Kind | None:

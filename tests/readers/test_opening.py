@@ -1,5 +1,6 @@
 """What kind of source is this, and where are its images?"""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,23 @@ def test_missing_and_foreign_sources(tmp_path: Path) -> None:
         open_corpus(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match="not a known format"):
         open_corpus(touch(tmp_path, "x.csv") / "x.csv")
+
+
+def test_links_that_go_in_a_circle_are_nothing(tmp_path: Path) -> None:
+    (touch(tmp_path, "x.jsonl") / "circle.jpg").symlink_to("circle.jpg")
+    assert open_corpus(tmp_path).files == [tmp_path / "x.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["train.txt", "x.jsonl", "x.parquet", "x.tar"])
+def test_a_pipe_is_never_opened(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    for source in (tmp_path, tmp_path / name):
+        with pytest.raises(CorpusError, match=name.replace(".", r"\.")):
+            list(open_corpus(source))
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(CorpusError, match="a pipe, a device or a link to nowhere"):
+        open_corpus(tmp_path)
 
 
 def test_two_kinds_are_both_named(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def tar(folder: Path, *, bad: bool = True) -> Corpus:
         "../../climbs": "a",
         "/etc/absolute": "b",
         "a/../../b": "c",
-        "pipe:touch x": "d",
+        "pipe:cat x": "d",
         "~root/e": "e",
         "control\x1b[2J\n": "f",
         "l" * 300: "g",

@@ -1,0 +1,205 @@
+"""Sources that are refused as a whole, by name; and files beside a corpus that would like to be run."""
+
+import base64
+import gzip
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from amia.errors import CorpusError
+from amia.readers import open_corpus
+
+
+class Payload:
+    """Unpickled, it writes the marker."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (f"touch '{self.marker}'",)
+
+
+@pytest.fixture
+def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands there as soon as somebody's code has run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "code has run"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "posts"
+    folder.mkdir()
+    return folder
+
+
+def pickled(name: str, marker: Path) -> pa.Schema:
+    """Columns of a type that says by a pickle what it is."""
+    told = {"ARROW:extension:name": name, "ARROW:extension:metadata": pickle.dumps(Payload(marker))}
+    return pa.schema([pa.field("text", pa.string()), pa.field("image", pa.binary(), metadata=told)])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    "name", ["arrow.py_extension_type", "ray.data.arrow_pickled_object", "ray.data.arrow_tensor", "arrow.opaque"]
+)
+def test_a_pickle_in_a_schema_is_never_loaded(source: Path, marker: Path, kind: str, name: str) -> None:
+    import ray.data.extensions  # noqa: F401 - Ray registers types of its own, as in the workers
+
+    schema = pickled(name, marker)
+    table = pa.table([pa.array(["a"]), pa.array([b"x"])], schema=schema)
+    if kind == "parquet":
+        pq.write_table(table, source / "x.parquet")
+    else:
+        (source / "state.json").write_text('{"_data_files": [{"filename": "x.arrow"}]}')
+        with pa.ipc.new_stream(source / "x.arrow", schema) as stream:
+            stream.write_table(table)
+    with pytest.raises(CorpusError, match="extension type"):
+        list(open_corpus(source))
+    assert not marker.exists()
+    pickle.loads(schema.field("image").metadata[b"ARROW:extension:metadata"])  # noqa: S301 - it is armed
+    assert marker.exists()
+
+
+def test_pickled_values_are_bytes_and_nothing_else(source: Path, marker: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"], "image": [pickle.dumps(Payload(marker))]}), source / "x.parquet")
+    (post,) = open_corpus(source)
+    assert pickle.dumps(Payload(marker)) == post.image
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("address", ["folder", "hub"])
+def test_loading_scripts_are_never_run(source: Path, marker: Path, address: str) -> None:
+    script = f"open({str(marker)!r}, 'w')\n"
+    for name in ("posts.py", "dataset.py", "__init__.py", "loading_script.py", "conftest.py", "sitecustomize.py"):
+        (source / name).write_text(script)
+    (source / "dataset_infos.json").write_text(json.dumps({"default": {"builder_name": "posts"}}))
+    (source / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: '*.jsonl'\n---\n")
+    (source / "posts.pkl").write_bytes(pickle.dumps(Payload(marker)))
+    (source / "posts.jsonl").write_text('{"text": "a"}\n')
+    if address == "folder":
+        assert [post.text for post in open_corpus(source)] == ["a"]
+    else:
+        with pytest.raises(CorpusError, match=r"scripts are no longer supported, but found posts\.py"):
+            list(open_corpus(f"hf:{source}"))
+    assert not marker.exists()
+
+
+def test_a_data_set_that_is_nothing_but_a_script(source: Path, marker: Path) -> None:
+    (source / "posts.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    for address in (source, f"hf:{source}"):
+        with pytest.raises(CorpusError):
+            list(open_corpus(address))
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("place", ["../../secret", "/etc", "~", "a/../../secret"])
+def test_configurations_of_the_hub_lead_nowhere_else(source: Path, place: str) -> None:
+    (source.parent / "secret.jsonl").write_text('{"text": "secret"}\n')
+    (source / "posts.jsonl").write_text('{"text": "a"}\n')
+    (source / "state.json").write_text(json.dumps({"_data_files": [{"filename": f"{place}/secret.jsonl"}]}))
+    with pytest.raises(CorpusError, match="not there"):
+        list(open_corpus(source))
+
+
+def parquet(**columns: pa.Array) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
+
+
+GOOD = parquet(text=pa.array(["a", "b"]))
+
+
+def footer(length: int) -> bytes:
+    return GOOD[:-8] + struct.pack("<I", length) + b"PAR1"
+
+
+BROKEN: dict[str, tuple[str, bytes]] = {
+    "empty": ("x.parquet", b""),
+    "cut off": ("x.parquet", GOOD[:-20]),
+    "cut in the middle": ("x.parquet", GOOD[: len(GOOD) // 2]),
+    "no beginning": ("x.parquet", GOOD[4:]),
+    "a footer of 4 GB": ("x.parquet", footer(2**32 - 1)),
+    "a footer of nothing": ("x.parquet", footer(0)),
+    "a footer of the whole file": ("x.parquet", footer(len(GOOD) - 12)),
+    "an encrypted footer": ("x.parquet", GOOD[:-4] + b"PARE"),
+    "a footer of zeros": ("x.parquet", b"PAR1" + bytes(4_000) + struct.pack("<I", 4_000) + b"PAR1"),
+    "a footer without end": ("x.parquet", b"PAR1" + b"\x1c" * 99_999 + struct.pack("<I", 99_999) + b"PAR1"),
+    "a schema that is no base64": ("x.parquet", GOOD.replace(b"ARROW:schema\x18", b"ARROW:schema\x18\x7f", 1)),
+    "no column of texts": ("x.parquet", parquet(label=pa.array(["a"]))),
+    "html": ("x.parquet", b"<html>404</html>"),
+    "a pickle": ("x.parquet", pickle.dumps(["a"])),
+    "numbers for tags": ("x.parquet", parquet(tokens=pa.array([["a"]]), tags=pa.array([[1]]))),
+    "utf-16": ("x.jsonl", '{"text": "a"}\n'.encode("utf-16")),
+    "utf-32": ("train.txt", "a\tO\n".encode("utf-32")),
+    "no archive": ("x.tar", b"<html>404</html>"),
+    "an archive of nothing": ("x.tar", b""),
+    "an archive cut off": ("x.tar", b"a.txt".ljust(512, b"\0")[:300]),
+    "a compressed page": ("x.tar.gz", gzip.compress(b"<html>404</html>")),
+    "compressed junk": ("x.tar.gz", b"\x1f\x8b\x08" + b"\xff" * 90),
+    "compressed and cut off": ("x.tar.gz", gzip.compress(bytes(range(256)) * 40)[:60]),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_cannot_be_read_is_named(source: Path, name: str) -> None:
+    file, content = BROKEN[name]
+    (source / file).write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorpusError, match=file.replace(".", r"\.")):
+            list(open_corpus(source))
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def structs(depth: int) -> bytes:
+    """A Parquet footer, in Thrift's compact protocol, whose columns lie in each other `depth` times."""
+    inner = b"\x48\x01a\x15\x02\x00"  # called a, one child
+    count = depth + 1
+    size = bytes([0xFC]) + _varint(count)
+    leaf = b"\x15\x0c\x25\x02\x18\x04text\x00"  # a string, optional, called text
+    return b"\x15\x02\x19" + size + inner * depth + leaf + b"\x16\x00\x19\x0c\x00"
+
+
+def _varint(number: int) -> bytes:
+    out = b""
+    while number > 127:
+        out += bytes([number & 127 | 128])
+        number >>= 7
+    return out + bytes([number])
+
+
+def test_columns_that_lie_in_each_other_without_end(source: Path) -> None:
+    # In a process of its own: a library that goes down with such a schema takes the process with it.
+    data = structs(200_000)
+    (source / "x.parquet").write_bytes(b"PAR1" + data + struct.pack("<I", len(data)) + b"PAR1")
+    code = (
+        "import sys\nfrom amia.errors import CorpusError\nfrom amia.readers import open_corpus\n"
+        "try: list(open_corpus(sys.argv[1]))\nexcept CorpusError as error: print('refused')\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code, str(source)], capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr[-500:]
+
+
+def test_two_schemas_the_second_of_which_is_dangerous(source: Path, marker: Path) -> None:
+    dangerous = base64.b64encode(pickled("arrow.py_extension_type", marker).serialize().to_pybytes())
+    plain = pa.schema([("text", pa.string())])
+    table = pa.table({"text": ["a"]}).cast(plain.with_metadata({"note": b"ARROW:schema\x18" + _varint(9) + b"x"}))
+    pq.write_table(table.replace_schema_metadata({b"ARROW:schema": dangerous}), source / "x.parquet")
+    with pytest.raises(CorpusError, match="extension type"):
+        list(open_corpus(source))
+    assert not marker.exists()

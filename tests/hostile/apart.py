@@ -9,6 +9,7 @@ costs milliseconds; it runs no threads, unlike the tests' own.
 import json
 import os
 import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from amia.images import ImageSettings, decode, fit_to, inspect
 
 CPU_S = 10
 """Seconds that one image may take; the kernel ends a process that takes more."""
+WALL_S = 120
+"""Seconds by the clock: for one that waits and does nothing."""
+ADDRESSES = 6 << 30
+"""Bytes of addresses. It only keeps the machine from harm: what counts is the memory that was used."""
 SETTINGS = ImageSettings(size=64)
 
 
@@ -75,6 +80,9 @@ def apart(work: Callable[[], str]) -> tuple[str, float]:
     if child == 0:
         try:
             resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+            resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            signal.alarm(WALL_S)
             Path("/proc/self/clear_refs").write_text("5")  # start counting the most memory here
             before = highest()
             said = work()

@@ -8,12 +8,14 @@ import pickle
 import struct
 import subprocess
 import sys
+import tomllib
 import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packaging.requirements import Requirement
 
 from amia.errors import CorpusError
 from amia.readers import open_corpus
@@ -69,6 +71,23 @@ def test_a_pickle_in_a_schema_is_never_loaded(source: Path, marker: Path, kind: 
     assert not marker.exists()
     pickle.loads(schema.field("image").metadata[b"ARROW:extension:metadata"])  # noqa: S301 - it is armed
     assert marker.exists()
+
+
+@pytest.mark.parametrize(
+    ("library", "holes"),
+    [
+        ("ray", ["2.49.0", "2.53.0", "2.54.1"]),  # CVE-2026-41486: code in the metadata of a tensor's type
+        ("pyarrow", ["0.14.0", "14.0.0"]),  # CVE-2023-47248: code in the metadata of any extension type
+    ],
+)
+def test_libraries_with_known_holes_are_never_installed(library: str, holes: list[str]) -> None:
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (wanted,) = [each for each in map(Requirement, project["dependencies"]) if each.name == library]
+    assert [version for version in holes if version in wanted.specifier] == []
+    pins = [Requirement(line) for line in (root / "constraints.txt").read_text().splitlines() if line[:1].isalpha()]
+    (pinned,) = [each for each in pins if each.name == library]
+    assert all(each.version in wanted.specifier for each in pinned.specifier)
 
 
 def test_pickled_values_are_bytes_and_nothing_else(source: Path, marker: Path) -> None:

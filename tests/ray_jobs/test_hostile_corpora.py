@@ -1,11 +1,13 @@
 """Corpora of bad rows through the real jobs: each row ends in its status, and the good ones never notice."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hostile.corpora import CORPORA, SECRET, Corpus, Row
@@ -17,6 +19,7 @@ from ray_jobs.settings import Settings
 
 MEASURED = {"theta", "ratio", "loss", "loss_i2t", "loss_t2i", "cosine"}
 
+Amia = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Settings]
 Post = dict[str, Any]
 
@@ -134,6 +137,44 @@ def test_bad_rows_are_augmented_with_what_is_left_of_them(
     # What some program would run is in the files of posts whose picture was good, and nowhere in what came of them.
     assert any(ARMED in data for data, status in IMAGES.values() if status == "ok")
     assert not holds(tmp_path / "mixed" / "run" / "augmented", ARMED)
+
+
+def refused(folder: Path, kind: str) -> str:
+    """A source that nothing of is read, and what the person is told of it."""
+    folder.mkdir()
+    match kind:
+        case "a pickled column":
+            told = {
+                "ARROW:extension:name": "ray.data.arrow_pickled_object",
+                "ARROW:extension:metadata": b"cos\nsystem\n",
+            }
+            schema = pa.schema([pa.field("text", pa.string()), pa.field("image", pa.binary(), metadata=told)])
+            pq.write_table(pa.table([["a"], [b"x"]], schema=schema), folder / "x.parquet")
+            return "x.parquet: a column has an Arrow extension type"
+        case "an archive of junk":
+            (folder / "x.tar").write_bytes(b"<html>404</html>" * 99)
+            return "x.tar: the archive is damaged or cut off"
+        case "a list that leads elsewhere":
+            (folder / "state.json").write_text('{"_data_files": [{"filename": "/etc/passwd"}]}')
+            return "passwd: listed in state.json, but not there"
+        case "a pipe":
+            os.mkfifo(folder / "posts.jsonl")
+            return "posts.jsonl: a pipe, a device or a link to nowhere"
+    (folder / "posts.jsonl").write_bytes(b"[" * 100_000 + b'\n{"text": ""}\n')
+    return "no post in it (2 rows rejected"
+
+
+@pytest.mark.parametrize(
+    "kind", ["a pickled column", "an archive of junk", "a list that leads elsewhere", "a pipe", "not one good row"]
+)
+def test_a_source_that_is_refused_as_a_whole(amia: Amia, tmp_path: Path, kind: str) -> None:
+    said = refused(tmp_path / "posts", kind)
+    code, _, complained = amia("ingest", tmp_path / "posts", "--run", tmp_path / "run", "--config", "demo")
+    assert code == 3
+    assert complained.startswith("error: ")
+    assert said in complained
+    assert "Traceback" not in complained
+    assert not any((tmp_path / "run" / stage).exists() for stage in ("plan.json", "posts"))
 
 
 def counted(result: Augmented, total: int) -> None:

@@ -15,6 +15,7 @@ from amia import errors
 from ray_jobs.commands import corpus, recognisers, runs, story
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.settings import settings_help
+from ray_jobs.spelled import spelled_out
 from ray_jobs.stopping import STOPPED, Stopped, heeding_sigterm
 
 __all__ = ["app", "main"]
@@ -81,7 +82,7 @@ def _run() -> int:
         print(stopped, file=sys.stderr, flush=True)
         return STOPPED
     except errors.AmiaError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"error: {spelled_out(str(error))}", file=sys.stderr, flush=True)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     except Exception as error:
         if (show := getattr(error, "show", None)) is None:  # click's own words about wrong usage

@@ -207,7 +207,8 @@ def _copy_damaged(good: Path, contents: dict[str, bytes], draw: Random, source: 
         if image.is_file() and not image.is_symlink() and image.stat().st_size < 10_000:
             (source / image.relative_to(good)).parent.mkdir(exist_ok=True)
             (source / image.relative_to(good)).write_bytes(image.read_bytes())
-    damaged = draw.choice(list(contents))
+    largest = max(contents, key=lambda name: len(contents[name]))
+    damaged = draw.choice([*contents, largest, largest])
     for name, data in contents.items():
         (source / name).write_bytes(data)
     _write_damaged(contents[damaged], draw, list(contents.values()), damaged, source)

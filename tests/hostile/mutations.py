@@ -23,10 +23,13 @@ _ENDS = 400
 
 def mutated(data: bytes, draw: Random, others: Sequence[bytes]) -> bytes:
     """A file after one to four damages; `others` are files of its kind, of which it may get parts."""
-    damages = draw.choice((DAMAGES, IN_PLACE))  # where formats count bytes, a byte too many hides whatever follows
+    damages, keep = draw.choice(((DAMAGES, False), (IN_PLACE, False), (IN_PLACE, True)))
+    # Formats count bytes, and say at their ends how: with whole ends, and not a byte too many, the rest is read too.
+    start, end = (len(data) // 10, len(data) * 2 // 3) if keep else (0, len(data))
+    damaged = data[start:end]
     for _ in range(draw.choice((1, 1, 2, 4))):
-        data = draw.choice(damages)(data, draw, others)
-    return data
+        damaged = draw.choice(damages)(damaged, draw, others)
+    return data[:start] + damaged + data[end:]
 
 
 def sealed(data: bytes) -> bytes:

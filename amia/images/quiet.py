@@ -1,5 +1,6 @@
 """Pillow's warnings kept from the person: what they warn of is checked, refused by name, or harmless."""
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ __all__ = ["quiet_pillow"]
 _lock = threading.Lock()
 _inside = 0
 _filters = warnings.catch_warnings()
+_log = logging.getLogger("PIL.TiffImagePlugin")
+"""The only one to which Pillow logs errors, which land on the terminal of whoever has set up no logging."""
 
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """No warning from Pillow's own modules while any thread is inside.
+    """No warning and no logged error from Pillow's own modules while any thread is inside.
 
     `warnings.catch_warnings` alone restores the wrong filters when threads leave in another order than they came;
     here the first thread in sets the filter and the last one out takes it back.
@@ -25,6 +28,7 @@ def quiet_pillow() -> Iterator[None]:
             _filters = warnings.catch_warnings()
             _filters.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.")
+            _log.addFilter(_nothing)
         _inside += 1
     try:
         yield
@@ -32,4 +36,9 @@ def quiet_pillow() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
+                _log.removeFilter(_nothing)
                 _filters.__exit__(None, None, None)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False

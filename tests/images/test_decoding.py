@@ -1,5 +1,6 @@
 """Bytes to pixels: every way in which an image file can be odd, and that none of them gets past a reason."""
 
+import io
 import struct
 import threading
 import warnings
@@ -7,9 +8,10 @@ import warnings
 import numpy as np
 import pytest
 from drawings import BLUE, GREEN, RED, WHITE, close, corners, drawn, saved
+from hostile.pieces import grey, tiff
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fit_to, inspect
@@ -198,6 +200,15 @@ def test_pillows_warnings_come_back_when_the_last_thread_leaves() -> None:
     for thread in threads:
         thread.join()
     assert list(warnings.filters) == before
+
+
+def test_pillow_logs_no_error_while_we_look_and_does_so_again_afterwards(caplog: pytest.LogCaptureFixture) -> None:
+    data = tiff(grey(8, 8) | {277: (3, [27_136]), 273: (4, [8]), 278: (3, [8])}, bytes(64))
+    assert reason(data) == "corrupt"
+    assert not caplog.records
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(io.BytesIO(data))
+    assert [record.name for record in caplog.records] == ["PIL.TiffImagePlugin"]
 
 
 def test_extreme_shapes() -> None:

@@ -217,6 +217,9 @@ CONLL: dict[bytes, Expected] = {
     b"IMGID:c14\n" + b"w\tO\n" * 100_001 + b"w\tO": rejected("more than 100000 tokens"),
     b"no id\tO\nno image\tO": Expected(),
     b"IMGID:c15\nAda\tO\nIMGID:c16\tO": Expected(),
+    # Of two posts with one id the one with the smaller content hash stays, wherever it stands.
+    b"IMGID:c22\nfirst\tO": rejected("duplicate id"),
+    b"IMGID:c22\nsecond\tO": Expected(),
     b"IMGID:c17\nfolder\tO": Expected(image="bad_image(not_a_file)"),
     b"IMGID:c18\npipe\tO": Expected(image="bad_image(not_a_file)"),
     b"IMGID:c19\nlink\tO": Expected(image="bad_image(outside_root)"),

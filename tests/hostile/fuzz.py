@@ -83,8 +83,14 @@ def fuzz(inputs: int, seed: int, keep: Path | None = None) -> Iterator[Result]:
                 source.mkdir()
                 fallen = _counted(result, number, *apart(partial(_said, write, KINDS[name].read, source)))
                 if fallen and keep is not None:
-                    shutil.copytree(source, keep / f"{name}-{number}", symlinks=True)
+                    shutil.copytree(source, keep / f"{name}-{number}", symlinks=True, ignore=_endless)
         yield result
+
+
+def _endless(folder: str, names: list[str]) -> list[str]:
+    """Pipes, sockets and files of a terabyte, which no copy needs."""
+    files = [Path(folder) / name for name in names]
+    return [file.name for file in files if not file.is_dir() and not (file.is_file() and file.stat().st_size < 10**8)]
 
 
 def _counted(result: Result, number: int, said: str, taken_mb: float) -> bool:

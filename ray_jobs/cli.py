@@ -12,7 +12,7 @@ from collections.abc import Callable
 import typer
 
 from amia import errors
-from ray_jobs.commands import corpus, recognisers, runs, story
+from ray_jobs.commands import corpus, planning, recognisers, runs, story
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.settings import settings_help
 from ray_jobs.stopping import STOPPED, Stopped, heeding_sigterm
@@ -42,6 +42,7 @@ EXIT_CODES: list[tuple[type[errors.AmiaError], int]] = [
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     corpus.doctor,
+    planning.plan,
     corpus.ingest,
     corpus.augment,
     runs.fetch,

@@ -55,6 +55,12 @@ def test_an_arm_without_synthesis_draws_nothing(ingested: Path, small: Callable[
     assert "synthesized" not in {stage for _, stage, _ in stages(ingested, small(), "original")}
 
 
+def test_arms_of_two_measures_are_drawn_for_once(ingested: Path, small: Callable[..., Settings]) -> None:
+    steps = stages(ingested, small(), "adaptive", "adaptive-batch")
+    assert [stage for _, stage, _ in steps].count("synthesized") == 1
+    assert steps[-2:] == [(steps[-3][0] + 1, "scores-batch", 10), (steps[-3][0] + 2, "augmented/adaptive-batch", 10)]
+
+
 def test_what_is_published_is_not_left_to_do(augmented: Path, small: Callable[..., Settings]) -> None:
     assert {shards for _, _, shards in stages(augmented, small(), "adaptive", "original")} == {0}
     assert stages(augmented, small(), "adaptive", "cosine")[-1][1:] == ("augmented/cosine", 10)

@@ -42,9 +42,9 @@ def plan(
     json: Json = False,
 ) -> None:
     """How long ingest and augment would take on machines that need not be there, what limits them, what it costs."""
-    from ray_jobs.forecast import Power, forecast, what_would_help
-    from ray_jobs.rates import load_rates
-    from ray_jobs.told_forecast import tell_forecast
+    from ray_jobs.planning.forecast import Power, forecast, what_would_help
+    from ray_jobs.planning.rates import load_rates
+    from ray_jobs.telling.forecast import tell_forecast
 
     rates, settings, arms = load_rates(gpu), load_settings(config, words or []), arm or ["adaptive"]
     gpus = count if rates.gpu else 0

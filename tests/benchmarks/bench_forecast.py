@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from amia.demo import write_corpus
-from ray_jobs.forecast import Power, forecast
-from ray_jobs.rates import load_rates
+from ray_jobs.planning.forecast import Power, forecast
+from ray_jobs.planning.rates import load_rates
 from ray_jobs.settings import load_settings
 from tests.benchmarks.facts import machine
 from tests.benchmarks.job import _job

@@ -153,7 +153,7 @@ def _rates(store: Store, posts: int) -> dict[str, Any]:
 
 
 def rates_to_plan(store: Store, posts: int, ingested: Milestones, augmented: Milestones) -> dict[str, Any]:
-    """What `amia plan` takes, of a whole run on this machine: see `ray_jobs.rates.Rates`."""
+    """What `amia plan` takes, of a whole run on this machine: see `ray_jobs.planning.rates.Rates`."""
     commands, cores = (ingested, augmented), len(os.sched_getaffinity(0))
     streaming, cpu_s, stages = 0.0, 0.0, {}
     for key in store.sizes("log"):

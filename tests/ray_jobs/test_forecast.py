@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import SettingsError
-from ray_jobs.dry_run import plan_augment
-from ray_jobs.forecast import Power, forecast, what_would_help
-from ray_jobs.rates import FOLDERS, Rates, StageRate
+from ray_jobs.planning.dry_run import plan_augment
+from ray_jobs.planning.forecast import Power, forecast, what_would_help
+from ray_jobs.planning.rates import FOLDERS, Rates, StageRate
 from ray_jobs.settings import Pool, Settings, load_settings
 
 Amia = Callable[..., tuple[int, str, str]]

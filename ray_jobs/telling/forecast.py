@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ray_jobs.forecast import Execution, Forecast
 from ray_jobs.pace import clock
-from ray_jobs.rates import Rates
-from ray_jobs.told import aligned, say, say_json
+from ray_jobs.planning.forecast import Execution, Forecast
+from ray_jobs.planning.rates import Rates
+from ray_jobs.telling.lines import aligned, say, say_json
 
 __all__ = ["tell_forecast"]
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import typer
 
 from amia import errors
-from ray_jobs.commands import corpus, recognisers, runs, story
+from ray_jobs.commands import corpus, planning, recognisers, runs, story
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.settings import settings_help
 from ray_jobs.spelled import spelled_out
-from ray_jobs.stopping import STOPPED, Stopped, heeding_sigterm
+from ray_jobs.stopping import STOPPED, Stopped, heeding_sigterm, stoppable
 
 __all__ = ["app", "main"]
 
@@ -43,6 +43,7 @@ EXIT_CODES: list[tuple[type[errors.AmiaError], int]] = [
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     corpus.doctor,
+    planning.plan,
     corpus.ingest,
     corpus.augment,
     runs.fetch,
@@ -61,7 +62,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 
 for command in COMMANDS:
     takes_settings = "words" in inspect.signature(command).parameters
-    app.command(epilog=settings_help() if takes_settings else None)(command)
+    app.command(epilog=settings_help() if takes_settings else None)(stoppable(command))
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from amia.demo import write_corpus
 from amia.report.grid import Triple, draw_grid, spread
-from ray_jobs import told
 from ray_jobs.augment import augment
 from ray_jobs.evaluate import evaluate
 from ray_jobs.ingest import ingest
@@ -21,6 +20,7 @@ from ray_jobs.settings import Settings, load_settings
 from ray_jobs.shards import read_shard
 from ray_jobs.side_by_side import train_side_by_side
 from ray_jobs.store import Store
+from ray_jobs.telling.corpus import tell_augmented, tell_ingested
 from ray_jobs.terminal import console
 from ray_jobs.train import prepare
 
@@ -44,10 +44,10 @@ def demo(folder: Path, posts: int) -> None:
         write_corpus(corpus, posts=posts)
     settings = load_settings("demo")
     console.print(f"2. amia ingest {corpus} --run {run} --config demo")
-    told.tell_ingested(ingest(str(corpus), str(run), settings), str(run))
+    tell_ingested(ingest(str(corpus), str(run), settings), str(run))
     console.print(f"3. amia augment --run {run} --config demo")
     done = augment(str(run), settings, arms=("adaptive", "original", "text"))
-    told.tell_augmented(done, str(run))
+    tell_augmented(done, str(run))
     rows = _rows(Store(run))
     truth = {
         line["id"]: line["matched"]

@@ -141,6 +141,7 @@ class StageActor:
         self._stage, self._board, self._ready = stage, board, False
         self._counters = Counters(stage.name)
         self._told: list[ray.ObjectRef[None]] = []
+        self._cpu_s = 0.0
 
     def __call__(self, batch: Batch) -> Batch:
         """One lease, by the names of its shards; an error that a person can act on travels on as a row."""
@@ -170,6 +171,7 @@ class StageActor:
     def _work(self, lease: Sequence[str]) -> None:
         with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(1, "publish") as publisher:
             self._told.clear()
+            self._cpu_s = time.process_time()
             ahead: list[Future[Any]] = [loader.submit(self._load, shard) for shard in lease[:1]]
             behind: Future[None] | None = None
             for position, shard in enumerate(lease):
@@ -216,6 +218,9 @@ class StageActor:
             failures = self._stage.failures(done)
         seconds = {**seconds, "publish_s": time.monotonic() - start}
         self._counters.count(facts.rows, failures, {part.removesuffix("_s"): value for part, value in seconds.items()})
+        # Of the whole process since the shard before: the shards around this one, too, so that only sums mean anything.
+        spent, self._cpu_s = self._cpu_s, time.process_time()
+        seconds["cpu_s"] = self._cpu_s - spent
         line = {
             "stage": self._stage.name,
             "shard": shard,

@@ -46,7 +46,7 @@ class Pool(Strict):
 class Pools(Strict):
     """Where each stage runs."""
 
-    fetch: Pool = Pool(max=8, cpus=0.5, lease=16)
+    fetch: Pool = Pool(max=64, cpus=0.5, lease=16)
     """Ingest's second pass: images into shards."""
     embed: Pool = Pool(max=64, gpus=1, lease=16)
     """Texts and images into CLIP vectors."""

@@ -5,18 +5,22 @@ hands are published. Whatever takes longer than the grace, and everything elsewh
 half published, and the same command goes on where it stopped.
 """
 
+import functools
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import ParamSpec
 
-__all__ = ["GRACE_S", "STOPPED", "Stopped", "finishing", "heeding_sigterm", "heeding_still"]
+__all__ = ["GRACE_S", "STOPPED", "Stopped", "finishing", "heeding_sigterm", "heeding_still", "stoppable"]
 
 GRACE_S = 25.0
 """From the signal on; schedulers commonly allow 30 s, and leaving takes some."""
 STOPPED = 128 + signal.SIGTERM
 """The exit code, as shells count it."""
+
+Words = ParamSpec("Words")
 
 
 class Stopped(BaseException):
@@ -26,30 +30,51 @@ class Stopped(BaseException):
         super().__init__("stopped: what is published stays, and the same command goes on from there")
 
 
-_finish: Callable[[], None] | None = None
-"""What tells those at work to finish; None where there is nothing to wait for."""
+class _State:
+    """Of this process, since signals are the process's."""
+
+    asked = False
+    """Whether the signal has come."""
+    finish: Callable[[], None] | None = None
+    """What tells those at work to finish; None where there is nothing to wait for."""
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    global _finish
-    if _finish is None:
-        raise Stopped
+    _State.asked = True
+    if _State.finish is None:
+        raise KeyboardInterrupt  # of all exceptions the one that gets out of a wait inside Ray
     # Not here: the main thread may stand inside Ray, holding whatever lock.
-    threading.Thread(target=_finish, daemon=True).start()
-    _finish = None
+    threading.Thread(target=_State.finish, daemon=True).start()
+    _State.finish = None
     signal.signal(signal.SIGALRM, _leave)
     signal.setitimer(signal.ITIMER_REAL, GRACE_S)
 
 
 @contextmanager
 def heeding_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM raises Stopped in the main thread: at once, or when what is in hand is finished."""
+    """Inside, SIGTERM ends what is `stoppable`: at once, or when what is in hand is finished."""
+    _State.asked = False
     before = signal.signal(signal.SIGTERM, _leave)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGTERM, before)
+
+
+def stoppable(command: Callable[Words, None]) -> Callable[Words, None]:
+    """A command that raises Stopped when it is ended by SIGTERM."""
+
+    @functools.wraps(command)
+    def heeding(*words: Words.args, **more: Words.kwargs) -> None:
+        try:
+            command(*words, **more)
+        except BaseException:
+            if _State.asked:
+                raise Stopped from None
+            raise
+
+    return heeding
 
 
 @contextmanager
@@ -63,18 +88,11 @@ def heeding_still() -> Iterator[None]:
 
 @contextmanager
 def finishing(tell: Callable[[], None]) -> Iterator[None]:
-    """A block that ends soon after `tell` is called, with its work in order; then Stopped is raised."""
-    global _finish
-    asked = threading.Event()
-
-    def finish() -> None:
-        asked.set()
-        tell()
-
-    _finish = finish
+    """A block that ends soon after `tell` is called, with its work in order; then the command ends, too."""
+    _State.finish = tell
     try:
         yield
     finally:
-        _finish = None
-    if asked.is_set():
+        _State.finish = None
+    if _State.asked:
         raise Stopped

@@ -1,5 +1,6 @@
 """An image file's bytes: of a corpus from inside its image folder alone, or from where the person says."""
 
+import functools
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ def fetch_image(root: Path | None, image_path: str, limits: ImageSettings) -> by
     if root is None:
         raise ImageError("missing", f"{image_path}: the corpus has no image folder")
     with _named(image_path):
-        folder = root.resolve()
+        folder = _real(root.absolute())
         file = (folder / image_path).resolve()
         if not file.is_relative_to(folder):
             raise ImageError("outside_root", f"{image_path} is a link out of the image folder")
@@ -50,6 +51,12 @@ def _read(file: Path, name: str, limits: ImageSettings) -> bytes:
         raise ImageError("too_large", f"{name}: {status.st_size} bytes, allowed are {limits.max_bytes}")
     with file.open("rb") as stream:
         return stream.read(limits.max_bytes)
+
+
+@functools.lru_cache(maxsize=16)
+def _real(root: Path) -> Path:
+    """Looked up once: each part of a path is a question to the file system, for every image of a corpus."""
+    return root.resolve()
 
 
 @contextmanager

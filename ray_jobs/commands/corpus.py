@@ -19,13 +19,13 @@ def doctor(
     """What is wrong with a corpus, before it costs money. Reads everything, writes nothing."""
     from amia.doctor import examine
     from amia.readers import open_corpus
-    from ray_jobs import told
+    from ray_jobs.telling.lines import say, say_json
 
     diagnosis = examine(open_corpus(source, images), load_settings(config).image)
     if json:
-        told.say_json(diagnosis.to_json())
+        say_json(diagnosis.to_json())
     else:
-        told.say(diagnosis.lines())
+        say(diagnosis.lines())
 
 
 def ingest(
@@ -37,17 +37,16 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Read a corpus into immutable shards of posts. Started again, it goes on where it stopped."""
-    from ray_jobs import told
     from ray_jobs.ingest import ingest as job
+    from ray_jobs.telling.corpus import tell_ingested
+    from ray_jobs.telling.lines import say_json
 
     settings = load_settings(config, words or [])
     done = job(source, run, settings, images=images, quiet=json)
     if json:
-        told.say_json(
-            {"posts": done.plan.posts, "rejected": done.plan.rejected, "counts": dict(done.counts), "run": run}
-        )
+        say_json({"posts": done.plan.posts, "rejected": done.plan.rejected, "counts": dict(done.counts), "run": run})
     else:
-        told.tell_ingested(done, run)
+        tell_ingested(done, run)
     judge(sum(count for status, count in done.counts.items() if "(" in status), done.plan.total, settings)
 
 
@@ -73,21 +72,22 @@ def augment(
     json: Json = False,
 ) -> None:
     """Give every post of a run its augmented image. Started again, it goes on where it stopped."""
-    from ray_jobs import told
+    from ray_jobs.telling.corpus import tell_augmented, tell_planned
+    from ray_jobs.telling.lines import say_json
 
     settings = load_settings(config, words or [])
     arms = arm or ["adaptive"]
     if dry_run:
-        from ray_jobs.dry_run import plan_augment
+        from ray_jobs.planning.dry_run import plan_augment
 
         steps = plan_augment(run, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
-        told.tell_planned(steps, settings, json=json)
+        tell_planned(steps, settings, json=json)
         return
     from ray_jobs.augment import augment as job
 
     done = job(run, settings, arms=arms, mixture=mixture, accept_mixture=accept_mixture, quiet=json)
     if json:
-        told.say_json(
+        say_json(
             {
                 "posts": done.posts,
                 "counts": {arm: dict(each) for arm, each in done.counts.items()},
@@ -96,5 +96,5 @@ def augment(
             }
         )
     else:
-        told.tell_augmented(done, run)
+        tell_augmented(done, run)
     judge(done.failed, done.posts, settings)

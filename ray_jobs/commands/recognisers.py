@@ -29,11 +29,11 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a recogniser on an arm of a run. Started again, it goes on after the last finished epoch."""
-    from ray_jobs import told
+    from ray_jobs.telling.recognisers import tell_trained
     from ray_jobs.train import train as job
 
     done = job(run, load_settings(config, words or []), system=model, arm=arm, name=name, quiet=json)
-    told.tell_trained(done, run, json=json)
+    tell_trained(done, run, json=json)
 
 
 def evaluate(
@@ -50,12 +50,12 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score a recogniser on a split of an arm. Started again, it goes on where it stopped."""
-    from ray_jobs import told
     from ray_jobs.evaluate import evaluate as job
+    from ray_jobs.telling.recognisers import tell_evaluated
 
     settings = load_settings(config, words or [])
     done = job(run, settings, model=model, arm=arm, split=split, swap_images=swap_images, quiet=json)
-    told.tell_evaluated(done, run, json=json)
+    tell_evaluated(done, run, json=json)
 
 
 def predict(
@@ -80,7 +80,7 @@ def predict(
     json: Json = False,
 ) -> None:
     """Find entities: in one text, with an image beside it or without, or in every post of a run's arm."""
-    from ray_jobs import told
+    from ray_jobs.telling.recognisers import tell_predicted, tell_recognised
 
     if (text is None) == (run is None):
         raise errors.SettingsError("give either --text, or --run")
@@ -90,13 +90,13 @@ def predict(
         from ray_jobs.predict import predict as job
 
         done = job(run, load_settings(config or "default", words or []), model=model, arm=arm, splits=split, quiet=json)
-        told.tell_predicted(done, run, json=json)
+        tell_predicted(done, run, json=json)
     elif text is not None:
         from ray_jobs.recognise import recognise, settings_of
 
         own = settings_of(augment, arm) if augment is not None and config is None else config or "default"
         settings = load_settings(own, words or [])
-        told.tell_recognised(recognise(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
+        tell_recognised(recognise(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
 
 
 def experiment(
@@ -126,8 +126,8 @@ def experiment(
     json: Json = False,
 ) -> None:
     """The paper's tables with seeds and significance. Started again, it goes on where it stopped."""
-    from ray_jobs import told
     from ray_jobs.experiment import experiment as job
     from ray_jobs.experiment_settings import load_experiment
+    from ray_jobs.telling.recognisers import tell_experimented
 
-    told.tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)
+    tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)

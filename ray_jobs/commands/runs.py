@@ -14,7 +14,7 @@ __all__ = ["export", "fetch", "gc", "report", "retry", "status"]
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
     """What is published, in work, failed and left, and how fast it goes; also while a job runs elsewhere."""
     from ray_jobs.status import status as look
-    from ray_jobs.told_status import tell_status
+    from ray_jobs.telling.status import tell_status
 
     tell_status(look(run), json=json)
 
@@ -27,10 +27,10 @@ def report(
     json: Json = False,
 ) -> None:
     """A page to look at: what came out, how theta came about, pictures, failures, curves. Made anew each time."""
-    from ray_jobs import told
     from ray_jobs.report import report as job
+    from ray_jobs.telling.runs import tell_reported
 
-    told.tell_reported(job(run, arm), json=json)
+    tell_reported(job(run, arm), json=json)
 
 
 def export(
@@ -56,20 +56,20 @@ def export(
     json: Json = False,
 ) -> None:
     """Write arms of a run as other people's code reads them. Started again, it goes on where it stopped."""
-    from ray_jobs import told
     from ray_jobs.export import export as job
+    from ray_jobs.telling.runs import tell_exported
 
     settings = load_settings(config, words or [])
     done = job(run, settings, layout=layout, to=to, arms=arm or ["adaptive"], size=size, name=name, quiet=json)
-    told.tell_exported(done, run, to, json=json)
+    tell_exported(done, run, to, json=json)
 
 
 def fetch(words: Words = None, model: Systems = None, config: Config = "default", json: Json = False) -> None:
     """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
-    from ray_jobs import told
     from ray_jobs.fetch import fetch as job
+    from ray_jobs.telling.runs import tell_fetched
 
-    told.tell_fetched(job(load_settings(config, words or []), model or []), json=json)
+    tell_fetched(job(load_settings(config, words or []), model or []), json=json)
 
 
 def retry(
@@ -86,7 +86,7 @@ def retry(
 ) -> None:
     """Begin a new run with every shard that no failure has reached. Started again, it goes on where it stopped."""
     from ray_jobs.retry import retry as job
-    from ray_jobs.told_operating import tell_retried
+    from ray_jobs.telling.runs import tell_retried
 
     if not failed:
         raise errors.SettingsError("say what to try again: --failed")
@@ -103,7 +103,7 @@ def gc(
 ) -> None:
     """Remove what killed jobs have left, never anything published. May be run while a job runs."""
     from ray_jobs.gc import collect, seconds_of
-    from ray_jobs.told_operating import tell_collected
+    from ray_jobs.telling.runs import tell_collected
 
     found = collect(run, older_than_s=seconds_of(older_than), dry_run=dry_run)
     tell_collected(found, run, dry_run=dry_run, json=json)

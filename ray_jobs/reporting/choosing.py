@@ -6,7 +6,7 @@ from amia.report.content import Group, Triple
 from amia.report.sampling import DECILES, decile_of
 from ray_jobs.reporting.looking import Looked, Place
 from ray_jobs.reporting.picturing import Shown
-from ray_jobs.told import why
+from ray_jobs.telling.statuses import why
 
 __all__ = ["groups", "places", "strip"]
 

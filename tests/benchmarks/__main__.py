@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from amia.settings import merged
 from tests.benchmarks.facts import machine, versions
 from tests.benchmarks.table import markdown, rates_file
 
@@ -31,7 +32,7 @@ def main() -> None:
         parser.error(f"no part {', '.join(unknown)}: there are {', '.join(PARTS)}")
     chosen.out.mkdir(parents=True, exist_ok=True)
     facts, numbers = machine(), versions()
-    lines, rates, failed = [], {}, []
+    lines, rates, plan, failed = [], {}, {}, []
     for name in asked:
         print(name, file=sys.stderr, flush=True)
         begun = time.monotonic()
@@ -45,12 +46,13 @@ def main() -> None:
             file.unlink()
             lines += found["lines"]
             rates |= found["rates"]
+            plan = merged(plan, found["plan"])
         print(f"  {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     table = markdown(lines, failed, facts, numbers)
     whole = {"machine": facts, "versions": numbers, "lines": lines, "failed": failed}
     (chosen.out / "bench.json").write_text(json.dumps(whole, indent=1))
     (chosen.out / "bench.md").write_text(table + "\n")
-    (chosen.out / "rates.json").write_text(json.dumps(rates_file(rates, facts, numbers), indent=1))
+    (chosen.out / "rates.json").write_text(json.dumps(rates_file(rates, plan, facts, numbers), indent=1))
     print(table)
     sys.exit(bool(failed))
 

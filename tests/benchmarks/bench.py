@@ -26,6 +26,8 @@ class Bench:
     lines: list[Line] = field(default_factory=list)
     rates: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By stage, what `README.md` says of the rates file."""
+    plan: dict[str, Any] = field(default_factory=dict)
+    """What `amia plan` takes for this machine: a tree of `ray_jobs.planning.rates.Rates`, over what ships."""
 
     def rounds(self, whole: int) -> int:
         """So many, or two where only a look is wanted."""
@@ -44,5 +46,5 @@ class Bench:
 
     def save(self, path: Path) -> None:
         """What this process found, as JSON."""
-        found = {"lines": [dataclasses.asdict(line) for line in self.lines], "rates": self.rates}
+        found = {"lines": [dataclasses.asdict(line) for line in self.lines], "rates": self.rates, "plan": self.plan}
         path.write_text(json.dumps(found, indent=1))

@@ -17,6 +17,7 @@ from ray_jobs.shards import read_shard
 from ray_jobs.stages.embed import Embed
 from ray_jobs.store import Store
 from tests.benchmarks.bench import Bench
+from tests.benchmarks.facts import gpu_plan
 from tests.benchmarks.harness import Side, compare
 from tests.benchmarks.runs import demo_run, local_ray, one_actor
 
@@ -79,6 +80,8 @@ def _against_forward(bench: Bench, folder: Path, name: str, model: Path, *, post
         "threads": threads,
         "micro_batch": clip.micro_batch,
     }
+    if gpu and not demo:
+        bench.plan = gpu_plan("embeddings", sides.theirs_s / count, f"{name}, random weights")
 
 
 def _inputs(encoder: Any, store: Store, shards: Sequence[str], images: ImageSettings) -> list[tuple[Any, torch.Tensor]]:

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import torch
 
-__all__ = ["machine", "versions"]
+__all__ = ["gpu_plan", "machine", "versions"]
 
 PACKAGES = (
     *("numpy", "torch", "transformers", "diffusers", "pillow", "pyarrow", "scikit-learn", "ray", "obstore", "amia"),
@@ -33,6 +33,14 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of Python and of every library that a line leans on."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def gpu_plan(stage: str, seconds: float, model: str) -> dict[str, Any]:
+    """What `amia plan` takes of this machine's GPU in one stage: seconds a post of the bare model."""
+    gpu = torch.cuda.get_device_name()
+    cores = len(os.sched_getaffinity(0)) // torch.cuda.device_count()
+    rate = {"gpu_s": seconds, "source": f"measured: {model}, one {gpu}"}
+    return {"gpu": gpu, "cores_per_gpu": max(1, cores), "stages": {stage: rate}}
 
 
 def _model() -> str:

@@ -13,19 +13,24 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import torch
 from PIL import Image
 
 from amia.demo import write_corpus
 from ray_jobs.plan import Plan
+from ray_jobs.settings import load_settings
 from ray_jobs.shards import read_shard
 from ray_jobs.store import Store
 from tests.benchmarks.bench import Bench
+from tests.benchmarks.facts import machine
 from tests.benchmarks.harness import Line, figure
 from tests.benchmarks.memory import Watched, watched
 
 POSTS = 2000
 THETA = 1e-3
 STAGES = ("posts", "embeddings", "scores", "synthesized", "augmented")
+SUMS = ("executions", "executions_s", "order_s")
+"""What stands beside the milestones."""
 
 Milestones = dict[str, float]
 
@@ -51,6 +56,7 @@ def run(bench: Bench) -> None:
         bench.add(_line(rounds, [each["first post begun"] for each in first], posts, threads, equal))
         bench.add(_parts(first[-1]))
         bench.rates["job"] = _rates(store, posts) | {"first_post_s": first[-1]}
+        bench.plan = rates_to_plan(store, posts, *rounds[-1][:2])
 
 
 def _job(corpus: Path, run: Path) -> tuple[Milestones, Milestones]:
@@ -112,7 +118,7 @@ def _first_post(store: Store, augmented: Milestones) -> Milestones:
     """The milestones of `amia augment` up to the first post, whose times stand in the run's log."""
     lines = [line for line in _log(store) if line["stage"] == "embeddings"]
     first = min(lines, key=lambda line: line["ended"])
-    until = {name: at for name, at in augmented.items() if name != "done"}
+    until = {name: at for name, at in augmented.items() if name not in ("done", *SUMS)}
     begun = first["ended"] - sum(first[name] for name in ("load_s", "run_s", "publish_s")) - augmented["given"]
     return {**until, "first post begun": begun, "first shard published": first["ended"] - augmented["given"]}
 
@@ -144,6 +150,32 @@ def _rates(store: Store, posts: int) -> dict[str, Any]:
         pace = {"posts_per_s": 1 / max(seconds.values()), "actors": len(actors), "bytes_per_post": written}
         found[stage] = {**pace, **{f"{name}_per_post": value for name, value in seconds.items()}}
     return found
+
+
+def rates_to_plan(store: Store, posts: int, ingested: Milestones, augmented: Milestones) -> dict[str, Any]:
+    """What `amia plan` takes, of a whole run on this machine: see `ray_jobs.planning.rates.Rates`."""
+    commands, cores = (ingested, augmented), len(os.sched_getaffinity(0))
+    streaming, cpu_s, stages = 0.0, 0.0, {}
+    for key in store.sizes("log"):
+        lines = [json.loads(line) for line in store.read(key).decode().splitlines()]
+        begun = min(line["ended"] - line["load_s"] - line["run_s"] - line["publish_s"] for line in lines)
+        streaming += max(line["ended"] for line in lines) - begun
+    source = f"measured: the whole job on {posts} posts with the demo's models, {cores} cores, {machine()['cpu']}"
+    for stage in STAGES:
+        spent = sum(line["cpu_s"] for line in _log(store) if line["stage"] == stage)
+        cpu_s += spent
+        stages[stage] = {"cpu_s": spent / posts, "bytes": sum(store.sizes(stage).values()) / posts, "source": source}
+    executions = sum(each["executions_s"] for each in commands)
+    rest = {
+        "order_s": ingested["order_s"] / posts,
+        "command_s": (sum(each["done"] for each in commands) - executions - ingested["order_s"]) / len(commands),
+        "execution_s": (executions - streaming) / sum(each["executions"] for each in commands),
+        "efficiency": min(1.0, cpu_s / (cores * streaming)),
+        "source": source,
+    }
+    if torch.cuda.is_available():
+        return rest  # the demo's models are too small for a GPU, and its pictures for what cores do beside one
+    return {"size": load_settings("demo").image.size, "stages": stages, **rest}
 
 
 def _alike(store: Store, bare: Path) -> str:

@@ -1,7 +1,7 @@
 """mix: posts a second and core against what one would write with Pillow: decode both, blend floats, encode."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -85,8 +85,14 @@ def plain(original: bytes, synthesized: bytes) -> bytes:
 
 
 def _draw(store: Store, plan: Plan, images: ImageSettings) -> None:
-    """`synthesized/` as the stage would publish it, its pictures made of another post's original."""
+    """`synthesized/` as the stage would publish it."""
     stage = Synthesize(store, "bench", generator=GeneratorSettings(), images=images, seed=0, threads=1)
+    for shard, drawings in _drawn(store, plan, images):
+        stage.publish(shard, drawings)
+
+
+def _drawn(store: Store, plan: Plan, images: ImageSettings) -> Iterator[tuple[str, Drawings]]:
+    """By shard, pictures that a generator might have drawn: each made of another post's original."""
     for shard in plan.shards:
         posts = read_shard(store, f"posts/{shard}.parquet", ["id", "text", "image"])
         ids, texts = posts["id"].to_pylist(), posts["text"].to_pylist()
@@ -96,7 +102,7 @@ def _draw(store: Store, plan: Plan, images: ImageSettings) -> None:
             for row, data in enumerate(files[::-1])
         }
         prompts = Prompts(ids, [prompt_of(text) or "a picture" for text in texts], list(range(len(ids))))
-        stage.publish(shard, Drawings(prompts, drawn, 0))
+        yield shard, Drawings(prompts, drawn, 0)
 
 
 def _files(store: Store, shards: Sequence[str]) -> list[tuple[bytes, bytes]]:

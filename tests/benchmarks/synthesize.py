@@ -21,6 +21,7 @@ from ray_jobs.shards import read_shard
 from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.store import Store
 from tests.benchmarks.bench import Bench
+from tests.benchmarks.facts import gpu_plan
 from tests.benchmarks.harness import Side, compare
 from tests.benchmarks.runs import demo_run, local_ray, one_actor
 
@@ -86,6 +87,8 @@ def _against_pipeline(
         "micro_batch": settings.micro_batch,
         "size": size,
     }
+    if torch.cuda.is_available() and not demo:
+        bench.plan = {"size": size, **gpu_plan("synthesized", sides.theirs_s / count, f"{name}, random weights")}
 
 
 def _bare(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], batch: int) -> Callable[[], list[torch.Tensor]]:

@@ -27,10 +27,11 @@ def markdown(lines: Sequence[Found], failed: Sequence[str], machine: Found, vers
     return "\n".join(said)
 
 
-def rates_file(rates: dict[str, Found], machine: Found, versions: dict[str, str]) -> Found:
+def rates_file(rates: dict[str, Found], plan: Found, machine: Found, versions: dict[str, str]) -> Found:
     """See `README.md`."""
     measured = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"format": "amia-rates-1", "measured": measured, "machine": machine, "versions": versions, "stages": rates}
+    about = {"format": "amia-rates-1", "measured": measured, "machine": machine, "versions": versions}
+    return about | {"stages": rates} | ({"plan": plan} if plan else {})
 
 
 def _row(line: Found) -> str:

@@ -32,7 +32,9 @@ class _Standing:
 
     def __init__(self, cpus: Sequence[float]) -> None:
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": QUICK_TO_MISS}
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        # Closed with the tests' end of the pipe, also by their death. What Ray would start for it sends SIGTERM to the
+        # whole process group, tests included.
+        self.cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=False)
         self.workers: list[Any] = []
         for each in cpus:
             self.add(each)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs import told
-from ray_jobs.dry_run import plan_augment
+from ray_jobs.planning.dry_run import plan_augment
 from ray_jobs.settings import Settings, load_settings
 from ray_jobs.status import status
+from ray_jobs.telling.corpus import tell_planned
+from ray_jobs.telling.lines import say
+from ray_jobs.telling.status import tell_status
 from ray_jobs.terminal import console
-from ray_jobs.told_status import tell_status
 
 
 def stages(run: Path, settings: Settings, *arms: str, **more: object) -> list[tuple[int, str, int]]:
@@ -55,6 +56,12 @@ def test_an_arm_without_synthesis_draws_nothing(ingested: Path, small: Callable[
     assert "synthesized" not in {stage for _, stage, _ in stages(ingested, small(), "original")}
 
 
+def test_arms_of_two_measures_are_drawn_for_once(ingested: Path, small: Callable[..., Settings]) -> None:
+    steps = stages(ingested, small(), "adaptive", "adaptive-batch")
+    assert [stage for _, stage, _ in steps].count("synthesized") == 1
+    assert steps[-2:] == [(steps[-3][0] + 1, "scores-batch", 10), (steps[-3][0] + 2, "augmented/adaptive-batch", 10)]
+
+
 def test_what_is_published_is_not_left_to_do(augmented: Path, small: Callable[..., Settings]) -> None:
     assert {shards for _, _, shards in stages(augmented, small(), "adaptive", "original")} == {0}
     assert stages(augmented, small(), "adaptive", "cosine")[-1][1:] == ("augmented/cosine", 10)
@@ -69,7 +76,7 @@ def test_tables_are_whole_at_any_width(
     monkeypatch.setattr(console, "_width", width)
     arms = ("adaptive", "cosine-minmax")
     settings = load_settings("default")
-    told.tell_planned(plan_augment(str(ingested), settings, arms), settings, json=False)
+    tell_planned(plan_augment(str(ingested), settings, arms), settings, json=False)
     tell_status(status(str(augmented)), json=False)
     lines = seen.getvalue().splitlines()
     assert not [line for line in lines if "…" in line]
@@ -83,7 +90,7 @@ def test_tables_are_whole_at_any_width(
 def test_the_plan_as_json_is_one_object(
     ingested: Path, small: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told.tell_planned(plan_augment(str(ingested), small(), ["adaptive"]), small(), json=True)
+    tell_planned(plan_augment(str(ingested), small(), ["adaptive"]), small(), json=True)
     steps = json.loads(capsys.readouterr().out)["steps"]
     assert steps[-1]["stage"] == "augmented/adaptive"
     assert steps[-1]["pool"]["max"] == 1
@@ -93,7 +100,7 @@ def test_the_plan_as_json_is_one_object(
 def test_folders_are_printed_as_they_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = io.StringIO()
     monkeypatch.setattr(console, "_file", seen)
-    told.say(["/runs/[bold]x[/bold]/:tada:"])
+    say(["/runs/[bold]x[/bold]/:tada:"])
     assert seen.getvalue() == "/runs/[bold]x[/bold]/:tada:\n"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import ray
 
 from amia.errors import StoreError
 from ray_jobs.progress import Board
@@ -104,3 +105,12 @@ def test_input_that_is_really_missing_is_an_error(cluster: None, tmp_path: Path)
     told = json.loads(StageActor(Missing(Store(tmp_path), 1), Board.start())(lease_of("0"))["failure"][0])
     said = "posts/0.parquet could not be read"
     assert told == {"kind": "StoreError", "stage": "met", "shard": "0", "said": said}
+
+
+def test_a_lost_board_is_an_error_of_the_cluster_and_no_bug(cluster: None, tmp_path: Path) -> None:
+    board = Board.start()
+    ray.get(board.counts.remote())
+    ray.kill(board)
+    told = json.loads(StageActor(Meeting(Store(tmp_path), 1), board)(lease_of("0"))["failure"][0])
+    assert told["kind"] == "ClusterError"
+    assert "start the same command again" in told["said"]

@@ -205,6 +205,29 @@ def test_a_killed_driver_s_command_goes_on_when_started_again(
     assert "best of 20 epochs" in said
 
 
+@pytest.mark.slow
+def test_sigterm_ends_a_training_without_noise_and_it_goes_on_when_started_again(
+    augmented: Path, copied: Callable[..., Path], small_words: Sequence[str], words: Sequence[str]
+) -> None:
+    run = copied(augmented)
+    command = ("train", "--run", str(run), "--config", "demo", "--model", "bert-crf", "--arm", "original")
+    command += ("--name", "n", *small_words, *words, "training.epochs=20", "training.patience=20")
+    checkpoints = run / "models" / "n" / "checkpoints"
+    driver = start(*command)
+    while not list(checkpoints.glob("epoch-*/state.json")):
+        assert driver.poll() is None, finish(driver)
+        time.sleep(0.01)
+    driver.terminate()
+    code, _, complained = finish(driver)
+    assert code == 143
+    assert complained == "stopped: what is published stays, and the same command goes on from there\n"
+    assert not (run / "models" / "n" / "training.json").exists()
+    code, said, complained = finish(start(*command))
+    assert (code, complained) == (0, "")
+    assert "epoch   1 " not in said
+    assert "best of 20 epochs" in said
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

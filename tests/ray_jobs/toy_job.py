@@ -8,10 +8,12 @@ from ray_jobs.cli import app, main
 from ray_jobs.machines import connect
 from ray_jobs.runner import Step, run_steps
 from ray_jobs.settings import Pool
+from ray_jobs.stopping import stoppable
 from ray_jobs.store import Store
 
 
 @app.command()
+@stoppable
 def toy(run: Path, shards: int = 12, actors: int = 1, lease: int = 2) -> None:
     """All shards through both stages."""
     (run / "wishes").mkdir(parents=True, exist_ok=True)

@@ -65,12 +65,14 @@ def plan_augment(
     groups: dict[str, list[str]] = {}
     for arm in arms:
         groups.setdefault(measure_of(arm, settings.triplet).suffix, []).append(arm)
+    drawn = False
     for suffix in sorted(groups):
         if images and suffix:
             execution += 1
             steps.append(left(execution, f"scores{suffix}", plan.shards, pools.score, 0.00005))
         execution += 1
-        if any(needs_synthesis(arm) for arm in groups[suffix]):
+        if not drawn and any(needs_synthesis(arm) for arm in groups[suffix]):
+            drawn = True
             steps.append(left(execution, "synthesized", plan.shards, pools.synthesize, picture))
         steps += [left(execution, f"augmented/{arm}", plan.shards, pools.mix, picture) for arm in groups[suffix]]
     return steps

@@ -1,17 +1,49 @@
-"""What `amia retry` and `amia gc` say of what they did."""
+"""Runs that are looked at, handed on, mended and tidied."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ray_jobs.told import aligned, say, say_json, why
+from ray_jobs.telling.lines import aligned, say, say_json
+from ray_jobs.telling.statuses import why
+from ray_jobs.terminal import console
 
-if TYPE_CHECKING:  # types alone: `amia gc` waits for neither Ray nor torch
+if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
+    from amia.exporting.summary import Summary
+    from ray_jobs.fetch import Fetched
     from ray_jobs.gc import Orphan
+    from ray_jobs.report import Reported
     from ray_jobs.retry import Retried
 
-__all__ = ["tell_collected", "tell_retried"]
+__all__ = ["tell_collected", "tell_exported", "tell_fetched", "tell_reported", "tell_retried"]
+
+
+def tell_exported(done: "Summary", run: str, to: str, *, json: bool) -> None:
+    """Posts by arm, and what was left out or changed on the way."""
+    if json:
+        say_json({"run": run, "to": to, **done.to_json()})
+        return
+    for arm, each in done.arms.items():
+        splits = ", ".join(f"{count:,} {split}" for split, count in sorted(each.posts.items()))
+        console.print(f"{arm}: {each.total:,} posts ({splits}) -> {to}/{arm}")
+        for count, said in (
+            (each.without_image, "without an image in this arm"),
+            (each.untagged, "left out: they have no tags"),
+            (each.renamed, "renamed: their ids are no file names"),
+        ):
+            if count:
+                console.print(f"  {count:>9,} {said}")
+    console.print(f"images of {done.size} x {done.size}; {to}/README.md says what public code needs")
+
+
+def tell_reported(done: "Reported", *, json: bool) -> None:
+    """Where the page stands, and what is on it."""
+    if json:
+        say_json(asdict(done))
+        return
+    console.print(f"arm {done.arm}, {done.posts:,} posts: {', '.join(done.sections)} ({done.bytes / 1e6:,.1f} MB)")
+    console.print(f"-> {done.run}/{done.key}")
 
 
 def tell_retried(done: "Retried", run: str, to: str, *, json: bool) -> None:
@@ -56,3 +88,12 @@ def tell_collected(found: "Sequence[Orphan]", run: str, *, dry_run: bool, json: 
 
 def _files(count: int) -> str:
     return f"{count:,} file" if count == 1 else f"{count:,} files"
+
+
+def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
+    """Each model's role, what it is, and where its files lie."""
+    if json:
+        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
+        return
+    for each in done:
+        console.print(f"{each.role}: {each.identity} -> {each.folder}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ray_jobs.pace import clock
-from ray_jobs.told import aligned, say, say_json
+from ray_jobs.telling.lines import aligned, say, say_json
 
 __all__ = ["tell_status"]
 

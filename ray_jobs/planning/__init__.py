@@ -1,0 +1,1 @@
+"""Before a job: what would run, how long it would take, what it would cost."""

@@ -1,0 +1,1 @@
+"""What the commands say of what they did: for people in lines, for machines as JSON."""

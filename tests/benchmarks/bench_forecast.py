@@ -1,0 +1,59 @@
+"""Does `amia plan` foresee what happens? Predictions first, in a file that is committed; then the runs.
+
+    python tests/benchmarks/bench_forecast.py predict runs/bench/rates.json FILE [--posts 1000,4000,8000]
+    python tests/benchmarks/bench_forecast.py run FILE
+
+`predict` takes the rates that `make bench` measured on this machine and writes what `amia ingest` and `amia augment
+--config demo` would take on it, together. `run` runs them on as many drawn posts, writes beside each prediction what it
+took, and prints both. The aim is an error of at most 15 %.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from amia.demo import write_corpus
+from ray_jobs.planning.forecast import Power, forecast
+from ray_jobs.planning.rates import load_rates
+from ray_jobs.settings import load_settings
+from tests.benchmarks.facts import machine
+from tests.benchmarks.job import _job
+
+
+def predict(rates: str, posts: list[int], file: Path) -> None:
+    kind, settings, power = load_rates(rates), load_settings("demo"), Power(0, len(os.sched_getaffinity(0)))
+    foreseen = [{"posts": n, "foreseen_s": forecast(n, kind, power, settings, ["adaptive"]).seconds} for n in posts]
+    file.write_text(json.dumps({"rates": kind.model_dump(), "jobs": foreseen}, indent=1) + "\n")
+
+
+def run(file: Path) -> None:
+    told: dict[str, Any] = json.loads(file.read_text())
+    print("| posts | foreseen, s | took, s | error | load before |\n|---|---|---|---|---|")
+    for job in told["jobs"]:
+        load = machine()["load"]
+        with tempfile.TemporaryDirectory() as folder:
+            write_corpus(Path(folder, "corpus"), posts=job["posts"], missing=0, broken=0)
+            job["took_s"] = sum(each["done"] for each in _job(Path(folder, "corpus"), Path(folder, "run")))
+        job |= {"error": job["foreseen_s"] / job["took_s"] - 1, "load": load}
+        file.write_text(json.dumps(told, indent=1) + "\n")
+        cells = f"{job['posts']:,} | {job['foreseen_s']:.1f} | {job['took_s']:.1f} | {job['error']:+.1%} | {load}"
+        print(f"| {cells} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=["predict", "run"])
+    parser.add_argument("files", nargs="+", help="RATES FILE, or FILE")
+    parser.add_argument("--posts", default="1000,4000,8000")
+    chosen = parser.parse_args()
+    if chosen.verb == "predict":
+        predict(chosen.files[0], [int(each) for each in chosen.posts.split(",")], Path(chosen.files[1]))
+    else:
+        run(Path(chosen.files[0]))
+
+
+if __name__ == "__main__":
+    main()

@@ -32,7 +32,8 @@ class Compiled:
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
-                reason = f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')}".removesuffix(": ")
+                said = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])  # whose, and what
+                reason = f"{type(error).__name__}: {said}".removesuffix(": ")
             done = part._call_impl(*given, **named)  # type: ignore[no-untyped-call]  # a model's own fault comes again here
             part._compiled_call_impl = None
             self.eager[name] = reason

@@ -65,6 +65,6 @@ def copied_back(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], Ca
         for host, tensor in zip(hosts, tensors, strict=True):
             host.copy_(tensor, non_blocking=True)
             tensor.record_stream(queue)  # else its memory might go to the next batch before it is read
-        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         copied.record(queue)
     return hosts, copied.synchronize

@@ -19,7 +19,7 @@ from amia.weights import identity_of
 from ray_jobs.curable import EARLIER
 from ray_jobs.fitting import mean_theta
 from ray_jobs.identity import Identity, claim
-from ray_jobs.job import Job, open_job, precision, tuned
+from ray_jobs.job import Job, open_job, precision, shaded, tuned
 from ray_jobs.manifest import publish_manifest
 from ray_jobs.measure import measure_of
 from ray_jobs.measuring import Measured, measure
@@ -124,6 +124,7 @@ def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
                 "dtype": precision(generator.dtype, device),
                 **made,
                 **tuned(generator.compile, device),
+                **shaded(generator.dtype, device),
             },
             "image": job.settings.image.model_dump(include={"size", "quality"}),
             "seed": job.settings.seed,

@@ -14,7 +14,7 @@ from ray_jobs.settings import Pool, Settings
 from ray_jobs.store import Store
 from ray_jobs.terminal import console
 
-__all__ = ["Job", "open_job", "open_run", "precision", "tuned"]
+__all__ = ["Job", "open_job", "open_run", "precision", "shaded", "tuned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +102,8 @@ def tuned(asked: Compile, device: str) -> dict[str, bool]:
     gpu = device != "cpu"
     compiled = gpu if asked == "auto" else asked
     return ({"channels_last": True} if gpu else {}) | ({"compile": compiled} if gpu or compiled else {})
+
+
+def shaded(asked: str, device: str) -> dict[str, str]:
+    """In what a half-precision generator's values become grey levels: it was its own precision once."""
+    return {} if precision(asked, device) == "float32" else {"shades": "float32"}

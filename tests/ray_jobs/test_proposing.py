@@ -14,7 +14,7 @@ from amia.synthesis.settings import GeneratorSettings
 from ray_jobs import proposing
 from ray_jobs.augment import augment
 from ray_jobs.identity import claim, recorded
-from ray_jobs.job import Job, open_job, tuned
+from ray_jobs.job import Job, open_job, shaded, tuned
 from ray_jobs.proposing import PROPOSAL, micro_batch
 from ray_jobs.settings import Settings
 from ray_jobs.store import Store
@@ -114,6 +114,8 @@ def test_the_identity_of_a_run_on_a_cpu_knows_nothing_of_gpus(augmented: Path) -
     assert tuned("auto", "cpu") == {}
     assert tuned("auto", "cuda") == {"channels_last": True, "compile": True}
     assert tuned(False, "cuda:1") == {"channels_last": True, "compile": False}
+    assert shaded("auto", "cpu") == shaded("float32", "cuda") == {}
+    assert shaded("auto", "cuda") == shaded("bfloat16", "cpu") == {"shades": "float32"}
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ class Behind(Generic[Result]):
 
     def put(self, work: Callable[[], Result]) -> Future[Result]:
         """Hand in a batch's last part. Raises what went wrong with the batch before."""
-        if self._last is not None:
-            self._last.result()
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
         self._last = self._thread.submit(work)
         return self._last
 

@@ -56,7 +56,7 @@ def measure_memory(
 ) -> Memory:
     """Load the generator, draw one image, then two, and look at what that took; `share`: of the GPU, an actor's.
 
-    What is compiled takes no more than what is not, and the measure must not wait for it. `free`, `restart` and `peak`
+    Not compiled: that takes minutes, and as a rule less memory. `free`, `restart` and `peak`
     are the GPU's, but for tests. Two images that do not fit are said to take all the room.
     """
     device = resolve_device(settings.device)

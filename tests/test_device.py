@@ -1,6 +1,9 @@
 """Precision by device. GPUs are simulated by what torch says of them."""
 
 import inspect
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -42,3 +45,36 @@ def test_what_is_in_the_machines_memory_is_not_copied() -> None:
     hosts, wait = copied_back(tensors)
     wait()
     assert all(host is tensor for host, tensor in zip(hosts, tensors, strict=True))
+
+
+def test_from_a_gpu_it_comes_in_a_queue_of_its_own_and_is_waited_for__with_a_simulated_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is asked of torch, in order: nothing here can run it."""
+    asked: list[tuple[Any, ...]] = []
+
+    def note(*words: Any) -> Any:
+        return lambda *given: asked.append((*words, *given))
+
+    queue = SimpleNamespace(wait_stream=note("queue waits for"))
+    event = SimpleNamespace(record=note("event recorded in"), synchronize=note("waited"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: queue)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "the model's")
+    monkeypatch.setattr(torch.cuda, "stream", lambda which: nullcontext(asked.append(("in", which))))
+    monkeypatch.setattr(torch.cuda, "Event", lambda blocking: event)
+    host = SimpleNamespace(copy_=lambda tensor, non_blocking: asked.append(("copied", tensor, non_blocking)))
+    monkeypatch.setattr(torch, "empty", lambda shape, dtype, pin_memory: host if pin_memory else None)
+    tensor: Any = SimpleNamespace(
+        is_cuda=True, device="cuda:0", shape=(1,), dtype=torch.uint8, record_stream=note("kept for")
+    )
+    hosts, wait = copied_back([tensor])
+    assert hosts == [host]
+    assert asked == [
+        ("queue waits for", "the model's"),
+        ("in", queue),
+        ("copied", tensor, True),
+        ("kept for", queue),
+        ("event recorded in", queue),
+    ]
+    wait()
+    assert asked[-1] == ("waited",)

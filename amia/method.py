@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from amia.errors import ImageError, MixtureError, SettingsError
@@ -93,7 +94,7 @@ def augment_posts(
     done: list[AugmentedPost] = []
     for row, (post, image, status) in enumerate(zip(posts, images, statuses, strict=True)):
         score, picture = scores.get(row, NO_SCORE), drawn.get(row)
-        synthesized = _jpeg(picture, settings.image)
+        synthesized = picture.file if picture else None
         share = ratio(
             arm,
             theta=score.theta,
@@ -212,14 +213,13 @@ def _fitted(embedded: Embedded, settings: MethodSettings) -> FrozenMixture:
 def _drawn(posts: Sequence[Post], settings: MethodSettings) -> dict[int, Drawn]:
     prompts = {row: prompt for row, post in enumerate(posts) if (prompt := prompt_of(post.text)) is not None}
     seeds = [post_seed(settings.seed, posts[row].id) for row in prompts]
-    drawn = _generator(settings.generator, settings.image.size).generate(list(prompts.values()), seeds)
+    generator = _generator(settings.generator, settings.image.size)
+    drawn = generator.generate(list(prompts.values()), seeds, lambda _, pixels: _jpeg(pixels, settings.image))
     return dict(zip(prompts, drawn, strict=True))
 
 
-def _jpeg(picture: Drawn | None, images: ImageSettings) -> bytes | None:
-    if picture is None or picture.pixels is None:
-        return None
-    return encode_jpeg(picture.pixels, images.quality, source="synthesized")
+def _jpeg(pixels: NDArray[np.uint8], images: ImageSettings) -> bytes:
+    return encode_jpeg(pixels, images.quality, source="synthesized")
 
 
 def _synthesis_status(arm: str, picture: Drawn | None) -> str:

@@ -19,10 +19,11 @@ from amia.weights import identity_of
 from ray_jobs.curable import EARLIER
 from ray_jobs.fitting import mean_theta
 from ray_jobs.identity import Identity, claim
-from ray_jobs.job import Job, open_job, precision
+from ray_jobs.job import Job, open_job, precision, shaded, tuned
 from ray_jobs.manifest import publish_manifest
 from ray_jobs.measure import measure_of
 from ray_jobs.measuring import Measured, measure
+from ray_jobs.proposing import micro_batch
 from ray_jobs.settings import Settings
 from ray_jobs.stages.mix import DRAWN_BY_LOT, Mix
 from ray_jobs.stages.synthesize import Synthesize
@@ -111,12 +112,20 @@ def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
     pool, generator = job.settings.pools.synthesize, job.settings.generator
     threads = job.threads(Synthesize.name, pool)
     device = job.device(generator.device, pool)
+    generator = generator.model_copy(update={"device": device})
+    generator = generator.model_copy(update={"micro_batch": micro_batch(job, generator)})
     made = generator.model_dump(include={"steps", "guidance", "micro_batch", "redraws"})
     identity = {
         "stage": Synthesize.name,
         "version": Synthesize.version,
         "settings": {
-            "generator": {"weights": weights, "dtype": precision(generator.dtype, device), **made},
+            "generator": {
+                "weights": weights,
+                "dtype": precision(generator.dtype, device),
+                **made,
+                **tuned(generator.compile, device),
+                **shaded(generator.dtype, device),
+            },
             "image": job.settings.image.model_dump(include={"size", "quality"}),
             "seed": job.settings.seed,
             "threads": threads,
@@ -124,7 +133,6 @@ def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
         "input": {"posts": job.plan.digest},
     }
     digest = claim(job.store, Synthesize.name, identity)
-    generator = generator.model_copy(update={"device": device})
     stage = Synthesize(
         job.store,
         digest,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from amia.errors import RunError
 from amia.images import ImageSettings
+from amia.precision import Compile
 from ray_jobs.identity import Identity, digest, recorded
 from ray_jobs.machines import Machines, connect
 from ray_jobs.plan import Plan
@@ -13,7 +14,7 @@ from ray_jobs.settings import Pool, Settings
 from ray_jobs.store import Store
 from ray_jobs.terminal import console
 
-__all__ = ["Job", "open_job", "open_run", "precision"]
+__all__ = ["Job", "open_job", "open_run", "precision", "shaded", "tuned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +95,15 @@ def open_job(run: str, settings: Settings, *, quiet: bool = False) -> Job:
 def precision(asked: str, device: str) -> str:
     """Precision of a stage's model as far as it is known before a GPU is seen: part of its identity."""
     return asked if asked != "auto" else "float32" if device == "cpu" else "half"
+
+
+def tuned(asked: Compile, device: str) -> dict[str, bool]:
+    """What makes the model faster there and moves its last bits, likewise; nothing for a CPU that was not told to."""
+    gpu = device != "cpu"
+    compiled = gpu if asked == "auto" else asked
+    return ({"channels_last": True} if gpu else {}) | ({"compile": compiled} if gpu or compiled else {})
+
+
+def shaded(asked: str, device: str) -> dict[str, str]:
+    """In what a half-precision generator's values become grey levels: it was its own precision once."""
+    return {} if precision(asked, device) == "float32" else {"shades": "float32"}

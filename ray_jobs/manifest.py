@@ -5,6 +5,7 @@ Nothing in it differs between two runs of the same settings on the same versions
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +13,7 @@ from amia.settings import shipped_names
 from ray_jobs.card import publish_card
 from ray_jobs.identity import Identity
 from ray_jobs.job import Job
-from ray_jobs.shards import all_facts, total_counts
+from ray_jobs.shards import ShardFacts, all_facts, total_counts
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Synthesize
@@ -31,7 +32,11 @@ def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | No
     names = [f"{shard}.parquet" for shard in job.plan.shards]
     facts = all_facts(job.store, [f"{folder}/{name}" for name in names])
     counts = total_counts(facts)
-    halved = _halved(job, identity)
+    behind = _behind(job, identity)
+    halved = {
+        stage: count for stage, some in behind.items() if (count := sum(each.extra.get("halved", 0) for each in some))
+    }
+    eager = {stage: parts for stage, some in behind.items() if (parts := _eager(some))}
     about: dict[str, Any] = {
         "arm": arm,
         "rows": sum(each.rows for each in facts),
@@ -47,6 +52,7 @@ def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | No
         "generator": generator,
         "versions": {name: version(name) for name in PACKAGES},
         **({"halved": halved} if halved else {}),
+        **({"eager": eager} if eager else {}),
     }
     publish_card(job, about)
     key = f"{folder}/manifest.json"
@@ -55,15 +61,22 @@ def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | No
         job.say(
             f"{arm}: memory ran out in {stage} at {count:,} inputs, which then went through in smaller micro-batches"
         )
+    for stage, parts in eager.items():
+        for part, reason in parts.items():
+            job.say(f"{arm}: {part} in {stage} could not be compiled and ran as it is, more slowly: {reason}")
     return key, counts
 
 
-def _halved(job: Job, identity: Identity) -> dict[str, int]:
-    """Inputs that went through in smaller micro-batches than the settings say, by stage behind this arm; often none."""
-    behind = [stage for stage, made in BEHIND.items() if identity["input"][made] is not None]
-    found = {}
-    for stage in behind:
+def _behind(job: Job, identity: Identity) -> dict[str, list[ShardFacts]]:
+    """What the shards say that the stages with a model, by name, have made for this arm."""
+    found: dict[str, list[ShardFacts]] = {}
+    for stage in (stage for stage, made in BEHIND.items() if identity["input"][made] is not None):
         there = job.store.sizes(stage)
         keys = [key for shard in job.plan.shards if (key := f"{stage}/{shard}.parquet") in there]
-        found[stage] = sum(each.extra.get("halved", 0) for each in all_facts(job.store, keys))
-    return {stage: count for stage, count in found.items() if count}
+        found[stage] = all_facts(job.store, keys)
+    return found
+
+
+def _eager(facts: Iterable[ShardFacts]) -> dict[str, str]:
+    """Parts of a model that some shard's machine could not compile, and why; often none."""
+    return {part: reason for each in facts for part, reason in sorted(each.extra.get("eager", {}).items())}

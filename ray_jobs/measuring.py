@@ -11,7 +11,7 @@ from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet
 from amia.weights import identity_of
 from ray_jobs.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
 from ray_jobs.identity import claim
-from ray_jobs.job import Job, precision
+from ray_jobs.job import Job, precision, tuned
 from ray_jobs.measure import Measure
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.score import Score
@@ -76,7 +76,12 @@ def _embed(job: Job, weights: str) -> tuple[Embed, str]:
         "stage": Embed.name,
         "version": Embed.version,
         "settings": {
-            "clip": {"weights": weights, "dtype": precision(clip.dtype, device), "micro_batch": clip.micro_batch},
+            "clip": {
+                "weights": weights,
+                "dtype": precision(clip.dtype, device),
+                "micro_batch": clip.micro_batch,
+                **tuned(clip.compile, device),
+            },
             "threads": threads,
         },
         "input": {"posts": job.posts_digest},

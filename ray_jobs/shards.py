@@ -88,6 +88,11 @@ def halved(count: int) -> dict[str, int]:
     return {"halved": count} if count else {}
 
 
+def eager(parts: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """For `extra`: parts of the model that ran uncompiled though they were to be compiled, and why; likewise."""
+    return {"eager": dict(parts)} if parts else {}
+
+
 def read_shard(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:
     """A published shard, or some of its columns.
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from amia.precision import Dtype
+from amia.precision import Compile, Dtype
 from amia.strict import Strict
 
 __all__ = ["ClipSettings"]
@@ -23,6 +23,9 @@ class ClipSettings(Strict):
     dtype: Dtype = "auto"
     """Precision. `auto`: float32 on the CPU; on a GPU float16, in which CLIP was trained and which keeps three more
     bits of a cosine than bfloat16."""
+    compile: Compile = "auto"
+    """`torch.compile` of both towers. `auto`: on a GPU, where it costs some of an actor's start. What cannot be
+    compiled runs as it is, and the run says so."""
     micro_batch: int = Field(default=64, ge=1)
     """Posts a forward pass; memory against speed. Part of a run's identity, since it moves the last bits."""
 

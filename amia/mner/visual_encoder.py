@@ -37,6 +37,9 @@ class VisualEncoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Regions [B, 49, C], row by row of the map, and pooled [B, C], from normalised pixels [B, 3, h, w]."""
+        if pixels.is_cuda:
+            # As a GPU's convolutions want them. The weights stay as they are, since safetensors takes no other layout.
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
         map_ = self.backbone(pixel_values=pixels).last_hidden_state  # [B, C, h', w']
         regions = F.adaptive_avg_pool2d(map_, SIDE).flatten(2).transpose(1, 2)
         return regions, map_.mean((2, 3))

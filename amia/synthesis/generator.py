@@ -1,7 +1,9 @@
 """V = SD(T): an image from the text by one-step diffusion (paper 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,20 +13,27 @@ from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
+from amia.behind import Behind
 from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.halving import MicroBatches
+from amia.synthesis.distinct import Distinct
+from amia.synthesis.drawing import Drawing, Pen, parts_of
 from amia.synthesis.fetching import fetch_generator
-from amia.synthesis.half import decode_in_float32
-from amia.synthesis.pictures import flaw_of, to_pixels
+from amia.synthesis.half import decode_in_float32, shade_in_float32
+from amia.synthesis.pictures import flaw_of
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
+from amia.tuning import Tuning
 from amia.weights import identity_of, loading, quiet
 
-__all__ = ["Drawn", "Generator"]
+__all__ = ["Drawn", "Encode", "Generator"]
 
 LARGEST_SIDE = 4096
 """Pixels. The largest that `image.size` may be; what a folder says beyond it would take the machine's memory."""
+
+Encode = Callable[[int, NDArray[np.uint8]], bytes]
+"""From the place of a prompt and the pixels of its picture to a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +41,7 @@ class Drawn:
     """What was drawn for one text."""
 
     pixels: NDArray[np.uint8] | None
-    """The image `[size, size, 3]`; None when it failed."""
+    """The image `[size, size, 3]`; None when it failed, or became a file at once."""
     seed: int
     """The seed of the last attempt."""
     redraws: int
@@ -40,30 +49,46 @@ class Drawn:
     failure: str | None
     """None, or why there is no image: `nan`, `black`, `blank`, `refused` by the model's safety check, or
     `out_of_memory` where the device does not hold even this one."""
+    file: bytes | None = None
+    """The encoded image, where that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One picture to draw: the place of its prompt, the prompt, and the seed."""
+
+    place: int
+    prompt: str
+    seed: int
 
 
 class Generator:
     """Texts to images. `load` makes one."""
 
-    def __init__(self, pipeline: Any, settings: GeneratorSettings, size: int, folder: Path) -> None:
+    def __init__(
+        self, pipeline: Any, settings: GeneratorSettings, size: int, folder: Path, tuning: Tuning | None = None
+    ) -> None:
         self._pipeline = pipeline
         self._settings = settings
-        self._size = size
         self._folder = folder
+        self._pen = Pen(pipeline, settings, size, tuning or Tuning())
         self.halved = 0
         """Prompts so far that were drawn in smaller micro-batches than asked, since memory ran out."""
 
     fetch = staticmethod(fetch_generator)
 
     @classmethod
-    def load(cls, settings: GeneratorSettings, size: int, *, local_files_only: bool = False) -> Self:
-        """The generator that `settings` name, for images of `size` pixels a side.
+    def load(
+        cls, settings: GeneratorSettings, size: int, *, local_files_only: bool = False, tuning: Tuning | None = None
+    ) -> Self:
+        """The generator that `settings` name, for images of `size` pixels a side; warmed up where it is compiled.
 
-        With `local_files_only` the hub is not asked. Raises ModelError when the model cannot be had or is no
-        text-to-image pipeline, SettingsError for a device that is not there.
+        With `local_files_only` the hub is not asked. `tuning`: another than is right for the device. Raises ModelError
+        when the model cannot be had or is no text-to-image pipeline, SettingsError for a device that is not there.
         """
         device = resolve_device(settings.device)
         dtype = resolve_dtype(settings.dtype, device, torch.bfloat16)
+        tuning = tuning or Tuning.of(device, settings.compile)
         folder = cls.fetch(settings, local_files_only=local_files_only)
         with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
             library: Any = _diffusers().AutoPipelineForText2Image  # its methods have no types
@@ -71,60 +96,89 @@ class Generator:
             pipeline = pipeline.to(device)
             pipeline.set_progress_bar_config(disable=True)
             decode_in_float32(pipeline)
+            shade_in_float32(pipeline)
+            tuning.laid_out(*parts_of(pipeline).values())
             if (side := _drawn_side(pipeline)) > LARGEST_SIDE:
                 raise ModelError(f"generator: {settings.model} draws {side} pixels a side; {LARGEST_SIDE} are allowed")
-        return cls(pipeline, settings, size, folder)
+        generator = cls(pipeline, settings, size, folder, tuning)
+        if tuning.compiled:
+            generator.generate(["a photograph"], [0])  # fills a whole micro-batch, so every graph is made by now
+            generator.halved = 0
+        return generator
 
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Drawn]:
+    @property
+    def eager(self) -> dict[str, str]:
+        """Parts of the model that run uncompiled though they were to be compiled, and why."""
+        return self._pen.compiled.eager
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int], encode: Encode | None = None) -> list[Drawn]:
         """One image a prompt, in order, each from its own seed: a row does not depend on its neighbours, to 1/255.
 
         Unusable pictures are drawn again, those of a micro-batch together, each from a seed made of its own. What the
         model's safety check refuses is not. Where memory runs out, the same prompts are drawn half as many at a time.
+        `encode` makes a file of each picture instead of leaving its pixels, in a thread, while the next micro-batch is
+        drawn; what it raises is raised here.
         """
-        batches = MicroBatches(self._settings.micro_batch)
-        drawn = batches.run(
-            lambda some: self._batch([prompt for prompt, _ in some], [seed for _, seed in some]),
-            list(zip(prompts, seeds, strict=True)),
-            alone=lambda one: Drawn(None, one[1], 0, "out_of_memory"),
-        )
-        self.halved += batches.split
-        return drawn
+        wishes = [Wish(place, *one) for place, one in enumerate(zip(prompts, seeds, strict=True))]
+        texts, batch = self._pen.texts(prompts), self._settings.batch
+        groups, batch = self._draw(wishes, texts, batch, encode)
+        done = {wish.place: one for group in groups for wish, one in group}
+        for redraw in range(1, self._settings.redraws + 1):
+            for group in groups:
+                again = [
+                    Wish(wish.place, wish.prompt, redraw_seed(wish.seed, redraw))
+                    for wish, _ in group
+                    if done[wish.place].failure not in (None, "refused", "out_of_memory")
+                ]
+                redrawn, batch = self._draw(again, texts, batch, encode)
+                done |= {wish.place: replace(one, redraws=redraw) for some in redrawn for wish, one in some}
+        return [done[wish.place] for wish in wishes]
 
     def identity(self) -> dict[str, str]:
         """What tells this generator from any other: a folder's weights, or name and commit at the hub."""
         return {"generator": identity_of(self._settings.model, self._folder)}
 
-    def _batch(self, prompts: list[str], seeds: Sequence[int]) -> list[Drawn]:
-        drawn = self._draw(prompts, seeds)
-        for redraw in range(1, self._settings.redraws + 1):
-            rows = [row for row, one in enumerate(drawn) if one.failure not in (None, "refused")]
-            if not rows:
-                break
-            again = self._draw([prompts[row] for row in rows], [redraw_seed(seeds[row], redraw) for row in rows])
-            for row, one in zip(rows, again, strict=True):
-                drawn[row] = replace(one, redraws=redraw)
-        return drawn
+    def _draw(
+        self, wishes: Sequence[Wish], texts: Distinct | None, most: int, encode: Encode | None
+    ) -> tuple[list[list[tuple[Wish, Drawn]]], int]:
+        """What was drawn, by micro-batch, and how many a micro-batch may hold from now on."""
+        batches = MicroBatches(most)
+        with Behind[list[Drawn]]() as behind:
 
-    @torch.inference_mode()
-    def _draw(self, prompts: list[str], seeds: Sequence[int]) -> list[Drawn]:
-        # Noise is drawn on the CPU, so that a seed means the same noise on every device.
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        # The tokenizers log what they cut off; a safety check casts NaN to pixels and logs what it refuses.
-        with quiet(transformers_logging, diffusers_logging), np.errstate(invalid="ignore"):
-            output = self._pipeline(
-                prompts,
-                num_inference_steps=self._settings.steps,
-                guidance_scale=self._settings.guidance,
-                generator=generators,
-                output_type="pt",
-            )
-        pictures = output.images.float().cpu()  # [b, 3, h, w] in [0, 1]
-        refused = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
-        return [self._drawn(*one) for one in zip(pictures, seeds, refused, strict=True)]
+            def work(some: Sequence[Wish]) -> list[tuple[Future[list[Drawn]], int]]:
+                prompts, seeds = [wish.prompt for wish in some], [wish.seed for wish in some]
+                drawing = self._pen.draw(prompts, seeds, texts, batches.size)
+                made = behind.put(lambda: _looked_at(drawing, some, encode))
+                return [(made, row) for row in range(len(some))]
 
-    def _drawn(self, picture: torch.Tensor, seed: int, refused: bool) -> Drawn:
-        failure = "refused" if refused else flaw_of(picture)
-        return Drawn(None if failure else to_pixels(picture, self._size), seed, 0, failure)
+            parts = batches.run(work, wishes, alone=lambda wish: (_no_room(wish), 0))
+        self.halved += batches.split
+        pairs = zip(wishes, parts, strict=True)
+        groups = [list(group) for _, group in groupby(pairs, key=lambda pair: id(pair[1][0]))]
+        return [[(wish, made.result()[row]) for wish, (made, row) in group] for group in groups], batches.size
+
+
+def _looked_at(drawing: Drawing, wishes: Sequence[Wish], encode: Encode | None) -> list[Drawn]:
+    """The pictures of one micro-batch, when they are there."""
+    drawing.wait()
+    drawn: list[Drawn] = []
+    for row, wish in enumerate(wishes):
+        failure = "refused" if drawing.refused[row] else flaw_of(drawing.extremes[row])
+        pixels = drawing.pixels[row].numpy()
+        if failure is not None:
+            drawn.append(Drawn(None, wish.seed, 0, failure))
+        elif encode is not None:
+            drawn.append(Drawn(None, wish.seed, 0, None, encode(wish.place, pixels)))
+        else:
+            drawn.append(Drawn(pixels.copy(), wish.seed, 0, None))  # a view would keep the whole micro-batch
+    return drawn
+
+
+def _no_room(wish: Wish) -> Future[list[Drawn]]:
+    """A micro-batch of one that does not fit the device."""
+    made: Future[list[Drawn]] = Future()
+    made.set_result([Drawn(None, wish.seed, 0, "out_of_memory")])
+    return made
 
 
 def _drawn_side(pipeline: Any) -> int:

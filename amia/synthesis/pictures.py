@@ -1,13 +1,12 @@
-"""What came out of the generator: fit to use, or why not."""
+"""What came out of the generator: fit to use, or why not. On the device that drew it, until there are grey levels."""
 
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
-__all__ = ["Flaw", "flaw_of", "to_pixels"]
+from amia.images.resizing import resized
+
+__all__ = ["Flaw", "extremes_of", "flaw_of", "to_pixels"]
 
 Flaw = Literal["nan", "black", "blank"]
 
@@ -17,8 +16,16 @@ _BLANK = 2 / 255
 """A picture whose values span no more than this shows nothing."""
 
 
+def extremes_of(pictures: torch.Tensor) -> torch.Tensor:
+    """The darkest and the lightest value `[b, 2]` of pictures `[b, 3, h, w]`: all that `flaw_of` wants of them."""
+    return torch.stack(pictures.flatten(1).aminmax(dim=1), dim=1)  # NaN anywhere makes both NaN
+
+
 def flaw_of(picture: torch.Tensor) -> Flaw | None:
-    """Why a picture `[3, h, w]`, values in [0, 1], is of no use: `nan`, `black` or `blank`; None when it is."""
+    """Why a picture `[3, h, w]`, values in [0, 1], is of no use: `nan`, `black` or `blank`; None when it is.
+
+    Its two extremes say the same as the whole.
+    """
     low, high = picture.min(), picture.max()  # NaN anywhere makes both NaN
     if not (torch.isfinite(low) and torch.isfinite(high)):
         return "nan"
@@ -27,12 +34,11 @@ def flaw_of(picture: torch.Tensor) -> Flaw | None:
     return "blank" if high - low <= _BLANK else None
 
 
-def to_pixels(picture: torch.Tensor, size: int) -> NDArray[np.uint8]:
-    """Grey levels `[size, size, 3]` of a picture `[3, h, w]`, values in [0, 1], on the CPU.
+def to_pixels(pictures: torch.Tensor, size: int) -> torch.Tensor:
+    """Grey levels uint8 `[b, size, size, 3]` of pictures `[b, 3, h, w]`, float32 in [0, 1]; or of one, without `b`.
 
     Resized (bicubic, antialiased) where the model's own size is another.
     """
-    pixels = (picture.permute(1, 2, 0) * 255).round().clamp(0, 255).to(torch.uint8).numpy()  # [h, w, 3]
-    if pixels.shape[:2] == (size, size):
-        return np.ascontiguousarray(pixels)
-    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+    levels = (pictures.movedim(-3, -1) * 255).round().clamp(0, 255).to(torch.uint8)  # [b, h, w, 3]
+    whole = resized(levels.reshape(-1, *levels.shape[-3:]), size).contiguous()
+    return whole.reshape(*levels.shape[:-3], *whole.shape[1:])

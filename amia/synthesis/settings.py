@@ -2,13 +2,14 @@
 
 from pydantic import Field
 
-from amia.precision import Dtype
+from amia.precision import Compile, Dtype
 from amia.strict import Strict
 
 __all__ = ["GeneratorSettings"]
 
 _DEFAULT = "stabilityai/sd-turbo"
 _DEFAULT_COMMIT = "b261bac6fd2cf515557d5d0707481eafa0485ec2"
+_MICRO_BATCH = 8
 _HALF_FILES = {_DEFAULT, "stabilityai/sdxl-turbo"}
 """Models whose makers publish their weights in float16 too, at half the size."""
 
@@ -32,11 +33,21 @@ class GeneratorSettings(Strict):
     dtype: Dtype = "auto"
     """Precision. `auto`: float32 on the CPU; on a GPU bfloat16, whose range is float32's, so that nothing overflows to
     black; float16 on a GPU without it."""
-    micro_batch: int = Field(default=8, ge=1)
-    """Images a forward pass; memory against speed. Part of a run's identity, since it moves the last bits."""
+    compile: Compile = "auto"
+    """`torch.compile` of text encoder, UNet and decoder. `auto`: on a GPU, where it costs a minute or two of an actor's
+    start. What cannot be compiled runs as it is, and the run says so."""
+    micro_batch: int | None = Field(default=None, ge=1)
+    """Images a forward pass; memory against speed. Part of a run's identity, since it moves the last bits. Default: 8;
+    on a GPU what its memory holds, which `amia augment` measures when a run is begun; a run that was begun keeps its
+    own."""
     redraws: int = Field(default=2, ge=0)
     """How often an unusable picture (NaN, black, blank) is drawn again, with another seed, before the post counts as
     failed."""
+
+    @property
+    def batch(self) -> int:
+        """Images a forward pass, where nobody has measured either."""
+        return _MICRO_BATCH if self.micro_batch is None else self.micro_batch
 
     @property
     def commit(self) -> str | None:

@@ -9,7 +9,7 @@ from amia.errors import ImageError, RunError
 from ray_jobs.shards import ShardFacts
 from ray_jobs.store import Store
 
-__all__ = ["Stage", "at_post", "failed"]
+__all__ = ["Stage", "at_post", "encoding", "failed"]
 
 Loaded = TypeVar("Loaded")
 Done = TypeVar("Done")
@@ -78,4 +78,16 @@ def at_post(post_id: str) -> Iterator[None]:
         raise RunError(
             f"post {post_id}: its stored image cannot be decoded here ({error}), though it could where it was stored: "
             "install the same version of Pillow on every machine"
+        ) from error
+
+
+@contextmanager
+def encoding(post_id: str) -> Iterator[None]:
+    """Names the post whose picture could not be made a file: the machine's fault, not the post's."""
+    try:
+        yield
+    except Exception as error:
+        raise RunError(
+            f"post {post_id}: its picture could not be encoded ({type(error).__name__}: {error}): mend Pillow, or give "
+            "this machine more memory, and start the same command again"
         ) from error

@@ -9,7 +9,7 @@ from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
 from amia.matching.settings import ClipSettings
 from amia.texts import clean_text
-from ray_jobs.shards import ShardFacts, encode, halved, read_shard
+from ray_jobs.shards import ShardFacts, eager, encode, halved, read_shard
 from ray_jobs.stages.base import Stage, at_post
 from ray_jobs.store import Store
 
@@ -35,6 +35,8 @@ class Vectors:
     table: pa.Table
     halved: int
     """Texts and images whose micro-batch did not fit the memory."""
+    eager: dict[str, str]
+    """Towers that were to be compiled and could not be, and why."""
 
 
 class Embed(Stage[Inputs, Vectors]):
@@ -89,12 +91,12 @@ class Embed(Stage[Inputs, Vectors]):
                 "image_key": pa.array(loaded.image_keys, pa.binary(16)),
             }
         )
-        return Vectors(table, self._encoder.halved - before)
+        return Vectors(table, self._encoder.halved - before, dict(self._encoder.eager))
 
     def publish(self, shard: str, done: Vectors) -> ShardFacts:
         """The vectors, and how many posts have both."""
         both = done.table.num_rows - done.table["image_vector"].null_count
-        extra = {"with_image": both, **halved(done.halved)}
+        extra = {"with_image": both, **halved(done.halved), **eager(done.eager)}
         data, facts = encode(done.table, stage=self.name, identity=self.identity, extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return facts

@@ -5,15 +5,17 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from amia.images import ImageSettings, encode_jpeg
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
 from ray_jobs.curable import EARLIER, next_seed, synthesis_curable
-from ray_jobs.shards import ShardFacts, encode, halved, read_shard
-from ray_jobs.stages.base import Stage, failed
+from ray_jobs.shards import ShardFacts, eager, encode, halved, read_shard
+from ray_jobs.stages.base import Stage, encoding, failed
 from ray_jobs.store import Store
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Pictures:
     drawn: dict[int, "Drawn"]
     halved: int
     """Prompts whose micro-batch did not fit the memory."""
+    eager: dict[str, str] = field(default_factory=dict)
+    """Parts of the model that were to be compiled and could not be, and why."""
 
 
 class Synthesize(Stage[Prompts, Pictures]):
@@ -93,13 +97,20 @@ class Synthesize(Stage[Prompts, Pictures]):
         return loaded
 
     def run(self, loaded: Prompts) -> Pictures:
-        """Draw; micro-batches never cross a shard, so a picture does not depend on the shards around it."""
+        """Draw and encode; micro-batches never cross a shard, so a picture does not depend on the shards around it."""
         rows = [row for row, prompt in enumerate(loaded.prompts) if prompt is not None and row not in loaded.kept]
         before = self._generator.halved
+
+        def encoded(place: int, pixels: NDArray[np.uint8]) -> bytes:
+            with encoding(loaded.ids[rows[place]]):
+                return encode_jpeg(pixels, self._images.quality, source="synthesized")
+
         drawn = self._generator.generate(
-            [loaded.prompts[row] or "" for row in rows], [loaded.seeds[row] for row in rows]
+            [loaded.prompts[row] or "" for row in rows], [loaded.seeds[row] for row in rows], encoded
         )
-        return Pictures(loaded, dict(zip(rows, drawn, strict=True)), self._generator.halved - before)
+        return Pictures(
+            loaded, dict(zip(rows, drawn, strict=True)), self._generator.halved - before, dict(self._generator.eager)
+        )
 
     def publish(self, shard: str, done: Pictures) -> ShardFacts:
         """The images and what they were drawn from."""
@@ -113,8 +124,7 @@ class Synthesize(Stage[Prompts, Pictures]):
                 seeds.append(kept["seed"])
                 continue
             picture = drawn.get(row)
-            pixels = picture.pixels if picture else None
-            images.append(None if pixels is None else encode_jpeg(pixels, self._images.quality, source="synthesized"))
+            images.append(picture.file if picture else None)
             seeds.append(picture.seed if picture else None)
         table = pa.table(
             {
@@ -126,7 +136,7 @@ class Synthesize(Stage[Prompts, Pictures]):
             }
         )
         counts = Counter(f"synthesis={status}" for status in statuses)
-        extra = {"redraws": sum(each.redraws for each in drawn.values()), **halved(done.halved)}
+        extra = {"redraws": sum(each.redraws for each in drawn.values()), **halved(done.halved), **eager(done.eager)}
         data, facts = encode(table, stage=self.name, identity=self.identity, counts=counts, extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return facts

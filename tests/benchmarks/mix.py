@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from amia.images import ImageSettings, decode, fit_to
+from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.synthesis.generator import Drawn
 from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
@@ -98,11 +98,15 @@ def _drawn(store: Store, plan: Plan, images: ImageSettings) -> Iterator[tuple[st
         ids, texts = posts["id"].to_pylist(), posts["text"].to_pylist()
         files = [image["bytes"] for image in posts["image"].to_pylist()]
         drawn = {
-            row: Drawn(fit_to(decode(photograph(data, SIZE, row), images), images), row, 0, None)
+            row: Drawn(None, row, 0, None, _file(fit_to(decode(photograph(data, SIZE, row), images), images), images))
             for row, data in enumerate(files[::-1])
         }
         prompts = Prompts(ids, [prompt_of(text) or "a picture" for text in texts], list(range(len(ids))))
         yield shard, Drawings(prompts, drawn, 0)
+
+
+def _file(pixels: Pictures, images: ImageSettings) -> bytes:
+    return encode_jpeg(pixels, images.quality, source="synthesized")
 
 
 def _files(store: Store, shards: Sequence[str]) -> list[tuple[bytes, bytes]]:

@@ -74,7 +74,7 @@ def _against_pipeline(
         aim=0.97,
         rounds=bench.rounds(5 if demo else 3),
         slice_s=1.0,
-        note=f"{count} posts in {len(shards)} shards, micro-batch {settings.micro_batch}, {threads} thread(s), "
+        note=f"{count} posts in {len(shards)} shards, micro-batch {settings.batch}, {threads} thread(s), "
         f"{pipeline.device}",
     )
     bench.add(sides.line)
@@ -84,7 +84,7 @@ def _against_pipeline(
         "device": str(pipeline.device),
         "dtype": str(pipeline.dtype),
         "threads": threads,
-        "micro_batch": settings.micro_batch,
+        "micro_batch": settings.batch,
         "size": size,
     }
     if torch.cuda.is_available() and not demo:
@@ -132,7 +132,7 @@ def _stored(store: Store, shards: Sequence[str], images: ImageSettings) -> Pictu
 
 
 def _as_stored(drawn: list[torch.Tensor], images: ImageSettings) -> Pictures:
-    pixels = [to_pixels(picture.float().cpu(), images.size) for batch in drawn for picture in batch]
+    pixels = [each for batch in drawn for each in to_pixels(batch.float(), images.size).cpu().numpy()]
     files = [encode_jpeg(each, images.quality, source="synthesized") for each in pixels]
     return np.stack([np.asarray(decode(data, images)) for data in files])
 

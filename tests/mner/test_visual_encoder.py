@@ -35,6 +35,14 @@ def test_49_regions_row_by_row_and_their_mean():
     assert torch.allclose(pooled, regions.mean(1), atol=1e-6)
 
 
+def test_the_layout_that_a_gpu_gets_changes_no_region__on_a_cpu():
+    made = encoder()
+    laid_out = pixels().contiguous(memory_format=torch.channels_last)
+    assert made.backbone(pixel_values=laid_out).last_hidden_state.stride(1) == 1, "it goes on to the last map"
+    for one, other in zip(made(pixels()), made(laid_out), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
 @pytest.mark.parametrize("trained", [False, True])
 def test_training_moves_no_statistics(trained):
     made = encoder(trained)

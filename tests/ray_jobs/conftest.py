@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -18,10 +19,12 @@ from ray._private.worker import global_worker
 from recognisers import save_random
 
 from amia.demo import write_corpus
-from ray_jobs import cli
+from ray_jobs import cli, job
 from ray_jobs.augment import augment
 from ray_jobs.ingest import ingest
+from ray_jobs.runner import Step, run_here
 from ray_jobs.settings import Settings, load_settings
+from ray_jobs.store import Store
 
 POSTS = 96
 SMALL = (
@@ -114,6 +117,17 @@ def copied(tmp_path: Path) -> Callable[..., Path]:
         return target
 
     return copy
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages run here, one after the other, where their models can be tampered with."""
+
+    def run(store: Store, machines: object, plan: object, steps: Sequence[Step], shards: Any, **_: Any) -> None:
+        for step in steps:
+            run_here(step.stage, shards)
+
+    monkeypatch.setattr(job, "run_steps", run)
 
 
 @pytest.fixture(scope="module")

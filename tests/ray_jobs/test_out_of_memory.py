@@ -13,25 +13,12 @@ from shortage import hold_at_most
 from amia.images import ImageSettings, decode
 from amia.matching.clip import ClipEncoder
 from amia.synthesis.generator import Generator
-from ray_jobs import job
 from ray_jobs.augment import augment
-from ray_jobs.runner import Step, run_here
 from ray_jobs.settings import Settings
 from ray_jobs.shards import facts
 from ray_jobs.store import Store
 
 Row = dict[str, Any]
-
-
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stages run here, one after the other, where their models can be tampered with."""
-
-    def run(store: Store, machines: object, plan: object, steps: Sequence[Step], shards: Any, **_: Any) -> None:
-        for step in steps:
-            run_here(step.stage, shards)
-
-    monkeypatch.setattr(job, "run_steps", run)
 
 
 def rows(run: Path, folder: str) -> list[Row]:

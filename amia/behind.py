@@ -1,0 +1,35 @@
+"""A thread that ends one batch's work while the next batch is computed."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+__all__ = ["Behind"]
+
+Result = TypeVar("Result")
+
+
+class Behind(Generic[Result]):
+    """One thread, one batch in it and one being computed: who hands in another waits until the last is done.
+
+    So results come in the order of the batches, and no more than two batches are in memory.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "behind")
+        self._last: Future[Result] | None = None
+
+    def put(self, work: Callable[[], Result]) -> Future[Result]:
+        """Hand in a batch's last part. Raises what went wrong with the batch before."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+        self._last = self._thread.submit(work)
+        return self._last
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._thread.shutdown(wait=True)

@@ -130,6 +130,8 @@ class Generator:
                     for wish, _ in group
                     if done[wish.place].failure not in (None, "refused", "out_of_memory")
                 ]
+                if not again:
+                    continue
                 redrawn, batch = self._draw(again, texts, batch, encode)
                 done |= {wish.place: replace(one, redraws=redraw) for some in redrawn for wish, one in some}
         return [done[wish.place] for wish in wishes]

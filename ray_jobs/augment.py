@@ -17,16 +17,16 @@ from amia.mixing.ratio import check_arm, needs_synthesis
 from amia.synthesis.fetching import fetch_generator
 from amia.weights import identity_of
 from ray_jobs.curable import EARLIER
-from ray_jobs.fitting import mean_theta
-from ray_jobs.identity import Identity, claim
 from ray_jobs.job import Job, open_job, precision, shaded, tuned
 from ray_jobs.manifest import publish_manifest
-from ray_jobs.measure import measure_of
-from ray_jobs.measuring import Measured, measure
+from ray_jobs.matching.fitting import mean_theta
+from ray_jobs.matching.measure import measure_of
+from ray_jobs.matching.measuring import Measured, measure
 from ray_jobs.proposing import micro_batch
 from ray_jobs.settings import Settings
 from ray_jobs.stages.mix import DRAWN_BY_LOT, Mix
 from ray_jobs.stages.synthesize import Synthesize
+from ray_jobs.storage.identity import Identity, claim
 
 __all__ = ["Augmented", "augment"]
 

@@ -8,14 +8,14 @@ import numpy as np
 
 from amia.report.card import BARS, Card, SplitThetas
 from amia.report.credit import Credit
-from ray_jobs.features import augmented_schema, card_features
-from ray_jobs.identity import recorded
 from ray_jobs.job import Job
-from ray_jobs.labelled import Arm
-from ray_jobs.shards import read_shard
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import recorded
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
+from ray_jobs.training.features import augmented_schema, card_features
+from ray_jobs.training.labelled import Arm
 
 __all__ = ["publish_card"]
 

@@ -14,15 +14,15 @@ from ray_jobs.augment import augment
 from ray_jobs.evaluate import evaluate
 from ray_jobs.ingest import ingest
 from ray_jobs.job import open_job
-from ray_jobs.labelled import open_arm
-from ray_jobs.plan import Plan
 from ray_jobs.settings import Settings, load_settings
-from ray_jobs.shards import read_shard
-from ray_jobs.side_by_side import train_side_by_side
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 from ray_jobs.telling.corpus import tell_augmented, tell_ingested
 from ray_jobs.terminal import console
 from ray_jobs.train import prepare
+from ray_jobs.training.labelled import open_arm
+from ray_jobs.training.side_by_side import train_side_by_side
 
 __all__ = ["demo"]
 

@@ -11,11 +11,11 @@ from amia.mner.labels import label_names
 from amia.mner.metrics import Report
 from amia.mner.slices import Judged, lenient, slice_reports, strict, surface_forms
 from amia.posts import canonical_split
-from ray_jobs.plan import Plan
 from ray_jobs.predict import Predicted, predict
 from ray_jobs.settings import Settings
-from ray_jobs.shards import read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 
 __all__ = ["Evaluation", "evaluate", "judged", "publish_scores"]
 

@@ -18,14 +18,14 @@ from amia.mner.starting import encoder_identities
 from amia.mner.systems import system_of
 from amia.settings import shipped_names
 from ray_jobs.augment import augment
-from ray_jobs.cells import Cell, Outcome, cell_of, run_cells
-from ray_jobs.experiment_settings import DataSet, Experiment, ExperimentSettings
+from ray_jobs.experiments.cells import Cell, Outcome, cell_of, run_cells
+from ray_jobs.experiments.settings import DataSet, Experiment, ExperimentSettings
 from ray_jobs.ingest import ingest
 from ray_jobs.job import Job, open_job
-from ray_jobs.labelled import open_arm
-from ray_jobs.plan import Plan
 from ray_jobs.settings import Settings
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import open_arm
 
 __all__ = ["Experimented", "experiment"]
 

@@ -27,16 +27,16 @@ from amia.mner.labels import label_names
 from amia.report.licences import is_demo
 from amia.settings import build, nearest
 from ray_jobs.exported import finish, finished
-from ray_jobs.identity import claim, digest, recorded
 from ray_jobs.job import open_run
-from ray_jobs.labelled import Arm, open_arm
-from ray_jobs.machines import connect
-from ray_jobs.plan import Plan
-from ray_jobs.runner import Step, run_steps
+from ray_jobs.running.machines import connect
+from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Settings
-from ray_jobs.shards import read_shard
 from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import claim, digest, recorded
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import Arm, open_arm
 
 __all__ = ["LAYOUTS", "export"]
 

@@ -12,10 +12,10 @@ from amia.exporting.pictures import placeholders
 from amia.exporting.readme import readme
 from amia.exporting.summary import ArmSummary, Summary
 from amia.exporting.umt import text_file
-from ray_jobs.labelled import Arm
-from ray_jobs.plan import Plan
 from ray_jobs.stages.export import CONTROL, PARTS, keep, part_key
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import Arm
 
 __all__ = ["finish", "finished"]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from amia.errors import SettingsError, StoreError
 from ray_jobs.curable import EARLIER
-from ray_jobs.heartbeat import END
-from ray_jobs.plan import Plan
-from ray_jobs.store import Listed, Store
-from ray_jobs.trainings import FOLDER as MODELS
-from ray_jobs.trainings import WHOLE
+from ray_jobs.running.heartbeat import END
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Listed, Store
+from ray_jobs.training.trainings import FOLDER as MODELS
+from ray_jobs.training.trainings import WHOLE
 
 __all__ = ["LEAST_S", "Orphan", "collect", "seconds_of"]
 

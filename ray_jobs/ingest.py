@@ -15,15 +15,15 @@ from amia.errors import AmiaError, CorpusError, IdentityError, StoreError
 from amia.mner.labels import TYPES
 from amia.posts import Rejected, checked, content_hash
 from amia.readers import Corpus, open_corpus
-from ray_jobs.identity import Identity, claim, difference, digest
-from ray_jobs.machines import connect
-from ray_jobs.plan import Plan
-from ray_jobs.runner import Step, run_steps
-from ray_jobs.scratch import Buckets, bucket_count, order_file
+from ray_jobs.running.machines import connect
+from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Settings
-from ray_jobs.shards import all_facts, total_counts
 from ray_jobs.stages.fetch import Fetch
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import Identity, claim, difference, digest
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.scratch import Buckets, bucket_count, order_file
+from ray_jobs.storage.shards import all_facts, total_counts
+from ray_jobs.storage.store import Store
 
 __all__ = ["Ingested", "ingest", "posts_identity"]
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from amia.settings import shipped_names
 from ray_jobs.card import publish_card
-from ray_jobs.identity import Identity
 from ray_jobs.job import Job
-from ray_jobs.shards import ShardFacts, all_facts, total_counts
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Synthesize
+from ray_jobs.storage.identity import Identity
+from ray_jobs.storage.shards import ShardFacts, all_facts, total_counts
 
 __all__ = ["publish_manifest"]
 

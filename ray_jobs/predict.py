@@ -8,15 +8,15 @@ from amia.errors import RunError, SettingsError
 from amia.mixing.ratio import check_arm
 from amia.mner.systems import system_of
 from amia.posts import canonical_split
-from ray_jobs.identity import claim, digest
 from ray_jobs.job import Job, open_job, open_run, precision
-from ray_jobs.labelled import Arm, open_arm
 from ray_jobs.models import Model, find_model
-from ray_jobs.plan import Plan
 from ray_jobs.settings import Settings
-from ray_jobs.shards import all_facts
 from ray_jobs.stages.predict import Predict
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import claim, digest
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import all_facts
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import Arm, open_arm
 
 __all__ = ["Predicted", "predict", "predict_by"]
 

@@ -11,9 +11,9 @@ import ray
 
 from amia.errors import AmiaError, ClusterError, StageError
 from amia.synthesis.settings import GeneratorSettings
-from ray_jobs.identity import recorded
 from ray_jobs.job import Job
 from ray_jobs.stages.synthesize import Synthesize
+from ray_jobs.storage.identity import recorded
 
 __all__ = ["PROPOSAL", "micro_batch"]
 

@@ -13,12 +13,9 @@ from amia.images import ImageSettings
 from amia.matching.triplet import TripletSettings
 from amia.report.content import Content
 from amia.report.page import render, sections_of
-from ray_jobs.fitting import read_frozen
-from ray_jobs.identity import Identity
 from ray_jobs.job import open_run
-from ray_jobs.labelled import Arm, open_arm
-from ray_jobs.measure import measure_of
-from ray_jobs.plan import Plan
+from ray_jobs.matching.fitting import read_frozen
+from ray_jobs.matching.measure import measure_of
 from ray_jobs.reporting.accounting import account, notices
 from ray_jobs.reporting.choosing import groups, places, strip
 from ray_jobs.reporting.crediting import models_used
@@ -29,7 +26,10 @@ from ray_jobs.reporting.losses import loss_figures
 from ray_jobs.reporting.picturing import shown
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, experiments, trained
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import Identity
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import Arm, open_arm
 
 __all__ = ["KEY", "Reported", "report"]
 

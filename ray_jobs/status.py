@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from ray_jobs.heartbeat import SILENT_S, Beat, heard
-from ray_jobs.pace import pace
-from ray_jobs.plan import Plan, shard_place
-from ray_jobs.shards import all_facts, total_counts
-from ray_jobs.store import Listed, Store
-from ray_jobs.trainings import trainings
+from ray_jobs.running.heartbeat import SILENT_S, Beat, heard
+from ray_jobs.running.pace import pace
+from ray_jobs.storage.plan import Plan, shard_place
+from ray_jobs.storage.shards import all_facts, total_counts
+from ray_jobs.storage.store import Listed, Store
+from ray_jobs.training.trainings import trainings
 
 __all__ = ["status"]
 

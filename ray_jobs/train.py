@@ -18,15 +18,15 @@ from amia.errors import AmiaError, ClusterError, RunError, StageError
 from amia.mner.starting import encoder_identities
 from amia.mner.systems import system_of
 from amia.mner.training.loop import EpochReport
-from ray_jobs.identity import Identity, claim
 from ray_jobs.job import Job, open_job
-from ray_jobs.labelled import Arm, open_arm
-from ray_jobs.listening import Teller, listening
-from ray_jobs.machines import beside_the_driver, resources
+from ray_jobs.running.machines import beside_the_driver, resources
 from ray_jobs.settings import Settings, Workers
-from ray_jobs.streaming import READING_CPUS, UnevenShares, stream
-from ray_jobs.train_files import train_files
-from ray_jobs.train_worker import DONE, Training, train_one
+from ray_jobs.storage.identity import Identity, claim
+from ray_jobs.training.files import train_files
+from ray_jobs.training.labelled import Arm, open_arm
+from ray_jobs.training.listening import Teller, listening
+from ray_jobs.training.streaming import READING_CPUS, UnevenShares, stream
+from ray_jobs.training.worker import DONE, Training, train_one
 
 __all__ = [
     "Trained",

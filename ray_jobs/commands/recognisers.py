@@ -127,7 +127,7 @@ def experiment(
 ) -> None:
     """The paper's tables with seeds and significance. Started again, it goes on where it stopped."""
     from ray_jobs.experiment import experiment as job
-    from ray_jobs.experiment_settings import load_experiment
+    from ray_jobs.experiments.settings import load_experiment
     from ray_jobs.telling.recognisers import tell_experimented
 
     tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)

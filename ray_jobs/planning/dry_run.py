@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amia.mixing.ratio import check_arm, needs_synthesis
-from ray_jobs.fitting import bank_shards, with_image
 from ray_jobs.job import open_run
-from ray_jobs.measure import measure_of
+from ray_jobs.matching.fitting import bank_shards, with_image
+from ray_jobs.matching.measure import measure_of
 from ray_jobs.settings import Pool, Settings
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["Planned", "plan_augment"]
 

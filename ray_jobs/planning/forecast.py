@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from amia.errors import SettingsError
 from amia.mixing.ratio import check_arm, needs_synthesis
-from ray_jobs.measure import measure_of
+from ray_jobs.matching.measure import measure_of
 from ray_jobs.planning.rates import Rates, StageRate
 from ray_jobs.settings import Pool, Settings
 

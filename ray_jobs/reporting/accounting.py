@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from amia.report.content import Accounting, Breakdown, Check, ModelUsed
 from amia.report.licences import is_demo
-from ray_jobs.labelled import Arm
-from ray_jobs.plan import Plan
+from ray_jobs.storage.plan import Plan
 from ray_jobs.telling.statuses import by_part, why
+from ray_jobs.training.labelled import Arm
 
 __all__ = ["account", "notices"]
 

@@ -8,8 +8,8 @@ from amia.mixing.ratio import needs_synthesis
 from amia.report.content import ModelUsed
 from amia.report.licences import licence_of
 from amia.weights import identity_of
-from ray_jobs.labelled import Arm
 from ray_jobs.reporting.training import Trained
+from ray_jobs.training.labelled import Arm
 
 __all__ = ["models_used"]
 

@@ -10,12 +10,12 @@ from amia.mner.labels import label_names
 from amia.mner.spans import Span, lenient_spans
 from amia.report.content import Answer, Disagreement, Disagreements, Pairing
 from amia.report.sampling import Smallest, keyed
-from ray_jobs.plan import Plan
 from ray_jobs.reporting.looking import Place
 from ray_jobs.reporting.picturing import Shown
 from ray_jobs.reporting.training import Trained
-from ray_jobs.shards import read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 
 __all__ = ["Case", "Compared", "chosen", "compare", "disagreements", "pairs_of"]
 

@@ -9,7 +9,7 @@ from amia.errors import RunError
 from amia.report.content import Example, Failure
 from ray_jobs.reporting.looking import EXAMPLES, Looked
 from ray_jobs.reporting.picturing import Shown
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 from ray_jobs.telling.statuses import why
 
 __all__ = ["Quarantined", "failures", "quarantined"]

@@ -9,10 +9,10 @@ import numpy as np
 
 from amia.report.content import SplitThetas
 from amia.report.sampling import DecileSample, Smallest, keyed
-from ray_jobs.labelled import Arm
-from ray_jobs.plan import shard_place
 from ray_jobs.reporting.ahead import read_ahead
-from ray_jobs.shards import read_shard
+from ray_jobs.storage.plan import shard_place
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.training.labelled import Arm
 
 __all__ = ["THETA_BARS", "Looked", "Place", "look"]
 

@@ -7,11 +7,11 @@ import numpy as np
 from amia.matching.frozen import FrozenMixture
 from amia.matching.histogram import BINS, LossHistogram
 from amia.report.losses import LossFigure, loss_figure
-from ray_jobs.identity import recorded
-from ray_jobs.measure import Measure
-from ray_jobs.plan import Plan
-from ray_jobs.shards import all_facts
-from ray_jobs.store import Store
+from ray_jobs.matching.measure import Measure
+from ray_jobs.storage.identity import recorded
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import all_facts
+from ray_jobs.storage.store import Store
 
 __all__ = ["loss_figures"]
 

@@ -14,10 +14,10 @@ from amia.mner.labels import label_names
 from amia.mner.spans import lenient_spans
 from amia.report.marked import Piece, marked, plain
 from amia.report.thumbnails import thumbnail
-from ray_jobs.labelled import Arm
 from ray_jobs.reporting.ahead import read_ahead
 from ray_jobs.reporting.looking import Place
-from ray_jobs.shards import read_shard
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.training.labelled import Arm
 
 __all__ = ["Shown", "shown"]
 

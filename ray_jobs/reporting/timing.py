@@ -6,7 +6,7 @@ from typing import Any
 
 from amia.errors import RunError
 from amia.report.content import StageTimes
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["stage_times"]
 

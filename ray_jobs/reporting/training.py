@@ -8,7 +8,7 @@ from typing import Any
 from amia.errors import RunError
 from amia.report.content import TrainedCurve
 from amia.report.tables import Experiment, read_tables
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["Trained", "curves", "experiments", "trained"]
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import ClassVar, Generic, TypeVar
 
 from amia.errors import ImageError, RunError
-from ray_jobs.shards import ShardFacts
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import ShardFacts
+from ray_jobs.storage.store import Store
 
 __all__ = ["Stage", "at_post", "encoding", "failed"]
 

@@ -9,9 +9,9 @@ from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
 from amia.matching.settings import ClipSettings
 from amia.texts import clean_text
-from ray_jobs.shards import ShardFacts, eager, encode, halved, read_shard
 from ray_jobs.stages.base import Stage, at_post
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import ShardFacts, eager, encode, halved, read_shard
+from ray_jobs.storage.store import Store
 
 __all__ = ["Embed"]
 

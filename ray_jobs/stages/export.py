@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from amia.errors import RunError
 from amia.exporting.part import Part
-from ray_jobs.shards import ShardFacts, read_shard
 from ray_jobs.stages.base import Stage
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import ShardFacts, read_shard
+from ray_jobs.storage.store import Store
 
 __all__ = ["CONTROL", "PARTS", "Export", "Layout", "keep", "part_key"]
 

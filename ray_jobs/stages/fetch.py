@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
-from ray_jobs.plan import Plan, shard_place
-from ray_jobs.posts import posts_table, publish_posts
-from ray_jobs.scratch import BucketReader, segments_of
-from ray_jobs.shards import ShardFacts
 from ray_jobs.stages.base import Stage, failed
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan, shard_place
+from ray_jobs.storage.posts import posts_table, publish_posts
+from ray_jobs.storage.scratch import BucketReader, segments_of
+from ray_jobs.storage.shards import ShardFacts
+from ray_jobs.storage.store import Store
 
 __all__ = ["Fetch"]
 

@@ -15,11 +15,11 @@ from amia.mixing.ratio import needs_synthesis, ratio
 from amia.mner.labels import label_names
 from amia.swapping import swapped
 from amia.synthesis.seeds import post_seed
-from ray_jobs.features import augmented_schema
-from ray_jobs.plan import shard_place
-from ray_jobs.shards import ShardFacts, encode, read_shard
 from ray_jobs.stages.base import Stage, at_post
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import shard_place
+from ray_jobs.storage.shards import ShardFacts, encode, read_shard
+from ray_jobs.storage.store import Store
+from ray_jobs.training.features import augmented_schema
 
 __all__ = ["DRAWN_BY_LOT", "Mix"]
 

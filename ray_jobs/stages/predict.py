@@ -15,11 +15,11 @@ from amia.mner.recogniser import Recogniser, Tagged
 from amia.mner.words import Word, words
 from amia.precision import Dtype
 from amia.swapping import swapped
-from ray_jobs.features import prediction_schema
 from ray_jobs.models import at_hand
-from ray_jobs.shards import ShardFacts, encode, halved, read_shard
 from ray_jobs.stages.base import Stage
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import ShardFacts, encode, halved, read_shard
+from ray_jobs.storage.store import Store
+from ray_jobs.training.features import prediction_schema
 
 __all__ = ["Predict"]
 

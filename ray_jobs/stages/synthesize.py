@@ -14,9 +14,9 @@ from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
 from ray_jobs.curable import EARLIER, next_seed, synthesis_curable
-from ray_jobs.shards import ShardFacts, eager, encode, halved, read_shard
 from ray_jobs.stages.base import Stage, encoding, failed
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import ShardFacts, eager, encode, halved, read_shard
+from ray_jobs.storage.store import Store
 
 if TYPE_CHECKING:
     from amia.synthesis.generator import Drawn

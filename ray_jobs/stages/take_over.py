@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from ray_jobs.plan import Plan
-from ray_jobs.shards import ShardFacts
 from ray_jobs.stages.base import Stage
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import ShardFacts
+from ray_jobs.storage.store import Store
 
 __all__ = ["TakeOver"]
 

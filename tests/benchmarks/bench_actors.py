@@ -26,14 +26,14 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import ray
 
-from ray_jobs.machines import Machines
-from ray_jobs.plan import Plan
 from ray_jobs.quiet import without_false_alarm
-from ray_jobs.runner import Step, run_steps
+from ray_jobs.running.machines import Machines
+from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Pool
-from ray_jobs.shards import ShardFacts, encode
 from ray_jobs.stages.base import Stage
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.store import Store
 
 LATENCY_S, BYTES_PER_S, SHARD_BYTES = 0.05, 200e6, 25e6
 

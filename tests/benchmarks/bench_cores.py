@@ -22,12 +22,12 @@ from amia.matching.bank import Bank
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings, losses
 from ray_jobs import ingest
-from ray_jobs.plan import Plan
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.settings import Settings, load_settings
 from ray_jobs.stages.embed import Embed, Inputs
 from ray_jobs.stages.mix import Mix
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Store
 from tests.benchmarks import mix, score
 from tests.benchmarks.facts import machine
 from tests.benchmarks.runs import demo_run, local_ray, one_actor

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from amia.demo import write_corpus
 from amia.readers import open_corpus
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 from tests.benchmarks.facts import machine
 from tests.benchmarks.memory import Watched
 

@@ -13,10 +13,10 @@ import statistics
 from ray_jobs.augment import augment
 from ray_jobs.evaluate import evaluate
 from ray_jobs.job import open_job
-from ray_jobs.labelled import open_arm
 from ray_jobs.settings import load_settings
-from ray_jobs.side_by_side import train_side_by_side
 from ray_jobs.train import prepare
+from ray_jobs.training.labelled import open_arm
+from ray_jobs.training.side_by_side import train_side_by_side
 
 ARMS = ("text", "original", "synthesized", "adaptive")
 SLICES = ("all", "matched", "mismatched", "seen", "unseen", "ambiguous")

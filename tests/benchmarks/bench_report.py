@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 from browser import CHROMIUM, DRIVER, browser
 from written_runs import Written, write_model, write_predictions, write_run
 
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 MOST_BYTES, MOST_SECONDS = 15e6, 2.0
 ROUNDS = 5

@@ -13,9 +13,9 @@ from amia.images import ImageSettings, decode
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.texts import clean_text
 from ray_jobs.settings import load_settings
-from ray_jobs.shards import read_shard
 from ray_jobs.stages.embed import Embed
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.facts import gpu_plan
 from tests.benchmarks.harness import Side, compare

@@ -8,8 +8,8 @@ from pathlib import Path
 from amia.demo import write_corpus
 from ray_jobs.ingest import Ingested, ingest
 from ray_jobs.settings import load_settings
-from ray_jobs.shards import read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare
 from tests.benchmarks.runs import local_ray, photograph

@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 from amia.demo import write_corpus
-from ray_jobs.plan import Plan
 from ray_jobs.settings import load_settings
-from ray_jobs.shards import read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.facts import machine
 from tests.benchmarks.harness import Line, figure

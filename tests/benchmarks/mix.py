@@ -10,13 +10,13 @@ from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.synthesis.generator import Drawn
 from amia.synthesis.settings import GeneratorSettings
 from amia.texts import prompt_of
-from ray_jobs.plan import Plan
 from ray_jobs.settings import load_settings
-from ray_jobs.shards import read_shard
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Pictures as Drawings
 from ray_jobs.stages.synthesize import Prompts, Synthesize
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare
 from tests.benchmarks.runs import demo_run, local_ray, one_actor, photograph

@@ -13,12 +13,12 @@ from PIL import Image
 
 from amia.demo import write_corpus
 from ray_jobs.ingest import ingest
-from ray_jobs.plan import Plan
-from ray_jobs.progress import Board
-from ray_jobs.runner import StageActor
+from ray_jobs.running.progress import Board
+from ray_jobs.running.runner import StageActor
 from ray_jobs.settings import Settings
 from ray_jobs.stages.base import Stage
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Store
 
 __all__ = ["demo_run", "local_ray", "one_actor", "photograph"]
 

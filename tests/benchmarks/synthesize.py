@@ -17,9 +17,9 @@ from amia.synthesis.pictures import to_pixels
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from ray_jobs.settings import load_settings
-from ray_jobs.shards import read_shard
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.facts import gpu_plan
 from tests.benchmarks.harness import Side, compare

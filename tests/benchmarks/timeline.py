@@ -52,7 +52,8 @@ def counted(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def main() -> None:
-    from ray_jobs import augment, ingest, job, progress
+    from ray_jobs import augment, ingest, job
+    from ray_jobs.running import progress
     from ray_jobs.settings import load_settings
 
     mark("imports")

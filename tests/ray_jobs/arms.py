@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from amia.images import ImageSettings, encode_jpeg
 from amia.mner.labels import label_names
-from ray_jobs.features import augmented_schema
-from ray_jobs.plan import Plan
 from ray_jobs.settings import load_settings
-from ray_jobs.shards import encode, read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import encode, read_shard
+from ray_jobs.storage.store import Store
+from ray_jobs.training.features import augmented_schema
 
 Row = dict[str, Any]
 

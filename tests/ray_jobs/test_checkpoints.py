@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ray_jobs.checkpoints import StoreCheckpoints
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
+from ray_jobs.training.checkpoints import StoreCheckpoints
 
 
 def test_folders_that_are_no_epoch_are_not_looked_at(tmp_path: Path) -> None:

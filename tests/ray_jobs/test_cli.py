@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from amia.demo import CLIP_DIR
-from ray_jobs.shards import facts
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import facts
+from ray_jobs.storage.store import Store
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
 

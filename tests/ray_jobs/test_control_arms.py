@@ -14,9 +14,9 @@ from PIL import Image
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.mixing.ratio import CONTROLS
 from ray_jobs.augment import augment
-from ray_jobs.fitting import read_frozen
+from ray_jobs.matching.fitting import read_frozen
 from ray_jobs.settings import Settings
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 Row = dict[str, Any]
 

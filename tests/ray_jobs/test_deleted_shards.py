@@ -11,12 +11,12 @@ from drivers import finish, same, stamps, start_python
 from toy import Blend, Toy, plan_of, until
 
 from ray_jobs.augment import augment
-from ray_jobs.labelled import open_arm
-from ray_jobs.machines import Machines
-from ray_jobs.runner import Step, run_steps
+from ray_jobs.running.machines import Machines
+from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Pool, Settings
-from ray_jobs.shards import encode, read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import encode, read_shard
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import open_arm
 
 STAGES = ("embeddings", "scores", "synthesized", "augmented/adaptive", "augmented/original")
 
@@ -69,7 +69,7 @@ def test_a_zombie_of_an_ended_attempt_that_publishes_late_changes_nothing(
 ZOMBIE = """
 import sys
 from pathlib import Path
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 from toy import Toy, until
 stage, shard = Toy(Store(sys.argv[1])), sys.argv[2]
 done = stage.run(stage.load(shard))

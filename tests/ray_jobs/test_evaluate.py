@@ -17,9 +17,9 @@ from amia.mner.labels import TYPES, label_names
 from amia.mner.metrics import Report
 from amia.readers import open_corpus
 from ray_jobs.evaluate import Evaluation, evaluate
-from ray_jobs.labelled import open_arm
 from ray_jobs.settings import Settings
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import open_arm
 
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]

@@ -13,10 +13,10 @@ from drivers import finish, kill_when, start
 
 from amia.errors import IdentityError, SettingsError, StageError
 from amia.experiments.results import CellResult
-from ray_jobs.cells import Cell
 from ray_jobs.evaluate import evaluate
 from ray_jobs.experiment import Experimented, experiment
-from ray_jobs.experiment_settings import Experiment, load_experiment
+from ray_jobs.experiments.cells import Cell
+from ray_jobs.experiments.settings import Experiment, load_experiment
 from ray_jobs.settings import Settings
 
 GRID = ("tables=[table3]", "seeds=[0]", "text_systems=[bilstm-crf]", "resamples=200", "accept_mixture=true")

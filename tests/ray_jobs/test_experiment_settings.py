@@ -6,7 +6,7 @@ import pytest
 
 from amia.errors import SettingsError
 from amia.experiments.tables import TABLES, needs
-from ray_jobs.experiment_settings import PRESETS, load_experiment
+from ray_jobs.experiments.settings import PRESETS, load_experiment
 
 
 @pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))

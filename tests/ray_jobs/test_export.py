@@ -27,9 +27,9 @@ from amia.readers import open_corpus
 from ray_jobs.export import export
 from ray_jobs.exported import finish
 from ray_jobs.job import open_run
-from ray_jobs.labelled import open_arm
 from ray_jobs.settings import Settings
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import open_arm
 
 Amia = Callable[..., tuple[int, str, str]]
 

@@ -15,11 +15,11 @@ from drivers import finish, start
 from faulty_s3 import FaultyS3, always, faulty_s3, never, once, seeded
 
 from amia.errors import StoreError
-from ray_jobs import remote
 from ray_jobs.ingest import ingest
-from ray_jobs.plan import Plan
 from ray_jobs.settings import Settings
-from ray_jobs.store import Store
+from ray_jobs.storage import remote
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Store
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
 RETRIES = 3
@@ -42,7 +42,7 @@ def store(proxy: FaultyS3, bucket: str, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         remote, "RETRY", {"max_retries": RETRIES, "backoff": backoff, "retry_timeout": timedelta(seconds=30)}
     )
-    monkeypatch.setattr("ray_jobs.store.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("ray_jobs.storage.store.time.sleep", lambda seconds: None)
     return Store(f"{bucket}/{tmp_path.name}")
 
 

@@ -20,9 +20,9 @@ from amia.errors import SettingsError
 from ray_jobs import gc
 from ray_jobs.augment import augment
 from ray_jobs.gc import collect, seconds_of
-from ray_jobs.heartbeat import Beat
+from ray_jobs.running.heartbeat import Beat
 from ray_jobs.settings import Settings
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 Amia = Callable[..., tuple[int, str, str]]
 PLAN = plan_of(3)

@@ -8,10 +8,10 @@ import pytest
 from toy import Toy, plan_of
 
 from amia.errors import ClusterError
-from ray_jobs.machines import Machines
-from ray_jobs.runner import Step, run_steps
+from ray_jobs.running.machines import Machines
+from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Pool
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 ATTACHED = Machines(own=False, scales=False)
 SHARDS = 16

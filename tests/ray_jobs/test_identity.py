@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from amia.errors import IdentityError, RunError
-from ray_jobs.identity import claim, difference, digest, recorded
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import claim, difference, digest, recorded
+from ray_jobs.storage.store import Store
 
 IDENTITY = {
     "stage": "embeddings",

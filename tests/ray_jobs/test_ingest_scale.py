@@ -14,8 +14,8 @@ import pytest
 from drivers import finish, same, start
 from PIL import Image
 
-from ray_jobs.plan import Plan
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Store
 
 pytestmark = pytest.mark.slow
 IMAGES = 300

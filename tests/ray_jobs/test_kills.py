@@ -14,7 +14,7 @@ from drivers import contents, finish, start_python
 from nodes import HERE, Nodes, standing_cluster
 from toy import Blend, Toy, plan_of, wish
 
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 SHARDS = 16
 FOLDERS = ("drawn", "blended")

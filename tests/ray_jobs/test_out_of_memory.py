@@ -15,8 +15,8 @@ from amia.matching.clip import ClipEncoder
 from amia.synthesis.generator import Generator
 from ray_jobs.augment import augment
 from ray_jobs.settings import Settings
-from ray_jobs.shards import facts
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import facts
+from ray_jobs.storage.store import Store
 
 Row = dict[str, Any]
 

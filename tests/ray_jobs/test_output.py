@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from amia.mner.labels import label_names
-from ray_jobs.shards import content_sha256, facts, read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import content_sha256, facts, read_shard
+from ray_jobs.storage.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ import pyarrow as pa
 import ray
 
 from amia.errors import StoreError
-from ray_jobs.progress import Board
-from ray_jobs.runner import StageActor
-from ray_jobs.shards import ShardFacts, encode
+from ray_jobs.running.progress import Board
+from ray_jobs.running.runner import StageActor
 from ray_jobs.stages.base import Stage
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.store import Store
 
 PATIENCE_S = 20.0
 

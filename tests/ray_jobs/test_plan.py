@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import RunError
-from ray_jobs.plan import Plan, shard_place
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan, shard_place
+from ray_jobs.storage.store import Store
 
 PLAN = Plan(
     posts={"train": 1025, "test": 3},

@@ -17,14 +17,14 @@ from amia.mner.labels import TYPES, label_names
 from amia.mner.recogniser import Tagged
 from amia.mner.spans import lenient_spans
 from amia.mner.words import words
-from ray_jobs.features import augmented_schema
 from ray_jobs.models import content_sha256
 from ray_jobs.predict import predict
 from ray_jobs.settings import Settings
-from ray_jobs.shards import encode, facts
 from ray_jobs.stages.predict import Predict
 from ray_jobs.status import status
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import encode, facts
+from ray_jobs.storage.store import Store
+from ray_jobs.training.features import augmented_schema
 
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]

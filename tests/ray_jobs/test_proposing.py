@@ -13,11 +13,11 @@ from amia.errors import ClusterError, IdentityError, ModelError, StageError
 from amia.synthesis.settings import GeneratorSettings
 from ray_jobs import proposing
 from ray_jobs.augment import augment
-from ray_jobs.identity import claim, recorded
 from ray_jobs.job import Job, open_job, shaded, tuned
 from ray_jobs.proposing import PROPOSAL, micro_batch
 from ray_jobs.settings import Settings
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import claim, recorded
+from ray_jobs.storage.store import Store
 
 UNSET = GeneratorSettings(device="cuda")
 

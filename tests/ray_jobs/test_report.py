@@ -16,7 +16,6 @@ from written_runs import Written, counted, write_model, write_predictions, write
 from amia.errors import RunError
 from amia.mner.spans import lenient_spans
 from amia.report.sampling import decile_of
-from ray_jobs.labelled import open_arm
 from ray_jobs.report import KEY, report
 from ray_jobs.reporting.ahead import read_ahead
 from ray_jobs.reporting.choosing import groups, places, strip
@@ -26,7 +25,8 @@ from ray_jobs.reporting.looking import A_DECILE, EXTREMES, Looked, look
 from ray_jobs.reporting.picturing import Shown, shown
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, trained
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import open_arm
 
 Amia = Callable[..., tuple[int, str, str]]
 

@@ -20,8 +20,8 @@ from ray_jobs.curable import EARLIER
 from ray_jobs.ingest import ingest
 from ray_jobs.retry import Retried, retry
 from ray_jobs.settings import Settings
-from ray_jobs.shards import encode, facts, read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import encode, facts, read_shard
+from ray_jobs.storage.store import Store
 
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]
@@ -238,7 +238,7 @@ def test_onto_s3_the_same_bytes(
 
 
 def here(store: Store, machines: Any, plan: Any, steps: Sequence[Any], shards: Sequence[str], **_: Any) -> None:
-    from ray_jobs.runner import run_here
+    from ray_jobs.running.runner import run_here
 
     for step in steps:
         run_here(step.stage, shards)

@@ -14,10 +14,10 @@ import ray
 from toy import Blend, Toy, plan_of, wish
 
 from amia.errors import ClusterError, ModelError, StageError, StoreError
-from ray_jobs.machines import Machines
-from ray_jobs.runner import Step, leases, run_steps, unpublished
+from ray_jobs.running.machines import Machines
+from ray_jobs.running.runner import Step, leases, run_steps, unpublished
 from ray_jobs.settings import Pool
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 SHARDS = 7
 ATTACHED = Machines(own=False, scales=False)
@@ -147,7 +147,9 @@ def test_a_shard_that_kills_whoever_touches_it_ends_the_run(cluster: None, store
 
 
 def test_what_needs_no_model_imports_none() -> None:
-    light = "import sys, ray_jobs.cli, ray_jobs.ingest, ray_jobs.runner, ray_jobs.stages.mix, ray_jobs.stages.score"
+    light = (
+        "import sys, ray_jobs.cli, ray_jobs.ingest, ray_jobs.running.runner, ray_jobs.stages.mix, ray_jobs.stages.score"
+    )
     light += ", ray_jobs.export"
     code = f"{light}; sys.exit(' '.join(name for name in ('torch', 'diffusers') if name in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

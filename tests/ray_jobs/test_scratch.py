@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from amia.errors import StoreError
 from amia.posts import Post, RawPost, Rejected, checked, content_hash
-from ray_jobs.scratch import (
+from ray_jobs.storage.scratch import (
     MOST_BUCKETS,
     UNKNOWN_BUCKETS,
     BucketReader,
@@ -23,7 +23,7 @@ from ray_jobs.scratch import (
     order_key,
     segments_of,
 )
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 TEXTS = ["a", "b b", " x\u2028y ", "🎉\ufe0f", "", "  "]
 IDS = [None, "1", "2", "3", "1-1", "ü/..\\"]

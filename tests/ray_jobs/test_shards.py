@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from amia.errors import RunError
-from ray_jobs.features import IMAGE
-from ray_jobs.shards import ShardFacts, all_facts, content_sha256, encode, facts, read_shard, total_counts
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import ShardFacts, all_facts, content_sha256, encode, facts, read_shard, total_counts
+from ray_jobs.storage.store import Store
+from ray_jobs.training.features import IMAGE
 
 TABLE = pa.table(
     {
@@ -86,7 +86,7 @@ def test_the_hash_tells_rows_apart(other: pa.Table) -> None:
 
 def test_the_hash_is_the_same_in_another_process() -> None:
     code = (
-        "import pyarrow as pa; from ray_jobs.shards import content_sha256;"
+        "import pyarrow as pa; from ray_jobs.storage.shards import content_sha256;"
         "print(content_sha256(pa.table({'id': ['ü', None], 'x': [b'1', b'2']})))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -20,16 +20,17 @@ import pytest
 from toy import Draw, plan_of, wish
 
 from amia.mner.training.loop import EpochReport
-from ray_jobs import runner, status
-from ray_jobs.checkpoints import StoreCheckpoints
-from ray_jobs.heartbeat import SILENT_S, Beat, Heartbeat
-from ray_jobs.identity import claim
-from ray_jobs.machines import Machines
-from ray_jobs.runner import Step, run_steps
+from ray_jobs import status
+from ray_jobs.running import runner
+from ray_jobs.running.heartbeat import SILENT_S, Beat, Heartbeat
+from ray_jobs.running.machines import Machines
+from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Pool
-from ray_jobs.shards import encode
-from ray_jobs.store import Store
-from ray_jobs.tensorboard import publish_curves
+from ray_jobs.storage.identity import claim
+from ray_jobs.storage.shards import encode
+from ray_jobs.storage.store import Store
+from ray_jobs.training.checkpoints import StoreCheckpoints
+from ray_jobs.training.tensorboard import publish_curves
 
 Amia = Callable[..., tuple[int, str, str]]
 SHARDS = 6

@@ -13,8 +13,8 @@ import pytest
 from obstore.store import LocalStore
 
 from amia.errors import StoreError
-from ray_jobs.shards import encode, facts, read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import encode, facts, read_shard
+from ray_jobs.storage.store import Store
 
 
 @pytest.fixture(params=["disk", "s3"])

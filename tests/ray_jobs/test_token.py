@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from head import Head, started_head
 
-from ray_jobs.plan import Plan
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.store import Store
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
 

@@ -16,12 +16,12 @@ from toy import Fail, plan_of
 
 from amia.errors import RunError
 from amia.images import ImageSettings
-from ray_jobs.machines import Machines
-from ray_jobs.posts import posts_table, publish_posts
-from ray_jobs.runner import MOST_IDS, Step, run_here, run_steps
+from ray_jobs.running.machines import Machines
+from ray_jobs.running.runner import MOST_IDS, Step, run_here, run_steps
 from ray_jobs.settings import Pool
 from ray_jobs.stages.mix import Mix
-from ray_jobs.store import Store
+from ray_jobs.storage.posts import posts_table, publish_posts
+from ray_jobs.storage.store import Store
 
 
 def lines(run: Path) -> list[dict[str, Any]]:

@@ -24,11 +24,11 @@ from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.mner.starting import start as start_recogniser
 from amia.mner.training.step import add_gradients
 from amia.mner.training.world import World
-from ray_jobs.labelled import Arm, open_arm
 from ray_jobs.settings import Settings
-from ray_jobs.store import Store
-from ray_jobs.streaming import StreamFeed, UnevenShares, stream
+from ray_jobs.storage.store import Store
 from ray_jobs.train import train
+from ray_jobs.training.labelled import Arm, open_arm
+from ray_jobs.training.streaming import StreamFeed, UnevenShares, stream
 
 QUICK = ("training.epochs=3", "training.batch=8", "training.threads=1", "workers.gpus=0")
 TYPES = ["PER", "LOC", "ORG", "MISC"]

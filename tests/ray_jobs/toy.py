@@ -12,10 +12,10 @@ from typing import ClassVar
 import pyarrow as pa
 
 from amia.errors import ModelError, StoreError
-from ray_jobs.plan import Plan
-from ray_jobs.shards import ShardFacts, encode
 from ray_jobs.stages.base import Stage
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.store import Store
 
 PATIENCE_S = 60.0
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM}

@@ -25,17 +25,17 @@ from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import needs_synthesis, ratio
 from amia.mner.labels import TYPES, label_names
 from amia.mner.spans import lenient_spans
-from ray_jobs.features import IMAGE, augmented_schema, prediction_schema
-from ray_jobs.identity import claim, digest
 from ray_jobs.job import Job
-from ray_jobs.machines import Machines
 from ray_jobs.manifest import publish_manifest
-from ray_jobs.plan import Plan
+from ray_jobs.running.machines import Machines
 from ray_jobs.settings import Settings, load_settings
-from ray_jobs.shards import encode
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.score import Score
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import claim, digest
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import encode
+from ray_jobs.storage.store import Store
+from ray_jobs.training.features import IMAGE, augmented_schema, prediction_schema
 
 Row = dict[str, Any]
 

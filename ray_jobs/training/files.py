@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.fs import FileInfo, FileSystem, FileSystemHandler, FileType, PyFileSystem
 
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["train_files"]
 

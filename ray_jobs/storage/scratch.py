@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from amia.errors import StoreError
 from amia.posts import Post, Rejected
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = [
     "BucketReader",

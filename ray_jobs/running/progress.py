@@ -12,8 +12,8 @@ from typing import Any
 import ray
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ray_jobs.machines import beside_the_driver
-from ray_jobs.pace import clock
+from ray_jobs.running.machines import beside_the_driver
+from ray_jobs.running.pace import clock
 from ray_jobs.terminal import console
 
 __all__ = ["Board", "Watch"]

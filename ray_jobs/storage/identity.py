@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from amia.errors import IdentityError, RunError
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["Identity", "claim", "difference", "digest", "recorded"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from ray_jobs.features import IMAGE
-from ray_jobs.shards import ShardFacts, encode
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.store import Store
+from ray_jobs.training.features import IMAGE
 
 __all__ = ["posts_table", "publish_posts"]
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amia.errors import RunError
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["ShardFacts", "all_facts", "content_sha256", "encode", "facts", "halved", "read_shard", "total_counts"]
 

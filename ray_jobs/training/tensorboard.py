@@ -6,7 +6,7 @@ from pathlib import Path
 from tensorboardX import SummaryWriter
 
 from amia.mner.training.loop import EpochReport
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["publish_curves"]
 

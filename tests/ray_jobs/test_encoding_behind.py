@@ -13,9 +13,9 @@ from amia import compiling
 from amia.errors import RunError
 from ray_jobs.augment import augment
 from ray_jobs.settings import Settings
-from ray_jobs.shards import facts
 from ray_jobs.stages import synthesize
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import facts
+from ray_jobs.storage.store import Store
 
 LEFT = ["synthesized", "augmented", "log"]
 

@@ -20,11 +20,11 @@ from amia.mner.training.feeds import Feed, MemoryFeed
 from amia.mner.training.loop import EpochReport, fit
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.world import World
-from ray_jobs.checkpoints import StoreCheckpoints
-from ray_jobs.labelled import Arm
-from ray_jobs.listening import Teller
-from ray_jobs.streaming import StreamFeed
-from ray_jobs.tensorboard import publish_curves
+from ray_jobs.training.checkpoints import StoreCheckpoints
+from ray_jobs.training.labelled import Arm
+from ray_jobs.training.listening import Teller
+from ray_jobs.training.streaming import StreamFeed
+from ray_jobs.training.tensorboard import publish_curves
 
 __all__ = ["DONE", "Training", "train_one"]
 

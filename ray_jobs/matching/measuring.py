@@ -9,13 +9,13 @@ from amia.matching.bank import Bank
 from amia.matching.fetching import fetch_encoder
 from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
 from amia.weights import identity_of
-from ray_jobs.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
-from ray_jobs.identity import claim
 from ray_jobs.job import Job, precision, tuned
-from ray_jobs.measure import Measure
+from ray_jobs.matching.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
+from ray_jobs.matching.measure import Measure
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.score import Score
-from ray_jobs.store import Store
+from ray_jobs.storage.identity import claim
+from ray_jobs.storage.store import Store
 
 __all__ = ["Measured", "measure"]
 

@@ -3,7 +3,7 @@
 import re
 
 from amia.mner.training.checkpoint import STATE, Files
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["StoreCheckpoints"]
 

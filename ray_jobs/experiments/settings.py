@@ -16,7 +16,7 @@ from ray_jobs.settings import Settings, load_settings
 
 __all__ = ["DataSet", "Experiment", "ExperimentSettings", "load_experiment"]
 
-PRESETS = Path(__file__).parent / "presets" / "experiments"
+PRESETS = Path(__file__).parents[1] / "presets" / "experiments"
 
 
 class DataSet(Strict):

@@ -11,9 +11,9 @@ from amia.errors import RunError
 from amia.mixing.ratio import needs_synthesis
 from amia.mner.examples import Example
 from amia.report.credit import Credit
-from ray_jobs.shards import read_shard
 from ray_jobs.stages.mix import Mix
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
 
 __all__ = ["COLUMNS", "Arm", "examples_of", "open_arm"]
 

@@ -8,10 +8,10 @@ from ray.util.queue import Queue
 from amia.errors import AmiaError, RunError
 from amia.mner.training.loop import EpochReport
 from ray_jobs.job import Job
-from ray_jobs.listening import Teller, listening
-from ray_jobs.machines import beside_the_driver
+from ray_jobs.running.machines import beside_the_driver
 from ray_jobs.train import Trained, fitted, result_of
-from ray_jobs.train_worker import Training, train_one
+from ray_jobs.training.listening import Teller, listening
+from ray_jobs.training.worker import Training, train_one
 
 __all__ = ["train_side_by_side"]
 

@@ -17,9 +17,9 @@ from ray.train import DataConfig
 from amia.mner.batch import in_batches
 from amia.mner.encoded import Reader
 from amia.mner.examples import Item, encoded
-from ray_jobs.labelled import COLUMNS, examples_of
-from ray_jobs.shards import read_shard
-from ray_jobs.store import Store
+from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.store import Store
+from ray_jobs.training.labelled import COLUMNS, examples_of
 
 __all__ = ["READING_CPUS", "StreamFeed", "UnevenShares", "stream"]
 

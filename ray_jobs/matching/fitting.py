@@ -16,10 +16,10 @@ from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, fit_gro
 from amia.matching.histogram import BINS, LossHistogram
 from amia.matching.mixture import MixtureSettings
 from amia.matching.triplet import TripletSettings
-from ray_jobs.plan import Plan
-from ray_jobs.shards import ShardFacts, all_facts, read_shard
-from ray_jobs.store import Store
-from ray_jobs.vectors import embedded
+from ray_jobs.matching.vectors import embedded
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import ShardFacts, all_facts, read_shard
+from ray_jobs.storage.store import Store
 
 __all__ = ["FOLDER", "bank_shards", "build_bank", "fit_losses", "mean_theta", "read_frozen", "with_image"]
 

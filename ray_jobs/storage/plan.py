@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from amia.errors import RunError
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["Plan", "shard_place"]
 

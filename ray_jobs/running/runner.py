@@ -21,16 +21,16 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
-from ray_jobs.counters import Counters
-from ray_jobs.heartbeat import Beat, Heartbeat
-from ray_jobs.machines import Machines, resources
-from ray_jobs.plan import Plan
-from ray_jobs.progress import Board, Watch
+from ray_jobs.running.counters import Counters
+from ray_jobs.running.heartbeat import Beat, Heartbeat
+from ray_jobs.running.machines import Machines, resources
+from ray_jobs.running.progress import Board, Watch
+from ray_jobs.running.stopping import finishing
 from ray_jobs.settings import Pool
-from ray_jobs.shards import ShardFacts
 from ray_jobs.stages.base import Stage
-from ray_jobs.stopping import finishing
-from ray_jobs.store import Store
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import ShardFacts
+from ray_jobs.storage.store import Store
 
 __all__ = ["Step", "leases", "run_here", "run_steps", "unpublished"]
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from amia.errors import StoreError
-from ray_jobs.store import Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["END", "EVERY_S", "SILENT_S", "Beat", "Heartbeat", "heard"]
 

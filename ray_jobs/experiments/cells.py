@@ -15,18 +15,18 @@ from amia.errors import AmiaError
 from amia.experiments.results import CellResult
 from amia.mner.training.loop import EpochReport
 from ray_jobs.evaluate import judged, publish_scores
-from ray_jobs.identity import Identity, digest
 from ray_jobs.job import Job
-from ray_jobs.labelled import Arm
-from ray_jobs.listening import Teller
-from ray_jobs.machines import resources
 from ray_jobs.models import find_model
 from ray_jobs.predict import predict_by
-from ray_jobs.runner import run_here
+from ray_jobs.running.machines import resources
+from ray_jobs.running.runner import run_here
 from ray_jobs.settings import Workers
 from ray_jobs.stages.predict import Predict
+from ray_jobs.storage.identity import Identity, digest
 from ray_jobs.train import described, fitted, prepare, require, result_of, streams, train_with_workers
-from ray_jobs.train_worker import Training, train_one
+from ray_jobs.training.labelled import Arm
+from ray_jobs.training.listening import Teller
+from ray_jobs.training.worker import Training, train_one
 
 __all__ = ["Cell", "Outcome", "cell_of", "run_cells"]
 

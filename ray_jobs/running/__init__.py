@@ -1,0 +1,1 @@
+"""How shards are spread over machines, and what is told of it meanwhile."""

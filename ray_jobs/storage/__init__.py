@@ -1,0 +1,1 @@
+"""Where a run lies, and the files it is made of."""

@@ -62,7 +62,7 @@ def one_actor(stage: Stage[Any, Any], shards: Sequence[str]) -> tuple[Callable[[
 
     The actor stands in this process, set up once; what it published is removed by the undoing.
     """
-    actor = StageActor(stage, Board.start())
+    actor = StageActor(stage, _standing())
     batch = {"lease": np.array([json.dumps(list(shards))]), "failure": np.array([""])}
 
     def work() -> None:
@@ -73,6 +73,13 @@ def one_actor(stage: Stage[Any, Any], shards: Sequence[str]) -> tuple[Callable[[
         for folder in {key.rpartition("/")[0] for shard in shards for key in stage.keys(shard)}:
             stage.store.delete(folder)
         ray.kill(actor._board)  # which would take a shard that comes again for one that kills its actor
-        actor._board = Board.start()
+        actor._board = _standing()
 
     return work, undo
+
+
+def _standing() -> Any:
+    """A board that answers: the start of its process is no part of a stage's work."""
+    board = Board.start()
+    ray.get(board.counts.remote())
+    return board

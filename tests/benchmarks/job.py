@@ -46,13 +46,14 @@ def run(bench: Bench) -> None:
         write_corpus(corpus, posts=posts, missing=0, broken=0)
         threads = _better_threads(corpus, scratch)
         rounds: list[tuple[Milestones, Milestones, Milestones]] = []
+        first: list[Milestones] = []
         for number in range(1 if bench.quick else 2):
             made = scratch / f"run-{number}"
             ingested, augmented = _job(corpus, made)
             rounds.append((ingested, augmented, _bare(corpus, scratch / "bare.parquet", threads)))
-            equal = _alike(Store(made), scratch / "bare.parquet")
-        store = Store(made)
-        first = [_first_post(store, augmented) for _, augmented, _ in rounds]
+            store = Store(made)
+            first.append(_first_post(store, augmented))
+            equal = _alike(store, scratch / "bare.parquet")
         bench.add(_line(rounds, [each["first post begun"] for each in first], posts, threads, equal))
         bench.add(_parts(first[-1]))
         bench.rates["job"] = _rates(store, posts) | {"first_post_s": first[-1]}

@@ -20,7 +20,7 @@ from ray_jobs.curable import EARLIER
 from ray_jobs.job import Job, open_job, precision, shaded, tuned
 from ray_jobs.manifest import publish_manifest
 from ray_jobs.matching.fitting import mean_theta
-from ray_jobs.matching.measure import measure_of
+from ray_jobs.matching.measure import by_measure
 from ray_jobs.matching.measuring import Measured, measure
 from ray_jobs.proposing import micro_batch
 from ray_jobs.settings import Settings
@@ -64,13 +64,9 @@ def augment(
     for arm in arms:
         check_arm(arm)
     job = open_job(run, settings, quiet=quiet)
-    groups: dict[str, list[str]] = {}
-    for arm in dict.fromkeys(arms):
-        groups.setdefault(measure_of(arm, settings.triplet).suffix, []).append(arm)
     done = Augmented(job.plan.total, {}, {})
-    for suffix in sorted(groups):  # the run's own measure first
-        measured = measure(job, measure_of(groups[suffix][0], settings.triplet), mixture, accept_mixture)
-        some = _augment(job, groups[suffix], measured)
+    for asked, group in by_measure(arms, settings.triplet):
+        some = _augment(job, group, measure(job, asked, mixture, accept_mixture))
         done = Augmented(done.posts, done.counts | some.counts, done.manifests | some.manifests)
     return done
 

@@ -4,11 +4,12 @@ A run has one of its own. Two control arms name another, so that the paper's bat
 over them can be held against each other on the same posts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amia.matching.triplet import TripletSettings
 
-__all__ = ["Measure", "measure_of"]
+__all__ = ["Measure", "by_measure", "measure_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,11 @@ def measure_of(arm: str, triplet: TripletSettings) -> Measure:
     if negatives == triplet.negatives:
         return Measure(triplet, "")
     return Measure(triplet.model_copy(update={"negatives": negatives}), f"-{negatives}")
+
+
+def by_measure(arms: Sequence[str], triplet: TripletSettings) -> list[tuple[Measure, list[str]]]:
+    """Each measure that arms ask for with its arms, each arm once; the run's own comes first."""
+    groups: dict[str, list[str]] = {}
+    for arm in dict.fromkeys(arms):
+        groups.setdefault(measure_of(arm, triplet).suffix, []).append(arm)
+    return [(measure_of(groups[suffix][0], triplet), groups[suffix]) for suffix in sorted(groups)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from amia.mixing.ratio import check_arm, needs_synthesis
 from ray_jobs.job import open_run
 from ray_jobs.matching.fitting import bank_shards, with_image
-from ray_jobs.matching.measure import measure_of
+from ray_jobs.matching.measure import by_measure
 from ray_jobs.settings import Pool, Settings
 from ray_jobs.storage.store import Store
 
@@ -62,17 +62,14 @@ def plan_augment(
         execution += 1
         steps += [left(execution, "embeddings", rest, pools.embed, 0.002)] if rest else []
         steps.append(left(execution, "scores", plan.shards, pools.score, 0.00005))
-    groups: dict[str, list[str]] = {}
-    for arm in arms:
-        groups.setdefault(measure_of(arm, settings.triplet).suffix, []).append(arm)
     drawn = False
-    for suffix in sorted(groups):
-        if images and suffix:
+    for asked, group in by_measure(arms, settings.triplet):
+        if images and asked.suffix:
             execution += 1
-            steps.append(left(execution, f"scores{suffix}", plan.shards, pools.score, 0.00005))
+            steps.append(left(execution, asked.scores, plan.shards, pools.score, 0.00005))
         execution += 1
-        if not drawn and any(needs_synthesis(arm) for arm in groups[suffix]):
+        if not drawn and any(needs_synthesis(arm) for arm in group):
             drawn = True
             steps.append(left(execution, "synthesized", plan.shards, pools.synthesize, picture))
-        steps += [left(execution, f"augmented/{arm}", plan.shards, pools.mix, picture) for arm in groups[suffix]]
+        steps += [left(execution, f"augmented/{arm}", plan.shards, pools.mix, picture) for arm in group]
     return steps

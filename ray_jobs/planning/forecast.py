@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from amia.errors import SettingsError
 from amia.mixing.ratio import check_arm, needs_synthesis
-from ray_jobs.matching.measure import measure_of
+from ray_jobs.matching.measure import by_measure
 from ray_jobs.planning.rates import Rates, StageRate
 from ray_jobs.settings import Pool, Settings
 
@@ -161,16 +161,13 @@ def _executions(posts: int, settings: Settings, arms: Sequence[str]) -> list[dic
         found += [{"embeddings": posts}, {"scores": posts}]
     else:
         found += [{"embeddings": bank}, {"embeddings": posts - bank, "scores": posts}]
-    groups: dict[str, list[str]] = {}
-    for arm in dict.fromkeys(arms):
-        groups.setdefault(measure_of(arm, settings.triplet).suffix, []).append(arm)
     drawn = False
-    for suffix in sorted(groups):
-        if suffix:
-            found.append({f"scores{suffix}": posts})
-        draws = not drawn and any(needs_synthesis(arm) for arm in groups[suffix])
+    for asked, group in by_measure(arms, settings.triplet):
+        if asked.suffix:
+            found.append({asked.scores: posts})
+        draws = not drawn and any(needs_synthesis(arm) for arm in group)
         drawn = drawn or draws
-        found.append(({"synthesized": posts} if draws else {}) | {f"augmented/{arm}": posts for arm in groups[suffix]})
+        found.append(({"synthesized": posts} if draws else {}) | {f"augmented/{arm}": posts for arm in group})
     return found
 
 

@@ -25,7 +25,6 @@ from ray_jobs import ingest
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.settings import Settings, load_settings
 from ray_jobs.stages.embed import Embed, Inputs
-from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 from tests.benchmarks import mix, score
@@ -82,18 +81,7 @@ def scored() -> float:
 
 
 def mixed(store: Store, plan: Plan, settings: Settings) -> float:
-    stage = Mix(
-        store,
-        {mix.ARM: "bench"},
-        images=settings.image,
-        types=plan.types,
-        mixture=None,
-        scores="scores",
-        synthesized=True,
-        seed=0,
-        mean_theta=None,
-    )
-    work, undo = one_actor(stage, plan.shards)
+    work, undo = one_actor(mix.mixing(store, plan, settings.image), plan.shards)
     return spent(work, undo)
 
 

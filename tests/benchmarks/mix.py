@@ -37,18 +37,7 @@ def run(bench: Bench) -> None:
             store, plan = demo_run(scratch / f"times-{times}", settings, POSTS, enlarged=times * SIZE)
             shards = plan.shards_of("train")
             _draw(store, plan, settings.image)
-            stage = Mix(
-                store,
-                {ARM: "bench"},
-                images=settings.image,
-                types=plan.types,
-                mixture=None,
-                scores="scores",
-                synthesized=True,
-                seed=0,
-                mean_theta=None,
-            )
-            work, undo = one_actor(stage, shards)
+            work, undo = one_actor(mixing(store, plan, settings.image), shards)
             pairs = _files(store, shards)
             sides = compare(
                 f"mix, originals of {times * SIZE} px",
@@ -67,6 +56,21 @@ def run(bench: Bench) -> None:
             bench.add(sides.line)
             if times == 1:
                 bench.rates["mix"] = {"posts_per_s": len(pairs) / sides.ours_s, "size": SIZE, "device": "cpu"}
+
+
+def mixing(store: Store, plan: Plan, images: ImageSettings) -> Mix:
+    """The stage with one arm that blends every post."""
+    return Mix(
+        store,
+        {ARM: "bench"},
+        images=images,
+        types=plan.types,
+        mixture=None,
+        scores="scores",
+        synthesized=True,
+        seed=0,
+        mean_theta=None,
+    )
 
 
 def plain(original: bytes, synthesized: bytes) -> bytes:

@@ -1,7 +1,6 @@
 """Folders of models made by somebody else: none runs code, reads elsewhere, or is built to a size that no model has."""
 
 import json
-import os
 import pickle
 import shutil
 import struct
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from payload import Payload
 
 from amia import mner
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, MIXTURE_DIR, RESNET_DIR
@@ -22,16 +22,6 @@ from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 
 SHIPPED = {"clip": CLIP_DIR, "bert": BERT_DIR, "resnet": RESNET_DIR, "generator": GENERATOR_DIR, "mixture": MIXTURE_DIR}
-
-
-class Payload:
-    """Unpickled, it writes the marker."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, (f"touch '{self.marker}'",)
 
 
 @pytest.fixture

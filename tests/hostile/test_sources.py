@@ -3,7 +3,6 @@
 import base64
 import gzip
 import json
-import os
 import pickle
 import struct
 import subprocess
@@ -16,19 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from packaging.requirements import Requirement
+from payload import Payload
 
 from amia.errors import CorpusError
 from amia.readers import open_corpus
-
-
-class Payload:
-    """Unpickled, it writes the marker."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, (f"touch '{self.marker}'",)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ The vectors are projected, since before projection the two towers of ViT-B/16 di
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -21,12 +21,11 @@ from amia.errors import ModelError
 from amia.halving import MicroBatches
 from amia.matching.fetching import fetch_encoder
 from amia.matching.settings import ClipSettings
+from amia.matching.shades import shaded, shades
 from amia.tuning import Tuning
 from amia.weights import identity_of, loading, quiet
 
 __all__ = ["ClipEncoder", "ClipSettings"]
-
-Item = TypeVar("Item")
 
 
 class ClipEncoder:
@@ -54,6 +53,7 @@ class ClipEncoder:
         config: Any = model.config  # its parts may be plain dictionaries as far as types know
         self._tokens: int = config.text_config.max_position_embeddings
         self._width: int = config.projection_dim
+        self._shades = torch.from_numpy(shades(processor)).to(model.device)  # [3, 256]
 
     fetch = staticmethod(fetch_encoder)
 
@@ -98,42 +98,69 @@ class ClipEncoder:
         Where memory runs out, the same texts go through half as many at a time. Raises ClusterError where not even one
         does.
         """
-        return self._encode(texts, self._text_vectors)
+        return self.encode_tokens(self.tokens(texts))
 
     def encode_images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """I_s `[n, d]`, rows of length one, of RGB images of any size; memory as in `encode_texts`."""
-        return self._encode(images, self._image_vectors)
+        return self.encode_levels(self.levels(images))
+
+    def tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """What `encode_tokens` takes, `[n, 2, t]`: of each text its tokens and which of them count.
+
+        Always padded to the model's full length, so that a row does not depend on its batch's longest text. No model's
+        work: a thread beside the model may do it.
+        """
+        if not texts:
+            return np.zeros((0, 2, self._tokens), np.int64)
+        split = self._tokenizer(
+            list(texts), padding="max_length", max_length=self._tokens, truncation=True, return_tensors="np"
+        )
+        return np.stack([split["input_ids"], split["attention_mask"]], axis=1).astype(np.int64)
+
+    def levels(self, images: Sequence[Image.Image]) -> NDArray[np.uint8]:
+        """What `encode_levels` takes, grey levels `[n, 3, h, w]` in the model's geometry; as `tokens`, no model's work.
+
+        A photograph is some ten times as large as these: whoever holds many of them does not hold the photographs.
+        """
+        if not images:
+            return np.zeros((0, 3, 1, 1), np.uint8)
+        fitted = self._processor(list(images), do_rescale=False, do_normalize=False, return_tensors="np")
+        levels: NDArray[np.uint8] = fitted["pixel_values"]
+        return levels
+
+    def encode_tokens(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        """T_s `[n, d]` of what `tokens` returned; memory as in `encode_texts`."""
+        return self._encode(tokens, self._text_vectors)
+
+    def encode_levels(self, levels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """I_s `[n, d]` of what `levels` returned; memory as in `encode_texts`."""
+        return self._encode(levels, self._image_vectors)
 
     def identity(self) -> dict[str, str]:
         """What tells this encoder from any other: a folder's weights, or name and commit at the hub."""
         return {"encoder": identity_of(self._settings.model, self._folder)}
 
     @torch.inference_mode()
-    def _encode(
-        self, items: Sequence[Item], vectors: Callable[[Sequence[Item], int], torch.Tensor]
-    ) -> NDArray[np.float32]:
+    def _encode(self, items: NDArray[Any], vectors: Callable[[torch.Tensor, int], torch.Tensor]) -> NDArray[np.float32]:
         batches = MicroBatches(self._settings.micro_batch)
 
-        def work(some: Sequence[Item]) -> list[NDArray[np.float32]]:
+        def work(places: Sequence[int]) -> list[torch.Tensor]:
+            some = torch.from_numpy(items[places[0] : places[-1] + 1]).to(self._model.device)
             pooled = vectors(some, batches.size)[: len(some)]  # [b, d]
-            return list(torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy())
+            return list(torch.nn.functional.normalize(pooled.float(), dim=-1))
 
-        rows = batches.run(work, items)
+        rows = batches.run(work, range(len(items)))
         self.halved += batches.split
-        return np.array(rows, np.float32).reshape(-1, self._width)
+        # Fetched once: a GPU would stand still while each micro-batch travels back.
+        return torch.stack(rows).cpu().numpy() if rows else np.zeros((0, self._width), np.float32)
 
-    def _text_vectors(self, texts: Sequence[str], batch: int) -> torch.Tensor:
-        # Always padded to the model's full length, so that a row does not depend on its batch's longest text.
-        tokens = self._tokenizer(
-            list(texts), padding="max_length", max_length=self._tokens, truncation=True, return_tensors="pt"
-        )
-        filled = {name: self._filled(each, batch).to(self._model.device) for name, each in tokens.items()}
-        pooled: torch.Tensor = self._model.get_text_features(**filled).pooler_output
+    def _text_vectors(self, tokens: torch.Tensor, batch: int) -> torch.Tensor:
+        ids, mask = self._filled(tokens, batch).unbind(1)  # [b, t] each
+        pooled: torch.Tensor = self._model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
         return pooled  # [b, d]
 
-    def _image_vectors(self, images: Sequence[Image.Image], batch: int) -> torch.Tensor:
-        pixels = self._processor(list(images), return_tensors="pt")["pixel_values"]  # [b, 3, h, w]
-        pixels = self._filled(pixels, batch).to(self._model.device, self._model.dtype)
+    def _image_vectors(self, levels: torch.Tensor, batch: int) -> torch.Tensor:
+        pixels = shaded(self._filled(levels, batch), self._shades).to(self._model.dtype)  # [b, 3, h, w]
         if self._tuning.channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         pooled: torch.Tensor = self._model.get_image_features(pixel_values=pixels).pooler_output

@@ -38,20 +38,28 @@ class Machines:
     scales: bool
     """Whether the cluster says that it can grow by itself. Ray 2.60's own autoscalers do not say so."""
 
-    def fitted(self, pools: dict[str, Pool]) -> dict[str, Pool]:
-        """The pools of one execution as they will run: on a machine of its own they are made to fit it."""
+    def fitted(self, pools: dict[str, Pool], shards: int | None = None) -> dict[str, Pool]:
+        """The pools of one execution as they will run: on a machine of its own they are made to fit it.
+
+        `shards`: so many are to be done, where that is known.
+        """
         if not self.own:
             return pools
         there = resources()
         cores, gpus = there.get("CPU", 1.0), there.get("GPU", 0.0)
         fit = {name: pool if gpus else pool.model_copy(update={"gpus": 0.0}) for name, pool in pools.items()}
         for name, pool in fit.items():
+            on_cores = name in MODELS and not pool.gpus
             # Two actors whose threads together outnumber the cores are many times slower than one.
-            most = max(1, int(cores // (pool.threads or cores))) if name in MODELS and not pool.gpus else pool.max
-            fit[name] = pool.model_copy(update={"max": max(pool.min, min(pool.max, most, int(2 * cores)))})
-        least = sum(pool.min * pool.cpus for pool in fit.values())
-        if least > cores:
-            fit = {name: pool.model_copy(update={"cpus": pool.cpus * cores / least}) for name, pool in fit.items()}
+            most = max(1, int(cores // (pool.threads or cores))) if on_cores else pool.max
+            most = max(pool.min, min(pool.max, most, int(2 * cores)))
+            # All of a model's actors from the start: of few cores Ray Data keeps some for the other pools, which take
+            # next to nothing, and would let the model have one core to the end.
+            least = max(pool.min, min(most, shards or most)) if on_cores else pool.min
+            fit[name] = pool.model_copy(update={"min": least, "max": most})
+        whole = sum(pool.min * pool.cpus for pool in fit.values())
+        if whole > cores:
+            fit = {name: pool.model_copy(update={"cpus": pool.cpus * cores / whole}) for name, pool in fit.items()}
         return fit
 
     def threads(self, pool: Pool) -> int:

@@ -86,7 +86,7 @@ def run_steps(
         return
     steps = [step for step, _ in left]
     waiting = [shard for shard in shards if any(shard in todo for _, todo in left)]
-    pools = machines.fitted({step.stage.pool: step.pool for step in steps})
+    pools = machines.fitted({step.stage.pool: step.pool for step in steps}, len(waiting))
     machines.require(pools, wait_s)
     board = Board.start()
     first = pools[steps[0].stage.pool]

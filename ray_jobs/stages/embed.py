@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
-from PIL import Image
+from numpy.typing import NDArray
 
 from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
@@ -15,16 +16,20 @@ from ray_jobs.storage.store import Store
 
 __all__ = ["Embed"]
 
+AT_ONCE = 8
+"""Photographs that stand in memory as they were decoded: some megabytes each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """One shard's clean texts, all of them, and the images of those posts that have one."""
+    """One shard as the model takes it: all texts, and the images of those posts that have one."""
 
     ids: list[str]
-    texts: list[str]
-    images: list[Image.Image]
+    tokens: NDArray[np.int64]
+    levels: NDArray[np.uint8]
     image_rows: list[int]
     """Which posts the images belong to."""
+    text_keys: list[bytes]
     image_keys: list[bytes | None]
 
 
@@ -61,33 +66,41 @@ class Embed(Stage[Inputs, Vectors]):
         self._encoder = ClipEncoder.load(self._clip, local_files_only=True)
 
     def load(self, shard: str) -> Inputs:
-        """Texts cleaned, images decoded."""
+        """Texts cleaned and tokenized; images decoded, and brought to the size that the model reads."""
         posts = read_shard(self.store, f"posts/{shard}.parquet", ["id", "text", "image", "image_status"])
-        inputs = Inputs(posts["id"].to_pylist(), [clean_text(text) for text in posts["text"].to_pylist()], [], [], [])
-        rows = zip(posts["image_status"].to_pylist(), posts["image"].to_pylist(), strict=True)
-        for row, (status, image) in enumerate(rows):
-            inputs.image_keys.append(image_key(image["bytes"]) if status == "ok" else None)
-            if status == "ok":
-                with at_post(inputs.ids[row]):
-                    inputs.images.append(decode(image["bytes"], self._images))
-                inputs.image_rows.append(row)
-        return inputs
+        ids, texts = posts["id"].to_pylist(), [clean_text(text) for text in posts["text"].to_pylist()]
+        images = enumerate(zip(posts["image_status"].to_pylist(), posts["image"].to_pylist(), strict=True))
+        files: dict[int, bytes] = {row: image["bytes"] for row, (status, image) in images if status == "ok"}
+        rows, levels = list(files), []
+        for start in range(0, len(rows), AT_ONCE):
+            pictures = []
+            for row in rows[start : start + AT_ONCE]:
+                with at_post(ids[row]):
+                    pictures.append(decode(files[row], self._images))
+            levels.append(self._encoder.levels(pictures))
+        return Inputs(
+            ids=ids,
+            tokens=self._encoder.tokens(texts),
+            levels=np.concatenate(levels) if levels else self._encoder.levels([]),
+            image_rows=rows,
+            text_keys=[text_key(text) for text in texts],
+            image_keys=[image_key(files[row]) if row in files else None for row in range(len(ids))],
+        )
 
     def run(self, loaded: Inputs) -> Vectors:
         """Both encoders; micro-batches never cross a shard, so a shard's vectors do not depend on its neighbours."""
         before = self._encoder.halved
-        texts = self._encoder.encode_texts(loaded.texts).astype("<f2")  # [n, d]
+        texts = self._encoder.encode_tokens(loaded.tokens).astype("<f2")  # [n, d]
         images: list[bytes | None] = [None] * len(loaded.ids)
-        if loaded.images:
-            vectors = self._encoder.encode_images(loaded.images).astype("<f2")  # [n with an image, d]
-            for row, vector in zip(loaded.image_rows, vectors, strict=True):
-                images[row] = vector.tobytes()
+        vectors = self._encoder.encode_levels(loaded.levels).astype("<f2")  # [n with an image, d]
+        for row, vector in zip(loaded.image_rows, vectors, strict=True):
+            images[row] = vector.tobytes()
         table = pa.table(
             {
                 "id": loaded.ids,
                 "text_vector": pa.array([vector.tobytes() for vector in texts], pa.binary()),
                 "image_vector": pa.array(images, pa.binary()),
-                "text_key": pa.array([text_key(text) for text in loaded.texts], pa.binary(16)),
+                "text_key": pa.array(loaded.text_keys, pa.binary(16)),
                 "image_key": pa.array(loaded.image_keys, pa.binary(16)),
             }
         )

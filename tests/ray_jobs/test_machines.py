@@ -33,6 +33,19 @@ def test_on_a_cpu_a_model_that_takes_all_cores_has_one_actor(monkeypatch: pytest
     assert OWN.fitted({"embed": Pool(max=64, gpus=1, threads=16)})["embed"].max == 1
 
 
+def test_on_cpus_all_of_a_models_actors_are_there_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ray Data keeps cores for the other pool, and of two would never let the model have the second.
+    there(monkeypatch, 2)
+    asked = {"synthesize": Pool(max=64, gpus=1, threads=1), "mix": Pool(max=64, cpus=0.5)}
+    fitted = OWN.fitted(asked, shards=9)
+    assert [(pool.min, pool.max) for pool in fitted.values()] == [(2, 2), (1, 4)]
+    assert sum(pool.min * pool.cpus for pool in fitted.values()) <= 2
+    OWN.require(fitted, wait_s=0)
+    assert OWN.fitted(asked, shards=1)["synthesize"].min == 1
+    there(monkeypatch, 8, gpus=2)
+    assert OWN.fitted(asked, shards=9)["synthesize"].min == 1, "GPUs are taken as shards wait"
+
+
 def test_a_gpu_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     there(monkeypatch, 8, gpus=1)
     fitted = OWN.fitted({"embed": Pool(max=64, gpus=1), "score": Pool(max=64, cpus=0.5)})

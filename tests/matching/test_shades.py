@@ -1,0 +1,36 @@
+"""Grey levels by table: to the bit what the image processor makes of them, on pictures of any size and setting."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from transformers import CLIPImageProcessorPil
+
+from amia.matching.shades import shaded, shades
+
+SMALL = {"size": {"shortest_edge": 24}, "crop_size": {"height": 24, "width": 24}}
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"do_normalize": False},
+    {"do_rescale": False},
+    {"do_rescale": False, "do_normalize": False},
+    {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.1, 0.2, 0.3], "rescale_factor": 1 / 127.5},
+    {"do_resize": False, "crop_size": {"height": 40, "width": 40}},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@given(width=st.integers(8, 70), height=st.integers(8, 70), seed=st.integers(0, 99))
+def test_as_the_processor_itself(settings: dict[str, Any], width: int, height: int, seed: int) -> None:
+    processor = CLIPImageProcessorPil(**{**SMALL, **settings})
+    picture = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
+    whole = processor([picture], return_tensors="pt")["pixel_values"]
+    levels = processor([picture], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"]
+    assert levels.dtype == torch.uint8
+    looked_up = shaded(levels, torch.from_numpy(shades(processor)))
+    assert looked_up.dtype == torch.float32
+    assert torch.equal(looked_up, whole.float())

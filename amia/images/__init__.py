@@ -1,6 +1,7 @@
 """Bytes <-> pixels: fetched from inside the image folder, checked, decoded, brought to one geometry, encoded."""
 
 from amia.images.decoding import decode, inspect
+from amia.images.drawn import decode_drawn
 from amia.images.encoding import Source, encode_jpeg
 from amia.images.fetching import fetch_image, read_image
 from amia.images.geometry import fit_to
@@ -11,6 +12,7 @@ __all__ = [
     "ImageSettings",
     "Source",
     "decode",
+    "decode_drawn",
     "encode_jpeg",
     "fetch_image",
     "fit_to",

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from amia.images import ImageSettings, Source, decode, encode_jpeg
+from amia.images import ImageSettings, Source, decode_drawn, encode_jpeg
 from amia.mixing.mixup import mixup
 
 __all__ = ["mixed_picture", "source_of"]
@@ -36,5 +36,5 @@ def mixed_picture(
         return encode_jpeg(original, images.quality, source=source)
     if original is None or synthesized is None:
         raise ValueError(f"a ratio of {ratio:g} needs both pictures")
-    drawn = np.asarray(decode(synthesized, images))  # [size, size, 3]
+    drawn = decode_drawn(synthesized, images.size)  # [size, size, 3]
     return encode_jpeg(mixup(original, drawn, ratio), images.quality, source=source)

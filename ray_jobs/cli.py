@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 a bug or a cluster that died; 2 wrong settings or usage; 3
 9 too many posts failed; 130 Ctrl-C; 143 SIGTERM, with every shard finished or left to the next start.
 """
 
+import gc
 import inspect
 import sys
 from collections.abc import Callable
@@ -69,6 +70,7 @@ def main() -> None:
     """The console script: errors that a person can act on are one message and an exit code, not a traceback."""
     with without_false_alarm(), heeding_sigterm():
         code = _run()
+    gc.freeze()  # or leaving would search every library for garbage first
     sys.exit(code)
 
 

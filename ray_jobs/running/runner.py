@@ -23,6 +23,7 @@ from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
 from ray_jobs.running.counters import Counters
 from ray_jobs.running.heartbeat import Beat, Heartbeat
+from ray_jobs.running.lasting import lasting
 from ray_jobs.running.machines import Machines, resources
 from ray_jobs.running.progress import Board, Watch
 from ray_jobs.running.stopping import finishing
@@ -150,7 +151,8 @@ class StageActor:
         try:
             if not self._ready:
                 # Not in __init__: loading weights must not count as waiting for machines.
-                self._stage.setup()
+                with lasting():
+                    self._stage.setup()
                 self._ready = True
             self._work(json.loads(batch["lease"][0]))
         except _AtShard as at:

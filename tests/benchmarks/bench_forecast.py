@@ -20,7 +20,7 @@ from ray_jobs.planning.forecast import Power, forecast
 from ray_jobs.planning.rates import load_rates
 from ray_jobs.settings import load_settings
 from tests.benchmarks.facts import machine
-from tests.benchmarks.job import _job
+from tests.benchmarks.job import job as run_job
 
 
 def predict(rates: str, posts: list[int], file: Path) -> None:
@@ -36,7 +36,7 @@ def run(file: Path) -> None:
         load = machine()["load"]
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(Path(folder, "corpus"), posts=job["posts"], missing=0, broken=0)
-            job["took_s"] = sum(each["done"] for each in _job(Path(folder, "corpus"), Path(folder, "run")))
+            job["took_s"] = sum(each.done for each in run_job(Path(folder, "corpus"), Path(folder, "run")))
         job |= {"error": job["foreseen_s"] / job["took_s"] - 1, "load": load}
         file.write_text(json.dumps(told, indent=1) + "\n")
         cells = f"{job['posts']:,} | {job['foreseen_s']:.1f} | {job['took_s']:.1f} | {job['error']:+.1%} | {load}"

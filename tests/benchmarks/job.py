@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,38 @@ from tests.benchmarks.memory import Watched, watched
 POSTS = 2000
 THETA = 1e-3
 STAGES = ("posts", "embeddings", "scores", "synthesized", "augmented")
-SUMS = ("executions", "executions_s", "order_s")
-"""What stands beside the milestones."""
-
 Milestones = dict[str, float]
+"""Seconds since the command was given."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What `tests.benchmarks.timeline` says of one command, and the execution's log of what its actors did."""
+
+    given: float
+    """The clock when the command was given."""
+    milestones: Milestones
+    executions: list[tuple[float, float]]
+    """From when to when, each that had work."""
+    order_s: float
+    log: list[list[dict[str, Any]]]
+    """Of each execution, a line a shard."""
+
+    @property
+    def done(self) -> float:
+        """Seconds from the command to its end."""
+        return self.milestones["done"]
+
+    @property
+    def first_posts(self) -> list[float]:
+        """When each execution's first post was begun."""
+        return [min(_begun(line) for line in lines) - self.given for lines in self.log]
+
+    @property
+    def work_s(self) -> float:
+        """Without start-up: the interpreter's, Ray's, and of each execution's processes, libraries and models."""
+        waited = [first - begun for first, (begun, _) in zip(self.first_posts, self.executions, strict=True)]
+        return self.done - self.milestones["Ray started"] - sum(waited)
 
 
 def run(bench: Bench) -> None:
@@ -45,37 +74,44 @@ def run(bench: Bench) -> None:
         corpus = scratch / "corpus"
         write_corpus(corpus, posts=posts, missing=0, broken=0)
         threads = _better_threads(corpus, scratch)
-        rounds: list[tuple[Milestones, Milestones, Milestones]] = []
-        first: list[Milestones] = []
+        rounds: list[tuple[Told, Told, Milestones]] = []
         for number in range(1 if bench.quick else 2):
             made = scratch / f"run-{number}"
-            ingested, augmented = _job(corpus, made)
-            rounds.append((ingested, augmented, _bare(corpus, scratch / "bare.parquet", threads)))
-            store = Store(made)
-            first.append(_first_post(store, augmented))
-            equal = _alike(store, scratch / "bare.parquet")
-        bench.add(_line(rounds, [each["first post begun"] for each in first], posts, threads, equal))
-        bench.add(_parts(first[-1]))
-        bench.rates["job"] = _rates(store, posts) | {"first_post_s": first[-1]}
-        bench.plan = rates_to_plan(store, posts, *rounds[-1][:2])
+            rounds.append((*job(corpus, made), _bare(corpus, scratch / "bare.parquet", threads)))
+            equal = _alike(Store(made), scratch / "bare.parquet")
+        bench.add(_line(rounds, posts, threads, equal))
+        ingested, augmented, _ = rounds[-1]
+        first = _first_post(augmented)
+        bench.add(_parts(first))
+        bench.rates["job"] = _rates(Store(made), posts) | {"first_post_s": first}
+        bench.plan = rates_to_plan(Store(made), posts, ingested, augmented)
 
 
-def _job(corpus: Path, run: Path) -> tuple[Milestones, Milestones]:
-    return _told("timeline", "ingest", run, corpus), _told("timeline", "augment", run)
+def job(corpus: Path, run: Path) -> tuple[Told, Told]:
+    """`amia ingest` and `amia augment` with the demo's settings, each in a process of its own."""
+    return _timeline("ingest", run, corpus), _timeline("augment", run)
+
+
+def _timeline(verb: str, run: Path, *words: object) -> Told:
+    store = Store(run)
+    before = store.sizes("log").keys()
+    told = _told("timeline", verb, run, *words)
+    keys = sorted(store.sizes("log").keys() - before)  # named by when they began
+    return Told(**told, log=[_lines(store, key) for key in keys if key.endswith(".jsonl")])
 
 
 def _bare(corpus: Path, out: Path, threads: int) -> Milestones:
-    return _told("bare", corpus, out, threads)
+    told: Milestones = _told("bare", corpus, out, threads)
+    return told
 
 
-def _told(module: str, *words: object) -> Milestones:
+def _told(module: str, *words: object) -> Any:
     """The JSON line that a command of ours ends with, given the moment when it was called."""
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", str(time.time()), *map(str, words)]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     if said.returncode:
         raise RuntimeError(f"{' '.join(command)}:\n{said.stderr[-3000:]}")
-    told: Milestones = json.loads(said.stdout.splitlines()[-1])
-    return told
+    return json.loads(said.stdout.splitlines()[-1])
 
 
 def _better_threads(corpus: Path, scratch: Path) -> int:
@@ -88,19 +124,12 @@ def _better_threads(corpus: Path, scratch: Path) -> int:
     return min(spent, key=spent.__getitem__)
 
 
-def _line(
-    rounds: list[tuple[Milestones, Milestones, Milestones]],
-    ready: list[float],
-    posts: int,
-    threads: int,
-    equal: str,
-) -> Line:
-    """Start-up is everything before the first post of ingest's second pass, and of augment's first stage."""
+def _line(rounds: list[tuple[Told, Told, Milestones]], posts: int, threads: int, equal: str) -> Line:
+    """Both sides without what they need until they can work: libraries and models, of the job in every process."""
     ratios, whole = [], []
-    for (ingested, augmented, bare), begun in zip(rounds, ready, strict=True):
-        ours = ingested["done"] - ingested["Ray started"] + augmented["done"] - begun
-        ratios.append((bare["done"] - bare["loaded"]) / ours)
-        whole.append(bare["done"] / (ingested["done"] + augmented["done"]))
+    for ingested, augmented, bare in rounds:
+        ratios.append((bare["done"] - bare["loaded"]) / (ingested.work_s + augmented.work_s))
+        whole.append(bare["done"] / (ingested.done + augmented.done))
     return Line(
         "whole job, start-up paid",
         statistics.median(ratios),
@@ -110,33 +139,52 @@ def _line(
         0.9,
         ours="amia ingest, then amia augment --config demo",
         theirs=f"one loop in one process over the same classes, {threads} thread(s)",
-        note=f"{posts} posts on the same cores; with start-up {statistics.median(whole):.2f} x",
-        details={"rounds": rounds, "ratios": ratios, "with_start_up": whole, "equal": equal},
+        note=f"{posts} posts on the same cores; with all start-up {statistics.median(whole):.2f} x",
+        details={
+            "rounds": [
+                {
+                    "ingest": {"done": ingested.done, "work_s": ingested.work_s},
+                    "augment": {"done": augmented.done, "work_s": augmented.work_s},
+                    "executions": [*ingested.executions, *augmented.executions],
+                    "first_posts": [*ingested.first_posts, *augmented.first_posts],
+                    "bare": bare,
+                }
+                for ingested, augmented, bare in rounds
+            ],
+            "ratios": ratios,
+            "with_start_up": whole,
+            "equal": equal,
+        },
     )
 
 
-def _first_post(store: Store, augmented: Milestones) -> Milestones:
+def _first_post(augmented: Told) -> Milestones:
     """The milestones of `amia augment` up to the first post, whose times stand in the run's log."""
-    lines = [line for line in _log(store) if line["stage"] == "embeddings"]
-    first = min(lines, key=lambda line: line["ended"])
-    until = {name: at for name, at in augmented.items() if name not in ("done", *SUMS)}
-    begun = first["ended"] - sum(first[name] for name in ("load_s", "run_s", "publish_s")) - augmented["given"]
-    return {**until, "first post begun": begun, "first shard published": first["ended"] - augmented["given"]}
+    until = {name: at for name, at in augmented.milestones.items() if name != "done"}
+    published = min(line["ended"] for line in augmented.log[0]) - augmented.given
+    return {**until, "first post begun": augmented.first_posts[0], "first shard published": published}
 
 
 def _parts(milestones: Milestones) -> Line:
     parts, before = [], 0.0
     for name, at in milestones.items():
-        if name != "given":
-            parts.append(f"{name} {at - before:+.1f}")
-            before = at
+        parts.append(f"{name} {at - before:+.1f}")
+        before = at
     at = milestones["first post begun"]
     return figure("from `amia augment` to the first post", at, "s", note=", ".join(parts), milestones=milestones)
 
 
+def _begun(line: dict[str, Any]) -> float:
+    """When a shard was taken up."""
+    return float(line["ended"] - line["load_s"] - line["run_s"] - line["publish_s"])
+
+
+def _lines(store: Store, key: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in store.read(key).decode().splitlines()]
+
+
 def _log(store: Store) -> list[dict[str, Any]]:
-    keys = [key for key in store.sizes("log") if key.endswith(".jsonl")]
-    return [json.loads(line) for key in keys for line in store.read(key).decode().splitlines()]
+    return [line for key in store.sizes("log") if key.endswith(".jsonl") for line in _lines(store, key)]
 
 
 def _rates(store: Store, posts: int) -> dict[str, Any]:
@@ -153,24 +201,22 @@ def _rates(store: Store, posts: int) -> dict[str, Any]:
     return found
 
 
-def rates_to_plan(store: Store, posts: int, ingested: Milestones, augmented: Milestones) -> dict[str, Any]:
+def rates_to_plan(store: Store, posts: int, ingested: Told, augmented: Told) -> dict[str, Any]:
     """What `amia plan` takes, of a whole run on this machine: see `ray_jobs.planning.rates.Rates`."""
     commands, cores = (ingested, augmented), len(os.sched_getaffinity(0))
-    streaming, cpu_s, stages = 0.0, 0.0, {}
-    for key in store.sizes("log"):
-        lines = [json.loads(line) for line in store.read(key).decode().splitlines()]
-        begun = min(line["ended"] - line["load_s"] - line["run_s"] - line["publish_s"] for line in lines)
-        streaming += max(line["ended"] for line in lines) - begun
+    logs = [lines for command in commands for lines in command.log]
+    streaming = sum(max(line["ended"] for line in lines) - min(_begun(line) for line in lines) for lines in logs)
     source = f"measured: the whole job on {posts} posts with the demo's models, {cores} cores, {machine()['cpu']}"
+    cpu_s, stages = 0.0, {}
     for stage in STAGES:
-        spent = sum(line["cpu_s"] for line in _log(store) if line["stage"] == stage)
+        spent = sum(line["cpu_s"] for lines in logs for line in lines if line["stage"] == stage)
         cpu_s += spent
         stages[stage] = {"cpu_s": spent / posts, "bytes": sum(store.sizes(stage).values()) / posts, "source": source}
-    executions = sum(each["executions_s"] for each in commands)
+    executions = sum(ended - begun for command in commands for begun, ended in command.executions)
     rest = {
-        "order_s": ingested["order_s"] / posts,
-        "command_s": (sum(each["done"] for each in commands) - executions - ingested["order_s"]) / len(commands),
-        "execution_s": (executions - streaming) / sum(each["executions"] for each in commands),
+        "order_s": ingested.order_s / posts,
+        "command_s": (sum(each.done for each in commands) - executions - ingested.order_s) / len(commands),
+        "execution_s": (executions - streaming) / len(logs),
         "efficiency": min(1.0, cpu_s / (cores * streaming)),
         "source": source,
     }
@@ -210,12 +256,11 @@ def _at_scale(bench: Bench) -> None:
             corpus, made = scratch / "corpus", scratch / "run"
             write_corpus(corpus, posts=posts, missing=0, broken=0)
             with watched() as peaks[posts]:
-                ingested, augmented = _job(corpus, made)
-            begun = _first_post(Store(made), augmented)["first post begun"]
+                ingested, augmented = job(corpus, made)
             if posts == large:
                 bare = _bare(corpus, scratch / "bare.parquet", 1)
                 equal = _alike(Store(made), scratch / "bare.parquet")
-                bench.add(_line([(ingested, augmented, bare)], [begun], posts, 1, equal))
+                bench.add(_line([(ingested, augmented, bare)], posts, 1, equal))
             shutil.rmtree(corpus)
             shutil.rmtree(made)
     for name in ("together", "driver", "largest_actor"):

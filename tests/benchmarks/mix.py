@@ -21,7 +21,7 @@ from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare
 from tests.benchmarks.runs import demo_run, local_ray, one_actor, photograph
 
-SIZE, POSTS = 512, 96
+SIZE, POSTS = 512, 288
 ARM, SHARE = "fixed-0.371", 0.371
 """A share that puts no blend of two grey levels half-way between two others, where the sides might round apart."""
 
@@ -49,7 +49,7 @@ def run(bench: Bench) -> None:
                 ),
                 pictures_alike,
                 aim=aim,
-                rounds=bench.rounds(9),
+                rounds=bench.rounds(5),
                 slice_s=1.0,
                 note=f"{len(pairs)} posts, {SIZE} px, quality {settings.image.quality}",
             )

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.timeline BEGUN ingest RUN SOURCE | augment RUN
 
 BEGUN is the clock (seconds of the epoch) when the parent gave the command, so the interpreter's own start counts. Says
-one JSON object: milestones in order, then `executions` (how many) and the seconds that they took together, and those of
-ingest's first pass.
+one JSON object: `milestones` in order; `executions`, from when to when each went that had work; `order_s`, the seconds
+of ingest's first pass.
 """
 
 import json
@@ -14,12 +14,18 @@ from collections.abc import Callable
 from typing import Any
 
 BEGUN = float(sys.argv[1])
-sums: dict[str, float] = {}
-marks: dict[str, float] = {"given": BEGUN, "interpreter": time.time() - BEGUN}
+marks: dict[str, float] = {}
+executions: list[tuple[float, float]] = []
+asked: list[float] = []
+"""When a board was started: once an execution that has work."""
+
+
+def since() -> float:
+    return time.time() - BEGUN
 
 
 def mark(name: str) -> None:
-    marks.setdefault(name, time.time() - BEGUN)
+    marks.setdefault(name, since())
 
 
 def marked(function: Callable[..., Any], before: str, after: str | None = None) -> Callable[..., Any]:
@@ -33,25 +39,27 @@ def marked(function: Callable[..., Any], before: str, after: str | None = None) 
     return call
 
 
-def summed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+def executed(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **named: Any) -> Any:
-        begun = time.time()
+        begun, before = since(), len(asked)
         done = function(*args, **named)
-        sums[name] = sums.get(name, 0.0) + time.time() - begun
+        if len(asked) > before:
+            executions.append((begun, since()))
         return done
 
     return call
 
 
-def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+def noted(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **named: Any) -> Any:
-        sums["executions"] = sums.get("executions", 0.0) + 1
+        asked.append(since())
         return function(*args, **named)
 
     return call
 
 
 def main() -> None:
+    mark("interpreter")
     from ray_jobs import augment, ingest, job
     from ray_jobs.running import progress
     from ray_jobs.settings import load_settings
@@ -60,11 +68,9 @@ def main() -> None:
     starting = {"before": "run and plan checked", "after": "Ray started"}
     job.connect = marked(job.connect, **starting)
     ingest.connect = marked(ingest.connect, **starting)
-    job.run_steps = summed(job.run_steps, "executions_s")
-    ingest.run_steps = summed(ingest.run_steps, "executions_s")
-    ingest._arrange = summed(ingest._arrange, "order_s")
-    progress.Board.start = counted(progress.Board.start)  # once an execution that has work
-    progress.Board.start = marked(progress.Board.start, "first stage asked for")
+    job.run_steps, ingest.run_steps = executed(job.run_steps), executed(ingest.run_steps)
+    ingest._arrange = marked(ingest._arrange, before="order asked for", after="posts in order")
+    progress.Board.start = noted(marked(progress.Board.start, "first stage asked for"))
     verb, run, *source = sys.argv[2:]
     settings = load_settings("demo")
     if verb == "ingest":
@@ -72,7 +78,8 @@ def main() -> None:
     else:
         augment.augment(run, settings, quiet=True)
     mark("done")
-    print(json.dumps(marks | sums))
+    ordering = marks.pop("posts in order", 0.0) - marks.pop("order asked for", 0.0)
+    print(json.dumps({"given": BEGUN, "milestones": marks, "executions": executions, "order_s": ordering}))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ BASE_TEXT, BASE_VISUAL = BertConfig(), ResNetConfig(depths=[3, 8, 36, 3])
 SMALL_TEXT = BertConfig(hidden_size=128, num_hidden_layers=3, num_attention_heads=4, intermediate_size=512)
 SMALL_VISUAL = ResNetConfig(embedding_size=24, hidden_sizes=[32, 64, 160], depths=[1, 2, 2], layer_type="basic")
 """As large as the demo's, so that reading the data is most of what there is to do."""
-BATCH = 8
+BATCH = 8 if torch.cuda.is_available() else 4
+"""On a CPU as little as has two batches an epoch: a step of models this large takes seconds there."""
 
 Seen = tuple[int, int]
 """Optimizer steps, and posts that were learned from."""
@@ -58,7 +59,7 @@ Seen = tuple[int, int]
 def run(bench: Bench) -> None:
     """Epochs matter: the first one computes the features."""
     gpu = torch.cuda.is_available()
-    posts, epochs = (512, 3) if gpu else (8, 2) if bench.quick else (16, 3)
+    posts, epochs = (512, 3) if gpu else (BATCH, 2) if bench.quick else (2 * BATCH, 3)
     items = make_items(posts)
     waits: list[float] = []
     sides = compare(

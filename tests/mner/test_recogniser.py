@@ -101,7 +101,9 @@ def test_tags_and_spans_do_not_depend_on_the_batch(recogniser: Recogniser) -> No
         assert one.tags == other.tags
         assert len(one.tags) == len(example.tokens)
         assert [span for span, _ in one.spans] == lenient_spans(one.tags)
-        torch.testing.assert_close([score for _, score in one.spans], [score for _, score in other.spans])
+        scores, other_scores = ([score for _, score in tagged.spans] for tagged in (one, other))
+        # float32 inside: on some processors a product's last bits depend on its row's place in the batch.
+        assert scores == pytest.approx(other_scores, rel=1e-4, abs=1e-6)
     assert set(together[3].tags[64:]) == {"O"}  # beyond what the encoder reads
 
 

@@ -17,15 +17,15 @@ from ray_jobs.storage.store import Store
 
 
 def test_photographs_of_a_shard_are_held_a_few_at_a_time(ingested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alive: weakref.WeakSet[Image.Image] = weakref.WeakSet()
-    seen, most = 0, 0
+    pictures: list[weakref.ref[Image.Image]] = []
+    most = 0
 
     def watched(data: bytes, *given: Any, **named: Any) -> Image.Image:
-        nonlocal seen, most
+        nonlocal most
         picture = decode(data, *given, **named)
         gc.collect()
-        alive.add(picture)
-        seen, most = seen + 1, max(most, len(alive))
+        pictures.append(weakref.ref(picture))
+        most = max(most, sum(each() is not None for each in pictures))
         return picture
 
     decode = embed.decode
@@ -37,6 +37,6 @@ def test_photographs_of_a_shard_are_held_a_few_at_a_time(ingested: Path, monkeyp
     stage.setup()
     shard = plan.shards_of("train")[0]
     loaded = stage.load(shard)
-    assert seen == len(loaded.image_rows) == len(loaded.levels) > AT_ONCE
+    assert len(pictures) == len(loaded.image_rows) == len(loaded.levels) > AT_ONCE
     assert most <= AT_ONCE + 1, "one more for the name that the last one stands under"
     assert stage.run(loaded).table.num_rows == len(loaded.ids) == plan.rows_of(shard)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from shortage import hold_at_most
 from transformers import BertTokenizer

@@ -32,7 +32,7 @@ def run(bench: Bench) -> None:
     """The demo's CLIP, and one of ViT-B/16's shape with random weights."""
     gpu = torch.cuda.is_available()
     with bench.scratch() as scratch, local_ray():
-        _against_forward(bench, scratch / "demo", "demo CLIP", CLIP_DIR, posts=1536, aim=0.8)
+        _against_forward(bench, scratch / "demo", "demo CLIP", CLIP_DIR, posts=1024, aim=0.8)
         save_vit_b_16(scratch / "vit-b-16")
         few = 4096 if gpu else 24
         _against_forward(bench, scratch / "large", "ViT-B/16", scratch / "vit-b-16", posts=few, aim=0.95)

@@ -34,7 +34,7 @@ def run(bench: Bench) -> None:
     with bench.scratch() as scratch, local_ray():
         for times, aim in ((1, 1.1), (2, None)):
             settings = load_settings("demo", ["per_shard=24", f"image.size={SIZE}"])
-            store, plan = demo_run(scratch / f"times-{times}", settings, POSTS, enlarged=times * SIZE)
+            store, plan = demo_run(scratch / f"times-{times}", settings, POSTS // times, enlarged=times * SIZE)
             shards = plan.shards_of("train")
             _draw(store, plan, settings.image)
             work, undo = one_actor(mixing(store, plan, settings.image), shards)

@@ -1,7 +1,8 @@
 """The whole method as one loop in one process: the same classes as a job's, without Ray, stages or shards of work.
 
-    python -m tests.benchmarks.bare BEGUN CORPUS OUT THREADS
+    python -m tests.benchmarks.bare BEGUN CORPUS OUT THREADS [RUN]
 
+RUN: where the corpus was augmented before. Its bank, which may be a part of the posts, holds those that this one shall.
 Writes one Parquet file with what `augmented/adaptive/` holds of each post. Says one JSON object: seconds since the
 command until the models were loaded, and until everything was written.
 """
@@ -9,6 +10,7 @@ command until the models were loaded, and until everything was written.
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from amia.images import decode, encode_jpeg, fetch_image, fit_to
 from amia.matching.bank import Bank, Embedded, image_key, text_key
 from amia.matching.clip import ClipEncoder
 from amia.matching.fit import fit_mixture
+from amia.matching.frozen import BANK_FILE
 from amia.matching.triplet import losses
 from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import ratio
@@ -28,7 +31,9 @@ from amia.readers import open_corpus
 from amia.synthesis.generator import Generator
 from amia.synthesis.seeds import post_seed
 from amia.texts import clean_text, prompt_of
+from ray_jobs.matching.fitting import FOLDER
 from ray_jobs.settings import Settings, load_settings
+from ray_jobs.storage.store import Store
 
 AT_ONCE = 64
 """Posts that stand in memory as pixels."""
@@ -36,22 +41,29 @@ AT_ONCE = 64
 
 def main() -> None:
     begun, corpus, out, threads = float(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+    held: Sequence[str] = []
+    for run in sys.argv[5:]:
+        held = Bank.from_bytes(Store(run).read(f"{FOLDER}/{BANK_FILE}")).ids
     torch.set_num_threads(threads)
     settings = load_settings("demo")
     encoder = ClipEncoder.load(settings.clip)
     generator = Generator.load(settings.generator, settings.image.size)
     loaded = time.time() - begun
-    pq.write_table(augmented(corpus, settings, encoder, generator), out)
+    pq.write_table(augmented(corpus, held, settings, encoder, generator), out)
     print(json.dumps({"loaded": loaded, "done": time.time() - begun}))
 
 
-def augmented(source: str, settings: Settings, encoder: ClipEncoder, generator: Generator) -> pa.Table:
+def augmented(
+    source: str, held: Sequence[str], settings: Settings, encoder: ClipEncoder, generator: Generator
+) -> pa.Table:
+    """`held`: ids of the bank's posts, in its order; the first training posts where there are none."""
     corpus = open_corpus(source)
     posts = [post for raw in corpus if not isinstance(raw, Rejected) and isinstance(post := checked(raw), Post)]
     files = [fetch_image(corpus.image_root, post.image_path or "", settings.image) for post in posts]
     embedded = embed(posts, files, settings, encoder)
     train = [row for row, post in enumerate(posts) if post.split == "train"]
-    bank = Bank.of([embedded.select(train)], settings.triplet.bank)
+    places = {post.id: row for row, post in enumerate(posts)}
+    bank = Bank.of([embedded.select([places[each] for each in held] or train)], settings.triplet.bank)
     measured = losses(embedded, bank, settings.triplet)
     mixture = fit_mixture(measured.total[train].astype(np.float32), settings.mixture).mixture
     thetas = mixture.theta(measured.total.astype(np.float32))

@@ -77,7 +77,7 @@ def run(bench: Bench) -> None:
         rounds: list[tuple[Told, Told, Milestones]] = []
         for number in range(1 if bench.quick else 2):
             made = scratch / f"run-{number}"
-            rounds.append((*job(corpus, made), _bare(corpus, scratch / "bare.parquet", threads)))
+            rounds.append((*job(corpus, made), _bare(corpus, scratch / "bare.parquet", threads, made)))
             equal = _alike(Store(made), scratch / "bare.parquet")
         bench.add(_line(rounds, posts, threads, equal))
         ingested, augmented, _ = rounds[-1]
@@ -100,8 +100,8 @@ def _timeline(verb: str, run: Path, *words: object) -> Told:
     return Told(**told, log=[_lines(store, key) for key in keys if key.endswith(".jsonl")])
 
 
-def _bare(corpus: Path, out: Path, threads: int) -> Milestones:
-    told: Milestones = _told("bare", corpus, out, threads)
+def _bare(corpus: Path, out: Path, threads: int, *run: Path) -> Milestones:
+    told: Milestones = _told("bare", corpus, out, threads, *run)
     return told
 
 
@@ -259,7 +259,7 @@ def _at_scale(bench: Bench) -> None:
             with watched() as peaks[posts]:
                 ingested, augmented = job(corpus, made)
             if posts == large:
-                bare = _bare(corpus, scratch / "bare.parquet", 1)
+                bare = _bare(corpus, scratch / "bare.parquet", 1, made)
                 equal = _alike(Store(made), scratch / "bare.parquet")
                 bench.add(_line([(ingested, augmented, bare)], posts, 1, equal))
             shutil.rmtree(corpus)

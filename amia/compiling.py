@@ -29,7 +29,7 @@ class Compiled:
         def called(*given: Any, **named: Any) -> Any:
             try:
                 return compiled(*given, **named)
-            except Exception as error:
+            except Exception as error:  # compilers fail in every way there is
                 if is_out_of_memory(error):
                     raise
                 said = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])  # whose, and what

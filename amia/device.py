@@ -59,12 +59,12 @@ def copied_back(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], Ca
     # Only pinned memory can be copied to while the program goes on.
     hosts = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in tensors]
     device = tensors[0].device
-    queue = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    queue = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch ships it untyped
     queue.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(queue):
         for host, tensor in zip(hosts, tensors, strict=True):
             host.copy_(tensor, non_blocking=True)
             tensor.record_stream(queue)  # else its memory might go to the next batch before it is read
-        copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # likewise
         copied.record(queue)
     return hosts, copied.synchronize

@@ -63,7 +63,7 @@ def loading(role: str, model: str) -> Iterator[None]:
         yield
     except AmiaError:
         raise
-    except Exception as error:
+    except Exception as error:  # of the network, of the files, of what they say
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "trust_remote_code" in str(error):
             reason = "it needs code of its own, and amia runs none that comes with a model"

@@ -87,7 +87,7 @@ def _run() -> int:
     except errors.AmiaError as error:
         print(f"error: {spelled_out(str(error))}", file=sys.stderr, flush=True)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
-    except Exception as error:
+    except Exception as error:  # a bug keeps its traceback
         if (show := getattr(error, "show", None)) is None:  # click's own words about wrong usage
             raise
         show()

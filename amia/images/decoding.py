@@ -91,7 +91,7 @@ def _opened(data: bytes, settings: ImageSettings) -> Image.Image:
         width, height = image.size
     except Image.DecompressionBombError as error:
         raise ImageError("too_many_pixels", str(error)) from error
-    except Exception as error:
+    except Exception as error:  # likewise of headers
         raise ImageError("corrupt", str(error)) from error
     if width * height > settings.max_pixels:
         raise ImageError("too_many_pixels", f"{width} x {height}, allowed are {settings.max_pixels} pixels")

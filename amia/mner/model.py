@@ -62,7 +62,7 @@ class RecogniserModel(PreTrainedModel):
     recipe: ClassVar[Recipe] = Recipe()
 
     def forward(self, batch: Batch) -> Output:
-        """Emissions, and losses where the batch has labels."""
+        """Emissions, and losses where the batch has labels. Each system has its own."""
         raise NotImplementedError
 
     def encoder_parameters(self) -> set[str]:

@@ -29,7 +29,7 @@ def read_hub(source: str) -> Iterator[RawPost | Rejected]:
     name, _, config = source.removeprefix(PREFIX).partition(":")
     try:
         splits = datasets.load_dataset(name, config or None, streaming=True)
-    except Exception as error:
+    except Exception as error:  # of the network, of the hub, of a script or a file there
         raise CorpusError(f"{source}: {error}") from error
     for split, rows in splits.items():
         yield from _posts(rows, f"{PREFIX}{name}/{split}", str(split), datasets)

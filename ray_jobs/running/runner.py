@@ -205,7 +205,7 @@ class StageActor:
             )
         try:
             return self._stage.load(shard), time.monotonic() - start
-        except Exception:
+        except Exception:  # which way a lost input shows is the stage's and the store's
             if self._is_published(shard):
                 return None, 0.0  # another driver was first, and has tidied the input away
             raise

@@ -69,7 +69,7 @@ def stoppable(command: Callable[Words, None]) -> Callable[Words, None]:
     def heeding(*words: Words.args, **more: Words.kwargs) -> None:
         try:
             command(*words, **more)
-        except BaseException:
+        except BaseException:  # KeyboardInterrupt, too, which SIGTERM raises, and whatever Ray makes of it
             if _State.asked:
                 raise Stopped from None
             raise

@@ -77,7 +77,7 @@ def at_post(post_id: str) -> Iterator[None]:
     except ImageError as error:
         raise RunError(
             f"post {post_id}: its stored image cannot be decoded here ({error}), though it could where it was stored: "
-            "install the same version of Pillow on every machine"
+            "install the same versions of Pillow and simplejpeg on every machine"
         ) from error
 
 
@@ -86,7 +86,7 @@ def encoding(post_id: str) -> Iterator[None]:
     """Names the post whose picture could not be made a file: the machine's fault, not the post's."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # whatever Pillow raises, of memory above all
         raise RunError(
             f"post {post_id}: its picture could not be encoded ({type(error).__name__}: {error}): mend Pillow, or give "
             "this machine more memory, and start the same command again"

@@ -83,7 +83,7 @@ def run(bench: Bench) -> None:
         ingested, augmented, _ = rounds[-1]
         first = _first_post(augmented)
         bench.add(_parts(first))
-        bench.rates["job"] = _rates(Store(made), posts) | {"first_post_s": first}
+        bench.rates["job"] = _rates(Store(made), posts, ingested, augmented) | {"first_post_s": first}
         bench.plan = rates_to_plan(Store(made), posts, ingested, augmented)
 
 
@@ -184,14 +184,10 @@ def _lines(store: Store, key: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in store.read(key).decode().splitlines()]
 
 
-def _log(store: Store) -> list[dict[str, Any]]:
-    return [line for key in store.sizes("log") if key.endswith(".jsonl") for line in _lines(store, key)]
-
-
-def _rates(store: Store, posts: int) -> dict[str, Any]:
+def _rates(store: Store, posts: int, *commands: Told) -> dict[str, Any]:
     """Per stage, over all its actors: seconds a post of each phase, posts a second of one actor, bytes a post."""
     found: dict[str, Any] = {}
-    lines = _log(store)
+    lines = [line for command in commands for log in command.log for line in log]
     for stage in STAGES:
         mine = [line for line in lines if line["stage"] == stage]
         actors = {(line["host"], line["pid"]) for line in mine}

@@ -17,6 +17,7 @@ import ray
 from moto.server import ThreadedMotoServer
 from ray._private.worker import global_worker
 from recognisers import save_random
+from written_runs import Written, hash_of, write_model, write_predictions, write_run
 
 from amia.demo import write_corpus
 from ray_jobs import cli, job
@@ -105,6 +106,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recognisers")
     save_random(folder / "tiny", folder / "encoders")
     return folder / "tiny"
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """A run of 600 posts with two recognisers on two seeds, written without models. Add to it, or copy it."""
+    run = write_run(Written(store=Store(tmp_path_factory.mktemp("written") / "run"), posts=600))
+    for seed in (0, 1):
+        for arm in ("original", "adaptive"):
+            name = f"bert-crf-{arm}-seed{seed}"
+            write_model(run.store, name, arm=arm, seed=seed, f1=[0.1, 0.5 + seed / 10, 0.4])
+            write_predictions(run, name, arm, wrong=0.4, seed=hash_of(name))
+    return run
 
 
 @pytest.fixture

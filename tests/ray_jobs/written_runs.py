@@ -73,6 +73,11 @@ class Written:
         return load_settings("demo", [f"per_shard={self.per_shard}", f"image.size={self.size}"])
 
 
+def hash_of(name: str) -> int:
+    """A seed for each name, the same in every process."""
+    return sum(map(ord, name))
+
+
 def write_run(written: Written) -> Written:
     """Posts, scores, a mixture, synthesized pictures, arms with manifests, quarantine and a log."""
     store, settings = written.store, written.settings

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.doctor import Diagnosis, Duplicates, examine
+from amia.doctor import Diagnosis, Duplicates, examine, lines_of
 from amia.doctor.duplicates import Occurrences, fingerprint
 from amia.images import ImageSettings
 from amia.readers import open_corpus
@@ -46,7 +46,7 @@ def test_texts_that_clean_to_nothing(found: Diagnosis) -> None:
 
 
 def test_in_words_and_as_json(found: Diagnosis) -> None:
-    words = "\n".join(found.lines())
+    words = "\n".join(lines_of(found))
     assert "6 can be used (54.5%), 2 missing, 3 broken, 1 tiny" in words
     assert "1 x truncated: train.txt:" in words
     assert "11 of them labelled (100.0%)" in words
@@ -68,7 +68,7 @@ def test_duplicates_within_and_across_splits(tmp_path: Path) -> None:
     assert found.texts == Duplicates(within={"train": 1}, across=2)
     assert found.places["id '1'"] == ["test.jsonl:1", "train.jsonl:1", "train.jsonl:2"]
     assert found.places["text 'no id'"] == ["test.jsonl:3", "train.jsonl:3"]
-    words = "\n".join(found.lines())
+    words = "\n".join(lines_of(found))
     assert "1 more than once in train; 1 in more than one split" in words
     assert "a single one is kept" in words
     assert "more than one split: what is measured" in words
@@ -81,7 +81,7 @@ def test_what_is_rejected_is_counted_apart(tmp_path: Path) -> None:
     (tagged,) = [reason for reason in found.rejected.reasons if "X" in reason]
     assert found.rejected.reasons[tagged] == 5
     assert found.rejected.places[tagged] == ["x.jsonl:4", "x.jsonl:5", "x.jsonl:6"]
-    assert "x.jsonl:6, ..." in "\n".join(found.lines())
+    assert "x.jsonl:6, ..." in "\n".join(lines_of(found))
 
 
 def test_endless_reasons_are_counted_together(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_endless_reasons_are_counted_together(tmp_path: Path) -> None:
 
 def test_an_empty_source_says_so(tmp_path: Path) -> None:
     write(tmp_path, "x.jsonl")
-    assert "There is no post in this source." in examine(open_corpus(tmp_path), ImageSettings()).lines()
+    assert "There is no post in this source." in lines_of(examine(open_corpus(tmp_path), ImageSettings()))
 
 
 def test_ticks_count_the_rows(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_twitter_2017_has_exactly_its_published_counts(shared_data: Path) -> Non
     assert found.ids == Duplicates(within={}, across=0)
     assert found.texts == Duplicates(within={"train": 2}, across=1)
     assert (found.posts, found.images, found.no_image, found.rejected.count) == (4819, 0, 4819, 0)
-    words = "\n".join(found.lines())
+    words = "\n".join(lines_of(found))
     assert "4,819 missing" in words
     assert "All images are missing" in words
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from amia.doctor.duplicates import Duplicates
-from amia.doctor.words import lines_of
 
 __all__ = ["EXAMPLES", "TINY", "Diagnosis", "Findings", "SplitCounts"]
 
@@ -90,10 +89,6 @@ class Diagnosis:
     def to_json(self) -> dict[str, Any]:
         """The same as plain dicts, lists, strings and numbers."""
         return {**_plain(self), "labelled": self.labelled}
-
-    def lines(self) -> list[str]:
-        """The same for a person to read; what needs doing stands last."""
-        return lines_of(self)
 
 
 def _plain(value: Any) -> Any:

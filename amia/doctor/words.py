@@ -1,12 +1,9 @@
 """A diagnosis in words."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from amia.doctor.diagnosis import Diagnosis, Findings
-    from amia.doctor.duplicates import Duplicates
+from amia.doctor.diagnosis import Diagnosis, Findings
+from amia.doctor.duplicates import Duplicates
 
 __all__ = ["lines_of"]
 
@@ -48,7 +45,7 @@ def _table(found: Diagnosis) -> list[str]:
     ]
 
 
-def _pairs(row: list[str], widths: list[int]) -> zip[tuple[str, int]]:
+def _pairs(row: list[str], widths: list[int]) -> Iterator[tuple[str, int]]:
     return zip(row[1:], widths[1:], strict=True)
 
 

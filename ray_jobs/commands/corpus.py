@@ -17,7 +17,7 @@ def doctor(
     json: Json = False,
 ) -> None:
     """What is wrong with a corpus, before it costs money. Reads everything, writes nothing."""
-    from amia.doctor import examine
+    from amia.doctor import examine, lines_of
     from amia.readers import open_corpus
     from ray_jobs.telling.lines import say, say_json
 
@@ -25,7 +25,7 @@ def doctor(
     if json:
         say_json(diagnosis.to_json())
     else:
-        say(diagnosis.lines())
+        say(lines_of(diagnosis))
 
 
 def ingest(

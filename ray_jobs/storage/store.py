@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -195,7 +196,7 @@ class Store:
         try:
             for start in range(0, len(keys), 1000):
                 some = keys[start : start + 1000]
-                self._asked(lambda some=some: obstore.delete(self._objects, some))  # type: ignore[misc]
+                self._asked(partial(obstore.delete, self._objects, some))
         except FileNotFoundError:
             return  # another driver tidied up first
         except (BaseError, OSError) as error:

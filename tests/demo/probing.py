@@ -89,9 +89,14 @@ def types_read(reader, rng, known=400, tested=200):
     The probe learns as a recogniser does: from sentences of a demo corpus' training split, which lacks these names.
     """
     late = late_names()
-    early = lambda entity: entity.surface not in late  # noqa: E731
+
+    def early(entity):
+        return entity.surface not in late
+
+    def only_late(entity):
+        return entity.surface in late
+
     posts = [draw_post(rng, "held_out", held_out_pairs=True, allowed=early) for _ in range(known)]
-    only_late = lambda entity: entity.surface in late  # noqa: E731
     unseen = [draw_post(rng, "evaluation", held_out_pairs=True, allowed=only_late) for _ in range(tested)]
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
     guesses = probe.fit(reader.words(posts), _tags(posts)).predict(reader.words(unseen))

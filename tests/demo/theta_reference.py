@@ -52,7 +52,10 @@ def batch_losses(texts, images, rng, size=64):
 def fit_theta(fitted, scored):
     """theta of `scored` losses: the posterior of the lower-mean Gaussian, fitted on `fitted` as NCR fits it."""
     low, high = np.percentile(fitted, [0.5, 99.5])
-    scale = lambda losses: np.clip((losses - low) / (high - low), 0, 1)[:, None]  # noqa: E731
+
+    def scale(losses):
+        return np.clip((losses - low) / (high - low), 0, 1)[:, None]
+
     points = scale(fitted)
     below = _two_means(points[:, 0])
     halves = [points[below], points[~below]]

@@ -20,7 +20,7 @@ HALVES = "matched posts are easier than mismatched ones, whatever the images"
 
 def claims(results: list[CellResult], *names: str, **other: object) -> Table:
     usual: dict[str, object] = {"recognisers": ["umt"], "text_systems": ["bert-crf"], "seeds": [0], "data": DATA}
-    return build_tables(names or TABLES, results, **usual | {"resamples": 999} | other)[-1]  # type: ignore[arg-type]
+    return build_tables(names or TABLES, results, **usual | {"resamples": 999} | other)[-1]  # type: ignore[arg-type]  # a test's words
 
 
 def verdicts(table: Table) -> dict[str, str]:

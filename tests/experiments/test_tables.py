@@ -30,7 +30,7 @@ def build(results: list[CellResult], *names: str, **other: object) -> dict[str, 
         "data": {"tweets": OWN},
         "resamples": 99,
     }
-    return {table.name: table for table in build_tables(names or TABLES, results, **usual | other)}  # type: ignore[arg-type]
+    return {table.name: table for table in build_tables(names or TABLES, results, **usual | other)}  # type: ignore[arg-type]  # as told
 
 
 def row(table: Table, *labels: str) -> dict[str, str]:
@@ -76,7 +76,7 @@ GOLDEN = """\
 - F1 with image: on the test posts that came with one.
 - adaptive minus this: difference of mean F1 in points, its 95 % interval and two-sided p by paired bootstrap over test posts (99 resamples). p is adjusted by Holm over the 1 comparison of this table; the interval is that of one comparison; * p < 0.05. The bootstrap speaks of other posts of the same kind; how much trainings differ stands in ±.
 - Made with demo weights.
-"""  # noqa: E501
+"""  # noqa: E501 - as it is written
 
 
 def test_a_small_table_in_markdown():

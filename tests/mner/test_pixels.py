@@ -24,7 +24,7 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 def expected(image: Image.Image) -> np.ndarray:
     shrunk = np.asarray(image.convert("RGB").resize((32, 32), Image.Resampling.BICUBIC), np.float64)
     channels = [
-        (shrunk[:, :, each] / 255 - SETTINGS["mean"][each]) / SETTINGS["std"][each]  # type: ignore[index]
+        (shrunk[:, :, each] / 255 - SETTINGS["mean"][each]) / SETTINGS["std"][each]  # type: ignore[index]  # three numbers each
         for each in range(3)
     ]
     return np.stack(channels)

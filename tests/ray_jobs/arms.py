@@ -31,7 +31,7 @@ def painted(row: Row, images: ImageSettings) -> bytes:
 def write_arm(
     run: Path,
     arm: str = "original",
-    images: ImageSettings = ImageSettings(size=256),  # noqa: B008
+    images: ImageSettings = ImageSettings(size=256),  # noqa: B008 - frozen
     picture: Callable[[Row, ImageSettings], bytes | None] = painted,
 ) -> None:
     """An arm of an ingested run, finished: pictures by `picture`, a manifest with what readers look at."""

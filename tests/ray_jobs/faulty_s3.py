@@ -88,7 +88,7 @@ def faulty_s3(behind: str) -> Iterator[FaultyS3]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     proxy = FaultyS3(f"http://127.0.0.1:{server.server_address[1]}", behind)
-    server.behind, server.proxy = urlsplit(behind).netloc, proxy  # type: ignore[attr-defined]
+    server.behind, server.proxy = urlsplit(behind).netloc, proxy  # type: ignore[attr-defined]  # for its handlers
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

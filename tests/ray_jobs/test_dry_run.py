@@ -19,7 +19,7 @@ from ray_jobs.terminal import console
 
 
 def stages(run: Path, settings: Settings, *arms: str, **more: object) -> list[tuple[int, str, int]]:
-    steps = plan_augment(str(run), settings, arms or ("adaptive",), **more)  # type: ignore[arg-type]
+    steps = plan_augment(str(run), settings, arms or ("adaptive",), **more)  # type: ignore[arg-type]  # a test's words
     return [(step.execution, step.stage, step.shards) for step in steps]
 
 

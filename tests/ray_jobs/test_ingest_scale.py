@@ -75,7 +75,7 @@ def measured(source: Path, run: Path) -> Memory:
         time.sleep(0.25)
     code, said, complained = finish(driver)
     assert (code, complained) == (0, "")
-    posts = Plan.find(Store(run)).total  # type: ignore[union-attr]
+    posts = Plan.find(Store(run)).total  # type: ignore[union-attr]  # it was ingested
     rate = posts / (time.monotonic() - start_s)
     largest = max(max(each) for each in memory.actors.values())
     print(f"{posts:,} posts: {rate:,.0f} posts/s, driver {max(memory.driver):.0f} MB, actor {largest:.0f} MB at most")

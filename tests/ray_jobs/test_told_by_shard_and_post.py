@@ -77,7 +77,7 @@ def test_a_stored_image_that_does_not_decode_any_more_names_shard_and_post(tmp_p
 def metrics(head: Head) -> dict[str, float]:
     """What Prometheus would collect from the head of ours: `name{stage="...",...}` without Ray's own labels."""
     found: dict[str, float] = {}
-    with urllib.request.urlopen(f"{head.dashboard}/api/prometheus/sd", timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{head.dashboard}/api/prometheus/sd", timeout=10) as answer:  # noqa: S310 - our own head
         targets = [target for each in json.load(answer) for target in each["targets"]]
     for target in targets:
         with urllib.request.urlopen(f"http://{target}/metrics", timeout=10) as answer:

@@ -90,7 +90,7 @@ class Toy(Stage[str, str]):
             time.sleep(float(nap.read_text()))
         if (wait := self.wishes / f"wait-{self.name}-{loaded}").exists():
             # The file's content names a key that must be published first.
-            until(self.store.folder / wait.read_text(), wait.read_text())  # type: ignore[operator]
+            until(self.store.folder / wait.read_text(), wait.read_text())  # type: ignore[operator]  # on disk
         for kind, signal_number in SIGNALS.items():
             if (wished := self.wishes / f"{kind}-{self.name}-{loaded}").exists():
                 times = int(wished.read_text())

@@ -66,7 +66,7 @@ class Written:
     """What happens to each post's id, text, tokens and ner_tags before it is written."""
     rows: list[Row] = field(default_factory=list)
     """Every post with all its figures, in the plan's order."""
-    plan: Plan = None  # type: ignore[assignment]
+    plan: Plan = None  # type: ignore[assignment]  # until it is written
 
     @property
     def settings(self) -> Settings:

@@ -69,7 +69,7 @@ def walk(page: str) -> Walk:
 
 @pytest.mark.parametrize("content", [whole(), whole("plain"), bare()], ids=["hostile", "plain", "bare"])
 def test_every_element_is_closed_in_its_turn(content: object) -> None:
-    walk = Walk(render(content))  # type: ignore[arg-type]
+    walk = Walk(render(content))  # type: ignore[arg-type]  # as the parametrization hands it on
     assert walk.open == []
     assert Counter(tag for tag, _ in walk.elements)["main"] == 1
 

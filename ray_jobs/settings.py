@@ -28,13 +28,18 @@ class Pool(Strict):
     max: int = Field(default=1, ge=1)
     """Actors that the stage may grow to while shards wait."""
     cpus: float = Field(default=1.0, ge=0)
-    """CPU cores an actor takes; fractions share a core."""
+    """CPU cores an actor takes; fractions share a core. An actor of `embed` decodes images on each of its cores."""
     gpus: float = Field(default=0.0, ge=0)
     """GPUs an actor takes; 0.5 puts two actors on one. On a machine of its own without a GPU, 0 is taken instead."""
     lease: int = Field(default=4, ge=1)
     """Consecutive shards an actor takes at a time; fewer are given out when there are not enough for every actor."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of the model's arithmetic in one actor; part of the stage's identity. Default: all cores."""
+
+    @property
+    def whole_cpus(self) -> int:
+        """Threads that may compute beside each other in one actor."""
+        return max(1, int(self.cpus))
 
     @model_validator(mode="after")
     def _least_and_most(self) -> Self:
@@ -48,8 +53,8 @@ class Pools(Strict):
 
     fetch: Pool = Pool(max=64, cpus=0.5, lease=16)
     """Ingest's second pass: images into shards."""
-    embed: Pool = Pool(max=64, gpus=1, lease=16)
-    """Texts and images into CLIP vectors."""
+    embed: Pool = Pool(max=64, gpus=1, cpus=3, lease=16)
+    """Texts and images into CLIP vectors. The smallest machines with a GPU have four cores."""
     score: Pool = Pool(max=64, cpus=0.5, lease=16)
     """Vectors into losses."""
     synthesize: Pool = Pool(max=1024, gpus=1, lease=4)

@@ -25,6 +25,8 @@ GAIN = 0.05
 
 POOLS = {"posts": "fetch", "embeddings": "embed", "scores": "score", "synthesized": "synthesize", "augmented": "mix"}
 """Who writes a folder."""
+LOADS_ON_ALL = {"embed"}
+"""Pools whose actors load posts on all their cores; in the others one thread does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,11 @@ def what_would_help(made: Forecast, rates: Rates, settings: Settings, arms: Sequ
         larger = settings.model_copy(update={"per_shard": 2 * settings.per_shard})
         found.append(("twice as many posts in a shard (per_shard)", seconds(power, larger), made.seconds))
     if power.gpus:
+        for name in sorted(LOADS_ON_ALL):
+            pool: Pool = getattr(pools, name)
+            own = pools.model_copy(update={name: pool.model_copy(update={"cpus": 2 * pool.cpus})})
+            after = seconds(power, settings.model_copy(update={"pools": own}))
+            found.append((f"twice as many cores for each of its actors (pools.{name}.cpus)", after, made.seconds))
         least = min(each for _, each, _ in found)
         found.append(("twice as many of all three", seconds(Power(2 * power.gpus, 2 * power.cores), wide), least))
     helpful = [(what, after) for what, after, before in found if after < (1 - GAIN) * min(before, made.seconds)]
@@ -192,7 +199,10 @@ def _execution(work: Mapping[str, int], rates: Rates, power: Power, settings: Se
         shards = math.ceil(posts / settings.per_shard)
         # The first stage's pool cuts the leases for both.
         length = length or max(1, min(pool.lease, shards // (2 * actors)))
-        leases.append(min(length * settings.per_shard, posts) * sum(rate.pace for rate, _ in stages))
+        loaders = pool.whole_cpus if name in LOADS_ON_ALL else 1
+        leases.append(min(length * settings.per_shard, posts) * sum(rate.pace(loaders) for rate, _ in stages))
+        if limit == GPUS and name in LOADS_ON_ALL and any(rate.pace(loaders) > rate.gpu_s for rate, _ in stages):
+            limit = f"pools.{name}.cpus={pool.cpus:g}"  # its GPU waits
         bounds[limit] = max(bounds.get(limit, 0.0), math.ceil(shards / length / actors) * leases[-1])
     # The second stage waits for the first lease of the first, or the end for the last lease of the second.
     return Execution(tuple(work), max(work.values()), rates.execution_s, bounds, sum(leases) - max(leases))

@@ -35,16 +35,17 @@ class StageRate(Strict):
     gpu_s: Seconds = 0.0
     """Seconds of one whole GPU."""
     pace_s: Seconds | None = None
-    """Seconds from post to post of one actor, its three phases side by side. Default: the larger of the two above."""
+    """Seconds from post to post of one actor, its three phases side by side. Default: see `pace`."""
     bytes: float = Field(default=0.0, ge=0)
     """Bytes that are published."""
     source: str
     """Where it comes from: measured, published or derived, on what, by whom."""
 
-    @property
-    def pace(self) -> float:
-        """Seconds from post to post of one actor."""
-        return max(self.cpu_s, self.gpu_s) if self.pace_s is None else self.pace_s
+    def pace(self, loaders: int = 1) -> float:
+        """Seconds from post to post of one actor, which loads with so many threads what a GPU computes on."""
+        if self.pace_s is not None:
+            return self.pace_s
+        return max(self.cpu_s / loaders, self.gpu_s) if self.gpu_s else self.cpu_s
 
 
 class Rates(Strict):

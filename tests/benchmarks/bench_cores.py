@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import CLIPImageProcessorPil
 
 from amia.matching.bank import Bank
 from amia.matching.settings import ClipSettings
@@ -24,10 +23,11 @@ from amia.matching.triplet import TripletSettings, losses
 from ray_jobs import ingest
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.settings import Settings, load_settings
-from ray_jobs.stages.embed import Embed, Inputs
+from ray_jobs.stages.embed import Embed
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 from tests.benchmarks import mix, score
+from tests.benchmarks.embed import save_vit_b_16
 from tests.benchmarks.facts import machine
 from tests.benchmarks.runs import demo_run, local_ray, one_actor
 
@@ -61,16 +61,12 @@ def fetched(store: Store) -> float:
 
 
 def embedded(store: Store, plan: Plan, settings: Settings) -> float:
-    """Decoding and scaling; tokens and vectors are next to nothing."""
-    processor = CLIPImageProcessorPil(size={"shortest_edge": 224}, crop_size={"height": 224, "width": 224})
-    stage = Embed(store, "bench", clip=ClipSettings(), images=settings.image, threads=1)
-
-    def work() -> None:
-        for shard in plan.shards:
-            inputs: Inputs = stage.load(shard)
-            processor(inputs.images, return_tensors="pt")
-
-    return spent(work)
+    """Everything but the model: images decoded and scaled, texts tokenized."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_vit_b_16(Path(folder))
+        stage = Embed(store, "bench", clip=ClipSettings(model=folder), images=settings.image, threads=1)
+        stage.setup()
+    return spent(lambda: [stage.load(shard) for shard in plan.shards])
 
 
 def scored() -> float:
@@ -78,6 +74,19 @@ def scored() -> float:
     posts = score.drawn(512, "post", 1)
     losses(posts.select(range(8)), bank, TripletSettings(bank=score.BANK))  # what an actor does once
     return spent(lambda: losses(posts.select(range(512)), bank, TripletSettings(bank=score.BANK))) / 512
+
+
+def kept(store: Store, plan: Plan, settings: Settings) -> float:
+    """Encoding what a generator has drawn, and publishing it; the shards stay for `mixed`."""
+    stage, drawn = mix.drawing(store, settings.image), list(mix._drawn(store, plan, settings.image))
+    pixels = [mix._pixels(picture.file) for _, pictures in drawn for picture in pictures.drawn.values()]
+
+    def publish() -> None:
+        store.delete("synthesized")
+        for shard, pictures in drawn:
+            stage.publish(shard, pictures)
+
+    return spent(lambda: [mix._file(each, settings.image) for each in pixels]) + spent(publish)
 
 
 def mixed(store: Store, plan: Plan, settings: Settings) -> float:
@@ -95,17 +104,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, local_ray():
         store, plan = demo_run(Path(folder), settings, posts, enlarged=SIZE)
 
-        def draw() -> None:
-            mix._draw(store, plan, settings.image)
-
-        # What drawing needs before it can publish is measured apart, and taken off.
         cpu = {
             "posts": fetched(store),
             "embeddings": embedded(store, plan, settings),
-            "synthesized": spent(draw, lambda: store.delete("synthesized"))
-            - spent(lambda: list(mix._drawn(store, plan, settings.image))),
+            "synthesized": kept(store, plan, settings),
         }
-        draw()
         cpu["augmented"] = mixed(store, plan, settings)
         size = {name: sum(store.sizes(name).values()) / posts for name in ("posts", "synthesized")}
     about = machine()

@@ -88,9 +88,14 @@ def plain(original: bytes, synthesized: bytes) -> bytes:
     return file.getvalue()
 
 
+def drawing(store: Store, images: ImageSettings) -> Synthesize:
+    """The stage that publishes what was drawn."""
+    return Synthesize(store, "bench", generator=GeneratorSettings(), images=images, seed=0, threads=1)
+
+
 def _draw(store: Store, plan: Plan, images: ImageSettings) -> None:
     """`synthesized/` as the stage would publish it."""
-    stage = Synthesize(store, "bench", generator=GeneratorSettings(), images=images, seed=0, threads=1)
+    stage = drawing(store, images)
     for shard, drawings in _drawn(store, plan, images):
         stage.publish(shard, drawings)
 

@@ -84,7 +84,8 @@ def test_a_head_and_a_worker_run_a_job_and_leave_nothing_simulated_slurm(tmp_pat
     ]
     for scratch in (step.removeprefix("rm -rf ") for step in steps if step.startswith("rm -rf ")):
         assert not Path(scratch).exists()
-        assert [each.pid for each in psutil.process_iter(["cmdline"]) if scratch in str(each.info["cmdline"])] == []
+        left = [each for each in psutil.process_iter(["cmdline"]) if scratch in str(each.info["cmdline"])]
+        assert psutil.wait_procs(left, timeout=20)[1] == [], "what was told to end may take a moment"
     tokens = re.findall(r"\b[0-9a-f]{64}\b", done.stdout + done.stderr + "\n".join(steps))
     assert tokens == [], "the token is in no log and on no command line"
 

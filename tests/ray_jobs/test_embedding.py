@@ -1,6 +1,7 @@
 """What an embedding actor holds of a shard: photographs only a few at a time, whatever the shard's size."""
 
 import gc
+import os
 import weakref
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,31 @@ from ray_jobs.job import open_run
 from ray_jobs.settings import load_settings
 from ray_jobs.stages import embed
 from ray_jobs.stages.embed import AT_ONCE, Embed
+from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
 
-def test_photographs_of_a_shard_are_held_a_few_at_a_time(ingested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def staged(run: Path, decoders: int) -> tuple[Embed, Plan]:
+    store, settings = Store(run), load_settings("demo")
+    plan, _ = open_run(store)
+    clip = ClipSettings(model=settings.clip.model, device="cpu")
+    stage = Embed(store, "a test", clip=clip, images=settings.image, threads=1, decoders=decoders)
+    stage.setup()
+    return stage, plan
+
+
+def test_threads_that_decode_change_nothing(ingested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3))
+    one, plan = staged(ingested, 1)
+    three, _ = staged(ingested, 3)
+    for shard in plan.shards:
+        assert one.run(one.load(shard)).table.equals(three.run(three.load(shard)).table)
+
+
+@pytest.mark.parametrize("decoders", [1, 2, 3])
+def test_photographs_of_a_shard_are_held_a_few_at_a_time(
+    ingested: Path, monkeypatch: pytest.MonkeyPatch, decoders: int
+) -> None:
     pictures: list[weakref.ref[Image.Image]] = []
     most = 0
 
@@ -30,13 +52,9 @@ def test_photographs_of_a_shard_are_held_a_few_at_a_time(ingested: Path, monkeyp
 
     decode = embed.decode
     monkeypatch.setattr(embed, "decode", watched)
-    store, settings = Store(ingested), load_settings("demo")
-    plan, _ = open_run(store)
-    clip = ClipSettings(model=settings.clip.model, device="cpu")
-    stage = Embed(store, "a test", clip=clip, images=settings.image, threads=1)
-    stage.setup()
+    stage, plan = staged(ingested, decoders)
     shard = plan.shards_of("train")[0]
     loaded = stage.load(shard)
     assert len(pictures) == len(loaded.image_rows) == len(loaded.levels) > AT_ONCE
-    assert most <= AT_ONCE + 1, "one more for the name that the last one stands under"
+    assert most <= AT_ONCE + decoders, "one more of each thread for the name that its last one stands under"
     assert stage.run(loaded).table.num_rows == len(loaded.ids) == plan.rows_of(shard)

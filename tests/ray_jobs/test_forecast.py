@@ -75,6 +75,33 @@ def test_two_stages_wait_for_each_others_lease() -> None:
     assert made.limit == "the GPUs"
 
 
+def test_embedding_waits_for_what_its_cores_decode() -> None:
+    """1,000,000 posts on one GPU of 1 ms a post, whose cores take 12 ms of each."""
+    kind = rates(embeddings=0.012)
+    kind.stages["embeddings"] = kind.stages["embeddings"].model_copy(update={"gpu_s": 0.001})
+    limits = {}
+    for cpus in (1, 4, 12, 24):
+        own = settings(embed=Pool(max=64, gpus=1, cpus=cpus, lease=1))
+        embed = forecast(1_000_000, kind, Power(1, 64), own, ["adaptive"]).executions[2]
+        assert embed.stages == ("embeddings", "scores")
+        limits[embed.limit] = embed.bounds[embed.limit]
+    assert limits == {
+        "pools.embed.cpus=1": pytest.approx(embed.posts * 0.012, rel=0.02),
+        "pools.embed.cpus=4": pytest.approx(embed.posts * 0.003, rel=0.02),
+        "the GPUs": pytest.approx(embed.posts * 0.001, rel=0.02),
+    }
+
+
+def test_more_cores_for_an_actor_help_where_its_gpu_waits() -> None:
+    kind = rates(embeddings=0.1)
+    kind.stages["embeddings"] = kind.stages["embeddings"].model_copy(update={"gpu_s": 0.001})
+    own = settings(embed=Pool(max=64, gpus=1, cpus=1))
+    made = forecast(100_000, kind, Power(4, 64), own, ["original"])
+    helps = dict(what_would_help(made, kind, own, ["original"]))
+    assert made.limit == "pools.embed.cpus=1"
+    assert helps["twice as many cores for each of its actors (pools.embed.cpus)"] < 0.6 * made.seconds
+
+
 def test_sums() -> None:
     made = forecast(10_000, rates(order_s=0.001, command_s=7.0), Power(8, 64), settings(), ["adaptive", "original"])
     assert made.gpu_s == pytest.approx(10_000 * 0.05)

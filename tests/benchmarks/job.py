@@ -249,15 +249,16 @@ def _at_scale(bench: Bench) -> None:
     small, large = (400, 1600) if bench.quick else (5000, 20_000)
     peaks: dict[int, Watched] = {}
     with bench.scratch() as scratch:
+        threads = _better_threads(scratch, POSTS // 5)
         for posts in (small, large):
             corpus, made = scratch / "corpus", scratch / "run"
             write_corpus(corpus, posts=posts, missing=0, broken=0)
             with watched() as peaks[posts]:
                 ingested, augmented = job(corpus, made)
             if posts == large:
-                bare = _bare(corpus, scratch / "bare.parquet", 1, made)
+                bare = _bare(corpus, scratch / "bare.parquet", threads, made)
                 equal = _alike(Store(made), scratch / "bare.parquet")
-                bench.add(_line([(ingested, augmented, bare)], posts, 1, equal))
+                bench.add(_line([(ingested, augmented, bare)], posts, threads, equal))
             shutil.rmtree(corpus)
             shutil.rmtree(made)
     for name in ("together", "driver", "largest_actor"):

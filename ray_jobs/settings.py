@@ -28,7 +28,7 @@ class Pool(Strict):
     max: int = Field(default=1, ge=1)
     """Actors that the stage may grow to while shards wait."""
     cpus: float = Field(default=1.0, ge=0)
-    """CPU cores an actor takes; fractions share a core. An actor of `embed` decodes images on each of its cores."""
+    """CPU cores an actor takes; fractions share a core. Actors of `embed` and `predict` decode on each core."""
     gpus: float = Field(default=0.0, ge=0)
     """GPUs an actor takes; 0.5 puts two actors on one. On a machine of its own without a GPU, 0 is taken instead."""
     lease: int = Field(default=4, ge=1)
@@ -37,8 +37,8 @@ class Pool(Strict):
     """Threads of the model's arithmetic in one actor; part of the stage's identity. Default: all cores."""
 
     @property
-    def whole_cpus(self) -> int:
-        """Threads that may compute beside each other in one actor."""
+    def decoders(self) -> int:
+        """Threads that decode images in one actor, where a model waits for them."""
         return max(1, int(self.cpus))
 
     @model_validator(mode="after")
@@ -61,7 +61,7 @@ class Pools(Strict):
     """Texts into images."""
     mix: Pool = Pool(max=256, cpus=0.5, lease=4)
     """Originals and synthesized images into augmented ones."""
-    predict: Pool = Pool(max=64, gpus=1, lease=16)
+    predict: Pool = Pool(max=64, gpus=1, cpus=3, lease=16)
     """Augmented posts into entities."""
     export: Pool = Pool(max=64, cpus=0.5, lease=4)
     """Augmented posts into other people's layouts."""
@@ -73,7 +73,7 @@ class Workers(Strict):
     count: int = Field(default=1, ge=1)
     """Workers; each takes its share of every batch."""
     cpus: float = Field(default=1.0, gt=0)
-    """CPU cores a worker takes."""
+    """CPU cores a worker takes; so many threads, two at least, decode the images of the next batches."""
     gpus: float = Field(default=1.0, ge=0)
     """GPUs a worker takes. On a machine of its own without a GPU, 0 is taken instead."""
     max_failures: int = Field(default=3, ge=0)
@@ -82,6 +82,11 @@ class Workers(Strict):
     """Training posts held in each worker's memory, or streamed by Ray Data every epoch. auto: by `memory_mb`."""
     memory_mb: int = Field(default=2000, ge=1)
     """MB of training shards up to which `auto` holds them in memory."""
+
+    @property
+    def decoders(self) -> int:
+        """Threads that decode images in one worker."""
+        return max(2, int(self.cpus))
 
 
 class Settings(MethodSettings):

@@ -120,6 +120,7 @@ def prepare(job: Job, system: str, arm: Arm, name: str | None = None, identity: 
         settings=settings.training,
         identity=identity,
         caches=str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia"),
+        decoders=settings.workers.decoders,
     )
 
 

@@ -87,12 +87,14 @@ class Recogniser:
             self.model.save_pretrained(folder)
         self.reader.save(folder)
 
-    def batches(self, cache: FeatureCache | None = None) -> Batches:
-        """What turns posts into this recogniser's batches."""
+    def batches(self, cache: FeatureCache | None = None, *, decoders: int = 2) -> Batches:
+        """What turns posts into this recogniser's batches; so many threads decode images."""
         if not self.model.reads_images:
             return Batches(self.reader.pad, None)
         config = self.model.config
-        seeing = Seeing(self.model.visual, config.pixels or {}, trained=config.train_visual, cache=cache)
+        seeing = Seeing(
+            self.model.visual, config.pixels or {}, trained=config.train_visual, cache=cache, threads=decoders
+        )
         return Batches(self.reader.pad, seeing)
 
     def predict(self, text: str, image: bytes | str | Path | None = None) -> list[Entity]:

@@ -199,7 +199,7 @@ def _execution(work: Mapping[str, int], rates: Rates, power: Power, settings: Se
         shards = math.ceil(posts / settings.per_shard)
         # The first stage's pool cuts the leases for both.
         length = length or max(1, min(pool.lease, shards // (2 * actors)))
-        loaders = pool.whole_cpus if name in LOADS_ON_ALL else 1
+        loaders = pool.decoders if name in LOADS_ON_ALL else 1
         leases.append(min(length * settings.per_shard, posts) * sum(rate.pace(loaders) for rate, _ in stages))
         if limit == GPUS and name in LOADS_ON_ALL and any(rate.pace(loaders) > rate.gpu_s for rate, _ in stages):
             limit = f"pools.{name}.cpus={pool.cpus:g}"  # its GPU waits

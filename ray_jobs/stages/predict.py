@@ -71,10 +71,12 @@ class Predict(Stage[Posts, Labelled]):
         dtype: Dtype,
         micro_batch: int,
         threads: int,
+        decoders: int = 1,
     ) -> None:
         """`model`: address of the recogniser's folder; `types`: the run's entity types, then others that it knows.
 
         `apart`: how it wants texts cut into words. `swap`: the seed by which images are exchanged, None: they stay.
+        `threads`: of the model's arithmetic; `decoders`: threads that decode images.
         """
         super().__init__(store, identity)
         self._arm, self._folder, self._model, self._sha256 = arm, folder, model, sha256
@@ -82,6 +84,7 @@ class Predict(Stage[Posts, Labelled]):
         self._label = {name: number for number, name in enumerate(label_names(types))}
         self._apart, self._swap = apart, swap
         self._device, self._dtype, self._micro_batch, self._threads = device, dtype, micro_batch, threads
+        self._decoders = decoders
 
     def keys(self, shard: str) -> list[str]:
         """In the folder of this model and arm."""
@@ -91,7 +94,7 @@ class Predict(Stage[Posts, Labelled]):
         """Load the recogniser from this node's files, fetched once a node."""
         torch.set_num_threads(self._threads)
         self._recogniser = Recogniser.load(at_hand(self._model, self._sha256), self._device)
-        self._batches = self._recogniser.batches()
+        self._batches = self._recogniser.batches(decoders=self._decoders)
 
     def load(self, shard: str) -> Posts:
         """The arm's rows; texts without tokens are cut into words, and images change places where they are to."""

@@ -47,6 +47,8 @@ class Training:
     identity: dict[str, Any]
     caches: str
     """Folder on each machine for features of images."""
+    decoders: int
+    """Threads of each worker that decode images."""
 
 
 def train_one(training: Training, teller: Teller, source: Any = None) -> list[EpochReport]:
@@ -82,7 +84,7 @@ def train_one(training: Training, teller: Teller, source: Any = None) -> list[Ep
         recogniser,
         feed,
         validation,
-        recogniser.batches(_cache(training, recogniser)),
+        recogniser.batches(_cache(training, recogniser), decoders=training.decoders),
         settings,
         checkpoints,
         world=world,

@@ -254,6 +254,13 @@ def test_the_arm_text_shows_no_image(tmp_path: Path, tiny: Path, posts: list[Row
     assert without["spans"] != shown["spans"]
 
 
+def test_threads_that_decode_change_no_answer(tmp_path: Path, tiny: Path, run: Path) -> None:
+    posts = rows(run / "augmented" / "original")[:20]
+    assert sum(post["image"] is not None for post in posts) > 4
+    one = staged(tmp_path / "one", tiny, posts, decoders=1)
+    assert staged(tmp_path / "three", tiny, posts, decoders=3) == one
+
+
 def test_swapped_posts_are_read_with_each_other_s_image(tmp_path: Path, tiny: Path, run: Path) -> None:
     every = sorted(rows(run / "augmented" / "original"), key=lambda row: row["image"] is not None)
     posts = [*every[:2], *every[-6:]]

@@ -20,6 +20,7 @@ from amia.device import resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.halving import MicroBatches
 from amia.matching.fetching import fetch_encoder
+from amia.matching.geometry import grey_levels
 from amia.matching.settings import ClipSettings
 from amia.matching.shades import shaded, shades
 from amia.tuning import Tuning
@@ -124,9 +125,7 @@ class ClipEncoder:
         """
         if not images:
             return np.zeros((0, 3, 1, 1), np.uint8)
-        fitted = self._processor(list(images), do_rescale=False, do_normalize=False, return_tensors="np")
-        levels: NDArray[np.uint8] = fitted["pixel_values"]
-        return levels
+        return grey_levels(self._processor, images)
 
     def encode_tokens(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         """T_s `[n, d]` of what `tokens` returned; memory as in `encode_texts`."""

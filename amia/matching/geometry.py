@@ -1,0 +1,40 @@
+"""Pictures in the geometry of an image encoder, without the detours that an image processor makes on the way.
+
+A processor turns a photograph into an array, the array into a picture, scales that, and makes an array of it again: at
+512 pixels a quarter of its time, while Python's lock is held. Pillow scales the picture as it is.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import CLIPImageProcessorPil
+from transformers.image_transforms import get_resize_output_image_size
+from transformers.image_utils import ChannelDimension
+
+__all__ = ["grey_levels"]
+
+
+def grey_levels(processor: CLIPImageProcessorPil, images: Sequence[Image.Image]) -> NDArray[np.uint8]:
+    """`[n, 3, h, w]` of RGB images, to the bit as `processor` scales and crops them. Raises whatever it raises."""
+    size: Any = processor.size  # of a type that its library's hints do not know
+    direct = (
+        processor.do_resize and size.shortest_edge and not size.longest_edge and isinstance(processor.resample, int)
+    )
+    if direct:
+        images = [image.resize(_size(image, size.shortest_edge), processor.resample) for image in images]
+    geometry = {"do_resize": processor.do_resize and not direct, "do_rescale": False, "do_normalize": False}
+    made = processor(list(images), return_tensors="np", **geometry)  # type: ignore[arg-type]  # as for `size`
+    levels: NDArray[np.uint8] = made["pixel_values"]
+    return levels
+
+
+def _size(image: Image.Image, edge: int) -> tuple[int, int]:
+    """Width and height with the shorter side as long as `edge`, rounded as the processor's library rounds."""
+    shape = np.broadcast_to(np.uint8(0), (3, image.height, image.width))
+    height, width = get_resize_output_image_size(
+        shape, edge, default_to_square=False, input_data_format=ChannelDimension.FIRST
+    )
+    return width, height

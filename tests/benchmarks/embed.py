@@ -34,7 +34,7 @@ def run(bench: Bench) -> None:
     with bench.scratch() as scratch, local_ray():
         _against_forward(bench, scratch / "demo", "demo CLIP", CLIP_DIR, posts=1024, aim=0.8)
         save_vit_b_16(scratch / "vit-b-16")
-        few = 4096 if gpu else 24
+        few = 4096 if gpu else 18
         _against_forward(bench, scratch / "large", "ViT-B/16", scratch / "vit-b-16", posts=few, aim=0.95)
 
 

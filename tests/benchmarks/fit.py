@@ -83,7 +83,7 @@ def _against_scikit_learn(bench: Bench, count: int, aim: float | None) -> Sides:
         Side("scikit-learn's GaussianMixture.fit, on losses already scaled, from a start already known", theirs),
         thetas_alike,
         aim=aim,
-        rounds=bench.rounds(5 if count <= 10**6 else 2),
+        rounds=bench.rounds(3 if count <= 10**6 else 2),
         note=f"{ITERATIONS} iterations on both sides, one thread",
     )
 

@@ -25,7 +25,7 @@ def run(bench: Bench) -> None:
     with bench.scratch() as scratch, local_ray():
         for number, (name, side) in enumerate(SIDES.items()):
             corpus, copy, target = (scratch / f"{each}-{number}" for each in ("corpus", "copy", "run"))
-            posts = 2000 if side is None else 400
+            posts = 2000 if side is None else 200
             write_corpus(corpus, posts=posts, missing=0, broken=0)
             if side is not None:
                 for place, file in enumerate(sorted((corpus / "images").iterdir())):

@@ -73,7 +73,7 @@ def run(bench: Bench) -> None:
     with bench.scratch() as scratch:
         corpus = scratch / "corpus"
         write_corpus(corpus, posts=posts, missing=0, broken=0)
-        threads = _better_threads(scratch, posts // 5)
+        threads = _better_threads(scratch, posts // 10)
         rounds: list[tuple[Told, Told, Milestones]] = []
         for number in range(1 if bench.quick else 2):
             made = scratch / f"run-{number}"
@@ -249,7 +249,7 @@ def _at_scale(bench: Bench) -> None:
     small, large = (400, 1600) if bench.quick else (5000, 20_000)
     peaks: dict[int, Watched] = {}
     with bench.scratch() as scratch:
-        threads = _better_threads(scratch, POSTS // 5)
+        threads = _better_threads(scratch, POSTS // 10)
         for posts in (small, large):
             corpus, made = scratch / "corpus", scratch / "run"
             write_corpus(corpus, posts=posts, missing=0, broken=0)

@@ -49,7 +49,7 @@ BASE_TEXT, BASE_VISUAL = BertConfig(), ResNetConfig(depths=[3, 8, 36, 3])
 SMALL_TEXT = BertConfig(hidden_size=128, num_hidden_layers=3, num_attention_heads=4, intermediate_size=512)
 SMALL_VISUAL = ResNetConfig(embedding_size=24, hidden_sizes=[32, 64, 160], depths=[1, 2, 2], layer_type="basic")
 """As large as the demo's, so that reading the data is most of what there is to do."""
-BATCH = 8 if torch.cuda.is_available() else 4
+BATCH = 8 if torch.cuda.is_available() else 3
 """On a CPU as little as has two batches an epoch: a step of models this large takes seconds there."""
 
 Seen = tuple[int, int]
@@ -85,7 +85,7 @@ def run(bench: Bench) -> None:
         "epochs": epochs,
     }
     small: list[float] = []
-    ours(make_items(512), 4, make_model(SMALL_TEXT, SMALL_VISUAL), small)
+    ours(make_items(256), 4, make_model(SMALL_TEXT, SMALL_VISUAL), small)
     for shapes, each in (("bert-base and ResNet-152", waits), ("the demo's encoders", small)):
         note = "of epochs after the first, whose features come from the disk"
         median = 100 * statistics.median(each)

@@ -92,10 +92,9 @@ def test_every_row_ends_in_its_one_status_and_good_rows_are_unharmed(
     assert {post_id: ids[post_id] for post_id in alone} == alone
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "kind", ["jsonl", *(pytest.param(kind, marks=pytest.mark.slow) for kind in CORPORA if kind != "jsonl")]
-)
+@pytest.mark.parametrize("kind", CORPORA)
 def test_bad_rows_are_augmented_with_what_is_left_of_them(
     cluster: None, small: Make, tmp_path: Path, kind: str
 ) -> None:

@@ -59,7 +59,15 @@ def until(process: subprocess.Popen[str], store: Store, published: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "seed"), [("actor", 1), ("actor", 2), ("driver", 3), ("driver", 4), ("raylet", 5)], ids=str
+    ("kind", "seed"),
+    [
+        ("actor", 1),
+        pytest.param("actor", 2, marks=pytest.mark.slow),  # another moment each
+        ("driver", 3),
+        pytest.param("driver", 4, marks=pytest.mark.slow),
+        ("raylet", 5),
+    ],
+    ids=str,
 )
 def test_killed_and_started_again_it_comes_to_the_same(
     nodes: Nodes, store: Store, undisturbed: dict[str, bytes], kind: str, seed: int

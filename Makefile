@@ -32,7 +32,7 @@ test-slow: $(READY)  ## Everything that takes minutes each
 bench: $(READY)  ## How fast, as ratios of two sides: tests/benchmarks/README.md
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-bench-scale: $(READY)  ## The job at 20,000 posts, and its memory; an hour on two cores
+bench-scale: $(READY)  ## The job at 20,000 posts, and its memory; a quarter of an hour
 	$(BIN)/python -m tests.benchmarks --scale $(BENCH)
 
 check: $(READY)  ## Lint and types

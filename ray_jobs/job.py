@@ -62,6 +62,10 @@ class Job:
             return asked
         return "cuda" if self.machines.fitted({"": pool})[""].gpus else "cpu"
 
+    def decoders(self, pool: Pool) -> int:
+        """Threads that decode images in one actor: no more than a machine of its own has cores."""
+        return self.machines.fitted({"": pool})[""].decoders
+
     def threads(self, folder: str, pool: Pool) -> int:
         """Threads of one actor: as set; else as the folder was begun with; else this machine's cores."""
         begun = recorded(self.store, folder)

@@ -142,7 +142,7 @@ def _stage(job: Job, arm: Arm, model: Model, folder: str, types: Sequence[str], 
         dtype=chosen.dtype,
         micro_batch=chosen.micro_batch,
         threads=threads,
-        decoders=pool.decoders,
+        decoders=job.decoders(pool),
     )
 
 

@@ -88,7 +88,8 @@ def _embed(job: Job, weights: str) -> tuple[Embed, str]:
     }
     digest = claim(job.store, Embed.name, identity)
     clip = clip.model_copy(update={"device": device})
-    return Embed(job.store, digest, clip=clip, images=job.images, threads=threads, decoders=pool.decoders), digest
+    more = {"threads": threads, "decoders": job.decoders(pool)}
+    return Embed(job.store, digest, clip=clip, images=job.images, **more), digest
 
 
 def _taken(job: Job, mixture: str | None, accept_mixture: bool) -> FrozenMixture | None:

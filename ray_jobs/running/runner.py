@@ -130,7 +130,7 @@ def run_here(stage: AnyStage, shards: Sequence[str]) -> None:
             stage.publish(shard, stage.run(stage.load(shard)))
         except AmiaError as error:
             raise _placed(type(error), f"{stage.name} {shard}: {error}") from error
-        except Exception as error:
+        except Exception as error:  # whatever it is keeps its kind, and says where
             error.add_note(f"{stage.name} {shard}")
             raise
 
@@ -253,7 +253,7 @@ def _at(shard: str) -> Iterator[None]:
         yield
     except ray.exceptions.RayError:
         raise  # of the cluster, not of the shard
-    except Exception as error:
+    except Exception as error:  # sorted by kind where it is told, not here
         raise _AtShard(shard, error) from error
 
 

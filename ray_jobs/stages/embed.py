@@ -1,6 +1,5 @@
 """embeddings/: two float16 unit vectors a post, and the keys by which equal texts and equal images are known."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,7 +75,6 @@ class Embed(Stage[Inputs, Vectors]):
 
         ClipEncoder.fetch(self._clip)  # once a node: the hub's cache lets one actor fetch
         torch.set_num_threads(self._threads)
-        self._decoders = min(self._decoders, len(os.sched_getaffinity(0)))
         self._encoder = ClipEncoder.load(self._clip, local_files_only=True)
 
     def load(self, shard: str) -> Inputs:

@@ -1,7 +1,6 @@
 """What an embedding actor holds of a shard: photographs only a few at a time, whatever the shard's size."""
 
 import gc
-import os
 import weakref
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,10 @@ import pytest
 from PIL import Image
 
 from amia.matching.settings import ClipSettings
-from ray_jobs.job import open_run
+from ray_jobs.job import Job, open_run
+from ray_jobs.matching import measuring
+from ray_jobs.running import machines
+from ray_jobs.running.machines import Machines
 from ray_jobs.settings import load_settings
 from ray_jobs.stages import embed
 from ray_jobs.stages.embed import AT_ONCE, Embed
@@ -27,12 +29,23 @@ def staged(run: Path, decoders: int) -> tuple[Embed, Plan]:
     return stage, plan
 
 
-def test_threads_that_decode_change_nothing(ingested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(3))
+def test_threads_that_decode_change_nothing(ingested: Path) -> None:
     one, plan = staged(ingested, 1)
     three, _ = staged(ingested, 3)
     for shard in plan.shards:
         assert one.run(one.load(shard)).table.equals(three.run(three.load(shard)).table)
+
+
+@pytest.mark.parametrize(("own", "decoders"), [(True, 2), (False, 5)])
+def test_as_many_threads_decode_as_an_actor_has_cores(
+    ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool, decoders: int
+) -> None:
+    monkeypatch.setattr(machines, "resources", lambda: {"CPU": 2.0})  # what a cluster has is not a job's business
+    plan, posts = open_run(Store(ingested))
+    settings = load_settings("demo", ["pools.embed.cpus=5"])
+    job = Job(Store(tmp_path), settings, plan, posts, Machines(own=own, scales=False))
+    stage, _ = measuring._embed(job, "weights")
+    assert stage._decoders == job.decoders(settings.pools.predict.model_copy(update={"cpus": 5})) == decoders
 
 
 @pytest.mark.parametrize("decoders", [1, 2, 3])

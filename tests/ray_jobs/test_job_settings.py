@@ -110,7 +110,7 @@ def test_every_wrong_setting_is_named_at_once() -> None:
 
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_settings("default").seed = 3  # type: ignore[misc]
+        load_settings("default").seed = 3  # type: ignore[misc]  # which types forbid, too
 
 
 def test_the_help_holds_every_setting_with_its_true_default_and_a_text() -> None:

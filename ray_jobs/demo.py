@@ -14,6 +14,7 @@ from ray_jobs.augment import augment
 from ray_jobs.evaluate import evaluate
 from ray_jobs.ingest import ingest
 from ray_jobs.job import open_job
+from ray_jobs.report import report
 from ray_jobs.settings import Settings, load_settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
@@ -61,6 +62,9 @@ def demo(folder: Path, posts: int) -> None:
     words = f"--run {run} --config demo"
     console.print(f"6. amia train {words} --model {RECOGNISER} --arm text|original|adaptive")
     _tell_recognisers(str(run), settings, words)
+    page = report(str(run))
+    console.print(f"8. amia report {run}")
+    console.print(f"   all of it on one page: {page.run}/{page.key}")
     console.print(
         "\nEverything above was made with the demo's tiny weights: they know the drawn world and nothing else."
     )

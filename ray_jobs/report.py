@@ -81,7 +81,8 @@ def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Con
     looked, rejected = look(arm, plan.seed), quarantined(store)
     models = trained(store)
     other = DEFAULT_ARM if arm.name in WITHOUT_AUGMENTED else arm.name
-    pairs = pairs_of(models, other, set(store.sizes("predictions")))
+    # Cases are shown with that arm's pictures, which may have been removed since the recognisers learned from them.
+    pairs = pairs_of(models, other, set(store.sizes("predictions"))) if other in _finished(store) else []
     compared = [done for pair in pairs if (done := compare(store, plan, pair, plan.seed)) is not None]
     images = ImageSettings(**{**manifest["settings"]["image"], **posts["settings"]["image"]})
     pictures = shown(arm, plan.types, images, places(looked))
@@ -113,15 +114,18 @@ def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Con
 
 def _arm(store: Store, asked: str | None) -> Arm:
     """The arm asked for, or the one to show where none was."""
-    finished = [
-        key.split("/")[1] for key in store.sizes("augmented") if key.count("/") == 2 and key.endswith("/manifest.json")
-    ]
+    finished = _finished(store)
     name = asked or (DEFAULT_ARM if DEFAULT_ARM in finished else min(finished, default=DEFAULT_ARM))
     arm = open_arm(store, name)
     wanted = {"rows", "splits", "counts", "ratio", "files", "settings", "identity", "generator", "versions"}
     if missing := sorted(wanted - arm.manifest.keys()):
         raise RunError(f"augmented/{name}/manifest.json in {store.address} lacks {missing[0]!r}: not written by amia")
     return arm
+
+
+def _finished(store: Store) -> list[str]:
+    keys = store.sizes("augmented")
+    return [key.split("/")[1] for key in keys if key.count("/") == 2 and key.endswith("/manifest.json")]
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

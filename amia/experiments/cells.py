@@ -3,7 +3,7 @@
 from amia.experiments.grid import Compared, Spread
 from amia.experiments.paper import Printed
 
-__all__ = ["ALPHA", "COPIED", "DOUBTED", "NOTHING", "compared", "p_value", "printed", "spread"]
+__all__ = ["ALPHA", "COPIED", "DOUBTED", "NOTHING", "agreeing", "compared", "p_value", "printed", "spread"]
 
 NOTHING = "–"
 """No run produced this number."""
@@ -17,9 +17,15 @@ def spread(value: Spread) -> str:
 
 
 def compared(value: Compared) -> str:
-    """`+0.72 [+0.10, +1.33], p = 0.012 *`, in points of percent."""
+    """`+0.72 [+0.10, +1.33], p = 0.012 *, 4/5 seeds`, in points of percent."""
     mark = " *" if value.adjusted < ALPHA else ""
-    return f"{value.difference:+.2f} [{value.low:+.2f}, {value.high:+.2f}], {p_value(value.adjusted)}{mark}"
+    interval = f"[{value.low:+.2f}, {value.high:+.2f}]"
+    return f"{value.difference:+.2f} {interval}, {p_value(value.adjusted)}{mark}{agreeing(value)}"
+
+
+def agreeing(value: Compared) -> str:
+    """`, 4/5 seeds` have it that way round; nothing where a single seed cannot disagree."""
+    return f", {value.ahead}/{value.seeds} seeds" if value.seeds > 1 else ""
 
 
 def p_value(p: float) -> str:

@@ -72,6 +72,10 @@ class Compared:
     p: float
     adjusted: float
     """p after Holm over the family it was compared in."""
+    ahead: int
+    """Seeds with which the first has the higher F1: where they disagree, how trainings fell is much of a difference."""
+    seeds: int
+    """That both were run with."""
 
 
 class Grid:
@@ -125,7 +129,7 @@ class Grid:
         differences = [self._differences[pair] for pair in told]
         adjusted = holm([each.p for each in differences])
         return {
-            pair: Compared(100 * each.observed, 100 * each.low, 100 * each.high, each.p, p)
+            pair: Compared(100 * each.observed, 100 * each.low, 100 * each.high, each.p, p, *self._ahead(pair))
             for pair, each, p in zip(told, differences, adjusted, strict=True)
         }
 
@@ -145,6 +149,17 @@ class Grid:
                 resamples=self.resamples,
             )
             self._differences.update(zip(some, told, strict=True))
+
+    def _ahead(self, pair: Pair) -> tuple[int, int]:
+        """Of the seeds that both sides have: with how many the first has the higher F1, and how many they are."""
+        first, second = (self._f1(pair.data, side) for side in (pair.first, pair.second))
+        both = first.keys() & second.keys()
+        return sum(first[seed] > second[seed] for seed in both), len(both)
+
+    def _f1(self, data: str, side: Side) -> dict[int, float]:
+        cells = self._cells.get((data, side.need), {})
+        mask = self._mask(data, side.part)
+        return {seed: Counts(*map(int, cell.counts[mask].sum(0))).f1 for seed, cell in cells.items()}
 
     def _counts(self, data: str, side: Side) -> NDArray[np.int64]:
         """[S, posts, 3], zero outside the part; without seeds where nothing was run."""

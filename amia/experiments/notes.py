@@ -39,8 +39,9 @@ def comparison_note(grid: Grid, family: int) -> str:
         "adaptive minus this: difference of mean F1 in points, its 95 % interval and two-sided p by paired bootstrap "
         f"over test posts ({grid.resamples:,} resamples). p is adjusted by Holm over {of} of this "
         f"table; the interval is that of one comparison; * p < {ALPHA}. The bootstrap speaks of other posts of the "
-        "same kind; how much trainings differ stands in ±."
+        "same kind; how much trainings differ stands in ±"
     )
+    said += "." if len(grid.seeds) == 1 else ", and k/n seeds are those with which adaptive is higher."
     if 2 * family >= ALPHA * (grid.resamples + 1):
         said += f" So few resamples cannot show it: * takes {math.ceil(2 * family / ALPHA):,} or more."
     if len(grid.seeds) == 1:

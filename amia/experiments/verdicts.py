@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from amia.experiments.cells import ALPHA, NOTHING, p_value
+from amia.experiments.cells import ALPHA, NOTHING, agreeing, p_value
 from amia.experiments.claims import Claim, claims_of
 from amia.experiments.grid import Compared, Grid, Pair
 from amia.experiments.table import Table, Value
@@ -89,7 +89,8 @@ def _cell(judged: _Judged | None) -> str:
     if judged is None:
         return NOTHING
     comparison = f"{judged.comparison}: " if judged.comparison else ""
-    return f"{judged.verdict} ({comparison}{judged.told.difference:+.2f}, {p_value(judged.told.adjusted)})"
+    told = judged.told
+    return f"{judged.verdict} ({comparison}{told.difference:+.2f}, {p_value(told.adjusted)}{agreeing(told)})"
 
 
 def _record(data: str, recogniser: str, claim: Claim, judged: _Judged | None) -> dict[str, Value]:
@@ -98,12 +99,13 @@ def _record(data: str, recogniser: str, claim: Claim, judged: _Judged | None) ->
         "recogniser": recogniser,
         "source": claim.source,
         "claim": claim.sentence,
-        **dict.fromkeys(("verdict", "comparison", "difference", "low", "high", "p", "p_holm")),
+        **dict.fromkeys(("verdict", "comparison", "difference", "low", "high", "p", "p_holm", "ahead", "of_seeds")),
     }
     if judged:
         told = judged.told
         record |= {"verdict": judged.verdict, "comparison": judged.comparison, "difference": told.difference}
         record |= {"low": told.low, "high": told.high, "p": told.p, "p_holm": told.adjusted}
+        record |= {"ahead": told.ahead, "of_seeds": told.seeds}
     return record
 
 
@@ -111,7 +113,7 @@ def _notes(own: int) -> list[str]:
     return [
         f"holds: F1 is higher, p < {ALPHA}. does not hold: it is lower, p < {ALPHA}. cannot be told: p >= {ALPHA}, "
         f"which does not say that both are equal. {NOTHING}: a cell that it needs is missing.",
-        "In brackets: the difference of mean F1 in points and p, from the table that makes the comparison and adjusted "
-        f"there by Holm. Comparisons that no table makes ({own} here) are a family of their own.",
+        "In brackets: the difference of mean F1 in points, p and the seeds with which it is as claimed, from the table "
+        f"that makes the comparison, where p is adjusted by Holm. Comparisons that no table makes ({own} here) are a family of their own.",
         "A claim of several comparisons holds when each does; shown is the one that speaks least for it.",
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from amia.report.credit import Credit
 from amia.report.losses import LossFigure
 from amia.report.marked import Piece
 from amia.report.tables import Experiment
@@ -18,7 +19,6 @@ __all__ = [
     "Example",
     "Failure",
     "Group",
-    "ModelUsed",
     "Pairing",
     "SplitThetas",
     "StageTimes",
@@ -56,17 +56,6 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelUsed:
-    """A model that had a part in the run."""
-
-    role: str
-    name: str
-    licence: str
-    identity: str
-    """What tells its weights from any others, where the run knows it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Accounting:
     """Every post that went in, by what became of it."""
 
@@ -80,7 +69,7 @@ class Accounting:
     rejected: int
     """Rows of the source that were no posts."""
     labelled: int
-    models: Sequence[ModelUsed]
+    models: Sequence[Credit]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

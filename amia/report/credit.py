@@ -1,4 +1,4 @@
-"""A model as a card or README credits it: with what tells its weights from others, and its licence."""
+"""A model as a card, README or report credits it: with what tells its weights from others, and its licence."""
 
 from dataclasses import dataclass
 
@@ -17,12 +17,24 @@ class Credit:
     weights: str
     """What tells its weights from others: `name@commit`, or `sha256:...` of a folder's."""
 
+    @property
+    def shown(self) -> str:
+        """Its name for people. A folder's path is one machine's business, and is not told."""
+        return "a folder" if self._local else self.name
+
+    @property
+    def licence(self) -> str:
+        """In short, or where to look for it."""
+        return "the licence is its owner's to say" if self._local else licence_of(self.name)
+
     def line(self) -> str:
-        """An entry of a list: name, weights, licence. A folder's path is one machine's business, and is not told."""
-        local = self.weights.startswith("sha256:") and not is_demo(self.name)
-        shown = "a folder" if local else f"`{self.name}`"
+        """An entry of a Markdown list: name, weights, licence."""
+        shown = self.shown if self._local else f"`{self.shown}`"
         if self.weights.startswith(f"{self.name}@"):
             commit = self.weights.removeprefix(f"{self.name}@")
             shown = f"[`{self.name}`](https://huggingface.co/{self.name}/tree/{commit})"
-        licence = "the licence is its owner's to say" if local else licence_of(self.name)
-        return f"- {self.role}: {shown}, weights `{self.weights}`. {licence[0].upper()}{licence[1:]}."
+        return f"- {self.role}: {shown}, weights `{self.weights}`. {self.licence[0].upper()}{self.licence[1:]}."
+
+    @property
+    def _local(self) -> bool:
+        return self.weights.startswith("sha256:") and not is_demo(self.name)

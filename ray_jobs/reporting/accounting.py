@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from amia.report.content import Accounting, Breakdown, Check, ModelUsed
+from amia.report.content import Accounting, Breakdown, Check
+from amia.report.credit import Credit
 from amia.report.licences import is_demo
 from ray_jobs.storage.plan import Plan
 from ray_jobs.telling.statuses import by_part, why
@@ -19,7 +20,7 @@ RATIOS = {
 }
 
 
-def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, models: Sequence[ModelUsed]) -> Accounting:
+def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, models: Sequence[Credit]) -> Accounting:
     """`read`: rows that were read of the arm, by split; `quarantined`: lines in quarantine/."""
     manifest = arm.manifest
     counts = Counter[str](manifest["counts"])
@@ -55,7 +56,7 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, model
     )
 
 
-def notices(models: Sequence[ModelUsed]) -> list[str]:
+def notices(models: Sequence[Credit]) -> list[str]:
     """What a reader must know before any figure."""
     demo = [model.name for model in models if is_demo(model.name)]
     if not demo:

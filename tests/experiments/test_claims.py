@@ -41,6 +41,16 @@ def test_a_claim_holds_does_not_hold_or_cannot_be_told():
     assert told["original images are better than every text system"] == "–"
 
 
+def test_the_seeds_that_have_it_as_claimed_are_said():
+    results = [
+        right_on(arm, share, seed=seed) for seed in (0, 1) for arm, share in (("adaptive", 0.8), ("original", 0.5))
+    ]
+    told = claims(
+        [*results, right_on("adaptive", 0.6, seed=2), right_on("original", 0.7, seed=2)], "table1", seeds=[0, 1, 2]
+    )
+    assert verdicts(told)[BETTER].endswith("2/3 seeds)")
+
+
 def test_several_comparisons_hold_together_and_the_weakest_is_shown():
     shares = {"fixed-0.7": 0.5, "fixed-0.5": 0.8, "fixed-0.3": 0.4}
     fixed = [right_on(arm, share) for arm, share in shares.items()]
@@ -84,8 +94,8 @@ def test_p_is_that_of_the_table_which_makes_the_comparison():
         "adaptive images are better than noise": ("noise", "all", False),
         "exchanging adaptive images among posts at evaluation makes it worse": ("adaptive", "all", True),
     }.items():
-        assert [told[claim][name] for name in ("difference", "low", "high", "p", "p_holm")] == [
-            made[key][name] for name in ("adaptive_minus_this", "low", "high", "p", "p_holm")
+        assert [told[claim][name] for name in ("difference", "low", "high", "p", "p_holm", "ahead", "of_seeds")] == [
+            made[key][name] for name in ("adaptive_minus_this", "low", "high", "p", "p_holm", "ahead", "of_seeds")
         ]
     exchanged = told["exchanging original images among posts at evaluation makes it worse"]
     assert exchanged["difference"] != made["original", "all", True]["adaptive_minus_this"], "original with itself"

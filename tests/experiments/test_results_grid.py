@@ -67,6 +67,19 @@ def test_a_comparison_is_the_bootstrap_over_the_parts_posts_and_holm_over_the_fa
     assert [told[pair].adjusted for pair in family] == holm(raw)
 
 
+def test_seeds_that_agree_are_counted_among_those_that_both_have():
+    results = [*cells("adaptive", 0.65), *cells("original", 0.6, (5, 6, 7))]
+    grid = Grid(results, (*SEEDS, 7), 10)
+    by_seed = {
+        arm: {each.seed: f1_of(each.counts) for each in results if each.arm == arm} for arm in ("adaptive", "original")
+    }
+    higher = sum(by_seed["adaptive"][seed] > by_seed["original"][seed] for seed in (5, 6))
+    for one, other, ahead in ((ADAPTIVE, ORIGINAL, higher), (ORIGINAL, ADAPTIVE, 2 - higher), (ADAPTIVE, ADAPTIVE, 0)):
+        pair = Pair("tweets", Side(one), Side(other))
+        told = grid.compare([pair])[pair]
+        assert (told.ahead, told.seeds) == (ahead, 3 if one == other else 2)
+
+
 def test_two_parts_are_drawn_together_each_side_counting_in_its_own():
     results = cells("adaptive")
     pair = Pair("tweets", Side(ADAPTIVE, "matched"), Side(ADAPTIVE, "mismatched"))

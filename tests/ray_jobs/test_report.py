@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -186,6 +187,28 @@ def test_answers_about_other_posts_are_refused(written: Written, copied: Callabl
     first.write_bytes(second.read_bytes())
     with pytest.raises(RunError, match="are about other posts"):
         report(str(run))
+
+
+def test_an_arm_that_was_removed_since_leaves_nothing_to_compare(written: Written, copied: Callable[..., Path]) -> None:
+    run = copied(Path(written.store.address))
+    shutil.rmtree(run / "augmented/adaptive")
+    done = report(str(run))
+    assert done.arm == "original"
+    assert "curves" in done.sections
+    assert "disagreements" not in done.sections
+
+
+def test_where_a_model_lies_on_this_machine_is_not_told(written: Written, copied: Callable[..., Path]) -> None:
+    run = copied(Path(written.store.address))
+    manifest = run / "augmented/adaptive/manifest.json"
+    about = json.loads(manifest.read_text())
+    about["settings"]["generator"]["model"] = "/home/ada/secret/generator"
+    about["generator"] = "sha256:0123"
+    manifest.write_text(json.dumps(about))
+    report(str(run))
+    models = text_of((run / KEY).read_text(encoding="utf-8")).partition("Models")[2].partition("Losses")[0]
+    assert "Generator a folder the licence is its owner's to say sha256:0123" in models
+    assert "secret" not in models
 
 
 # The command

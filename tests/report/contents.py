@@ -20,13 +20,13 @@ from amia.report.content import (
     Example,
     Failure,
     Group,
-    ModelUsed,
     Pairing,
     SplitThetas,
     StageTimes,
     TrainedCurve,
     Triple,
 )
+from amia.report.credit import Credit
 from amia.report.losses import LossFigure, loss_figure
 from amia.report.marked import marked
 from amia.report.tables import Experiment, Table
@@ -84,7 +84,7 @@ def accounting(name: str) -> Accounting:
         ],
         rejected=3,
         labelled=1200,
-        models=[ModelUsed(role="draws images", name=name, licence="MIT", identity=f"sha256:{name}")],
+        models=[Credit(role="Generator", name=name, weights=f"{name}@0123")],
     )
 
 

@@ -77,6 +77,11 @@ class Compared:
     seeds: int
     """That both were run with."""
 
+    @property
+    def interval(self) -> tuple[float, float, float]:
+        """The difference, and the two ends of its interval."""
+        return self.difference, self.low, self.high
+
 
 class Grid:
     """Results by data set, recogniser, arm and seed; only those of `seeds` count.

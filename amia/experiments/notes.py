@@ -7,7 +7,7 @@ from amia.experiments.cells import ALPHA, COPIED, DOUBTED, NOTHING
 from amia.experiments.grid import Grid
 from amia.experiments.paper import Printed
 
-__all__ = ["comparison_note", "paper_notes", "posts_note", "scores_note"]
+__all__ = ["comparison_notes", "paper_notes", "posts_note", "scores_note"]
 
 
 def posts_note(grid: Grid, data: str, *, halves: bool) -> str:
@@ -32,21 +32,22 @@ def scores_note(grid: Grid) -> str:
     )
 
 
-def comparison_note(grid: Grid, family: int) -> str:
+def comparison_notes(grid: Grid, family: int) -> Iterator[str]:
     """What a difference, its interval and its p are; `family` is how many comparisons Holm adjusts for."""
-    of = "the 1 comparison" if family == 1 else f"the {family} comparisons"
-    said = (
+    seeds = len(grid.seeds)
+    agree = "" if seeds == 1 else ", and k/n seeds are those with which adaptive is higher"
+    alone = " With one seed, two trained recognisers are compared, not two methods." if seeds == 1 else ""
+    yield (
         "adaptive minus this: difference of mean F1 in points, its 95 % interval and two-sided p by paired bootstrap "
-        f"over test posts ({grid.resamples:,} resamples). p is adjusted by Holm over {of} of this "
-        f"table; the interval is that of one comparison; * p < {ALPHA}. The bootstrap speaks of other posts of the "
-        "same kind; how much trainings differ stands in ±"
+        f"over test posts ({grid.resamples:,} resamples); the interval is that of one comparison, p is adjusted by "
+        f"Holm; * p < {ALPHA}. The bootstrap speaks of other posts of the same kind; how much trainings differ stands "
+        f"in ±{agree}.{alone}"
     )
-    said += "." if len(grid.seeds) == 1 else ", and k/n seeds are those with which adaptive is higher."
+    of = "its 1 comparison" if family == 1 else f"its {family} comparisons"
+    few = ""
     if 2 * family >= ALPHA * (grid.resamples + 1):
-        said += f" So few resamples cannot show it: * takes {math.ceil(2 * family / ALPHA):,} or more."
-    if len(grid.seeds) == 1:
-        said += " With one seed, two trained recognisers are compared, not two methods."
-    return said
+        few = f" So few resamples cannot show it: * takes {math.ceil(2 * family / ALPHA):,} or more."
+    yield f"p of this table is adjusted over {of}.{few}"
 
 
 def paper_notes(figures: Iterable[tuple[str, Printed]]) -> Iterator[str]:

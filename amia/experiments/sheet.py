@@ -6,12 +6,14 @@ from amia.experiments import cells
 from amia.experiments.facts import DataFacts
 from amia.experiments.grid import Compared, Grid, Pair, Side
 from amia.experiments.layouts import Layout, Row
-from amia.experiments.notes import comparison_note, paper_notes, posts_note, scores_note
+from amia.experiments.notes import comparison_notes, paper_notes, posts_note, scores_note
 from amia.experiments.paper import Printed, comparable
 from amia.experiments.records import record
-from amia.experiments.table import Table, Value
+from amia.experiments.table import Interval, Table, Value
 
 __all__ = ["fill"]
+
+COMPARED = "adaptive minus this"
 
 
 def fill(
@@ -30,17 +32,22 @@ def fill(
         *(posts_note(grid, name, halves=blocks[0].halves) for name in data),
         scores_note(grid),
         *(["F1 with image: on the test posts that came with one."] if any(each.with_image for each in blocks) else []),
-        *([comparison_note(grid, len(told))] if told else []),
+        *(comparison_notes(grid, len(told)) if told else []),
         *paper_notes((f"{name}, {words[side]}", figure) for (name, side), figure in figures.items()),
         *([notice] if notice else []),
     ]
+    labels = len(layout.head)
     return Table(
-        layout.name,
-        layout.title,
-        [*layout.head, *(column for block in blocks for column in block.head())],
-        [[*row.labels, *(cell for block in blocks for cell in block.cells(row))] for row in layout.rows],
-        notes,
-        [block.record(row) for block in blocks for row in layout.rows],
+        name=layout.name,
+        title=layout.title,
+        head=[*layout.head, *(column for block in blocks for column in block.head())],
+        over=[*[""] * labels, *(block.name for block in blocks for _ in block.head())],
+        rows=[[*row.labels, *(cell for block in blocks for cell in block.cells(row))] for row in layout.rows],
+        intervals=[
+            [*[None] * labels, *(each for block in blocks for each in block.intervals(row))] for row in layout.rows
+        ],
+        notes=notes,
+        records=[block.record(row) for block in blocks for row in layout.rows],
     )
 
 
@@ -55,7 +62,7 @@ class _Block:
         told: Mapping[Pair, Compared],
         figures: Mapping[tuple[str, Side], Printed],
     ) -> None:
-        self._name, self._grid, self._told, self._figures = name, grid, told, figures
+        self.name, self._grid, self._told, self._figures = name, grid, told, figures
         self.halves = any(row.side.part != "all" for row in layout.rows)
         # Where every post has an image, the column would say F1 twice.
         self.with_image = not self.halves and grid.posts(name, "with_image") < grid.posts(name)
@@ -68,19 +75,19 @@ class _Block:
             "F1": True,
             "F1 with image": self.with_image,
             "F1 of the paper": self._with_paper,
-            "adaptive minus this": bool(self._told),
+            COMPARED: bool(self._told),
         }
-        return [f"{self._name} {column}" for column, shown in columns.items() if shown]
+        return [column for column, shown in columns.items() if shown]
 
     def cells(self, row: Row) -> Iterator[str]:
-        score = self._grid.score(self._name, row.side.need, row.side.part)
+        score = self._grid.score(self.name, row.side.need, row.side.part)
         if score:
             fewer = f" (n={score.seeds})" if score.seeds < len(self._grid.seeds) else ""
             yield from (cells.spread(score.precision), cells.spread(score.recall), cells.spread(score.f1) + fewer)
         else:
             yield from [cells.NOTHING] * 3
         if self.with_image:
-            seen = self._grid.score(self._name, row.side.need, "with_image")
+            seen = self._grid.score(self.name, row.side.need, "with_image")
             yield cells.spread(seen.f1) if seen else cells.NOTHING
         if self._with_paper:
             figure = self._figure(row)
@@ -89,11 +96,17 @@ class _Block:
             told = self._compared(row)
             yield cells.compared(told) if told else cells.NOTHING
 
+    def intervals(self, row: Row) -> Iterator[Interval | None]:
+        """As many as there are `cells`."""
+        told = self._compared(row)
+        for column in self.head():
+            yield told.interval if told and column == COMPARED else None
+
     def record(self, row: Row) -> dict[str, Value]:
-        return record(self._grid, self._name, row, self._compared(row), self._figure(row))
+        return record(self._grid, self.name, row, self._compared(row), self._figure(row))
 
     def _figure(self, row: Row) -> Printed | None:
-        return self._figures.get((self._name, row.side))
+        return self._figures.get((self.name, row.side))
 
     def _compared(self, row: Row) -> Compared | None:
-        return self._told.get(Pair(self._name, row.against, row.side))
+        return self._told.get(Pair(self.name, row.against, row.side))

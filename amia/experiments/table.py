@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Table", "Value"]
+__all__ = ["Interval", "Table", "Value"]
 
 Value = str | int | float | bool | None
+Interval = tuple[float, float, float]
+"""A difference, and the two ends of its interval."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Rows of text, and the numbers that they were written from."""
 
@@ -19,16 +21,27 @@ class Table:
     """`table1`, ... as it is asked for; also the name of its files."""
     title: str
     head: list[str]
+    over: list[str]
+    """The data set of each column; empty over labels."""
     rows: list[list[str]]
     """As many cells a row as `head` has; a dash where there is nothing to show."""
+    intervals: list[list[Interval | None]]
+    """What can be drawn of each cell of `rows`: of a comparison what its text says."""
     notes: list[str]
     """Sentences that say what the numbers are."""
     records: Sequence[Mapping[str, Value]]
     """One a line of the CSV, all with the same keys in the same order; None where there is nothing."""
 
     def markdown(self) -> str:
-        """Title, table and notes; columns are padded, so that the source reads as well as the page."""
-        cells = [[_escaped(cell) for cell in row] for row in (self.head, *self.rows)]
+        """Title, table and notes; columns are padded, so that the source reads as well as the page.
+
+        Columns are named after their data set where there are several; else the notes alone name it.
+        """
+        several = len(set(filter(None, self.over))) > 1
+        names = [
+            f"{over} {name}" if several and over else name for over, name in zip(self.over, self.head, strict=True)
+        ]
+        cells = [[_escaped(cell) for cell in row] for row in (names, *self.rows)]
         widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
         head, *rows = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
         rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
@@ -50,7 +63,9 @@ class Table:
             "name": self.name,
             "title": self.title,
             "head": self.head,
+            "over": self.over,
             "rows": self.rows,
+            "intervals": self.intervals,
             "notes": self.notes,
             "records": [dict(record) for record in self.records],
         }

@@ -7,7 +7,7 @@ from typing import Literal
 from amia.experiments.cells import ALPHA, NOTHING, agreeing, p_value
 from amia.experiments.claims import Claim, claims_of
 from amia.experiments.grid import Compared, Grid, Pair
-from amia.experiments.table import Table, Value
+from amia.experiments.table import Interval, Table, Value
 
 __all__ = ["claims_table"]
 
@@ -49,22 +49,26 @@ def claims_table(
     ]
     own = grid.compare(dict.fromkeys(pair for pair in asked if pair not in known))
     known |= own
-    rows, records = [], list[dict[str, Value]]()
+    rows, intervals, records = [], list[list[Interval | None]](), list[dict[str, Value]]()
     for same in zip(*claims.values(), strict=True):
-        cells = []
+        cells, drawn = [], list[Interval | None]()
         for name in data:
             for recogniser, claim in zip(claims, same, strict=True):
                 judged = _judge(claim, name, known)
                 cells.append(_cell(judged))
+                drawn.append(judged.told.interval if judged else None)
                 records.append(_record(name, recogniser, claim, judged))
         rows.append([same[0].source, same[0].sentence, *cells])
+        intervals.append([None, None, *drawn])
     return Table(
-        "claims",
-        "What the tables say about the paper's claims",
-        ["From", "Claim", *(f"{name} {recogniser}" for name in data for recogniser in recognisers)],
-        rows,
-        [*_notes(len(own)), *([notice] if notice else [])],
-        records,
+        name="claims",
+        title="What the tables say about the paper's claims",
+        head=["From", "Claim", *(recogniser for _ in data for recogniser in recognisers)],
+        over=["", "", *(name for name in data for _ in recognisers)],
+        rows=rows,
+        intervals=intervals,
+        notes=[*_notes(len(own)), *([notice] if notice else [])],
+        records=records,
     )
 
 
@@ -113,7 +117,8 @@ def _notes(own: int) -> list[str]:
     return [
         f"holds: F1 is higher, p < {ALPHA}. does not hold: it is lower, p < {ALPHA}. cannot be told: p >= {ALPHA}, "
         f"which does not say that both are equal. {NOTHING}: a cell that it needs is missing.",
-        "In brackets: the difference of mean F1 in points, p and the seeds with which it is as claimed, from the table "
-        f"that makes the comparison, where p is adjusted by Holm. Comparisons that no table makes ({own} here) are a family of their own.",
+        "In brackets: the difference of mean F1 in points, p, and the seeds with which it is as claimed. p is that of "
+        "the table which makes the comparison, adjusted there by Holm; comparisons that no table makes "
+        f"({own} here) are a family of their own.",
         "A claim of several comparisons holds when each does; shown is the one that speaks least for it.",
     ]

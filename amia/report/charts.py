@@ -9,10 +9,21 @@ from amia.report.content import Breakdown, SplitThetas, TrainedCurve
 from amia.report.losses import LossFigure
 from amia.report.svg import Plot, bar, curve, joined, ticks
 
-__all__ = ["arm_class", "f1_chart", "loss_chart", "share_bar", "theta_chart", "theta_track"]
+__all__ = [
+    "MOST_TOGETHER",
+    "arm_class",
+    "f1_chart",
+    "interval",
+    "loss_chart",
+    "share_bar",
+    "theta_chart",
+    "theta_track",
+]
 
 _ARMS = ("text", "original", "synthesized", "adaptive", "cosine", "cosine-minmax")
 """Arms with a colour of their own."""
+MOST_TOGETHER = 4
+"""Arms whose curves can be told apart in one chart."""
 
 
 def loss_chart(figure: LossFigure, name: str) -> Markup:
@@ -69,26 +80,34 @@ def theta_chart(thetas: SplitThetas, name: str, most: float) -> Markup:
     return plot.drawn(name, f"θ in {thetas.split}", said)
 
 
-def f1_chart(system: str, curves: Sequence[TrainedCurve], name: str) -> Markup:
-    """Validation F1 after each epoch of one system: a line a training, coloured by arm, a dot at its best epoch."""
-    longest = max(len(each.f1) for each in curves)
-    lowest, highest = min(min(each.f1) for each in curves), max(each.best for each in curves)
-    marks = ticks(max(0.0, lowest - 0.02), min(1.0, highest + 0.02), 4)
+def f1_chart(title: str, curves: Sequence[TrainedCurve], name: str, among: Sequence[TrainedCurve] = ()) -> Markup:
+    """Validation F1 after each epoch: a line a training, coloured by arm, a dot at its best epoch.
+
+    With `among`, trainings that the curves are some of: a smaller chart on the scale of all, the others behind in grey.
+    """
+    scale = among or curves
+    longest = max(len(each.f1) for each in scale)
+    lowest, highest = min(min(each.f1) for each in scale), max(each.best for each in scale)
+    marks = ticks(max(0.0, lowest - 0.02), min(1.0, highest + 0.02), 3 if among else 4)
     floor = min(lowest, marks[0]) if marks else lowest
     span = max(highest - floor, 0.01)
-    plot = Plot(inner=210, low=1, high=max(2, longest), most=span * 1.06)
+    plot = Plot(inner=110 if among else 210, low=1, high=max(2, longest), most=span * 1.06)
     inside = [mark for mark in marks if mark >= floor]
     plot.left_axis([mark - floor for mark in inside], [f"{100 * mark:.3g}" for mark in inside])
-    epochs = [epoch for epoch in ticks(1, max(2, longest), 6) if epoch == round(epoch)]
+    epochs = [epoch for epoch in ticks(1, max(2, longest), 3 if among else 6) if epoch == round(epoch)]
     plot.bottom_axis(epochs, [f"{epoch:.0f}" for epoch in epochs])
+
+    def points(of: TrainedCurve) -> list[tuple[float, float]]:
+        return [(plot.x(epoch), plot.y(f1 - floor)) for epoch, f1 in enumerate(of.f1, start=1)]
+
+    own = {each.name for each in curves}
+    plot.add(*(curve(points(each), "f1 behind") for each in among if each.name not in own))
     for each in curves:
-        css = f"f1 {arm_class(each.arm)}"
-        points = [(plot.x(epoch), plot.y(f1 - floor)) for epoch, f1 in enumerate(each.f1, start=1)]
-        plot.add(curve(points, css))
-        x, y = points[each.f1.index(each.best)]
-        plot.add(curve([(x, y), (x, y)], f"best {arm_class(each.arm)}"))
+        line = points(each)
+        best = line[each.f1.index(each.best)]
+        plot.add(curve(line, f"f1 {arm_class(each.arm)}"), curve([best, best], f"best {arm_class(each.arm)}"))
     words = (f"{each.arm}, seed {each.seed}: best {100 * each.best:.1f}" for each in curves)
-    return plot.drawn(name, f"Validation F1 of {system} by epoch, in percent", "; ".join(words))
+    return plot.drawn(name, f"Validation F1 of {title} by epoch, in percent", "; ".join(words))
 
 
 def arm_class(arm: str) -> str:
@@ -110,6 +129,15 @@ def share_bar(breakdown: Breakdown, name: str) -> Markup:
         '<svg class="share" viewBox="0 0 1000 10" width="100%" height="10" preserveAspectRatio="none" role="img" '
         'aria-labelledby="{name}-t"><title id="{name}-t">{title}: {said}</title>{shapes}</svg>'
     ).format(name=name, title=breakdown.title, said=said, shapes=joined(shapes))
+
+
+def interval(told: tuple[float, float, float], reach: float) -> Markup:
+    """A difference and its interval beside zero, on a scale from -reach to reach."""
+    difference, low, high = (50 + 48 * end / (reach or 1.0) for end in told)
+    return Markup(
+        '<svg class="interval" width="100%" height="14" aria-hidden="true"><line class="zero" x1="50%" x2="50%" y1="0" '
+        'y2="14"/><line x1="{:.1f}%" x2="{:.1f}%" y1="7" y2="7"/><circle cx="{:.1f}%" cy="7" r="3.5"/></svg>'
+    ).format(low, high, difference)
 
 
 def theta_track(theta: float) -> Markup:

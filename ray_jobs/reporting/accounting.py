@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from amia.posts import ordered_splits
 from amia.report.content import Accounting, Breakdown, Check
 from amia.report.credit import Credit
 from amia.report.licences import is_demo
@@ -34,7 +35,7 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, model
         Check(what="rows that were no posts, and rows in quarantine", left=plan.rejected, right=quarantined),
         *(
             Check(what=f"posts of {split} in, and out", left=posts, right=read[split])
-            for split, posts in sorted(plan.posts.items())
+            for split, posts in ((split, plan.posts[split]) for split in ordered_splits(plan.posts))
         ),
     ]
     return Accounting(
@@ -42,7 +43,7 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, model
         usable=sum(count for status, count in counts.items() if status.startswith("image=ok|")),
         pictured=ratios.total() - ratios["none"],
         breakdowns=[
-            Breakdown(title="Split", parts=dict(sorted(splits.items(), key=lambda item: -item[1]))),
+            Breakdown(title="Split", parts={split: splits[split] for split in ordered_splits(splits)}),
             Breakdown(title="Image", parts=_by_status(counts, "image")),
             Breakdown(title="Synthesis", parts=_by_status(counts, "synthesis")),
             Breakdown(

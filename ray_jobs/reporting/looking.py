@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from amia.posts import ordered_splits
 from amia.report.content import SplitThetas
 from amia.report.sampling import DecileSample, Smallest, keyed
 from ray_jobs.reporting.ahead import read_ahead
@@ -80,8 +81,8 @@ class Looked:
     def split_thetas(self) -> list[SplitThetas]:
         """theta by split, as the page shows it."""
         return [
-            SplitThetas(split=split, posts=bars.tolist(), matched=self.matched[split])
-            for split, bars in sorted(self.thetas.items())
+            SplitThetas(split=split, posts=self.thetas[split].tolist(), matched=self.matched[split])
+            for split in ordered_splits(self.thetas)
         ]
 
     def take(self, shard: str, rows: list[dict[str, Any]], seed: int) -> None:

@@ -70,7 +70,7 @@ def test_the_halves_of_the_posts_are_compared():
     told = claims(results, "table3")
     assert verdicts(told)[HALVES].startswith("holds (original: +100.00, p = 0.0")
     # Table 3 does not make this comparison, so the claims' own family is all: three halves, and one on the mismatched.
-    assert any("Comparisons that no table makes (4 here)" in note for note in told.notes)
+    assert any("comparisons that no table makes (4 here)" in note for note in told.notes)
     (record,) = [record for record in told.records if record["claim"] == HALVES]
     assert record["p_holm"] == pytest.approx(4 * 2 / 1000)
 
@@ -127,7 +127,9 @@ def test_a_column_for_each_data_set_and_recogniser_and_the_same_in_csv():
     table = claims(
         results, recognisers=recognisers, data={"tweets": DATA["tweets"], "none": DATA["tweets"]}, notice="Demo."
     )
-    assert table.head[2:] == ["tweets umt", "tweets maf", "none umt", "none maf"]
+    assert table.over[2:] == ["tweets", "tweets", "none", "none"]
+    assert table.head[2:] == ["umt", "maf", "umt", "maf"]
+    assert "| tweets umt" in table.markdown()
     assert table.notes[-1] == "Demo."
     read = list(csv.DictReader(io.StringIO(table.csv())))
     assert len(read) == 4 * len(table.rows)
@@ -136,3 +138,6 @@ def test_a_column_for_each_data_set_and_recogniser_and_the_same_in_csv():
             assert line["claim"] == cells[1]
             assert shown.startswith(line["verdict"] or "–")
             assert (line["p_holm"] == "") == (line["data"] == "none")
+        for line, interval in zip(read[4 * place :], table.intervals[place][2:], strict=False):
+            numbers = [float(line[name]) for name in ("difference", "low", "high") if line[name]]
+            assert numbers == list(interval or ())

@@ -36,13 +36,17 @@ def build(results: list[CellResult], *names: str, **other: object) -> dict[str, 
 def row(table: Table, *labels: str) -> dict[str, str]:
     found = [each for each in table.rows if set(labels) <= set(each)]
     assert len(found) == 1
-    return dict(zip(table.head, found[0], strict=True))
+    return dict(zip(columns(table), found[0], strict=True))
+
+
+def columns(table: Table) -> list[str]:
+    """Names of the columns, with their data set."""
+    return [f"{over} {name}".strip() for over, name in zip(table.over, table.head, strict=True)]
 
 
 def numbers(table: Table) -> set[str]:
     """What stands in the columns of data sets."""
-    labels = next(place for place, column in enumerate(table.head) if column.startswith("tweets"))
-    return {cell for cells in table.rows for cell in cells[labels:]}
+    return {cell for cells in table.rows for cell, over in zip(cells, table.over, strict=True) if over}
 
 
 def few(arm: str, recogniser: str, *seeds: list[list[int]], posts: int = 4) -> list[CellResult]:
@@ -65,16 +69,17 @@ SMALL = [
 GOLDEN = """\
 ## Table 1: text alone, original images, augmented images
 
-| Input                  | Recogniser | tweets P      | tweets R      | tweets F1        | tweets F1 with image | tweets adaptive minus this              |
-|------------------------|------------|---------------|---------------|------------------|----------------------|-----------------------------------------|
-| text                   | bert-crf   | 75.00 ± 35.36 | 62.50 ± 17.68 | 67.86 ± 25.25    | 83.33 ± 23.57        | –                                       |
-| text + original image  | umt        | 0.00 ± 0.00   | 0.00 ± 0.00   | 0.00 ± 0.00      | 0.00 ± 0.00          | +100.00 [+100.00, +100.00], p = 0.020 * |
-| text + augmented image | umt        | 100.00 ± –    | 100.00 ± –    | 100.00 ± – (n=1) | 100.00 ± –           | –                                       |
+| Input                  | Recogniser | P             | R             | F1               | F1 with image | adaptive minus this                     |
+|------------------------|------------|---------------|---------------|------------------|---------------|-----------------------------------------|
+| text                   | bert-crf   | 75.00 ± 35.36 | 62.50 ± 17.68 | 67.86 ± 25.25    | 83.33 ± 23.57 | –                                       |
+| text + original image  | umt        | 0.00 ± 0.00   | 0.00 ± 0.00   | 0.00 ± 0.00      | 0.00 ± 0.00   | +100.00 [+100.00, +100.00], p = 0.020 * |
+| text + augmented image | umt        | 100.00 ± –    | 100.00 ± –    | 100.00 ± – (n=1) | 100.00 ± –    | –                                       |
 
 - tweets: 4 test posts with gold labels, 3 of them with an image that could be read.
 - P, R, F1: percent, micro-averaged over the entities of the test posts; right is what agrees in first word, last word and type. Mean ± standard deviation (n - 1) over 2 seeds, or n where a cell says n=. –: no run produced it, or there is no entity to find.
 - F1 with image: on the test posts that came with one.
-- adaptive minus this: difference of mean F1 in points, its 95 % interval and two-sided p by paired bootstrap over test posts (99 resamples). p is adjusted by Holm over the 1 comparison of this table; the interval is that of one comparison; * p < 0.05. The bootstrap speaks of other posts of the same kind; how much trainings differ stands in ±, and k/n seeds are those with which adaptive is higher.
+- adaptive minus this: difference of mean F1 in points, its 95 % interval and two-sided p by paired bootstrap over test posts (99 resamples); the interval is that of one comparison, p is adjusted by Holm; * p < 0.05. The bootstrap speaks of other posts of the same kind; how much trainings differ stands in ±, and k/n seeds are those with which adaptive is higher.
+- p of this table is adjusted over its 1 comparison.
 - Made with demo weights.
 """  # noqa: E501 - as it is written
 
@@ -91,8 +96,8 @@ def test_the_csv_holds_what_the_cells_of_the_table_were_written_from():
         table = tables[name]
         read = list(csv.DictReader(io.StringIO(table.csv())))
         assert len(read) == len(table.rows)
-        for line, cells in zip(read, table.rows, strict=True):
-            shown = dict(zip(table.head, cells, strict=True))
+        for line, cells, drawn in zip(read, table.rows, table.intervals, strict=True):
+            shown = dict(zip(columns(table), cells, strict=True))
             for column, field in (
                 ("P", "precision"),
                 ("R", "recall"),
@@ -102,13 +107,16 @@ def test_the_csv_holds_what_the_cells_of_the_table_were_written_from():
                 if f"tweets {column}" in shown:
                     mean, deviation = float(line[f"{field}_mean"]), float(line[f"{field}_sd"])
                     assert shown[f"tweets {column}"] == f"{mean:.2f} ± {deviation:.2f}"
-            told = shown["tweets adaptive minus this"]
+            told, interval = shown["tweets adaptive minus this"], drawn[-1]
+            assert not any(drawn[:-1])
             if told == NOTHING:
+                assert interval is None
                 assert line["adaptive_minus_this"] == line["p"] == ""
                 continue
             assert told.startswith(
                 f"{float(line['adaptive_minus_this']):+.2f} [{float(line['low']):+.2f}, {float(line['high']):+.2f}], "
             )
+            assert interval == tuple(float(line[name]) for name in ("adaptive_minus_this", "low", "high"))
             assert float(line["p"]) <= float(line["p_holm"])
             assert (" *" in told) == (float(line["p_holm"]) < 0.05)
             assert told.endswith(f", {line['ahead']}/{line['of_seeds']} seeds")
@@ -134,7 +142,7 @@ def test_no_number_without_a_run(kept):
     tables = build(kept, recognisers=["umt", "maf"], resamples=19)
     for name in TABLES:
         for record, cells in zip(tables[name].records, tables[name].rows, strict=True):
-            shown = dict(zip(tables[name].head, cells, strict=True))
+            shown = dict(zip(columns(tables[name]), cells, strict=True))
             there = (record["recogniser"], record["arm"], record["swapped"]) in ran
             assert (record["seeds"] != 0) == there
             assert (shown["tweets F1"] != NOTHING) == there
@@ -190,8 +198,8 @@ def test_no_entities_means_no_scores():
 def test_where_every_post_has_an_image_f1_with_image_is_not_said_twice():
     seen = [replace(one, has_image=np.ones(POSTS, bool), theta=np.full(POSTS, 0.7)) for one in WHOLE]
     table = build(seen, "table1")["table1"]
-    assert "tweets F1" in table.head
-    assert "tweets F1 with image" not in table.head
+    assert "F1" in table.head
+    assert "F1 with image" not in table.head
 
 
 def test_table_3_parts_the_posts_by_theta():
@@ -200,7 +208,7 @@ def test_table_3_parts_the_posts_by_theta():
     sizes = {part: int(told.mask(part).sum()) for part in ("matched", "mismatched")}
     assert {(record["part"], record["posts"]) for record in table.records} == set(sizes.items())
     assert f"{sizes['mismatched']:,} of them mismatched (with an image and theta <= 0.5)" in table.notes[0]
-    assert "tweets F1 with image" not in table.head
+    assert "F1 with image" not in table.head
     (original,) = [
         one for one in WHOLE if (one.recogniser, one.arm, one.seed) == ("umt", "original", 0) and not one.swapped
     ]
@@ -254,7 +262,7 @@ def test_holm_goes_over_all_data_sets_and_recognisers_of_the_table():
     data = {"tweets": OWN, "others": OWN}
     table = build([*WHOLE, *others], "table2", data=data, recognisers=["umt", "maf"])["table2"]
     assert sum(record["p"] is not None for record in table.records) == 24
-    assert any("Holm over the 24 comparisons of this table" in note for note in table.notes)
+    assert any("p of this table is adjusted over its 24 comparisons" in note for note in table.notes)
     assert all(record["p_holm"] is None or record["p_holm"] >= record["p"] for record in table.records)
 
 
@@ -269,8 +277,9 @@ def test_too_few_resamples_for_the_family_are_said():
 def test_results_of_others_and_names_as_they_are():
     odd = 'tweets|of "May"\n<b>'
     table = build([replace(one, data=odd) for one in WHOLE] + WHOLE, "table1", data={odd: OWN})["table1"]
-    assert table.head[2] == f"{odd} P"
-    assert '| tweets\\|of "May" <b> P' in table.markdown()
+    assert (table.over[2], table.head[2]) == (odd, "P")
+    several = build(WHOLE, "table1", data={odd: OWN, "tweets": OWN})["table1"]
+    assert '| tweets\\|of "May" <b> P' in several.markdown()
     assert next(csv.DictReader(io.StringIO(table.csv())))["data"] == odd
     assert {record["data"] for record in table.records} == {odd}
 

@@ -279,6 +279,7 @@ def test_tables_of_an_experiment_are_shown_and_foreign_ones_named(
 ) -> None:
     run = copied(Path(written.store.address))
     table = {"name": "t", "title": "Main results", "head": ["system", "F1"], "rows": [["umt", "74.1"]], "notes": ["n"]}
+    table |= {"over": ["", "tweets"], "intervals": [[None, None]]}
     good = {"name": "paper", "notice": "Made with demo weights", "tables": [table]}
     (run / "experiments/paper").mkdir(parents=True)
     (run / "experiments/paper/tables.json").write_text(json.dumps(good))

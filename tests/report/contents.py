@@ -131,7 +131,18 @@ def whole(name: str = HOSTILE, posts: int = 12) -> Content:
             Experiment(
                 name=name,
                 notice=name,
-                tables=[Table(name="t", title=name, head=["method", name], rows=[[name, "74.1"]], notes=[name])],
+                tables=[
+                    Table(
+                        name=f"t{number}",
+                        title=name,
+                        head=["method", name, "F1", "minus"],
+                        over=["", name, name, "other"],
+                        rows=[[name, "74.1", "73.2", "+0.1"], ["umt", "–", "–", "–"]],
+                        intervals=[[None, None, None, (0.1, -0.4, 0.5)], [None] * 4],
+                        notes=[f"{name} {number}", "of both"],
+                    )
+                    for number in range(2)
+                ],
             )
         ],
         curves=[
@@ -143,6 +154,10 @@ def whole(name: str = HOSTILE, posts: int = 12) -> Content:
                 ("adaptive", 0, [0.5, 0.6, 0.65]),
                 (name, 0, [0.0]),
             )
+        ]
+        + [
+            TrainedCurve(name=f"maf-{arm}", system="maf", arm=arm, seed=0, f1=[0.5, 0.6 + place / 50])
+            for place, arm in enumerate(("text", "original", "cosine", "adaptive", name))
         ],
         disagreements=Disagreements(
             arm=name,

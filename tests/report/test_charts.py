@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from amia.report.charts import f1_chart, loss_chart, loss_words, share_bar, theta_chart, theta_track
+from amia.report.charts import f1_chart, interval, loss_chart, loss_words, share_bar, theta_chart, theta_track
 from amia.report.content import Breakdown, SplitThetas, TrainedCurve
 from amia.report.svg import ACROSS, ticks
 
@@ -127,6 +127,16 @@ def test_a_line_a_training_with_a_dot_at_its_best_epoch() -> None:
     assert "original, seed 0: best 70.0" in (chart.findtext("desc") or "")
 
 
+def test_others_stand_behind_on_one_scale() -> None:
+    some = curves()
+    whole, part = parsed(f1_chart("umt", some, "f1-1")), parsed(f1_chart("umt", some[:1], "f1-2", some))
+    behind = [each for each in part.iter("polyline") if each.get("class") == "f1 behind"]
+    assert len(behind) == 2
+    assert len(points(part, "f1 arm-original")) == 3
+    assert [x for x, _ in points(part, "f1 arm-original")] == [x for x, _ in points(whole, "f1 arm-original")]
+    assert "adaptive" not in (part.findtext("desc") or "")
+
+
 @pytest.mark.parametrize("f1", [[0.0], [0.0, 0.0], [1.0], [1.0, 1.0, 1.0], [0.731, 0.731]])
 def test_curves_without_any_height_can_be_drawn(f1: list[float]) -> None:
     chart = parsed(f1_chart("umt", [TrainedCurve(name="a", system="umt", arm="text", seed=0, f1=f1)], "f1-1"))
@@ -144,6 +154,20 @@ def test_parts_of_a_bar_are_as_wide_as_their_shares() -> None:
 
 def test_no_posts_are_an_empty_bar() -> None:
     assert not list(parsed(share_bar(Breakdown(title="Image", parts={"usable": 0}), "share-1")).iter("rect"))
+
+
+@pytest.mark.parametrize(("reach", "places"), [(2.0, (26.0, 62.0, 38.0)), (1.0, (2.0, 74.0, 26.0))])
+def test_an_interval_stands_beside_zero(reach: float, places: tuple[float, float, float]) -> None:
+    drawn = parsed(interval((-0.5, -1.0, 0.5), reach))
+    zero, line = drawn.iter("line")
+    (dot,) = drawn.iter("circle")
+    assert {zero.get("x1"), zero.get("x2")} == {"50%"}
+    assert (line.get("x1"), line.get("x2"), dot.get("cx")) == tuple(f"{place:.1f}%" for place in places)
+
+
+def test_a_difference_of_nothing_stands_on_zero() -> None:
+    (dot,) = parsed(interval((0.0, 0.0, 0.0), 0.0)).iter("circle")
+    assert dot.get("cx") == "50.0%"
 
 
 def test_a_track_ends_at_theta() -> None:

@@ -140,6 +140,27 @@ def test_other_settings_are_other_cells(done: Experimented, asked: Callable[...,
     assert len(keys(asked("seeds=[0,1]")) - same) == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "side_by_side"),
+    [
+        (("workers.gpus=1", "workers.cpus=1"), 4),
+        (("workers.gpus=0.5", "workers.cpus=1"), 8),
+        (("workers.gpus=0.5", "workers.cpus=2"), 4),
+        (("workers.gpus=1", "workers.cpus=1", "workers.count=3"), 1),
+        (("workers.gpus=0", "workers.cpus=3"), 2),
+    ],
+)
+def test_as_many_side_by_side_as_the_declared_gpus_and_cores_hold(
+    done: Experimented, asked: Callable[..., Experiment], words: tuple[str, ...], side_by_side: int
+) -> None:
+    from ray_jobs.experiment import _cells, _data
+    from ray_jobs.experiments.cells import _side_by_side
+
+    ask = asked(*words)
+    job = _data(ask, "drawn", ask.grid.data["drawn"], quiet=True)
+    assert {_side_by_side(cell) for cell in _cells(ask.grid, "drawn", job).values()} == {side_by_side}
+
+
 def test_a_cell_that_fails_is_a_dash_and_the_others_are_finished(
     done: Experimented, asked: Callable[..., Experiment], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,8 +135,8 @@ def interval(told: tuple[float, float, float], reach: float) -> Markup:
     """A difference and its interval beside zero, on a scale from -reach to reach."""
     difference, low, high = (50 + 48 * end / (reach or 1.0) for end in told)
     return Markup(
-        '<svg class="interval" width="100%" height="14" aria-hidden="true"><line class="zero" x1="50%" x2="50%" y1="-9" '
-        'y2="23"/><line x1="{:.1f}%" x2="{:.1f}%" y1="7" y2="7"/><circle cx="{:.1f}%" cy="7" r="3.5"/></svg>'
+        '<svg class="interval" width="100%" height="14" aria-hidden="true"><line class="zero" x1="50%" x2="50%" '
+        'y1="-9" y2="23"/><line x1="{:.1f}%" x2="{:.1f}%" y1="7" y2="7"/><circle cx="{:.1f}%" cy="7" r="3.5"/></svg>'
     ).format(low, high, difference)
 
 

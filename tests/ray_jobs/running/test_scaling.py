@@ -17,7 +17,7 @@ from drivers import finish, start
 from head import BIN, end, free_ports
 from ray._private.services import get_node_ip_address
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "tweets"
 HEAD = "f" * 51 + "00000"
 """The id by which the provider knows the head."""
 

@@ -82,7 +82,7 @@ stage.publish(shard, done)
 def test_a_process_that_was_given_up_and_lives_on_publishes_late_and_in_vain(cluster: None, tmp_path: Path) -> None:
     run, plan, pool = tmp_path / "run", plan_of(7), Pool(cpus=0.5)
     (run / "wishes").mkdir(parents=True)
-    paths = os.pathsep.join((str(Path(__file__).parent), str(Path.cwd())))
+    paths = os.pathsep.join((str(Path(__file__).parents[1]), str(Path.cwd())))
     zombie = start_python("-c", ZOMBIE, str(run), plan.shards[3], PYTHONPATH=paths)
     until(run / "wishes" / "begun", "the zombie's work")
     store = Store(run)

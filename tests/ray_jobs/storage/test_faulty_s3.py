@@ -21,7 +21,7 @@ from ray_jobs.storage import remote
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "tweets"
 RETRIES = 3
 SHORT = timedelta(milliseconds=5)
 PASSING = ("503", "slow_down", "dropped", "lost", "half")

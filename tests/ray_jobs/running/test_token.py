@@ -10,7 +10,7 @@ from head import Head, started_head
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "tweets"
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from faulty_s3 import FaultyS3, faulty_s3, seeded
 KEY, SECRET, TOKEN = "AKIAHUSHHUSHHUSHHUSH", "hush/QUIET+secretsecretsecretsecretsecret", "hushTOKENhushTOKENhush"
 
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
+FIXTURE = Path(__file__).parents[2] / "fixtures" / "tweets"
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def demo(folder: Path, posts: int) -> None:
     _tell_recognisers(str(run), settings, words)
     page = report(str(run))
     console.print(f"8. amia report {run}")
-    console.print(f"   all of it on one page: {page.run}/{page.key}")
+    console.print(f"   all of it on one page: {run}/{page.key}")
     console.print(
         "\nEverything above was made with the demo's tiny weights: they know the drawn world and nothing else."
     )

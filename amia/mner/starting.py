@@ -20,6 +20,7 @@ from amia.mner.starting_words import new_word_recogniser
 from amia.mner.systems import system_of
 from amia.mner.text_encoder import pooling
 from amia.mner.words import cut_apart
+from amia.settings import shipped_names
 from amia.snapshots import fetched
 from amia.weights import identity_of, loading, quiet
 
@@ -123,5 +124,5 @@ def _dispensable(name: str) -> bool:
 
 
 def _said(folders: dict[str, Path], settings: RecogniserSettings) -> str:
-    names = {"text encoder": settings.text.model, "visual encoder": settings.visual.model}
+    names = shipped_names({"text encoder": settings.text.model, "visual encoder": settings.visual.model})
     return " and ".join(names[role] for role in folders)

@@ -23,7 +23,7 @@ def models_used(arm: Arm, encoder: str | None, trainings: Sequence[Trained]) -> 
         used.append(arm.generator)
     encoders = sorted({pair for training in trainings for pair in training.encoders.items()})
     return used + [
-        Credit(role=f"Recognisers' {role} encoder", name=_name(weights), weights=weights) for role, weights in encoders
+        Credit(role=f"Recognisers' {role}", name=_name(weights), weights=weights) for role, weights in encoders
     ]
 
 

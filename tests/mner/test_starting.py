@@ -122,11 +122,6 @@ def test_the_beginning_is_told(encoders: Path) -> None:
     settings = RecogniserSettings(text=EncoderSettings(model=str(text)), visual=EncoderSettings(model=str(visual)))
     assert start("umt", settings, TYPES)[1] == f"umt starts from {text} and {visual}"
     assert start("bert", settings, TYPES)[1] == f"bert starts from {text}"
-
-
-def test_the_shipped_encoders_are_named_and_not_where_they_were_installed() -> None:
-    text, visual = EncoderSettings(model=str(demo.BERT_DIR)), EncoderSettings(model=str(demo.RESNET_DIR))
-    assert start("umt", RecogniserSettings(text=text, visual=visual), TYPES)[1] == "umt starts from demo:bert and demo:resnet"
     cut = start("bert", settings, TYPES, training=[["@", "a"], ["b"]])[0]
     assert cut.model.config.cut_apart
     lstm, notice = start("bilstm-crf", settings, TYPES, training=[["a", "b"]], other=[["c"]])
@@ -213,3 +208,9 @@ def test_a_folder_that_holds_no_model(tmp_path: Path) -> None:
     (tmp_path / "text").mkdir()
     with pytest.raises(ModelError, match=r"text encoder: folder .* holds no model"):
         begin("bert", tmp_path)
+
+
+def test_the_shipped_encoders_are_named_and_not_where_they_were_installed() -> None:
+    text, visual = EncoderSettings(model=str(demo.BERT_DIR)), EncoderSettings(model=str(demo.RESNET_DIR))
+    said = start("umt", RecogniserSettings(text=text, visual=visual), TYPES)[1]
+    assert said == "umt starts from demo:bert and demo:resnet"

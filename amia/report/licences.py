@@ -9,14 +9,14 @@ DEMO = "demo:"
 """How the names of the shipped weights begin."""
 
 _STABILITY = (
-    "Stability AI's terms: free for research and other non-commercial use; commercial use is governed by "
-    "stability.ai/license, whose Community License ends at a yearly revenue"
+    "Stability AI's terms: free for research and other non-commercial use. Commercial use is as stability.ai/license says: "
+    "by its Community License free up to a yearly revenue of 1 million US dollars, beyond that by an Enterprise License"
 )
 _KNOWN = {
     "openai/clip-vit-base-patch16": "OpenAI's CLIP code is under MIT; the card of the weights states no other licence "
     "that amia knows of, and calls any deployed use out of scope",
     "stabilityai/sd-turbo": _STABILITY,
-    "stabilityai/sdxl-turbo": f"{_STABILITY} (sai-nc-community)",
+    "stabilityai/sdxl-turbo": f"{_STABILITY}; the model's card names sai-nc-community",
     "google-bert/bert-base-cased": "Apache 2.0",
     "microsoft/resnet-152": "Apache 2.0",
 }

@@ -9,8 +9,9 @@ DEMO = "demo:"
 """How the names of the shipped weights begin."""
 
 _STABILITY = (
-    "Stability AI's terms: free for research and other non-commercial use. Commercial use is as stability.ai/license says: "
-    "by its Community License free up to a yearly revenue of 1 million US dollars, beyond that by an Enterprise License"
+    "Stability AI's terms: free for research and other non-commercial use. Commercial use is as stability.ai/license "
+    "says: by its Community License free up to a yearly revenue of 1 million US dollars, beyond that by an Enterprise "
+    "License"
 )
 _KNOWN = {
     "openai/clip-vit-base-patch16": "OpenAI's CLIP code is under MIT; the card of the weights states no other licence "

@@ -14,6 +14,7 @@ import typer
 
 from amia import errors
 from ray_jobs.commands import corpus, planning, recognisers, runs, story
+from ray_jobs.experiments.settings import ExperimentSettings
 from ray_jobs.quiet import without_false_alarm
 from ray_jobs.running.stopping import STOPPED, Stopped, heeding_sigterm, stoppable
 from ray_jobs.settings import settings_help
@@ -61,9 +62,20 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 """In the order of use."""
 
+
+def _settings_of(command: Callable[..., None]) -> str | None:
+    """What stands at the end of a command's `--help`."""
+    if "words" not in inspect.signature(command).parameters:
+        return None
+    if command is not recognisers.experiment:
+        return settings_help()
+    grid = "The grid (NAME=VALUE, or in a YAML file that may begin with `preset: NAME`):"
+    others = "Settings of all that is in it (NAME=VALUE, or in the file under `settings:`):"
+    return f"{settings_help(ExperimentSettings, grid)}\n\n{settings_help(head=others)}"
+
+
 for command in COMMANDS:
-    takes_settings = "words" in inspect.signature(command).parameters
-    app.command(epilog=settings_help() if takes_settings else None)(stoppable(command))
+    app.command(epilog=_settings_of(command))(stoppable(command))
 
 
 def main() -> None:

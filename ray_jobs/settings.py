@@ -135,11 +135,11 @@ def override(word: str) -> dict[str, Any]:
         raise SettingsError(f"{word!r}: the value is not readable: {error}") from error
 
 
-def settings_help() -> str:
-    """Every setting with its default and its help text, for the end of `--help`."""
-    lines = ["\b", "Settings (NAME=VALUE, or in a YAML file):"]
+def settings_help(kind: type[Strict] = Settings, head: str = "Settings (NAME=VALUE, or in a YAML file):") -> str:
+    """Every setting of a tree with its default and its help text, for the end of `--help`."""
+    lines = ["\b", head]
     said: set[str] = set()
-    for leaf in method.leaves(Settings):
+    for leaf in method.leaves(kind):
         lines.append(f"  {leaf.name} = {_shown(leaf.default)}")
         if not (leaf.name.startswith("pools.") and leaf.help in said):  # every pool's settings mean the same
             lines += [f"      {line}" for line in textwrap.wrap(leaf.help, 70)]
@@ -148,4 +148,7 @@ def settings_help() -> str:
 
 
 def _shown(default: Any) -> str:
+    """As it would be written in a YAML file."""
+    if isinstance(default, tuple):
+        return f"[{', '.join(map(_shown, default))}]"
     return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)

@@ -104,8 +104,7 @@ def experiment(
         list[str] | None,
         typer.Argument(
             metavar="[NAME=VALUE]...",
-            help="Of the grid (seeds=[0,1], recognisers=[umt], tables=[table2], resamples=1000, "
-            "accept_mixture=true), or settings that override the file's.",
+            help="Of the grid (seeds=[0,1], recognisers=[umt]), or settings, that override the file's; see the end.",
         ),
     ] = None,
     config: Annotated[

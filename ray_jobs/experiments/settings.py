@@ -48,7 +48,10 @@ class ExperimentSettings(Strict):
     resamples: int = Field(default=10_000, ge=100)
     """Of the test posts, for intervals and p values."""
     data: Mapping[str, DataSet] = Field(default_factory=dict)
-    """Data sets by the name that tables print."""
+    """Data sets by the name that tables print: `NAME: {run: RUN, source: CORPUS, images: DIR, mixture: RUN}`.
+
+    `source` is ingested where the run holds no posts yet. All but `run` may be left out, and `--run` stands in for all.
+    """
     draw: int | None = Field(default=None, ge=400)
     """Posts of the demo's drawn world that an empty run starts from."""
     accept_mixture: bool = False

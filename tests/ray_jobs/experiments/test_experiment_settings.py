@@ -6,7 +6,8 @@ import pytest
 
 from amia.errors import SettingsError
 from amia.experiments.tables import TABLES, needs
-from ray_jobs.experiments.settings import PRESETS, load_experiment
+from ray_jobs.cli import app
+from ray_jobs.experiments.settings import PRESETS, ExperimentSettings, load_experiment
 
 
 @pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
@@ -35,6 +36,16 @@ def test_the_demo_is_at_most_45_trainings() -> None:
     assert len(grid.recognisers) == 1
     assert len(grid.seeds) == 3
     assert len(wanted) * len(grid.seeds) <= 45
+
+
+def test_the_help_holds_the_grid_with_its_defaults_and_everything_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app(["experiment", "--help"], standalone_mode=False) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, field in ExperimentSettings.model_fields.items():
+        (at,) = (number for number, line in enumerate(lines) if line.startswith(f"    {name} = ") and number < 60)
+        assert (field.description or "").split()[0] in lines[at + 1]
+    assert "    seeds = [0, 1, 2, 3, 4]" in lines
+    assert "    triplet.margin = 0.1" in lines
 
 
 def test_runs_may_be_named() -> None:

@@ -118,7 +118,7 @@ def _notes(own: int) -> list[str]:
         f"holds: F1 is higher, p < {ALPHA}. does not hold: it is lower, p < {ALPHA}. cannot be told: p >= {ALPHA}, "
         f"which does not say that both are equal. {NOTHING}: a cell that it needs is missing.",
         "In brackets: the difference of mean F1 in points, p, and the seeds with which it is as claimed. p is that of "
-        "the table which makes the comparison, adjusted there by Holm; comparisons that no table makes "
+        "the first table which makes the comparison, adjusted there by Holm; comparisons that no table makes "
         f"({own} here) are a family of their own.",
         "A claim of several comparisons holds when each does; shown is the one that speaks least for it.",
     ]

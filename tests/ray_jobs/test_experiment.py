@@ -17,6 +17,7 @@ from ray_jobs.evaluate import evaluate
 from ray_jobs.experiment import Experimented, experiment
 from ray_jobs.experiments.cells import Cell
 from ray_jobs.experiments.settings import Experiment, load_experiment
+from ray_jobs.job import open_job
 from ray_jobs.settings import Settings
 
 GRID = ("tables=[table3]", "seeds=[0]", "text_systems=[bilstm-crf]", "resamples=200", "accept_mixture=true")
@@ -140,25 +141,22 @@ def test_other_settings_are_other_cells(done: Experimented, asked: Callable[...,
     assert len(keys(asked("seeds=[0,1]")) - same) == 3
 
 
-@pytest.mark.parametrize(
-    ("words", "side_by_side"),
-    [
-        (("workers.gpus=1", "workers.cpus=1"), 4),
-        (("workers.gpus=0.5", "workers.cpus=1"), 8),
-        (("workers.gpus=0.5", "workers.cpus=2"), 4),
-        (("workers.gpus=1", "workers.cpus=1", "workers.count=3"), 1),
-        (("workers.gpus=0", "workers.cpus=3"), 2),
-    ],
-)
 def test_as_many_side_by_side_as_the_declared_gpus_and_cores_hold(
-    done: Experimented, asked: Callable[..., Experiment], words: tuple[str, ...], side_by_side: int
+    done: Experimented, asked: Callable[..., Experiment], run: Path
 ) -> None:
-    from ray_jobs.experiment import _cells, _data
+    from ray_jobs.experiment import _cells
     from ray_jobs.experiments.cells import _side_by_side
 
-    ask = asked(*words)
-    job = _data(ask, "drawn", ask.grid.data["drawn"], quiet=True)
-    assert {_side_by_side(cell) for cell in _cells(ask.grid, "drawn", job).values()} == {side_by_side}
+    def side_by_side(*words: str) -> set[int]:
+        ask = asked(*words)
+        job = open_job(str(run), ask.settings, quiet=True)
+        return {_side_by_side(cell) for cell in _cells(ask.grid, "drawn", job).values()}
+
+    assert side_by_side("workers.gpus=1", "workers.cpus=1") == {4}
+    assert side_by_side("workers.gpus=0.5", "workers.cpus=1") == {8}
+    assert side_by_side("workers.gpus=0.5", "workers.cpus=2") == {4}, "the cores are the limit"
+    assert side_by_side("workers.gpus=1", "workers.cpus=1", "workers.count=3") == {1}
+    assert side_by_side("workers.gpus=0", "workers.cpus=3") == {2}
 
 
 def test_a_cell_that_fails_is_a_dash_and_the_others_are_finished(

@@ -14,8 +14,10 @@ from amia.demo import write_corpus
 from amia.errors import SettingsError, StageError
 from amia.experiments.results import CellResult
 from amia.experiments.tables import DataFacts, Need, Table, build_tables, needs
+from amia.mixing.ratio import needs_synthesis
 from amia.mner.starting import encoder_identities
 from amia.mner.systems import system_of
+from amia.report.licences import is_demo
 from amia.settings import shipped_names
 from ray_jobs.augment import augment
 from ray_jobs.experiments.cells import Cell, Outcome, cell_of, run_cells
@@ -29,6 +31,8 @@ from ray_jobs.training.labelled import open_arm
 
 __all__ = ["Experimented", "experiment"]
 
+UNMEASURED = {"text", "original", "random", "noise"}
+"""Arms for which no text is compared with an image."""
 Place = tuple[str, Need, int]
 """Where a result stands in the tables: data set, recogniser on an arm, seed."""
 
@@ -185,7 +189,7 @@ def _tables(asked: Experiment, jobs: Mapping[str, Job], places: Mapping[Place, C
         seeds=asked.grid.seeds,
         data=facts,
         resamples=asked.grid.resamples,
-        notice=_notice(settings),
+        notice=_notice(asked),
     )
 
 
@@ -194,11 +198,19 @@ def _result(cell: Cell, swapped: bool) -> CellResult | None:
     return CellResult.from_json(json.loads(store.read(key))) if store.exists(key) else None
 
 
-def _notice(settings: Settings) -> str | None:
-    told = json.dumps(shipped_names(settings.model_dump(mode="json", include={"clip", "generator", "recogniser"})))
-    if '"demo:' not in told:
+def _notice(asked: Experiment) -> str | None:
+    """What stands under every table where weights of the demo had a part in any cell."""
+    settings, wanted = asked.settings, _needs(asked.grid, asked.settings)
+    kinds = [system_of(need.recogniser) for need in wanted]
+    used = {
+        "text": settings.recogniser.text.model if any(kind.family == "pieces" for kind in kinds) else "",
+        "visual": settings.recogniser.visual.model if any(kind.reads_images for kind in kinds) else "",
+        "clip": settings.clip.model if any(need.arm not in UNMEASURED for need in wanted) else "",
+        "generator": settings.generator.model if any(needs_synthesis(need.arm) for need in wanted) else "",
+    }
+    if not any(map(is_demo, shipped_names(used).values())):
         return None
-    return "Made with the demo's tiny weights on its drawn world, so it says how the method works, not how well."
+    return "Made with the demo's tiny weights, which know its drawn world alone: how the method works, not how well."
 
 
 def _publish(asked: Experiment, store: Store, tables: Sequence[Table]) -> str:
@@ -206,7 +218,7 @@ def _publish(asked: Experiment, store: Store, tables: Sequence[Table]) -> str:
     folder = f"experiments/{asked.name}"
     about = {
         "name": asked.name,
-        "notice": _notice(asked.settings),
+        "notice": _notice(asked),
         "grid": asked.grid.model_dump(mode="json"),
         "settings": shipped_names(asked.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"})),
         "tables": [table.to_json() for table in tables],

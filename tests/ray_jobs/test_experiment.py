@@ -181,6 +181,16 @@ def test_a_cell_that_fails_is_a_dash_and_the_others_are_finished(
     assert len([each for each in results(run).values() if each.seed == 1]) == 2
 
 
+def test_weights_of_the_demo_are_told_where_they_had_a_part(asked: Callable[..., Experiment]) -> None:
+    from ray_jobs.experiment import _notice
+
+    words = ("tables=[table1]", "recognisers=[]")
+    assert _notice(asked(*words)) is None, "an LSTM over words alone"
+    assert _notice(asked(*words, "text_systems=[bert]")) is not None
+    assert _notice(asked(*words, "text_systems=[bert]", "recogniser.text.model=a/b")) is None
+    assert _notice(asked("recogniser.text.model=a/b", "recogniser.visual.model=c/d")) is not None, "clip and generator"
+
+
 def test_a_run_without_posts_is_told_before_anything_starts(tmp_path: Path, asked: Callable[..., Experiment]) -> None:
     ask = asked()
     grid = ask.grid.model_copy(update={"draw": None, "data": {"none": ask.grid.data["drawn"].model_copy()}})

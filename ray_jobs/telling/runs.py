@@ -42,7 +42,7 @@ def tell_reported(done: "Reported", *, json: bool) -> None:
     if json:
         say_json(asdict(done))
         return
-    console.print(f"arm {done.arm}, {done.posts:,} posts: {', '.join(done.sections)} ({done.bytes / 1e6:,.1f} MB)")
+    console.print(f"arm {done.arm}, {done.posts:,} posts: {', '.join(done.sections)} ({done.bytes / 1e6:,.2f} MB)")
     console.print(f"-> {done.run}/{done.key}")
 
 

@@ -31,8 +31,6 @@ from ray_jobs.training.labelled import open_arm
 
 __all__ = ["Experimented", "experiment"]
 
-UNMEASURED = {"text", "original", "random", "noise"}
-"""Arms for which no text is compared with an image."""
 Place = tuple[str, Need, int]
 """Where a result stands in the tables: data set, recogniser on an arm, seed."""
 
@@ -202,11 +200,12 @@ def _notice(asked: Experiment) -> str | None:
     """What stands under every table where weights of the demo had a part in any cell."""
     settings, wanted = asked.settings, _needs(asked.grid, asked.settings)
     kinds = [system_of(need.recogniser) for need in wanted]
+    mixed = any(needs_synthesis(need.arm) for need in wanted)  # every table that shows drawn images mixes some by theta
     used = {
         "text": settings.recogniser.text.model if any(kind.family == "pieces" for kind in kinds) else "",
         "visual": settings.recogniser.visual.model if any(kind.reads_images for kind in kinds) else "",
-        "clip": settings.clip.model if any(need.arm not in UNMEASURED for need in wanted) else "",
-        "generator": settings.generator.model if any(needs_synthesis(need.arm) for need in wanted) else "",
+        "clip": settings.clip.model if mixed else "",
+        "generator": settings.generator.model if mixed else "",
     }
     if not any(map(is_demo, shipped_names(used).values())):
         return None

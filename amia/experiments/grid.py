@@ -13,6 +13,7 @@ from amia.experiments.bootstrap import Difference, paired_bootstrap
 from amia.experiments.holm import holm
 from amia.experiments.needs import MIXING, Need
 from amia.experiments.results import CellResult, Part
+from amia.experiments.table import Interval
 from amia.mner.metrics import Counts
 
 __all__ = ["Compared", "Grid", "Pair", "Score", "Side", "Spread"]
@@ -78,7 +79,7 @@ class Compared:
     """That both were run with."""
 
     @property
-    def interval(self) -> tuple[float, float, float]:
+    def interval(self) -> Interval:
         """The difference, and the two ends of its interval."""
         return self.difference, self.low, self.high
 
@@ -111,10 +112,9 @@ class Grid:
 
     def score(self, data: str, need: Need, part: Part = "all") -> Score | None:
         """None where no seed was run, or where the part has no entity to find."""
-        counts = self._counts(data, Side(need, part))
-        if not counts[..., 2].any():
+        sums = list(self._sums(data, Side(need, part)).values())
+        if not any(each.gold for each in sums):
             return None
-        sums = [Counts(*map(int, each)) for each in counts.sum(1)]
         return Score(
             len(sums),
             Spread.of([each.precision for each in sums]),
@@ -157,14 +157,15 @@ class Grid:
 
     def _ahead(self, pair: Pair) -> tuple[int, int]:
         """Of the seeds that both sides have: with how many the first has the higher F1, and how many they are."""
-        first, second = (self._f1(pair.data, side) for side in (pair.first, pair.second))
+        first, second = (self._sums(pair.data, side) for side in (pair.first, pair.second))
         both = first.keys() & second.keys()
-        return sum(first[seed] > second[seed] for seed in both), len(both)
+        return sum(first[seed].f1 > second[seed].f1 for seed in both), len(both)
 
-    def _f1(self, data: str, side: Side) -> dict[int, float]:
-        cells = self._cells.get((data, side.need), {})
-        mask = self._mask(data, side.part)
-        return {seed: Counts(*map(int, cell.counts[mask].sum(0))).f1 for seed, cell in cells.items()}
+    def _sums(self, data: str, side: Side) -> dict[int, Counts]:
+        """Over all posts of the part, by seed."""
+        seeds = sorted(self._cells.get((data, side.need), {}))
+        sums = self._counts(data, side).sum(1)
+        return {seed: Counts(*map(int, each)) for seed, each in zip(seeds, sums, strict=True)}
 
     def _counts(self, data: str, side: Side) -> NDArray[np.int64]:
         """[S, posts, 3], zero outside the part; without seeds where nothing was run."""

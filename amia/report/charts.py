@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from amia.experiments.table import Interval
 from amia.report.content import Breakdown, SplitThetas, TrainedCurve
 from amia.report.losses import LossFigure
 from amia.report.svg import Plot, bar, curve, joined, ticks
@@ -131,7 +132,7 @@ def share_bar(breakdown: Breakdown, name: str) -> Markup:
     ).format(name=name, title=breakdown.title, said=said, shapes=joined(shapes))
 
 
-def interval(told: tuple[float, float, float], reach: float) -> Markup:
+def interval(told: Interval, reach: float) -> Markup:
     """A difference and its interval beside zero, on a scale from -reach to reach."""
     difference, low, high = (50 + 48 * end / (reach or 1.0) for end in told)
     return Markup(

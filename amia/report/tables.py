@@ -6,6 +6,7 @@ from itertools import chain, groupby
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from amia.errors import RunError
+from amia.experiments.table import Interval
 
 __all__ = ["Experiment", "Table", "read_tables"]
 
@@ -22,7 +23,7 @@ class Table(BaseModel):
     over: list[str]
     """The data set of each column; empty over labels."""
     rows: list[list[str]]
-    intervals: list[list[tuple[float, float, float] | None]]
+    intervals: list[list[Interval | None]]
     """Of each cell of `rows` that is a comparison its difference, and the two ends of its interval."""
     notes: list[str]
 

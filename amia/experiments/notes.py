@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Iterator
 
-from amia.experiments.cells import ALPHA, COPIED, DOUBTED, NOTHING
 from amia.experiments.grid import Grid
 from amia.experiments.paper import Printed
+from amia.experiments.shown import ALPHA, COPIED, DOUBTED, NOTHING
 
 __all__ = ["comparison_notes", "paper_notes", "posts_note", "scores_note"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from amia.experiments import cells
+from amia.experiments import shown
 from amia.experiments.facts import DataFacts
 from amia.experiments.grid import Compared, Grid, Pair, Side
 from amia.experiments.layouts import Layout, Row
@@ -77,24 +77,24 @@ class _Block:
             "F1 of the paper": self._with_paper,
             COMPARED: bool(self._told),
         }
-        return [column for column, shown in columns.items() if shown]
+        return [column for column, there in columns.items() if there]
 
     def cells(self, row: Row) -> Iterator[str]:
         score = self._grid.score(self.name, row.side.need, row.side.part)
         if score:
             fewer = f" (n={score.seeds})" if score.seeds < len(self._grid.seeds) else ""
-            yield from (cells.spread(score.precision), cells.spread(score.recall), cells.spread(score.f1) + fewer)
+            yield from (shown.spread(score.precision), shown.spread(score.recall), shown.spread(score.f1) + fewer)
         else:
-            yield from [cells.NOTHING] * 3
+            yield from [shown.NOTHING] * 3
         if self.with_image:
             seen = self._grid.score(self.name, row.side.need, "with_image")
-            yield cells.spread(seen.f1) if seen else cells.NOTHING
+            yield shown.spread(seen.f1) if seen else shown.NOTHING
         if self._with_paper:
             figure = self._figure(row)
-            yield cells.printed(figure) if figure else cells.NOTHING
+            yield shown.printed(figure) if figure else shown.NOTHING
         if self._told:
             told = self._compared(row)
-            yield cells.compared(told) if told else cells.NOTHING
+            yield shown.compared(told) if told else shown.NOTHING
 
     def intervals(self, row: Row) -> Iterator[Interval | None]:
         """As many as there are `cells`."""

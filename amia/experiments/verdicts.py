@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from amia.experiments.cells import ALPHA, NOTHING, agreeing, p_value
 from amia.experiments.claims import Claim, claims_of
 from amia.experiments.grid import Compared, Grid, Pair
+from amia.experiments.shown import ALPHA, NOTHING, agreeing, p_value
 from amia.experiments.table import Interval, Table, Value
 
 __all__ = ["claims_table"]

@@ -20,8 +20,6 @@ from ray_jobs.training.labelled import Arm
 __all__ = ["finish", "finished"]
 
 FINISHED = f"{CONTROL}/finished.json"
-READS = 16
-"""Parts fetched at once."""
 
 
 class _Files:

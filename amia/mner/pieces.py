@@ -13,20 +13,20 @@ from amia.weights import loading, quiet
 
 __all__ = ["WordPieces"]
 
-LONGEST = 128
+MAX_PIECES = 128
 """Pieces, as in all published systems: no post of the public corpora loses an entity to it."""
 
 
 class WordPieces:
     """Cuts each word by itself; a word that the tokenizer drops (a lone U+FE0F) becomes [UNK], so none is lost."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, positions: int = LONGEST) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, positions: int = MAX_PIECES) -> None:
         self._tokenizer: Any = tokenizer
         self.pad: int = self._only(self._tokenizer.pad_token_id, "[PAD]")
         self._begin = self._only(self._tokenizer.cls_token_id, "[CLS]")
         self._end = self._only(self._tokenizer.sep_token_id, "[SEP]")
         self._unknown = self._only(self._tokenizer.unk_token_id, "[UNK]")
-        self._longest = min(LONGEST, positions, self._tokenizer.model_max_length)
+        self._longest = min(MAX_PIECES, positions, self._tokenizer.model_max_length)
 
     @classmethod
     def load(cls, folder: Path, positions: int) -> Self:

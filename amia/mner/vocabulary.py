@@ -15,7 +15,7 @@ UNKNOWN = 1
 """Number of whatever is in no list; 0 is padding."""
 
 FILE = "vocabulary.json"
-LONGEST = 30
+MAX_WORD_CHARS = 30
 """Characters of a word that are read, its first ones, as in public code for Twitter posts."""
 
 
@@ -80,7 +80,7 @@ class Vocabulary:
             labels=None if labels is None else tuple(labels),
             words=tuple(self.number(word) for word in tokens),
             chars=tuple(
-                tuple(self._characters.get(character, UNKNOWN) for character in word[:LONGEST]) or (UNKNOWN,)
+                tuple(self._characters.get(character, UNKNOWN) for character in word[:MAX_WORD_CHARS]) or (UNKNOWN,)
                 for word in tokens
             ),
         )

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
 
 from amia.demo.training.descent import Descent
 from amia.demo.training.saving import halved, make_readable
-from amia.demo.training.wordpieces import MAX_TOKENS, train_wordpieces
+from amia.demo.training.wordpieces import BERT_MAX_TOKENS, train_wordpieces
 from amia.demo.world import Post, held_out_posts, pretraining_posts
 
 STEPS = 3000
@@ -61,7 +61,7 @@ def _config(tokenizer: BertTokenizer) -> BertConfig:
         num_hidden_layers=3,
         num_attention_heads=4,
         intermediate_size=512,
-        max_position_embeddings=MAX_TOKENS,
+        max_position_embeddings=BERT_MAX_TOKENS,
         pad_token_id=tokenizer.pad_token_id,
     )
 

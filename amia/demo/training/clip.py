@@ -11,7 +11,7 @@ from amia.demo.training.descent import Descent
 from amia.demo.training.pool import Pool, image_processor, make_pool, normalized
 from amia.demo.training.saving import halved, make_readable
 from amia.demo.training.targets import SIDE
-from amia.demo.training.tokenizer import MAX_TOKENS, train_tokenizer
+from amia.demo.training.tokenizer import CLIP_MAX_TOKENS, train_tokenizer
 from amia.demo.world import pretraining_posts
 
 STEPS = 900
@@ -48,7 +48,7 @@ def _config(tokenizer: CLIPTokenizer) -> CLIPConfig:
     text = {
         **tower,
         "vocab_size": len(tokenizer),
-        "max_position_embeddings": MAX_TOKENS,
+        "max_position_embeddings": CLIP_MAX_TOKENS,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,

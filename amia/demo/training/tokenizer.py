@@ -9,12 +9,12 @@ from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import CLIPTokenizer
 
-MAX_TOKENS = 32
+CLIP_MAX_TOKENS = 32
 """Start and end included; longer texts are cut."""
 
 _START, _END, _UNKNOWN = "<|startoftext|>", "<|endoftext|>", "<|unknown|>"
 _SUFFIX = "</w>"
-_PIECES = 1400
+_CLIP_VOCAB_SIZE = 1400
 
 
 def train_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
@@ -28,7 +28,7 @@ def train_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
     backend = CLIPTokenizer().backend_tokenizer
     backend.model = BPE(end_of_word_suffix=_SUFFIX)
     trainer = BpeTrainer(
-        vocab_size=_PIECES,
+        vocab_size=_CLIP_VOCAB_SIZE,
         end_of_word_suffix=_SUFFIX,
         initial_alphabet=alphabet,
         special_tokens=[],
@@ -47,5 +47,5 @@ def train_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
         bos_token=_START,
         eos_token=_END,
         pad_token=_END,
-        model_max_length=MAX_TOKENS,
+        model_max_length=CLIP_MAX_TOKENS,
     )

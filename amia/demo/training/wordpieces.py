@@ -8,10 +8,10 @@ from tokenizers.models import WordPiece
 from tokenizers.trainers import WordPieceTrainer
 from transformers import BertTokenizer
 
-MAX_TOKENS = 64
+BERT_MAX_TOKENS = 64
 """Start and end included; longer texts are cut."""
 
-_PIECES = 1600
+_BERT_VOCAB_SIZE = 1600
 
 
 def train_wordpieces(texts: Iterable[str]) -> BertTokenizer:
@@ -24,11 +24,11 @@ def train_wordpieces(texts: Iterable[str]) -> BertTokenizer:
     # BERT's own normalizer and splitting; only the vocabulary is learned.
     backend = blank.backend_tokenizer
     backend.model = WordPiece(unk_token=blank.unk_token)
-    trainer = WordPieceTrainer(vocab_size=_PIECES, min_frequency=8, special_tokens=[], show_progress=False)
+    trainer = WordPieceTrainer(vocab_size=_BERT_VOCAB_SIZE, min_frequency=8, special_tokens=[], show_progress=False)
     backend.train_from_iterator(texts, trainer)
     learned: dict[str, int] = json.loads(backend.to_str())["model"]["vocab"]
     special = [blank.pad_token, blank.unk_token, blank.cls_token, blank.sep_token, blank.mask_token]
     characters = string.digits + string.ascii_letters + string.punctuation
     pieces = [*special, *characters, *(f"##{c}" for c in characters), *sorted(learned, key=learned.__getitem__)]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
-    return BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=MAX_TOKENS)
+    return BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=BERT_MAX_TOKENS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from amia.posts import Post
 
 if TYPE_CHECKING:
-    from amia.method import AugmentedPost, augment_posts, fit_posts
+    from amia.augment import AugmentedPost, augment_posts, fit_posts
 
 __all__ = ["AugmentedPost", "Post", "augment_posts", "fit_posts"]
 
@@ -16,7 +16,7 @@ __all__ = ["AugmentedPost", "Post", "augment_posts", "fit_posts"]
 def __getattr__(name: str) -> Any:
     # Loading the method means loading torch, which `amia --help` and reading a corpus can do without.
     if name in __all__:
-        from amia import method
+        from amia import augment as method
 
         return getattr(method, name)
     raise AttributeError(f"module 'amia' has no attribute {name!r}")

@@ -72,7 +72,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """One post that went through the door. Texts are as written; cleaning is `amia.texts`' business."""
+    """One post that went through the door. Texts are as written; cleaning is `amia.text`' business."""
 
     id: str
     text: str

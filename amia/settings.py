@@ -19,7 +19,7 @@ from amia.images import ImageSettings
 from amia.matching.mixture import MixtureSettings
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings
-from amia.strict import Strict
+from amia.utils.config import Strict
 from amia.synthesis.settings import GeneratorSettings
 
 __all__ = [

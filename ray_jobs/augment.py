@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from amia.errors import RunError
 from amia.matching.frozen import MIXTURE_FILE
 from amia.mixing.ratio import check_arm, needs_synthesis
-from amia.synthesis.fetching import fetch_generator
-from amia.weights import identity_of
+from amia.hub import fetch_generator
+from amia.hub import identity_of
 from ray_jobs.curable import EARLIER
 from ray_jobs.job import Job, open_job, precision, shaded, tuned
 from ray_jobs.manifest import publish_manifest

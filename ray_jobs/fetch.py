@@ -12,7 +12,7 @@ from amia.matching.clip import ClipEncoder
 from amia.mner.starting import fetch_encoders
 from amia.mner.systems import system_of
 from amia.synthesis.generator import Generator
-from amia.weights import identity_of
+from amia.hub import identity_of
 from ray_jobs.settings import Settings
 
 __all__ = ["Fetched", "fetch"]

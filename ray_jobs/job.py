@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from amia.errors import RunError
 from amia.images import ImageSettings
-from amia.precision import Compile
+from amia.utils.config import Compile
 from ray_jobs.running.machines import Machines, connect
 from ray_jobs.running.runner import AnyStage, Step, run_steps
 from ray_jobs.settings import Pool, Settings

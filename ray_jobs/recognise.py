@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amia.device import autocast
+from amia.accelerator import autocast
 from amia.errors import CorpusError, MixtureError
 from amia.images import ImageSettings, read_image
-from amia.method import AugmentedPost, augment_posts
+from amia.augment import AugmentedPost, augment_posts
 from amia.mner.recogniser import Entity, Recogniser
 from amia.mner.systems import system_of
 from amia.posts import Post, RawPost, Rejected, checked

@@ -13,7 +13,7 @@ from amia.errors import SettingsError
 from amia.mner.settings import PredictionSettings, RecogniserSettings
 from amia.mner.training.settings import TrainingSettings
 from amia.settings import MethodSettings, build, merged, nested, read_tree
-from amia.strict import Strict
+from amia.utils.config import Strict
 
 __all__ = ["PRESETS", "Pool", "Pools", "Settings", "Workers", "load_settings", "override", "settings_help"]
 

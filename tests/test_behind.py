@@ -5,7 +5,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from amia.behind import Behind
+from amia.utils.prefetch import Behind
 
 
 def test_results_are_those_of_the_work_in_order() -> None:

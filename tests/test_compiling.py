@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from amia import compiling
-from amia.compiling import Compiled
+from amia import accelerator as compiling
+from amia.accelerator import Compiled
 
 
 class Net(torch.nn.Module):

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from amia import converted, snapshots
+from amia import hub as converted
+from amia import hub as snapshots
 from amia.demo import CLIP_DIR
 from amia.errors import ModelError
 from amia.matching.clip import ClipEncoder, ClipSettings

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from amia.device import copied_back, resolve_dtype
-from amia.tuning import Tuning
+from amia.accelerator import copied_back, resolve_dtype
+from amia.accelerator import Tuning
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 

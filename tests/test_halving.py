@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import ClusterError
-from amia.halving import MicroBatches, is_out_of_memory
+from amia.utils.oom import MicroBatches, is_out_of_memory
 
 
 class Device:
@@ -99,7 +99,7 @@ def test_a_machine_that_is_really_short_of_memory() -> None:
     code = """
 import resource, torch
 from pathlib import Path
-from amia.halving import MicroBatches
+from amia.utils.oom import MicroBatches
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + 600_000_000, -1))
 batches = MicroBatches(64)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.texts import clean_text, prompt_of, visible_text
+from amia.text import clean_text, prompt_of, visible_text
 
 
 @pytest.mark.parametrize(

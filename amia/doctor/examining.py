@@ -10,7 +10,7 @@ from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image, inspect
 from amia.posts import Post, RawPost, Rejected, checked
 from amia.readers import Corpus
-from amia.texts import clean_text
+from amia.text import clean_text
 
 __all__ = ["examine"]
 

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from amia.errors import RunError
 from amia.mner.metrics import Counts
 from amia.mner.slices import Judged, lenient
-from amia.strict import Strict
+from amia.utils.config import Strict
 
 __all__ = ["PARTS", "CellResult", "Part"]
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from amia.strict import Strict
+from amia.utils.config import Strict
 
 __all__ = ["LARGEST_FILE", "Fit", "ImageSettings"]
 

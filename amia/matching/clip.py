@@ -15,16 +15,16 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from amia.compiling import Compiled
-from amia.device import resolve_device, resolve_dtype
+from amia.accelerator import Compiled
+from amia.accelerator import resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.halving import MicroBatches
-from amia.matching.fetching import fetch_encoder
+from amia.utils.oom import MicroBatches
+from amia.hub import fetch_encoder
 from amia.matching.geometry import grey_levels
 from amia.matching.settings import ClipSettings
 from amia.matching.shades import shaded, shades
-from amia.tuning import Tuning
-from amia.weights import identity_of, loading, quiet
+from amia.accelerator import Tuning
+from amia.hub import identity_of, loading, quiet
 
 __all__ = ["ClipEncoder", "ClipSettings"]
 

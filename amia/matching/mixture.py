@@ -11,7 +11,7 @@ from pydantic import Field
 
 from amia.errors import MixtureError
 from amia.matching.gaussians import Pair
-from amia.strict import Strict
+from amia.utils.config import Strict
 
 __all__ = ["Mixture", "MixtureSettings"]
 

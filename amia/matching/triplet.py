@@ -17,7 +17,7 @@ from amia.errors import MixtureError
 from amia.matching.bank import Bank, Embedded
 from amia.matching.hardest import hardest_weights
 from amia.matching.negatives import excluded_pairs, filler_rows
-from amia.strict import Strict
+from amia.utils.config import Strict
 
 __all__ = ["Losses", "TripletSettings", "batch_losses", "expected_losses", "losses"]
 

@@ -10,8 +10,8 @@ from transformers.utils import logging as transformers_logging
 
 from amia.errors import ModelError
 from amia.mner.labels import TYPES, label_names
-from amia.model_folders import check_model_folder
-from amia.weights import loading, quiet
+from amia.hub_safety import check_model_folder
+from amia.hub import loading, quiet
 
 __all__ = ["RecogniserConfig"]
 

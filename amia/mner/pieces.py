@@ -9,7 +9,7 @@ from transformers.utils import logging as transformers_logging
 
 from amia.errors import ModelError
 from amia.mner.encoded import Encoded
-from amia.weights import loading, quiet
+from amia.hub import loading, quiet
 
 __all__ = ["WordPieces"]
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 import torch
 from transformers.utils import logging as transformers_logging
 
-from amia.device import resolve_device
+from amia.accelerator import resolve_device
 from amia.errors import ModelError
-from amia.halving import MicroBatches
+from amia.utils.oom import MicroBatches
 from amia.images import ImageSettings, inspect, read_image
 from amia.mner.batch import in_batches
 from amia.mner.config import RecogniserConfig
@@ -25,7 +25,7 @@ from amia.mner.spans import Span, lenient_spans
 from amia.mner.systems import system_of
 from amia.mner.vocabulary import Vocabulary
 from amia.mner.words import words
-from amia.weights import loading, quiet
+from amia.hub import loading, quiet
 
 __all__ = ["Entity", "Recogniser", "Tagged"]
 

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from amia.precision import Dtype
-from amia.strict import Strict
+from amia.utils.config import Dtype
+from amia.utils.config import Strict
 
 __all__ = ["EncoderSettings", "PredictionSettings", "RecogniserSettings"]
 

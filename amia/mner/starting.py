@@ -21,8 +21,8 @@ from amia.mner.systems import system_of
 from amia.mner.text_encoder import pooling
 from amia.mner.words import cut_apart
 from amia.settings import shipped_names
-from amia.snapshots import fetched
-from amia.weights import identity_of, loading, quiet
+from amia.hub import fetched
+from amia.hub import identity_of, loading, quiet
 
 __all__ = ["encoder_identities", "fetch_encoders", "start"]
 

@@ -9,13 +9,13 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from amia.compiling import Compiled
-from amia.device import copied_back
+from amia.accelerator import Compiled
+from amia.accelerator import copied_back
 from amia.synthesis.distinct import Distinct
 from amia.synthesis.pictures import extremes_of, to_pixels
 from amia.synthesis.settings import GeneratorSettings
-from amia.tuning import Tuning
-from amia.weights import quiet
+from amia.accelerator import Tuning
+from amia.hub import quiet
 
 __all__ = ["Drawing", "Pen", "parts_of"]
 

@@ -13,19 +13,19 @@ from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
-from amia.behind import Behind
-from amia.device import resolve_device, resolve_dtype
+from amia.utils.prefetch import Behind
+from amia.accelerator import resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.halving import MicroBatches
+from amia.utils.oom import MicroBatches
 from amia.synthesis.distinct import Distinct
 from amia.synthesis.drawing import Drawing, Pen, parts_of
-from amia.synthesis.fetching import fetch_generator
+from amia.hub import fetch_generator
 from amia.synthesis.half import decode_in_float32, shade_in_float32
 from amia.synthesis.pictures import flaw_of
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.tuning import Tuning
-from amia.weights import identity_of, loading, quiet
+from amia.accelerator import Tuning
+from amia.hub import identity_of, loading, quiet
 
 __all__ = ["Drawn", "Encode", "Generator"]
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from amia.device import resolve_device
+from amia.accelerator import resolve_device
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
-from amia.tuning import Tuning
+from amia.accelerator import Tuning
 
 __all__ = ["MOST", "Memory", "measure_memory", "proposed"]
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from amia import settings as method
 from amia.errors import SettingsError
 from amia.settings import build, merged, read_tree
-from amia.strict import Strict
+from amia.utils.config import Strict
 from ray_jobs import settings as job
 from ray_jobs.settings import Settings, load_settings
 

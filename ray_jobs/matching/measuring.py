@@ -6,9 +6,9 @@ from pathlib import Path
 
 from amia.errors import MixtureError
 from amia.matching.bank import Bank
-from amia.matching.fetching import fetch_encoder
+from amia.hub import fetch_encoder
 from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
-from amia.weights import identity_of
+from amia.hub import identity_of
 from ray_jobs.job import Job, precision, tuned
 from ray_jobs.matching.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
 from ray_jobs.matching.measure import Measure

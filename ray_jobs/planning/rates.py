@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from amia.errors import SettingsError
 from amia.settings import merged
-from amia.strict import Strict
+from amia.utils.config import Strict
 from ray_jobs.settings import PRESETS
 
 __all__ = ["FOLDERS", "Rates", "StageRate", "load_rates", "shipped"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from amia import demo
 from amia.report.credit import Credit
-from amia.weights import identity_of
+from amia.hub import identity_of
 from ray_jobs.reporting.training import Trained
 from ray_jobs.training.labelled import Arm
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
 from amia.matching.settings import ClipSettings
-from amia.texts import clean_text
+from amia.text import clean_text
 from ray_jobs.stages.base import Stage, at_post
 from ray_jobs.storage.shards import ShardFacts, eager, encode, halved, read_shard
 from ray_jobs.storage.store import Store

@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from amia.device import autocast
+from amia.accelerator import autocast
 from amia.mner.examples import Example
 from amia.mner.labels import label_names
 from amia.mner.recogniser import Recogniser, Tagged
 from amia.mner.words import Word, words
-from amia.precision import Dtype
+from amia.utils.config import Dtype
 from amia.swapping import swapped
 from ray_jobs.models import at_hand
 from ray_jobs.stages.base import Stage

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from amia.images import ImageSettings, encode_jpeg
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.texts import prompt_of
+from amia.text import prompt_of
 from ray_jobs.curable import EARLIER, next_seed, synthesis_curable
 from ray_jobs.stages.base import Stage, encoding, failed
 from ray_jobs.storage.shards import ShardFacts, eager, encode, halved, read_shard

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from amia.device import resolve_device
+from amia.accelerator import resolve_device
 from amia.mner.examples import encoded
 from amia.mner.feature_cache import FeatureCache
 from amia.mner.recogniser import Recogniser

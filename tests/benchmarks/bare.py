@@ -30,7 +30,7 @@ from amia.posts import Post, Rejected, checked
 from amia.readers import open_corpus
 from amia.synthesis.generator import Generator
 from amia.synthesis.seeds import post_seed
-from amia.texts import clean_text, prompt_of
+from amia.text import clean_text, prompt_of
 from ray_jobs.matching.fitting import FOLDER
 from ray_jobs.settings import Settings, load_settings
 from ray_jobs.storage.store import Store

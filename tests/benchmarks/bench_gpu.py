@@ -34,13 +34,13 @@ import torch
 from PIL import Image
 from transformers.utils import logging as transformers_logging
 
-from amia import compiling
+from amia import accelerator as compiling
 from amia.images import encode_jpeg
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.synthesis.generator import Generator
 from amia.synthesis.memory import measure_memory, proposed
 from amia.synthesis.settings import GeneratorSettings
-from amia.tuning import Tuning
+from amia.accelerator import Tuning
 from tests.benchmarks.facts import machine, versions
 
 QUALITY = 95

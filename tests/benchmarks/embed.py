@@ -11,7 +11,7 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 from amia.demo import CLIP_DIR
 from amia.images import ImageSettings, decode
 from amia.matching.clip import ClipEncoder, ClipSettings
-from amia.texts import clean_text
+from amia.text import clean_text
 from ray_jobs.settings import load_settings
 from ray_jobs.stages.embed import Embed
 from ray_jobs.storage.shards import read_shard

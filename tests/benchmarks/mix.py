@@ -9,7 +9,7 @@ from PIL import Image
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.synthesis.generator import Drawn
 from amia.synthesis.settings import GeneratorSettings
-from amia.texts import prompt_of
+from amia.text import prompt_of
 from ray_jobs.settings import load_settings
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Pictures as Drawings

@@ -20,7 +20,7 @@ from PIL import Image
 from torch.amp import GradScaler
 from transformers import BertConfig, ResNetConfig
 
-from amia.device import resolve_device
+from amia.accelerator import resolve_device
 from amia.mner.batch import Batch, collate
 from amia.mner.config import RecogniserConfig
 from amia.mner.encoded import Encoded
@@ -32,7 +32,7 @@ from amia.mner.seeing import Batches, Seeing
 from amia.mner.systems import system_of
 from amia.mner.training.feeds import MemoryFeed
 from amia.mner.training.optimizing import make_optimizer, make_schedule
-from amia.mner.training.prefetch import prefetched
+from amia.utils.prefetch import prefetched
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.step import Stepper
 from amia.mner.training.world import World

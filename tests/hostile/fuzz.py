@@ -35,7 +35,7 @@ from amia.errors import CorpusError, ImageError
 from amia.images import decode, fetch_image, fit_to, inspect
 from amia.posts import RawPost, Rejected, checked
 from amia.readers import open_corpus
-from amia.texts import prompt_of
+from amia.text import prompt_of
 
 __all__ = ["KINDS", "MEMORY_MB", "Result", "fuzz"]
 

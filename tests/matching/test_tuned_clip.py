@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from shortage import hold_at_most
 
-from amia import compiling
+from amia import accelerator as compiling
 from amia.matching.clip import ClipEncoder, ClipSettings
-from amia.tuning import Tuning
+from amia.accelerator import Tuning
 
 TEXTS = ["Paris at night", "Paris", "", "💞 ⚾", "Beyoncé"]
 PICTURES = [

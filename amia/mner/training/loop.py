@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch.amp import GradScaler
 
-from amia.device import resolve_dtype
+from amia.accelerator import resolve_dtype
 from amia.errors import CorpusError, RunError
 from amia.mner.batch import Batch
 from amia.mner.examples import Example, Item
@@ -19,7 +19,7 @@ from amia.mner.spans import lenient_spans
 from amia.mner.training.checkpoint import Files, load_weights, pack, unpack
 from amia.mner.training.feeds import Feed
 from amia.mner.training.optimizing import make_optimizer, make_schedule
-from amia.mner.training.prefetch import prefetched
+from amia.utils.prefetch import prefetched
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.step import Stepper
 from amia.mner.training.world import World

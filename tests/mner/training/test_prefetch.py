@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amia.mner.training.prefetch import prefetched
+from amia.utils.prefetch import prefetched
 
 
 @settings(max_examples=30)

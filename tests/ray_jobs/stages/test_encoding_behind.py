@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from amia import compiling
+from amia import accelerator as compiling
 from amia.errors import RunError
 from ray_jobs.augment import augment
 from ray_jobs.settings import Settings

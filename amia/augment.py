@@ -30,7 +30,7 @@ from amia.settings import MethodSettings, load_method
 from amia.synthesis.generator import Drawn, Generator
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.texts import clean_text, prompt_of
+from amia.text import clean_text, prompt_of
 
 __all__ = ["AugmentedPost", "augment_posts", "fit_posts"]
 

@@ -1,15 +1,20 @@
 """Where a model runs and in what precision."""
 
 from collections.abc import Callable, Sequence
-
 import torch
-
 from amia.errors import SettingsError
-from amia.precision import Dtype
+from amia.utils.config import Dtype
+from dataclasses import dataclass
+from typing import Self
+from amia.utils.config import Compile
+from collections.abc import Mapping
+from typing import Any
+from amia.utils.oom import is_out_of_memory
 
-__all__ = ["Dtype", "autocast", "copied_back", "resolve_device", "resolve_dtype"]
+__all__ = ["Compiled", "Dtype", "Tuning", "autocast", "copied_back", "resolve_device", "resolve_dtype"]
 
-
+# MERGED FROM amia.accelerator: What makes a model faster on a GPU. It moves the last bits, so the CPU, whose bytes are promised, goes without.
+# MERGED FROM amia.accelerator: `torch.compile` with a way back: a part that cannot be compiled here runs as it is, and it is told why.
 def resolve_device(name: str) -> torch.device:
     """The device called `name`; `auto` is the GPU when torch sees one, else the CPU.
 
@@ -68,3 +73,60 @@ def copied_back(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], Ca
         copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # likewise
         copied.record(queue)
     return hosts, copied.synchronize
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Each can be had on any device; `of` says which are."""
+
+    compiled: bool = False
+    """`torch.compile`, one graph: a batch that is short is filled up."""
+    channels_last: bool = False
+    """Channels innermost in memory, as a GPU's convolutions want them."""
+    distinct: bool = False
+    """Equal texts of one call are encoded once, whatever batch they are in."""
+
+    @classmethod
+    def of(cls, device: torch.device, compiled: Compile) -> Self:
+        """All of it on a GPU and none on the CPU; compiled as asked."""
+        gpu = device.type == "cuda"
+        return cls(compiled=gpu if compiled == "auto" else compiled, channels_last=gpu, distinct=gpu)
+
+    def laid_out(self, *modules: torch.nn.Module) -> None:
+        """Lay out the weights of convolutions; the pixels between them follow."""
+        if self.channels_last:
+            for module in modules:
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks this one
+
+
+BACKEND = "inductor"
+"""Of `torch.compile`: writes the GPU's kernels."""
+
+
+class Compiled:
+    """Parts of a model by name, each a graph of fixed shapes that is made when the part is first called."""
+
+    def __init__(self, parts: Mapping[str, torch.nn.Module]) -> None:
+        self.eager: dict[str, str] = {}
+        """Parts that run uncompiled though they were to be compiled, and what the compiler said."""
+        for name, part in parts.items():
+            part.compile(backend=BACKEND, dynamic=False)
+            self._guard(name, part)
+
+    def _guard(self, name: str, part: torch.nn.Module) -> None:
+        compiled: Any = part._compiled_call_impl  # what `compile` sets; torch has no public undoing
+
+        def called(*given: Any, **named: Any) -> Any:
+            try:
+                return compiled(*given, **named)
+            except Exception as error:  # compilers fail in every way there is
+                if is_out_of_memory(error):
+                    raise
+                said = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])  # whose, and what
+                reason = f"{type(error).__name__}: {said}".removesuffix(": ")
+            done = part._call_impl(*given, **named)  # type: ignore[no-untyped-call]  # a model's own fault comes again here
+            part._compiled_call_impl = None
+            self.eager[name] = reason
+            return done
+
+        part._compiled_call_impl = called

@@ -4,9 +4,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-__all__ = ["Behind"]
+__all__ = ["Behind", "prefetched"]
 
+# MERGED FROM amia.utils.prefetch: The next batches are made in a thread while the model works on this one.
 Result = TypeVar("Result")
 
 
@@ -33,3 +37,16 @@ class Behind(Generic[Result]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._thread.shutdown(wait=True)
+
+
+T = TypeVar("T")
+
+
+def prefetched(items: Iterator[T], ahead: int = 2) -> Iterator[T]:
+    """The same items in order, up to `ahead` of them made before they are asked for."""
+    end = object()
+    with ThreadPoolExecutor(1, "batches") as pool:
+        waiting = [pool.submit(next, items, end) for _ in range(ahead)]
+        while (item := waiting.pop(0).result()) is not end:
+            waiting.append(pool.submit(next, items, end))
+            yield item  # type: ignore[misc]  # whatever is not `end` came from `items`

@@ -1,10 +1,12 @@
 """The base of every group of settings: typed, frozen, and strict about names."""
 
 from pydantic import BaseModel, ConfigDict
+from typing import Literal
 
-__all__ = ["Strict"]
+__all__ = ["Compile", "Dtype", "Strict"]
 
-
+# MERGED FROM amia.utils.config: The precisions that a model may be asked for, and whether it is compiled. Apart from `device`, so that reading
+# settings does not import torch.
 class Strict(BaseModel):
     """A group of settings.
 
@@ -15,3 +17,9 @@ class Strict(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
+
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+Compile = bool | Literal["auto"]
+"""Whether `torch.compile` makes a graph of a model; `auto`: on a GPU, where it pays for the minute it takes."""

@@ -1,10 +1,10 @@
 """Bytes <-> pixels: fetched from inside the image folder, checked, decoded, brought to one geometry, encoded."""
 
-from amia.images.decoding import decode, inspect
-from amia.images.drawn import decode_drawn
-from amia.images.encoding import Source, encode_jpeg
-from amia.images.fetching import fetch_image, read_image
-from amia.images.geometry import fit_to
+from amia.images.decode import decode, inspect
+from amia.images.jpeg import decode_drawn
+from amia.images.jpeg import Source, encode_jpeg
+from amia.images.files import fetch_image, read_image
+from amia.images.resize import fit_to
 from amia.images.settings import LARGEST_FILE, ImageSettings
 
 __all__ = [

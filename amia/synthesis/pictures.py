@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 
-from amia.images.resizing import resized
+from amia.images.resize import resized
 
 __all__ = ["Flaw", "extremes_of", "flaw_of", "to_pixels"]
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode
-from amia.images.parts import MOST_BLOCKS, MOST_CHUNKS, MOST_EXIF, MOST_SCANS, MOST_SEGMENTS, MOST_VALUES
+from amia.images.structure_limits import MOST_BLOCKS, MOST_CHUNKS, MOST_EXIF, MOST_SCANS, MOST_SEGMENTS, MOST_VALUES
 
 SETTINGS = ImageSettings()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from amia.images.resizing import in_integers, resized
+from amia.images.resize import in_integers, resized
 
 
 def by_pillow(pixels: np.ndarray, size: int) -> np.ndarray:

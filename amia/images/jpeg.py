@@ -2,13 +2,16 @@
 
 import io
 from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+import simplejpeg
+from numpy.typing import NDArray
+from amia.errors import ImageError
 
-__all__ = ["Source", "encode_jpeg"]
+__all__ = ["Source", "decode_drawn", "encode_jpeg"]
 
+# MERGED FROM amia.images.jpeg: Decoding again what amia encoded: the pictures of a run, of which everything is known but whether they are whole.
 Source = Literal["original", "synthesized", "blend"]
 
 _IPTC_TERMS = {"synthesized": "trainedAlgorithmicMedia", "blend": "compositeWithTrainedAlgorithmicMedia"}
@@ -39,3 +42,19 @@ def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int, *, source: Source) 
         buffer, "JPEG", quality=quality, subsampling="4:2:0", optimize=False, progressive=False, **packet
     )
     return buffer.getvalue()
+
+
+def decode_drawn(data: bytes, size: int) -> NDArray[np.uint8]:
+    """Pixels uint8 `[size, size, 3]` of a JPEG that `encode_jpeg` made of as many.
+
+    The same pixels as `decode` gives, to the bit, without what Pillow puts around the same decoder. Raises ImageError
+    (`corrupt`) for any other file, another size's too, before its pixels are decoded.
+    """
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if (height, width, colours) != (size, size, "YCbCr"):
+            raise ImageError("corrupt", f"{width} x {height}, {colours}: no picture of {size} x {size} in colour")
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False)
+    except ValueError as error:
+        raise ImageError("corrupt", str(error)) from error
+    return pixels

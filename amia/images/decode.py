@@ -5,9 +5,9 @@ import io
 from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from amia.errors import ImageError
-from amia.images.flattening import to_rgb
-from amia.images.parts import check_parts
-from amia.images.quiet import quiet_pillow
+from amia.images.color import to_rgb
+from amia.images.structure_limits import check_parts
+from amia.images.pillow_warnings import quiet_pillow
 from amia.images.settings import ImageSettings
 
 __all__ = ["decode", "inspect"]

@@ -20,8 +20,8 @@ from amia.errors import ImageError, MixtureError, SettingsError
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.matching.bank import Bank, Embedded, image_key, text_key
 from amia.matching.clip import ClipEncoder, ClipSettings
-from amia.matching.fit import fit_mixture
-from amia.matching.frozen import FrozenMixture
+from amia.matching.gmm_fit import fit_mixture
+from amia.matching.model import FrozenMixture
 from amia.matching.triplet import losses
 from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import CONTROLS, check_arm, needs_synthesis, ratio

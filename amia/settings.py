@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from amia import demo
 from amia.errors import SettingsError
 from amia.images import ImageSettings
-from amia.matching.mixture import MixtureSettings
+from amia.matching.gmm import MixtureSettings
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings
 from amia.utils.config import Strict

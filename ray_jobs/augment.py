@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from amia.errors import RunError
-from amia.matching.frozen import MIXTURE_FILE
+from amia.matching.model import MIXTURE_FILE
 from amia.mixing.ratio import check_arm, needs_synthesis
 from amia.hub import fetch_generator
 from amia.hub import identity_of

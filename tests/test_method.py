@@ -7,7 +7,7 @@ import amia
 from amia.demo import MIXTURE_DIR, write_corpus
 from amia.errors import MixtureError, SettingsError
 from amia.images import decode, fetch_image, fit_to
-from amia.matching.frozen import FrozenMixture
+from amia.matching.model import FrozenMixture
 from amia.mixing.mixup import mixup
 from amia.posts import Post, RawPost, checked
 from amia.readers import open_corpus

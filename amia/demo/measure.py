@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amia.demo import MIXTURE_DIR, write_corpus
 from amia.images import fetch_image
-from amia.matching.frozen import FrozenMixture
+from amia.matching.model import FrozenMixture
 from amia.augment import fit_posts
 from amia.posts import Post, Rejected, checked
 from amia.readers import open_corpus

@@ -20,9 +20,9 @@ from amia.accelerator import resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.utils.oom import MicroBatches
 from amia.hub import fetch_encoder
-from amia.matching.geometry import grey_levels
+from amia.matching.preprocess import grey_levels
 from amia.matching.settings import ClipSettings
-from amia.matching.shades import shaded, shades
+from amia.matching.preprocess import shaded, shades
 from amia.accelerator import Tuning
 from amia.hub import identity_of, loading, quiet
 

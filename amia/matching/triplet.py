@@ -8,19 +8,23 @@ posts of a batch.
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-
 from amia.errors import MixtureError
 from amia.matching.bank import Bank, Embedded
-from amia.matching.hardest import hardest_weights
-from amia.matching.negatives import excluded_pairs, filler_rows
 from amia.utils.config import Strict
+from functools import lru_cache
+from amia.matching.bank import Embedded
 
-__all__ = ["Losses", "TripletSettings", "batch_losses", "expected_losses", "losses"]
+__all__ = ["Losses", "TripletSettings", "batch_losses", "excluded_pairs", "expected_losses", "filler_rows", "hardest_weights", "losses"]
 
+# MERGED FROM amia.matching.triplet: The expected hardest of K negatives: what a batch shows by chance, computed exactly.
+# 
+# Let c_1 >= ... >= c_M be a post's similarities to its M possible negatives. Of K drawn without replacement, the hardest
+# is the j-th with probability w_j = C(M-j, K-1) / C(M, K), so any function of the hardest has the expectation
+# sum_j w_j f(c_j).
+# MERGED FROM amia.matching.triplet: Which posts may not be a post's negative: itself, an equal text, an equal image.
 _ROWS = 128
 """Posts a matrix product takes at once. Always this many (fewer are padded), so that a row's sums do not depend on how
 many others there are, nor on which. On its place among them they may, in float32's last bit: some BLAS kernels
@@ -193,3 +197,54 @@ def _by_blocks(part: Callable[[slice], Losses], n: int, size: int) -> Losses:
     return Losses(
         **{f.name: np.concatenate([np.empty(0), *(getattr(p, f.name) for p in parts)]) for f in fields(Losses)}
     )
+
+
+_NEGLIGIBLE = 1e-13
+"""Total weight that may be left out: times the largest hinge (margin + 2) it stays below 1e-12 for any margin to 8."""
+
+
+@lru_cache(maxsize=64)
+def hardest_weights(candidates: int, draws: int) -> NDArray[np.float64]:
+    """w_1, ..., w_J `[J]` for M = `candidates` and K = `draws`: non-negative, non-increasing, of sum 1 to 1e-13.
+
+    By recurrence: w_1 = K/M, w_(j+1) = w_j (M-j-K+1) / (M-j). With K >= M the hardest of all is always drawn: w = [1].
+    J ends where the weight left over is negligible: none of the J hardest is drawn with probability
+    C(M-J, K) / C(M, K) <= (1 - K/M)**J, hence J = log(1e-13) / log(1 - K/M), about 30 M/K, is always enough.
+
+    Raises ValueError when there is no candidate or no draw.
+    """
+    if candidates < 1 or draws < 1:
+        raise ValueError(f"the hardest of {draws} draws among {candidates} candidates does not exist")
+    draws = min(draws, candidates)
+    j = np.arange(1, candidates - draws + 1, dtype=np.float64)
+    steps = (candidates - j - draws + 1) / (candidates - j)
+    weights = (draws / candidates) * np.cumprod(np.concatenate([[1.0], steps]))  # [M - K + 1]
+    if draws < candidates:
+        enough = int(np.ceil(np.log(_NEGLIGIBLE) / np.log1p(-draws / candidates)))
+        weights = weights[:enough]
+    weights.flags.writeable = False
+    return weights
+
+
+def excluded_pairs(posts: Embedded, others: Embedded) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns `[p]` of the matrix `[len(posts), len(others)]` where the two are no negatives of each other.
+
+    Each pair once, ordered by row.
+    """
+    ids, text_keys, image_keys = others.places
+    mine = zip(posts.ids, posts.text_keys.tolist(), posts.image_keys.tolist(), strict=True)
+    pairs = [
+        (row, column)
+        for row, (post_id, text_key, image_key) in enumerate(mine)
+        for column in {*ids.get(post_id, ()), *text_keys.get(text_key, ()), *image_keys.get(image_key, ())}
+    ]
+    table = np.array(pairs, np.intp).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def filler_rows(posts: Embedded, others: Embedded, count: int) -> NDArray[np.intp]:
+    """The first `count` (or as many as there are) rows of `others` that equal none of `posts`."""
+    _, columns = excluded_pairs(posts, others)
+    free = np.ones(len(others), bool)
+    free[columns] = False
+    return np.flatnonzero(free)[:count]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amia.matching.fit import Fit
+from amia.matching.gmm_fit import Fit
 from amia.matching.histogram import LossHistogram
 
 __all__ = ["BARS", "LossFigure", "loss_figure"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from amia.errors import MixtureError
 from amia.matching.bank import Bank
 from amia.hub import fetch_encoder
-from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
+from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
 from amia.hub import identity_of
 from ray_jobs.job import Job, precision, tuned
 from ray_jobs.matching.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image

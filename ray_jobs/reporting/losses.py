@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from amia.matching.frozen import FrozenMixture
+from amia.matching.model import FrozenMixture
 from amia.matching.histogram import BINS, LossHistogram
 from amia.report.losses import LossFigure, loss_figure
 from ray_jobs.matching.measure import Measure

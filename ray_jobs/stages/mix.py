@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from amia.images import ImageSettings, decode, fit_to
-from amia.matching.frozen import FrozenMixture
+from amia.matching.model import FrozenMixture
 from amia.mixing.controls import noise, shuffled
 from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import needs_synthesis, ratio

@@ -21,8 +21,8 @@ import torch
 from amia.images import decode, encode_jpeg, fetch_image, fit_to
 from amia.matching.bank import Bank, Embedded, image_key, text_key
 from amia.matching.clip import ClipEncoder
-from amia.matching.fit import fit_mixture
-from amia.matching.frozen import BANK_FILE
+from amia.matching.gmm_fit import fit_mixture
+from amia.matching.model import BANK_FILE
 from amia.matching.triplet import losses
 from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import ratio

@@ -15,7 +15,7 @@ from amia import mner
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, MIXTURE_DIR, RESNET_DIR
 from amia.errors import MixtureError, ModelError, SettingsError
 from amia.matching.clip import ClipEncoder, ClipSettings
-from amia.matching.frozen import FrozenMixture
+from amia.matching.model import FrozenMixture
 from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.mner.starting import start
 from amia.synthesis.generator import Generator

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from amia.matching.gaussians import Pair, em, two_means
+from amia.matching.gmm import Pair, em, two_means
 
 points = st.lists(st.integers(0, 40), min_size=2, max_size=30).map(lambda values: np.sort(np.array(values) / 40))
 pairs = st.builds(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from amia.matching.geometry import grey_levels
+from amia.matching.preprocess import grey_levels
 
 CROP = {"height": 20, "width": 20}
 WAYS: list[dict[str, Any]] = [

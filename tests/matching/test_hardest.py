@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.matching.hardest import hardest_weights
+from amia.matching.triplet import hardest_weights
 
 
 @given(st.integers(1, 9), st.integers(1, 9))

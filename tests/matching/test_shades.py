@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from amia.matching.shades import shaded, shades
+from amia.matching.preprocess import shaded, shades
 
 SMALL = {"size": {"shortest_edge": 24}, "crop_size": {"height": 24, "width": 24}}
 SETTINGS: list[dict[str, Any]] = [

@@ -19,8 +19,8 @@ from amia.demo.photographs import jpeg, photograph
 from amia.demo.world import draw_post
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.matching.bank import Bank, Embedded
-from amia.matching.fit import fit_mixture
-from amia.matching.frozen import BANK_FILE, MIXTURE_FILE, FrozenMixture
+from amia.matching.gmm_fit import fit_mixture
+from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture
 from amia.mixing.picture import mixed_picture
 from amia.mixing.ratio import needs_synthesis, ratio
 from amia.mner.labels import TYPES, label_names

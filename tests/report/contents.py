@@ -5,9 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from amia.matching.fit import fit_mixture
+from amia.matching.gmm_fit import fit_mixture
 from amia.matching.histogram import LossHistogram
-from amia.matching.mixture import MixtureSettings
+from amia.matching.gmm import MixtureSettings
 from amia.mner.spans import Span
 from amia.report.content import (
     Accounting,

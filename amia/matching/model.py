@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from amia.errors import IdentityError, MixtureError
 from amia.matching.bank import Bank
-from amia.matching.fit import Fit
+from amia.matching.gmm_fit import Fit
 from amia.matching.triplet import TripletSettings
 
 __all__ = ["BANK_FILE", "MIXTURE_FILE", "FrozenMixture", "fit_groups"]

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from amia.errors import RunError
 from amia.matching.model import MIXTURE_FILE
-from amia.mixing.ratio import check_arm, needs_synthesis
+from amia.mixing.arms import check_arm, needs_synthesis
 from amia.hub import fetch_generator
 from amia.hub import identity_of
 from ray_jobs.curable import EARLIER

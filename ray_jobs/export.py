@@ -22,7 +22,7 @@ from amia.exporting.summary import Summary
 from amia.exporting.umt import LEAST_SIZE, Umt
 from amia.exporting.webdataset import WebDataset
 from amia.images import ImageSettings
-from amia.mixing.ratio import check_arm
+from amia.mixing.arms import check_arm
 from amia.mner.labels import label_names
 from amia.report.licences import is_demo
 from amia.settings import build, nearest

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from amia.errors import RunError, SettingsError
-from amia.mixing.ratio import check_arm
+from amia.mixing.arms import check_arm
 from amia.mner.systems import system_of
 from amia.posts import canonical_split
 from ray_jobs.job import Job, open_job, open_run, precision

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from amia.errors import CorpusError, IdentityError, RunError
 from amia.images import ImageSettings
-from amia.mixing.ratio import needs_synthesis
+from amia.mixing.arms import needs_synthesis
 from ray_jobs.curable import EARLIER, synthesis_curable
 from ray_jobs.job import open_run
 from ray_jobs.running.machines import connect

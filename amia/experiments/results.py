@@ -29,7 +29,7 @@ class CellResult:
     recogniser: str
     """Name of the system: `umt`, `bert-crf`, ..."""
     arm: str
-    """What it was trained and tested on: an arm of `amia.mixing.ratio`, or a control such as `noise`."""
+    """What it was trained and tested on: an arm of `amia.mixing.arms`, or a control such as `noise`."""
     seed: int
     swapped: bool
     """Whether posts were shown each other's images at evaluation."""

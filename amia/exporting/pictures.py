@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from amia.images import LARGEST_FILE, ImageSettings, decode, encode_jpeg, fit_to
-from amia.mixing.picture import source_of
+from amia.mixing.mixup import source_of
 
 __all__ = ["LEAST_QUALITY", "PLACEHOLDERS", "Pictures", "placeholders"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from amia.exporting.readme_texts import FILES, SYSTEMS, UMT, WEBDATASET
 from amia.exporting.summary import Summary
 from amia.exporting.umt import LEAST_SIZE
-from amia.mixing.described import described
+from amia.mixing.arms import described
 from amia.mner.labels import TYPES
 from amia.posts import ordered_splits
 from amia.report.card_texts import SYNTHETIC

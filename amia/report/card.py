@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from huggingface_hub import DatasetCardData
 
-from amia.mixing.described import described
-from amia.mixing.ratio import needs_synthesis
+from amia.mixing.arms import described
+from amia.mixing.arms import needs_synthesis
 from amia.posts import ordered_splits
 from amia.report.card_texts import CITATION, LOADING, OWNERS, SYNTHETIC
 from amia.report.credit import Credit

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amia.mixing.ratio import check_arm, needs_synthesis
+from amia.mixing.arms import check_arm, needs_synthesis
 from ray_jobs.job import open_run
 from ray_jobs.matching.fitting import bank_shards, with_image
 from ray_jobs.matching.measure import by_measure

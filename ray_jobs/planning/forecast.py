@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from amia.errors import SettingsError
-from amia.mixing.ratio import check_arm, needs_synthesis
+from amia.mixing.arms import check_arm, needs_synthesis
 from ray_jobs.matching.measure import by_measure
 from ray_jobs.planning.rates import Rates, StageRate
 from ray_jobs.settings import Pool, Settings

@@ -10,10 +10,10 @@ import pyarrow as pa
 from amia.images import ImageSettings, decode, fit_to
 from amia.matching.model import FrozenMixture
 from amia.mixing.controls import noise, shuffled
-from amia.mixing.picture import mixed_picture
-from amia.mixing.ratio import needs_synthesis, ratio
+from amia.mixing.mixup import mixed_picture
+from amia.mixing.arms import needs_synthesis, ratio
 from amia.mner.labels import label_names
-from amia.swapping import swapped
+from amia.mixing.derangement import swapped
 from amia.synthesis.seeds import post_seed
 from ray_jobs.stages.base import Stage, at_post
 from ray_jobs.storage.plan import shard_place

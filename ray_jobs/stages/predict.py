@@ -14,7 +14,7 @@ from amia.mner.labels import label_names
 from amia.mner.recogniser import Recogniser, Tagged
 from amia.mner.words import Word, words
 from amia.utils.config import Dtype
-from amia.swapping import swapped
+from amia.mixing.derangement import swapped
 from ray_jobs.models import at_hand
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.shards import ShardFacts, encode, halved, read_shard

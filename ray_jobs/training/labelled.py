@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from amia.errors import RunError
-from amia.mixing.ratio import needs_synthesis
+from amia.mixing.arms import needs_synthesis
 from amia.mner.examples import Example
 from amia.report.credit import Credit
 from ray_jobs.stages.mix import Mix

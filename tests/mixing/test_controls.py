@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.mixing.controls import noise, shuffled
-from amia.mixing.ratio import ARMS, CONTROLS
+from amia.mixing.arms import ARMS, CONTROLS
 
 
 def test_noise_is_gaussian_around_mid_grey() -> None:

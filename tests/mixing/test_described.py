@@ -3,8 +3,8 @@
 import pytest
 
 from amia.errors import SettingsError
-from amia.mixing.described import described
-from amia.mixing.ratio import ARMS
+from amia.mixing.arms import described
+from amia.mixing.arms import ARMS
 
 
 def test_every_arm_has_words_of_its_own() -> None:

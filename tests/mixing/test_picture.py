@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from amia.images import ImageSettings, decode, encode_jpeg
-from amia.mixing.picture import INVISIBLE, mixed_picture
+from amia.mixing.mixup import INVISIBLE, mixed_picture
 
 SETTINGS = ImageSettings(size=32)
 

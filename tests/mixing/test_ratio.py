@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import SettingsError
-from amia.mixing.ratio import ARMS, needs_synthesis, ratio
+from amia.mixing.arms import ARMS, needs_synthesis, ratio
 
 SCORES = {"theta": 0.8, "cosine": 0.25, "cosine_range": (0.1, 0.4)}
 

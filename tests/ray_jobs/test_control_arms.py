@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
-from amia.mixing.ratio import CONTROLS
+from amia.mixing.arms import CONTROLS
 from ray_jobs.augment import augment
 from ray_jobs.matching.fitting import read_frozen
 from ray_jobs.settings import Settings

@@ -21,8 +21,8 @@ from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.matching.bank import Bank, Embedded
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture
-from amia.mixing.picture import mixed_picture
-from amia.mixing.ratio import needs_synthesis, ratio
+from amia.mixing.mixup import mixed_picture
+from amia.mixing.arms import needs_synthesis, ratio
 from amia.mner.labels import TYPES, label_names
 from amia.mner.spans import lenient_spans
 from ray_jobs.job import Job

@@ -7,11 +7,11 @@ arm and its visual tokens are masked in the recogniser.
 import difflib
 import math
 from typing import TypeVar
-
 from amia.errors import SettingsError
 
-__all__ = ["ARMS", "CONTROLS", "check_arm", "needs_synthesis", "ratio"]
+__all__ = ["ARMS", "CONTROLS", "check_arm", "described", "needs_synthesis", "ratio"]
 
+# MERGED FROM amia.mixing.arms: The arms in words.
 CONTROLS = {
     "random": "original",
     "noise": "original",
@@ -120,3 +120,29 @@ def _given(value: Value | None, name: str, arm: str) -> Value:
 
 def _unit(value: float) -> float:
     return min(1.0, max(0.0, value))
+
+
+_ARMS = {
+    "text": "no image, so that texts alone are read",
+    "original": "the post's own image",
+    "synthesized": "an image drawn from the post's text",
+    "adaptive": "the post's own image and one drawn from its text, blended by theta, how well image and text match",
+    "cosine": "the post's own image and one drawn from its text, blended by the cosine of image and text",
+    "cosine-minmax": "the post's own image and one drawn from its text, blended by the cosine of image and text, "
+    "stretched over the training posts' range",
+    "random": "another post's image, a control",
+    "noise": "Gaussian noise in place of the post's image, a control",
+    "constant": "the post's own image and one drawn from its text, blended by the mean theta of all, a control",
+    "shuffled": "the post's own image and one drawn from its text, blended by another post's theta, a control",
+    "adaptive-batch": "the post's own image and one drawn from its text, blended by theta with negatives from batches",
+    "adaptive-expected": "the post's own image and one drawn from its text, blended by theta with expected negatives",
+}
+
+
+def described(arm: str) -> str:
+    """What an arm shows of a post. Raises SettingsError for an unknown arm."""
+    check_arm(arm)
+    share = arm.removeprefix("fixed-")
+    return _ARMS.get(
+        arm, f"the post's own image and one drawn from its text, blended with a share of {share} of its own"
+    )

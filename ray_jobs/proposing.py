@@ -50,7 +50,7 @@ def measured_here(generator: GeneratorSettings, size: int, share: float) -> dict
     import torch  # here, so that the driver does not wait for it
 
     from amia.synthesis.generator import Generator
-    from amia.synthesis.memory import measure_memory, proposed
+    from amia.synthesis.autobatch import measure_memory, proposed
 
     Generator.fetch(generator)  # once a node: the hub's cache lets one process fetch
     memory = measure_memory(generator, size, share)

@@ -17,11 +17,11 @@ from amia.utils.prefetch import Behind
 from amia.accelerator import resolve_device, resolve_dtype
 from amia.errors import ModelError
 from amia.utils.oom import MicroBatches
-from amia.synthesis.distinct import Distinct
-from amia.synthesis.drawing import Drawing, Pen, parts_of
+from amia.synthesis.prompt_cache import Distinct
+from amia.synthesis.diffusion import Drawing, Pen, parts_of
 from amia.hub import fetch_generator
-from amia.synthesis.half import decode_in_float32, shade_in_float32
-from amia.synthesis.pictures import flaw_of
+from amia.synthesis.upcast import decode_in_float32, shade_in_float32
+from amia.synthesis.defects import flaw_of
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.accelerator import Tuning

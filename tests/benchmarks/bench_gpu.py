@@ -38,7 +38,7 @@ from amia import accelerator as compiling
 from amia.images import encode_jpeg
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.synthesis.generator import Generator
-from amia.synthesis.memory import measure_memory, proposed
+from amia.synthesis.autobatch import measure_memory, proposed
 from amia.synthesis.settings import GeneratorSettings
 from amia.accelerator import Tuning
 from tests.benchmarks.facts import machine, versions

@@ -13,7 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from amia.demo import CLIP_DIR, GENERATOR_DIR
 from amia.images import ImageSettings, decode, encode_jpeg
 from amia.synthesis.generator import Generator
-from amia.synthesis.pictures import to_pixels
+from amia.synthesis.defects import to_pixels
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from ray_jobs.settings import load_settings

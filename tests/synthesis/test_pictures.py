@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from amia.synthesis.pictures import flaw_of, to_pixels
+from amia.synthesis.defects import flaw_of, to_pixels
 
 
 def test_grey_levels_survive_exactly():

@@ -13,8 +13,8 @@ import torch
 from shortage import hold_at_most
 
 from amia import accelerator as compiling
-from amia.synthesis.distinct import Distinct
-from amia.synthesis.drawing import parts_of
+from amia.synthesis.prompt_cache import Distinct
+from amia.synthesis.diffusion import parts_of
 from amia.synthesis.generator import Drawn, Generator
 from amia.synthesis.settings import GeneratorSettings
 from amia.accelerator import Tuning

@@ -11,8 +11,8 @@ from transformers.utils import logging as transformers_logging
 
 from amia.accelerator import Compiled
 from amia.accelerator import copied_back
-from amia.synthesis.distinct import Distinct
-from amia.synthesis.pictures import extremes_of, to_pixels
+from amia.synthesis.prompt_cache import Distinct
+from amia.synthesis.defects import extremes_of, to_pixels
 from amia.synthesis.settings import GeneratorSettings
 from amia.accelerator import Tuning
 from amia.hub import quiet

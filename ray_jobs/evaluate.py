@@ -7,9 +7,9 @@ from typing import Any
 
 from amia.errors import CorpusError, IdentityError
 from amia.mner.conll import to_conll
-from amia.mner.labels import label_names
+from amia.mner.spans import label_names
 from amia.mner.metrics import Report
-from amia.mner.slices import Judged, lenient, slice_reports, strict, surface_forms
+from amia.mner.evaluation import Judged, lenient, slice_reports, strict, surface_forms
 from amia.posts import canonical_split
 from ray_jobs.predict import Predicted, predict
 from ray_jobs.settings import Settings
@@ -35,7 +35,7 @@ class Evaluation:
     """With gold labels; the only ones that are scored."""
     unlabelled: int
     lenient: dict[str, Report]
-    """By slice as in `amia.mner.slices`, `all` among them: the field's practice, on `ner_tags`."""
+    """By slice as in `amia.mner.evaluation`, `all` among them: the field's practice, on `ner_tags`."""
     strict: dict[str, Report]
     """The same by strict IOB2, on the tags as read."""
     key: str

@@ -15,7 +15,7 @@ from amia.errors import SettingsError, StageError
 from amia.experiments.results import CellResult
 from amia.experiments.tables import DataFacts, Need, Table, build_tables, needs
 from amia.mixing.arms import needs_synthesis
-from amia.mner.starting import encoder_identities
+from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of
 from amia.report.licences import is_demo
 from amia.settings import shipped_names

@@ -23,7 +23,7 @@ from amia.exporting.umt import LEAST_SIZE, Umt
 from amia.exporting.webdataset import WebDataset
 from amia.images import ImageSettings
 from amia.mixing.arms import check_arm
-from amia.mner.labels import label_names
+from amia.mner.spans import label_names
 from amia.report.licences import is_demo
 from amia.settings import build, nearest
 from ray_jobs.exported import finish, finished

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.matching.clip import ClipEncoder
-from amia.mner.starting import fetch_encoders
+from amia.mner.builder import fetch_encoders
 from amia.mner.systems import system_of
 from amia.synthesis.generator import Generator
 from amia.hub import identity_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import AmiaError, CorpusError, IdentityError, StoreError
-from amia.mner.labels import TYPES
+from amia.mner.spans import TYPES
 from amia.posts import Rejected, checked, content_hash
 from amia.readers import Corpus, open_corpus
 from ray_jobs.running.machines import connect

@@ -9,7 +9,7 @@ from amia.accelerator import autocast
 from amia.errors import CorpusError, MixtureError
 from amia.images import ImageSettings, read_image
 from amia.augment import AugmentedPost, augment_posts
-from amia.mner.recogniser import Entity, Recogniser
+from amia.mner.predictor import Entity, Recogniser
 from amia.mner.systems import system_of
 from amia.posts import Post, RawPost, Rejected, checked
 from amia.settings import MethodSettings, located

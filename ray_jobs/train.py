@@ -15,9 +15,9 @@ from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
 
 from amia.errors import AmiaError, ClusterError, RunError, StageError
-from amia.mner.starting import encoder_identities
+from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of
-from amia.mner.training.loop import EpochReport
+from amia.mner.training.trainer import EpochReport
 from ray_jobs.job import Job, open_job
 from ray_jobs.running.machines import beside_the_driver, resources
 from ray_jobs.settings import Settings, Workers

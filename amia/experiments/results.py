@@ -10,13 +10,13 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from amia.errors import RunError
 from amia.mner.metrics import Counts
-from amia.mner.slices import Judged, lenient
+from amia.mner.evaluation import Judged, lenient
 from amia.utils.config import Strict
 
 __all__ = ["PARTS", "CellResult", "Part"]
 
 Part = Literal["all", "with_image", "matched", "mismatched"]
-"""The slices of `amia.mner.slices` that hold whole posts, by its rules."""
+"""The slices of `amia.mner.evaluation` that hold whole posts, by its rules."""
 PARTS: tuple[Part, ...] = get_args(Part)
 
 

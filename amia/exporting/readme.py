@@ -6,7 +6,7 @@ from amia.exporting.readme_texts import FILES, SYSTEMS, UMT, WEBDATASET
 from amia.exporting.summary import Summary
 from amia.exporting.umt import LEAST_SIZE
 from amia.mixing.arms import described
-from amia.mner.labels import TYPES
+from amia.mner.spans import TYPES
 from amia.posts import ordered_splits
 from amia.report.card_texts import SYNTHETIC
 from amia.report.markdown import DEMO_NOTICE, table

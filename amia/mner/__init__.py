@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from amia.mner.recogniser import Recogniser
+    from amia.mner.predictor import Recogniser
 
 __all__ = ["load"]
 
@@ -22,6 +22,6 @@ def load(folder: str | Path, device: str = "auto") -> "Recogniser":
     recogniser, SettingsError for a device that is not there.
     """
     # Loading a recogniser means loading torch, which reading settings can do without.
-    from amia.mner.recogniser import Recogniser
+    from amia.mner.predictor import Recogniser
 
     return Recogniser.load(folder, device)

@@ -4,18 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
-
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
-
 from amia.errors import ModelError
-from amia.mner.labels import TYPES, label_names
+from amia.mner.spans import TYPES, label_names
 from amia.hub_safety import check_model_folder
 from amia.hub import loading, quiet
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
-__all__ = ["RecogniserConfig"]
+__all__ = ["RecogniserConfig", "WordSizes"]
 
-
+# MERGED FROM amia.mner.config: How large the layers of the LSTM family are: what `RecogniserConfig.words` holds.
 class RecogniserConfig(PreTrainedConfig):
     """The `config.json` of a recogniser's folder. Labels stand in `id2label`, as everywhere at Hugging Face."""
 
@@ -92,3 +92,44 @@ class RecogniserConfig(PreTrainedConfig):
     def types(self) -> list[str]:
         """Entity types, in the order of their labels."""
         return [name[2:] for name in self.labels if name.startswith("B-")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordSizes:
+    """The defaults are those of the public CNN-BiLSTM-CRF for Twitter posts."""
+
+    words: int
+    """Numbers of the vocabulary, 0 (padding) and 1 (unknown) included."""
+    rare: int
+    """The first number of a word that training posts hold at most once; those below are more frequent."""
+    characters: int
+    """Numbers of the characters, 0 (padding) and 1 (unknown) included."""
+    word_width: int = 200
+    char_width: int = 30
+    hidden: int = 100
+    """States of the words' LSTM, a direction."""
+    char_filters: int = 32
+    """Filters of each kernel of the characters' CNN."""
+    char_kernels: tuple[int, ...] = (2, 3, 4)
+    """Characters that a filter sees."""
+    char_inner: int = 100
+    """Between the CNN's filters and its output."""
+    char_output: int = 50
+    """What the CNN says of a word."""
+    char_hidden: int = 25
+    """States of the characters' LSTM, a direction."""
+    forget: float = 0.5
+    """Probability, in training, that a rare word is read as the unknown one."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any] | None) -> Self:
+        """From what a configuration holds. Raises ModelError when sizes are missing or unknown."""
+        try:
+            sizes = cls(**(given or {}))
+        except TypeError as error:
+            raise ModelError(f"config.json is of no LSTM recogniser: its `words` do not fit ({error})") from None
+        return sizes
+
+    def to_json(self) -> dict[str, Any]:
+        """What `of` reads."""
+        return {**asdict(self), "char_kernels": list(self.char_kernels)}

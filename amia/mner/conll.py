@@ -8,7 +8,7 @@ takes the second for the tag: such a file reads back as a corpus with its gold t
 import re
 from collections.abc import Iterable
 
-from amia.mner.slices import Judged
+from amia.mner.evaluation import Judged
 
 __all__ = ["to_conll"]
 

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from amia.posts import RENAMED_TYPES
 
-__all__ = ["LabelledSpan", "Span", "lenient_spans", "strict_spans"]
+__all__ = ["LabelledSpan", "Span", "TYPES", "label_names", "lenient_spans", "renamed_types", "strict_spans"]
 
+# MERGED FROM amia.mner.spans: The names of BIO2 labels, in the order of their numbers.
 LabelledSpan = tuple[int, Sequence[int]]
 """A span for a decoder: its first word, and the number of the label at each of its words."""
 
@@ -51,3 +53,18 @@ def _spans(tags: Sequence[str], *, opening: str) -> list[Span]:
         if not inside and prefix in opening:
             start, inside = place, kind
     return spans
+
+
+TYPES = ("PER", "LOC", "ORG", "MISC")
+"""The field's entity types: a corpus that has others numbers them after these."""
+
+
+def label_names(types: Sequence[str]) -> list[str]:
+    """BIO2 labels in the order of their numbers: O, B-PER, I-PER, ..."""
+    return ["O", *(f"{prefix}-{kind}" for kind in types for prefix in "BI")]
+
+
+def renamed_types(tags: Sequence[str]) -> list[str]:
+    """Tags as read with the field's names of types (OTHER = MISC) and nothing else repaired: orphan `I-` stay."""
+    parts = (tag.partition("-") for tag in tags)
+    return [f"{prefix}{hyphen}{RENAMED_TYPES.get(kind, kind)}" for prefix, hyphen, kind in parts]

@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from amia.mner.labels import TYPES
+from amia.mner.spans import TYPES
 from amia.report import charts
 from amia.report.content import Content, TrainedCurve
 from amia.report.marked import plain, printable, shortened

@@ -13,7 +13,7 @@ import ray
 
 from amia.errors import AmiaError
 from amia.experiments.results import CellResult
-from amia.mner.training.loop import EpochReport
+from amia.mner.training.trainer import EpochReport
 from ray_jobs.evaluate import judged, publish_scores
 from ray_jobs.job import Job
 from ray_jobs.models import find_model

@@ -6,7 +6,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from amia.errors import RunError
-from amia.mner.labels import label_names
+from amia.mner.spans import label_names
 from amia.mner.spans import Span, lenient_spans
 from amia.report.content import Answer, Disagreement, Disagreements, Pairing
 from amia.report.sampling import Smallest, keyed

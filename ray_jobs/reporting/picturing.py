@@ -10,7 +10,7 @@ import pyarrow as pa
 from amia.errors import RunError
 from amia.images import ImageSettings
 from amia.mixing.arms import needs_synthesis
-from amia.mner.labels import label_names
+from amia.mner.spans import label_names
 from amia.mner.spans import lenient_spans
 from amia.report.marked import Piece, marked, plain
 from amia.report.thumbnails import thumbnail

@@ -12,7 +12,7 @@ from amia.matching.model import FrozenMixture
 from amia.mixing.controls import noise, shuffled
 from amia.mixing.mixup import mixed_picture
 from amia.mixing.arms import needs_synthesis, ratio
-from amia.mner.labels import label_names
+from amia.mner.spans import label_names
 from amia.mixing.derangement import swapped
 from amia.synthesis.seeds import post_seed
 from ray_jobs.stages.base import Stage, at_post

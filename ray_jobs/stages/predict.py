@@ -9,10 +9,10 @@ import pyarrow as pa
 import torch
 
 from amia.accelerator import autocast
-from amia.mner.examples import Example
-from amia.mner.labels import label_names
-from amia.mner.recogniser import Recogniser, Tagged
-from amia.mner.words import Word, words
+from amia.mner.features import Example
+from amia.mner.spans import label_names
+from amia.mner.predictor import Recogniser, Tagged
+from amia.mner.word_tokenizer import Word, words
 from amia.utils.config import Dtype
 from amia.mixing.derangement import swapped
 from ray_jobs.models import at_hand

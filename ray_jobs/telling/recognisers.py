@@ -34,7 +34,7 @@ def tell_evaluated(done: "Evaluation", run: str, *, json: bool) -> None:
     if json:
         say_json({"run": run, **done.to_json(), "scores": done.key, "conll": done.conll})
         return
-    from amia.mner.slices import slice_lines
+    from amia.mner.evaluation import slice_lines
 
     swapped = ", each shown another's image" if done.swapped else ""
     console.print(f"{done.model} on {done.posts:,} posts of {done.split}, arm {done.arm}{swapped} (in percent)")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from amia.mner.labels import label_names
+from amia.mner.spans import label_names
 
 __all__ = ["IMAGE", "augmented_schema", "card_features", "prediction_schema"]
 

@@ -9,7 +9,7 @@ from ray.util.queue import Empty, Queue
 
 from amia import errors
 from amia.errors import AmiaError, RunError
-from amia.mner.training.loop import EpochReport
+from amia.mner.training.trainer import EpochReport
 
 __all__ = ["Teller", "listening"]
 

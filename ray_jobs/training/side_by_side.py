@@ -6,7 +6,7 @@ import ray
 from ray.util.queue import Queue
 
 from amia.errors import AmiaError, RunError
-from amia.mner.training.loop import EpochReport
+from amia.mner.training.trainer import EpochReport
 from ray_jobs.job import Job
 from ray_jobs.running.machines import beside_the_driver
 from ray_jobs.train import Trained, fitted, result_of

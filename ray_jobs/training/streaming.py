@@ -14,9 +14,9 @@ import ray
 from ray.data import Dataset, RandomSeedConfig
 from ray.train import DataConfig
 
-from amia.mner.batch import in_batches
-from amia.mner.encoded import Reader
-from amia.mner.examples import Item, encoded
+from amia.mner.data_collator import in_batches
+from amia.mner.features import Reader
+from amia.mner.features import Item, encoded
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 from ray_jobs.training.labelled import COLUMNS, examples_of
@@ -61,7 +61,7 @@ class UnevenShares(DataConfig):
 
 
 class StreamFeed:
-    """This worker's share of a stream, as `amia.mner.training.feeds.Feed` wants it."""
+    """This worker's share of a stream, as `amia.mner.training.data.Feed` wants it."""
 
     def __init__(self, source: Any, reader: Reader, *, posts: int, batch: int, seed: int, workers: int) -> None:
         self._source, self._reader, self._seed = source, reader, seed

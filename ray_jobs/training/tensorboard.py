@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
-from amia.mner.training.loop import EpochReport
+from amia.mner.training.trainer import EpochReport
 from ray_jobs.storage.store import Store
 
 __all__ = ["publish_curves"]

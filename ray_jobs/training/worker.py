@@ -11,15 +11,15 @@ from typing import Any
 import torch
 
 from amia.accelerator import resolve_device
-from amia.mner.examples import encoded
-from amia.mner.feature_cache import FeatureCache
-from amia.mner.recogniser import Recogniser
+from amia.mner.features import encoded
+from amia.mner.visual_features import FeatureCache
+from amia.mner.predictor import Recogniser
 from amia.mner.settings import RecogniserSettings
-from amia.mner.starting import start
-from amia.mner.training.feeds import Feed, MemoryFeed
-from amia.mner.training.loop import EpochReport, fit
+from amia.mner.builder import start
+from amia.mner.training.data import Feed, MemoryFeed
+from amia.mner.training.trainer import EpochReport, fit
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.training.world import World
+from amia.mner.training.distributed import World
 from ray_jobs.training.checkpoints import StoreCheckpoints
 from ray_jobs.training.labelled import Arm
 from ray_jobs.training.listening import Teller

@@ -21,21 +21,21 @@ from torch.amp import GradScaler
 from transformers import BertConfig, ResNetConfig
 
 from amia.accelerator import resolve_device
-from amia.mner.batch import Batch, collate
+from amia.mner.data_collator import Batch, collate
 from amia.mner.config import RecogniserConfig
-from amia.mner.encoded import Encoded
-from amia.mner.examples import Item
-from amia.mner.feature_cache import FeatureCache
+from amia.mner.features import Encoded
+from amia.mner.features import Item
+from amia.mner.visual_features import FeatureCache
 from amia.mner.model import RecogniserModel
-from amia.mner.pixels import read_pixels
-from amia.mner.seeing import Batches, Seeing
+from amia.mner.image_processor import read_pixels
+from amia.mner.visual_features import Batches, Seeing
 from amia.mner.systems import system_of
-from amia.mner.training.feeds import MemoryFeed
-from amia.mner.training.optimizing import make_optimizer, make_schedule
+from amia.mner.training.data import MemoryFeed
+from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.utils.prefetch import prefetched
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.training.step import Stepper
-from amia.mner.training.world import World
+from amia.mner.training.trainer import Stepper
+from amia.mner.training.distributed import World
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare, figure
 
@@ -93,7 +93,7 @@ def run(bench: Bench) -> None:
 
 
 def ours(items: list[Item], epochs: int, model: RecogniserModel, waits: list[float]) -> Seen:
-    """As `amia.mner.training.loop` goes over its epochs, without looking at validation posts in between."""
+    """As `amia.mner.training.trainer` goes over its epochs, without looking at validation posts in between."""
     steps = posts = 0
     with tempfile.TemporaryDirectory() as scratch, FeatureCache(Path(scratch) / "features", 10**10) as cache:
         batches = Batches(0, Seeing(model.visual, PIXELS, cache=cache))

@@ -11,7 +11,7 @@ from simulated import cell
 
 from amia.errors import RunError
 from amia.experiments.results import PARTS, CellResult
-from amia.mner.slices import Judged, slice_reports
+from amia.mner.evaluation import Judged, slice_reports
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 tags = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=6)

@@ -12,7 +12,7 @@ import webdataset
 from amia.exporting.pictures import Pictures
 from amia.exporting.webdataset import WebDataset
 from amia.images import ImageSettings, encode_jpeg
-from amia.mner.labels import TYPES, label_names
+from amia.mner.spans import TYPES, label_names
 
 JPEG = encode_jpeg(np.full((64, 64, 3), 77, np.uint8), 95, source="original")
 LAYOUT = WebDataset(Pictures(stored=ImageSettings(size=64), size=64), tuple(label_names(TYPES)))

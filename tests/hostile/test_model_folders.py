@@ -17,7 +17,7 @@ from amia.errors import MixtureError, ModelError, SettingsError
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.matching.model import FrozenMixture
 from amia.mner.settings import EncoderSettings, RecogniserSettings
-from amia.mner.starting import start
+from amia.mner.builder import start
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.alignment import Alignment, alignment_losses
+from amia.mner.systems.maf import Alignment, alignment_losses
 
 
 def cosine(a: list[float], b: list[float]) -> float:

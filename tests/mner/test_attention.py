@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from amia.mner.attention import Block
+from amia.mner.layers.attention import Block
 
 
 def block() -> Block:

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.batch import Batch, collate, in_batches
-from amia.mner.encoded import Encoded
+from amia.mner.data_collator import Batch, collate, in_batches
+from amia.mner.features import Encoded
 
 BERT = [
     Encoded(id="a", pieces=(1, 7, 8, 9, 2), first=(1, 3), labels=(3, 4)),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.mner.conll import to_conll
-from amia.mner.slices import Judged
+from amia.mner.evaluation import Judged
 from amia.posts import Post, RawPost, checked
 from amia.readers.conll import read_conll
 from amia.readers.image_folder import ImageFolder

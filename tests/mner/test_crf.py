@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.crf import CRF
+from amia.mner.layers.decoders import CRF
 
 LABELS = ("O", "B-A", "I-A", "B-B", "I-B")
 

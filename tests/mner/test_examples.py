@@ -1,7 +1,7 @@
 """Examples and the numbers that a reader makes of them, each beside its own image."""
 
-from amia.mner.examples import Example, encoded
-from amia.mner.vocabulary import Vocabulary
+from amia.mner.features import Example, encoded
+from amia.mner.tokenizers import Vocabulary
 
 EXAMPLES = [
     Example(id="a", tokens=("Ali", "sings"), labels=(1, 0), image=b"one"),

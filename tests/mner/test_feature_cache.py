@@ -5,7 +5,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from amia.mner.feature_cache import FeatureCache
+from amia.mner.visual_features import FeatureCache
 
 PLENTY = 10**9
 

@@ -1,4 +1,4 @@
-from amia.mner.labels import TYPES, label_names, renamed_types
+from amia.mner.spans import TYPES, label_names, renamed_types
 
 
 def test_a_label_stands_at_its_number():

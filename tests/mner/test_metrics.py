@@ -10,7 +10,7 @@ from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as
 from seqeval.metrics.v1 import precision_recall_fscore_support as strict_seqeval
 from seqeval.scheme import IOB2
 
-from amia.mner.labels import TYPES, label_names
+from amia.mner.spans import TYPES, label_names
 from amia.mner.metrics import Counts, Report, score, score_lines
 from amia.mner.spans import lenient_spans, strict_spans
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.mismatches import differing, swapped
+from amia.mner.systems.maf import differing, swapped
 
 
 @given(st.integers(0, 100), st.integers(0, 10**6))

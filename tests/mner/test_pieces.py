@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from amia.errors import ModelError
-from amia.mner.pieces import WordPieces
+from amia.mner.tokenizers import WordPieces
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "blue", "sky", "##sky", "##s", "##line", "B", "@", "!"]
 NUMBER = {piece: number for number, piece in enumerate(PIECES)}

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from amia.errors import ImageError, ModelError
-from amia.mner.pixels import pixel_settings, read_pixels
+from amia.mner.image_processor import pixel_settings, read_pixels
 
 SETTINGS = {"side": 32, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 

@@ -14,12 +14,12 @@ from transformers import BertTokenizer
 
 import amia.mner
 from amia.errors import ImageError, ModelError, SettingsError
-from amia.mner.examples import Example
+from amia.mner.features import Example
 from amia.mner.model import RecogniserModel
-from amia.mner.pieces import WordPieces
-from amia.mner.recogniser import Recogniser, Tagged
+from amia.mner.tokenizers import WordPieces
+from amia.mner.predictor import Recogniser, Tagged
 from amia.mner.spans import lenient_spans
-from amia.mner.words import words
+from amia.mner.word_tokenizer import words
 
 TEXT = "RT @nova_quist: Blue  skies over Kyoto, again & again! http://t.co/x 🙂"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

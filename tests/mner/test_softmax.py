@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.softmax import Softmax
+from amia.mner.layers.decoders import Softmax
 
 
 def probabilities(row: list[float]) -> list[float]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Tokens
 
-from amia.mner.labels import TYPES
+from amia.mner.spans import TYPES
 from amia.mner.spans import Span, lenient_spans, strict_spans
 
 TAGS = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in (*TYPES, "geo-loc", "O"))]

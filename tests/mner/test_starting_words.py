@@ -7,8 +7,8 @@ import torch
 
 from amia.errors import ModelError, SettingsError
 from amia.mner.settings import RecogniserSettings
-from amia.mner.starting import encoder_identities
-from amia.mner.starting_words import new_word_recogniser
+from amia.mner.builder import encoder_identities
+from amia.mner.builder import new_word_recogniser
 
 TRAINING = [["Ali", "beats", "the", "champ"], ["the", "champ", "wins"]]
 OTHERS = [["Paris", "beats", "Xyzzy"]]

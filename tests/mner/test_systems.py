@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import BertTokenizer
 
-from amia.mner.batch import Batch, collate
+from amia.mner.data_collator import Batch, collate
 from amia.mner.config import RecogniserConfig
-from amia.mner.encoded import Encoded
+from amia.mner.features import Encoded
 from amia.mner.model import Output, RecogniserModel
-from amia.mner.pieces import WordPieces
+from amia.mner.tokenizers import WordPieces
 from amia.mner.systems import SYSTEMS, system_of
 
 VISUAL = ["bert-resnet-crf", "umt", "maf"]

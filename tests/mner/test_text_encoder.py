@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, ElectraConfig
 
 from amia.errors import ModelError
-from amia.mner.text_encoder import TextEncoder
+from amia.mner.layers.text_encoder import TextEncoder
 
 SHAPE = {
     "vocab_size": 20,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amia.errors import ModelError
-from amia.mner.vectors import read_vectors
+from amia.mner.word_vectors import read_vectors
 
 GLOVE = """\
 the 0.5 -1.25 2

@@ -5,7 +5,7 @@ import torch
 from transformers import ResNetConfig
 
 from amia.mner.model import RecogniserModel
-from amia.mner.visual_encoder import VisualEncoder
+from amia.mner.layers.visual_encoder import VisualEncoder
 
 
 def encoder(trained: bool = False) -> VisualEncoder:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amia.errors import ModelError
-from amia.mner.batch import collate
-from amia.mner.vocabulary import UNKNOWN, Vocabulary
+from amia.mner.data_collator import collate
+from amia.mner.tokenizers import UNKNOWN, Vocabulary
 
 COUNTS = Counter(["the", "the", "the", "NBA", "NBA", "final", "final", "Ali"])
 

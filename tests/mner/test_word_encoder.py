@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from amia.errors import ModelError
-from amia.mner.char_cnn import CharCnn
-from amia.mner.char_lstm import CharLstm
-from amia.mner.vocabulary import UNKNOWN
-from amia.mner.word_encoder import WordEncoder
-from amia.mner.word_sizes import WordSizes
+from amia.mner.layers.word_encoder import CharCnn
+from amia.mner.layers.word_encoder import CharLstm
+from amia.mner.tokenizers import UNKNOWN
+from amia.mner.layers.word_encoder import WordEncoder
+from amia.mner.config import WordSizes
 
 SIZES = WordSizes(
     words=20, rare=10, characters=9, word_width=6, char_width=5, hidden=4, char_filters=3, char_inner=7, char_output=4

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.words import cut_apart, words
+from amia.mner.word_tokenizer import cut_apart, words
 
 DATA = os.environ.get("AMIA_SHARED_DATA")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from amia.images import ImageSettings, encode_jpeg
-from amia.mner.labels import label_names
+from amia.mner.spans import label_names
 from ray_jobs.settings import load_settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import encode, read_shard

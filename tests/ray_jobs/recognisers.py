@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from encoders import save_tiny_encoders
 
-from amia.mner.examples import Example, encoded
-from amia.mner.labels import TYPES
-from amia.mner.recogniser import Recogniser
+from amia.mner.features import Example, encoded
+from amia.mner.spans import TYPES
+from amia.mner.predictor import Recogniser
 from amia.mner.settings import EncoderSettings, RecogniserSettings
-from amia.mner.starting import start
-from amia.mner.starting_words import new_word_recogniser
+from amia.mner.builder import start
+from amia.mner.builder import new_word_recogniser
 
 
 def save_random(folder: Path, encoders: Path) -> None:

@@ -13,7 +13,7 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from amia.errors import IdentityError
-from amia.mner.labels import TYPES, label_names
+from amia.mner.spans import TYPES, label_names
 from amia.mner.metrics import Report
 from amia.readers import open_corpus
 from ray_jobs.evaluate import Evaluation, evaluate

@@ -21,7 +21,7 @@ from PIL import Image
 from amia.errors import IdentityError, RunError, StoreError
 from amia.exporting.summary import Summary
 from amia.images.jpeg import encode_jpeg
-from amia.mner.labels import TYPES, label_names
+from amia.mner.spans import TYPES, label_names
 from amia.posts import RawPost
 from amia.readers import open_corpus
 from ray_jobs.export import export

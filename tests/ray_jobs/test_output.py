@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from amia.mner.labels import label_names
+from amia.mner.spans import label_names
 from ray_jobs.storage.shards import content_sha256, facts, read_shard
 from ray_jobs.storage.store import Store
 

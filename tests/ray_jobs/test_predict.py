@@ -12,11 +12,11 @@ import pytest
 
 from amia import mner
 from amia.errors import IdentityError, RunError, SettingsError
-from amia.mner.examples import Example
-from amia.mner.labels import TYPES, label_names
-from amia.mner.recogniser import Tagged
+from amia.mner.features import Example
+from amia.mner.spans import TYPES, label_names
+from amia.mner.predictor import Tagged
 from amia.mner.spans import lenient_spans
-from amia.mner.words import words
+from amia.mner.word_tokenizer import words
 from ray_jobs.models import content_sha256
 from ray_jobs.predict import predict
 from ray_jobs.settings import Settings

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from toy import Draw, plan_of, wish
 
-from amia.mner.training.loop import EpochReport
+from amia.mner.training.trainer import EpochReport
 from ray_jobs import status
 from ray_jobs.running import runner
 from ray_jobs.running.heartbeat import SILENT_S, Beat, Heartbeat

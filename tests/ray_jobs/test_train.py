@@ -21,9 +21,9 @@ from torch.amp import GradScaler
 import amia.mner
 from amia.errors import ClusterError, IdentityError, RunError, SettingsError
 from amia.mner.settings import EncoderSettings, RecogniserSettings
-from amia.mner.starting import start as start_recogniser
-from amia.mner.training.step import add_gradients
-from amia.mner.training.world import World
+from amia.mner.builder import start as start_recogniser
+from amia.mner.training.trainer import add_gradients
+from amia.mner.training.distributed import World
 from ray_jobs.settings import Settings
 from ray_jobs.storage.store import Store
 from ray_jobs.train import train
@@ -128,7 +128,7 @@ def test_two_workers_fed_by_ray_data_step_as_one_does(augmented: Path, encoders:
     recogniser, _ = start_recogniser("bert-resnet-crf", settings, TYPES)
     recogniser.model.eval()
     examples = {each.id: each for each in arm.examples(arm.keys("train"))}
-    items = [amia.mner.examples.encoded([examples[name]], recogniser.reader)[0] for name in ids]
+    items = [amia.mner.features.encoded([examples[name]], recogniser.reader)[0] for name in ids]
     batch = recogniser.batches().of(items)
     alone = World(torch.device("cpu"))
     _, parts = add_gradients(recogniser.model, [batch], alone, GradScaler("cpu", enabled=False), torch.float32)

@@ -23,7 +23,7 @@ from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture
 from amia.mixing.mixup import mixed_picture
 from amia.mixing.arms import needs_synthesis, ratio
-from amia.mner.labels import TYPES, label_names
+from amia.mner.spans import TYPES, label_names
 from amia.mner.spans import lenient_spans
 from ray_jobs.job import Job
 from ray_jobs.manifest import publish_manifest

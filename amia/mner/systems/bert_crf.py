@@ -4,7 +4,7 @@ Public code gives the CRF states for continuation pieces, [CLS] and [SEP] too (1
 """
 
 from amia.mner.config import RecogniserConfig
-from amia.mner.crf import CRF
+from amia.mner.layers.decoders import CRF
 from amia.mner.systems.bert import Bert
 
 __all__ = ["BertCrf"]

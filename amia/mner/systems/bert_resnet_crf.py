@@ -8,13 +8,13 @@ without span detection, image-side path and gate.
 import torch
 from torch import nn
 
-from amia.mner.attention import Block
-from amia.mner.batch import Batch
+from amia.mner.layers.attention import Block
+from amia.mner.data_collator import Batch
 from amia.mner.config import RecogniserConfig
-from amia.mner.crf import CRF
+from amia.mner.layers.decoders import CRF
 from amia.mner.model import Output, RecogniserModel, at_words
-from amia.mner.text_encoder import TextEncoder
-from amia.mner.visual_encoder import VisualEncoder
+from amia.mner.layers.text_encoder import TextEncoder
+from amia.mner.layers.visual_encoder import VisualEncoder
 
 __all__ = ["BertResnetCrf"]
 

@@ -9,14 +9,14 @@ import math
 from torch import nn
 from transformers import initialization as init
 
-from amia.mner.batch import Batch
-from amia.mner.char_cnn import CharCnn
-from amia.mner.char_lstm import CharLstm
+from amia.mner.data_collator import Batch
+from amia.mner.layers.word_encoder import CharCnn
+from amia.mner.layers.word_encoder import CharLstm
 from amia.mner.config import RecogniserConfig
-from amia.mner.crf import CRF
+from amia.mner.layers.decoders import CRF
 from amia.mner.model import Output, Recipe, RecogniserModel
-from amia.mner.word_encoder import WordEncoder
-from amia.mner.word_sizes import WordSizes
+from amia.mner.layers.word_encoder import WordEncoder
+from amia.mner.config import WordSizes
 
 __all__ = ["BilstmCrf"]
 

@@ -21,19 +21,19 @@ Other than in public code:
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from amia.mner.alignment import Alignment
-from amia.mner.attention import Block
-from amia.mner.batch import Batch
+from amia.mner.layers.attention import Block
+from amia.mner.data_collator import Batch
 from amia.mner.config import RecogniserConfig
-from amia.mner.crf import CRF
-from amia.mner.mismatches import differing, swapped
+from amia.mner.layers.decoders import CRF
 from amia.mner.model import Output, Recipe, RecogniserModel, at_words
-from amia.mner.text_encoder import TextEncoder
-from amia.mner.visual_encoder import VisualEncoder
+from amia.mner.layers.text_encoder import TextEncoder
+from amia.mner.layers.visual_encoder import VisualEncoder
+from torch import Tensor
 
-__all__ = ["Maf"]
+__all__ = ["Alignment", "Maf", "alignment_losses", "differing", "swapped"]
 
+# MERGED FROM amia.mner.systems.maf: Cross-modal alignment as in MAF: a post's text finds its own image among those of the batch, and the other way.
+# MERGED FROM amia.mner.systems.maf: Mismatched pairs of text and image out of a batch, from which MAF learns what does not belong together.
 TAGS_WEIGHT = 0.62
 """Of the tagger's loss; matching and alignment have the rest each."""
 
@@ -102,3 +102,66 @@ class Maf(RecogniserModel):
             matches = matches.index_copy(0, posts, self._matches(states[posts], foreign, batch.pieces_mask[posts]))
             kinds[posts] = 1 - differ[posts, others].long()
         return F.cross_entropy(matches.float(), kinds, reduction="none").masked_fill(~batch.has_image, 0.0)
+
+
+TEMPERATURE = 0.179
+TEXT_TO_IMAGE = 0.7
+"""Weight of text -> image; the rest is image -> text."""
+
+
+class Alignment(nn.Module):
+    """Texts [B, H] and pooled images [B, C] through two layers each to vectors of width H that are compared."""
+
+    def __init__(self, width: int, visual_width: int) -> None:
+        super().__init__()
+        self.text = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        self.image = nn.Sequential(nn.Linear(visual_width, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, texts: Tensor, images: Tensor, compared: Tensor) -> Tensor:
+        """`alignment_losses` of both."""
+        return alignment_losses(self.text(texts), self.image(images), compared)
+
+
+def alignment_losses(texts: Tensor, images: Tensor, compared: Tensor) -> Tensor:
+    """Float32 [B]: how badly each of vectors `texts` [B, H] and `images` [B, H] finds its partner by cosine.
+
+    `compared` bool [B, B], symmetric: which other posts are negatives of a post. One that has none loses exactly 0.
+    """
+    with torch.autocast(texts.device.type, enabled=False):
+        similar = (
+            F.normalize(texts.float(), dim=1) @ F.normalize(images.float(), dim=1).T / TEMPERATURE
+        )  # [text, image]
+    own = torch.eye(len(compared), dtype=torch.bool, device=compared.device)
+    similar = similar.masked_fill(~(compared | own), float("-inf"))
+    to_image, to_text = (similar.log_softmax(way).diagonal() for way in (1, 0))
+    return -(TEXT_TO_IMAGE * to_image + (1 - TEXT_TO_IMAGE) * to_text)
+
+
+SHARE = 8
+"""One in so many posts with an image in each half of the swap: together a quarter of them."""
+
+
+def swapped(has_image: Tensor) -> tuple[Tensor, Tensor]:
+    """Places [N] of a random quarter of the posts with an image, and whose image each gets instead.
+
+    From `has_image` bool [B]. Two halves swap, so that a second swap puts everything back. N is even, and 0 where
+    there are fewer than 8 images. Draws from torch's random state.
+    """
+    places = has_image.nonzero().squeeze(1)
+    half = len(places) // SHARE
+    chosen = places[torch.randperm(len(places), device=places.device)[: 2 * half]]
+    return chosen, chosen.roll(half)
+
+
+def differing(pieces: Tensor, pooled: Tensor, has_image: Tensor) -> Tensor:
+    """Bool [B, B]: pairs of posts with an image that differ in both text and image.
+
+    From pieces long [B, P] and images [B, C]. A repost or a repeated picture matches no worse than one's own.
+    """
+    return has_image[:, None] & has_image & ~_equal(pieces) & ~_equal(pooled.detach())
+
+
+def _equal(rows: Tensor) -> Tensor:
+    """Bool [B, B]: which of the rows [B, N] are equal."""
+    number: Tensor = rows.unique(dim=0, return_inverse=True)[1]  # [B]
+    return number[:, None] == number

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from amia.errors import RunError
 from amia.mner.model import RecogniserModel
-from amia.mner.training.world import World
+from amia.mner.training.distributed import World
 
 __all__ = ["Files", "load_weights", "pack", "unpack"]
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from amia.mner.batch import collate
+from amia.mner.data_collator import collate
 from amia.mner.metrics import score
 from amia.mner.model import RecogniserModel
-from amia.mner.starting_words import new_word_recogniser
+from amia.mner.builder import new_word_recogniser
 from amia.mner.systems import system_of
-from amia.mner.vocabulary import Vocabulary
+from amia.mner.tokenizers import Vocabulary
 
 SYSTEMS = ("bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf")
 TYPES = ("PER", "LOC")

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from amia.mner.alignment import alignment_losses
-from amia.mner.batch import Batch
-from amia.mner.mismatches import differing, swapped
+from amia.mner.systems.maf import alignment_losses
+from amia.mner.data_collator import Batch
+from amia.mner.systems.maf import differing, swapped
 from amia.mner.systems.maf import Maf
 
 LENGTHS = [5, 3, 4, 2, 5, 4, 3, 1, 2, 4, 3, 5, 2, 4, 3, 5, 1, 3, 2]

@@ -6,10 +6,10 @@ import torch
 from transformers import BertConfig, BertTokenizer, ResNetConfig
 
 from amia.mner.config import RecogniserConfig
-from amia.mner.examples import Example
-from amia.mner.pieces import WordPieces
-from amia.mner.recogniser import Recogniser
-from amia.mner.starting_words import new_word_recogniser
+from amia.mner.features import Example
+from amia.mner.tokenizers import WordPieces
+from amia.mner.predictor import Recogniser
+from amia.mner.builder import new_word_recogniser
 from amia.mner.systems import system_of
 from amia.mner.training.checkpoint import Files
 

@@ -10,12 +10,12 @@ from learnable import MemoryCheckpoints, image_recogniser, labelled_posts, word_
 from PIL import Image
 
 import amia.mner
-from amia.mner.examples import encoded
+from amia.mner.features import encoded
 from amia.mner.systems import SYSTEMS, system_of
-from amia.mner.training.feeds import MemoryFeed
-from amia.mner.training.loop import fit
+from amia.mner.training.data import MemoryFeed
+from amia.mner.training.trainer import fit
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.training.world import World
+from amia.mner.training.distributed import World
 
 
 def picture(shade: int) -> bytes:

@@ -4,10 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.encoded import Encoded
-from amia.mner.examples import Item
-from amia.mner.training.feeds import MemoryFeed
-from amia.mner.training.world import World
+from amia.mner.features import Encoded
+from amia.mner.features import Item
+from amia.mner.training.data import MemoryFeed
+from amia.mner.training.distributed import World
 
 
 def items(count: int) -> list[Item]:

@@ -12,14 +12,14 @@ from PIL import Image
 from safetensors.torch import load
 
 from amia.errors import CorpusError, RunError
-from amia.mner.examples import Example, Item, encoded
+from amia.mner.features import Example, Item, encoded
 from amia.mner.metrics import score
-from amia.mner.recogniser import Recogniser
+from amia.mner.predictor import Recogniser
 from amia.mner.training.checkpoint import Files
-from amia.mner.training.feeds import Feed, MemoryFeed
-from amia.mner.training.loop import EpochReport, fit
+from amia.mner.training.data import Feed, MemoryFeed
+from amia.mner.training.trainer import EpochReport, fit
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.training.world import World
+from amia.mner.training.distributed import World
 
 WORLD = World(torch.device("cpu"))
 TRAIN, VALIDATION = labelled_posts(32), labelled_posts(12, seed=1)

@@ -10,7 +10,7 @@ from learnable import word_recogniser
 from torch.optim import AdamW
 
 from amia.mner.model import RecogniserModel
-from amia.mner.training.optimizing import make_optimizer, make_schedule
+from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
 
 

@@ -10,12 +10,12 @@ import torch.multiprocessing as multiprocessing
 from learnable import MemoryCheckpoints, labelled_posts, word_recogniser
 from safetensors.torch import load_file, save_file
 
-from amia.mner.examples import encoded
+from amia.mner.features import encoded
 from amia.mner.training.checkpoint import Files
-from amia.mner.training.feeds import MemoryFeed
-from amia.mner.training.loop import fit
+from amia.mner.training.data import MemoryFeed
+from amia.mner.training.trainer import fit
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.training.world import World
+from amia.mner.training.distributed import World
 
 CPU = torch.device("cpu")
 TRAIN, VALIDATION = labelled_posts(15), labelled_posts(5, seed=1)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amia.mner.encoded import Encoded
+from amia.mner.features import Encoded
 
 __all__ = ["Batch", "collate", "in_batches"]
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from amia.mner.labels import renamed_types
+from amia.mner.spans import renamed_types
 from amia.mner.metrics import Report, score_lines
 from amia.mner.spans import Span, lenient_spans, strict_spans
 

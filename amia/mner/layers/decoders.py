@@ -6,14 +6,15 @@ them; here it stands on words alone, so that a label sequence is exactly a taggi
 
 from collections.abc import Sequence
 from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
-
 from amia.mner.spans import LabelledSpan
+import math
+import torch.nn.functional as F
 
-__all__ = ["CRF", "check_mask"]
+__all__ = ["CRF", "Softmax", "check_mask"]
 
+# MERGED FROM amia.mner.layers.decoders: Each word's label by itself: what the plain BERT tagger ends in. The same interface as `CRF`.
 FORBIDDEN = -1e4
 """Added to what BIO2 does not allow: far below any score, and finite, so that no gradient becomes NaN."""
 
@@ -131,3 +132,38 @@ def check_mask(emissions: Tensor, mask: Tensor) -> None:
         raise ValueError(f"a mask of {list(mask.shape)} does not fit emissions of {list(emissions.shape)}")
     if not mask[:, 0].all() or (mask[:, 1:] & ~mask[:, :-1]).any():
         raise ValueError("a row of the mask is not True from its first word to its last and False from there")
+
+
+class Softmax(nn.Module):
+    """Independent labels: emissions [B, W, L], masks bool [B, W] that are True up to each post's last word.
+
+    Raises ValueError for a mask of another shape or kind.
+    """
+
+    def loss(self, emissions: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+        """Mean cross-entropy over each post's words, float32 [B]."""
+        check_mask(emissions, mask)
+        each = F.cross_entropy(emissions.float().transpose(1, 2), labels.masked_fill(~mask, 0), reduction="none")
+        return (each * mask).sum(1) / mask.sum(1)
+
+    @torch.no_grad()
+    def decode(self, emissions: Tensor, mask: Tensor) -> list[list[int]]:
+        """The likeliest label of every word; as long as its mask is True."""
+        check_mask(emissions, mask)
+        best = emissions.argmax(2).tolist()
+        return [row[:length] for row, length in zip(best, mask.sum(1).tolist(), strict=True)]
+
+    @torch.no_grad()
+    def span_scores(
+        self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[LabelledSpan]]
+    ) -> list[list[float]]:
+        """Probability, in [0, 1], of a span's labels at its words."""
+        check_mask(emissions, mask)
+        logs = emissions.float().log_softmax(2)
+        return [
+            [
+                math.exp(sum(float(logs[row, start + place, label]) for place, label in enumerate(labels)))
+                for start, labels in found
+            ]
+            for row, found in enumerate(spans)
+        ]

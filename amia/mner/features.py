@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Encoded", "Reader"]
+__all__ = ["Encoded", "Example", "Item", "Reader", "encoded"]
 
-
+# MERGED FROM amia.mner.features: A labelled post as training and evaluation take it.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:
     """What one family of systems reads of a post; the other family's members are None."""
@@ -43,3 +43,28 @@ class Reader(Protocol):
     def save(self, folder: Path) -> None:
         """Write what `load` of the same class reads."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One post with at least one word."""
+
+    id: str
+    tokens: tuple[str, ...]
+    labels: tuple[int, ...] | None = None
+    """Numbers of `label_names`, one a word."""
+    image: bytes | None = None
+    """What the recogniser is to see; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The same post, its words as numbers."""
+
+    text: Encoded
+    image: bytes | None
+
+
+def encoded(examples: Sequence[Example], reader: Reader) -> list[Item]:
+    """Each post's words as the reader's numbers."""
+    return [Item(reader.encode(each.id, each.tokens, each.labels), each.image) for each in examples]

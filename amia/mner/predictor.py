@@ -12,19 +12,19 @@ from amia.accelerator import resolve_device
 from amia.errors import ModelError
 from amia.utils.oom import MicroBatches
 from amia.images import ImageSettings, inspect, read_image
-from amia.mner.batch import in_batches
+from amia.mner.data_collator import in_batches
 from amia.mner.config import RecogniserConfig
-from amia.mner.encoded import Reader
-from amia.mner.examples import Example, Item, encoded
-from amia.mner.feature_cache import FeatureCache
+from amia.mner.features import Reader
+from amia.mner.features import Example, Item, encoded
+from amia.mner.visual_features import FeatureCache
 from amia.mner.model import RecogniserModel
-from amia.mner.pieces import WordPieces
-from amia.mner.pixels import saved_pixel_settings
-from amia.mner.seeing import Batches, Seeing
+from amia.mner.tokenizers import WordPieces
+from amia.mner.image_processor import saved_pixel_settings
+from amia.mner.visual_features import Batches, Seeing
 from amia.mner.spans import Span, lenient_spans
 from amia.mner.systems import system_of
-from amia.mner.vocabulary import Vocabulary
-from amia.mner.words import words
+from amia.mner.tokenizers import Vocabulary
+from amia.mner.word_tokenizer import words
 from amia.hub import loading, quiet
 
 __all__ = ["Entity", "Recogniser", "Tagged"]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from amia.mner.batch import in_batches
-from amia.mner.examples import Item
-from amia.mner.training.world import World
+from amia.mner.data_collator import in_batches
+from amia.mner.features import Item
+from amia.mner.training.distributed import World
 
 __all__ = ["Feed", "MemoryFeed"]
 

@@ -4,29 +4,35 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
-
 from amia.errors import ModelError
 from amia.mner.config import RecogniserConfig
-from amia.mner.pieces import WordPieces
-from amia.mner.pixels import pixel_settings
-from amia.mner.recogniser import Recogniser
+from amia.mner.tokenizers import WordPieces
+from amia.mner.image_processor import pixel_settings
+from amia.mner.predictor import Recogniser
 from amia.mner.settings import EncoderSettings, RecogniserSettings
-from amia.mner.starting_words import new_word_recogniser
 from amia.mner.systems import system_of
-from amia.mner.text_encoder import pooling
-from amia.mner.words import cut_apart
+from amia.mner.layers.text_encoder import pooling
+from amia.mner.word_tokenizer import cut_apart
 from amia.settings import shipped_names
 from amia.hub import fetched
 from amia.hub import identity_of, loading, quiet
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+import numpy as np
+from amia.errors import SettingsError
+from amia.mner.model import RecogniserModel
+from amia.mner.systems.bilstm_crf import BilstmCrf
+from amia.mner.word_vectors import WordVectors, read_vectors
+from amia.mner.tokenizers import Vocabulary
+from amia.mner.config import WordSizes
 
-__all__ = ["encoder_identities", "fetch_encoders", "start"]
+__all__ = ["encoder_identities", "fetch_encoders", "new_word_recogniser", "start"]
 
-
+# MERGED FROM amia.mner.builder: A new recogniser of the LSTM family, with its vocabulary, from the words of a corpus.
 def fetch_encoders(system: str, settings: RecogniserSettings, *, local_files_only: bool = False) -> dict[str, Path]:
     """The folders of the encoders that a system starts from, by role; fetched unless they are here."""
     kind = system_of(system)
@@ -126,3 +132,65 @@ def _dispensable(name: str) -> bool:
 def _said(folders: dict[str, Path], settings: RecogniserSettings) -> str:
     names = shipped_names({"text encoder": settings.text.model, "visual encoder": settings.visual.model})
     return " and ".join(names[role] for role in folders)
+
+
+DROPOUT = 0.5
+"""Before and behind the LSTM, as published."""
+
+
+def new_word_recogniser(
+    system: str,
+    types: Sequence[str],
+    training: Iterable[Sequence[str]],
+    others: Iterable[Sequence[str]] = (),
+    vectors: Path | None = None,
+    *,
+    sizes: Mapping[str, Any] | None = None,
+    **config: Any,
+) -> tuple[RecogniserModel, Vocabulary, str]:
+    """The model, its vocabulary, and a line that says where its word vectors come from.
+
+    `training` and `others` are the words of posts that are trained on and of those that are not; of the latter, words
+    with a pretrained vector are kept. `vectors` is a text file of GloVe or word2vec: words that it lacks start at
+    random, and all are trained on. `sizes` are members of `WordSizes`, `config` those of `RecogniserConfig`. What is
+    random comes from torch's generator.
+
+    Raises ModelError when the file cannot be read; SettingsError when its vectors have another width than `sizes` asks
+    for, or `system` is not of this family.
+    """
+    kind = system_of(system)
+    if not issubclass(kind, BilstmCrf):
+        raise SettingsError(f"{system} reads word pieces, not words: it starts from a pretrained text encoder")
+    counts = Counter(word for tokens in training for word in tokens)
+    unseen = {word for tokens in others for word in tokens}
+    pretrained = None if vectors is None else read_vectors(vectors, _forms({*counts, *unseen}))
+    vocabulary = Vocabulary.of(counts, unseen, pretrained.rows.keys() if pretrained else ())
+    shape = {
+        **(sizes or {}),
+        "words": vocabulary.first + len(vocabulary.words),
+        "characters": vocabulary.first + len(vocabulary.characters),
+        "rare": vocabulary.first + sum(count > 1 for count in counts.values()),
+    }
+    if pretrained and shape.setdefault("word_width", pretrained.width) != pretrained.width:
+        raise SettingsError(f"{vectors} has vectors of width {pretrained.width}, not {shape['word_width']}")
+    words = WordSizes.of(shape).to_json()
+    model = kind(RecogniserConfig.of(system, types, words=words, **{"dropout": DROPOUT, **config}))
+    total = f"{len(vocabulary.words):,} words"
+    if pretrained is None:
+        return model, vocabulary, f"{system} starts from random vectors of all {total}: no word vectors were given"
+    covered = _put(pretrained, vocabulary, model.words.embed)
+    return model, vocabulary, f"{system} starts from {vectors}: vectors of {covered:,} of {total}, the others random"
+
+
+def _forms(words: Iterable[str]) -> set[str]:
+    """All that a word may be listed as: as it stands, and lower-cased."""
+    return {form for word in words for form in (word, word.lower())}
+
+
+@torch.no_grad()
+def _put(pretrained: WordVectors, vocabulary: Vocabulary, embed: nn.Embedding) -> int:
+    """Gives words their vectors; how many got one."""
+    found = {vocabulary.number(word): row for word in vocabulary.words if (row := pretrained.of(word)) is not None}
+    if found:
+        embed.weight[list(found)] = torch.from_numpy(np.stack(list(found.values())))
+    return len(found)

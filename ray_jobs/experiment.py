@@ -13,7 +13,7 @@ from typing import Any
 from amia.demo import write_corpus
 from amia.errors import SettingsError, StageError
 from amia.experiments.results import CellResult
-from amia.experiments.tables import DataFacts, Need, Table, build_tables, needs
+from amia.experiments.table_builder import DataFacts, Need, Table, build_tables, needs
 from amia.mixing.arms import needs_synthesis
 from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError
-
 from amia.errors import RunError
 from amia.mner.metrics import Counts
 from amia.mner.evaluation import Judged, lenient
 from amia.utils.config import Strict
+from collections.abc import Mapping
+from amia.experiments.run_specs import Negatives
 
-__all__ = ["PARTS", "CellResult", "Part"]
+__all__ = ["CellResult", "DataFacts", "PARTS", "Part"]
 
+# MERGED FROM amia.experiments.results: What a table has to know of a data set beyond the results on it.
 Part = Literal["all", "with_image", "matched", "mismatched"]
 """The slices of `amia.mner.evaluation` that hold whole posts, by its rules."""
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -162,3 +163,18 @@ class _Stored(Strict):
     gold: list[_Count]
     theta: list[float | None]
     has_image: list[bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """How large a data set is, and with which models its cells were made."""
+
+    posts: Mapping[str, int]
+    """Of each split: `train`, `validation`, `test`."""
+    text_encoder: str
+    """Names of models, as the settings give them."""
+    visual_encoder: str
+    clip: str
+    generator: str
+    negatives: Negatives = "expected"
+    """What the run's own theta was fitted against."""

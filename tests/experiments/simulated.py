@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amia.experiments.facts import DataFacts
-from amia.experiments.needs import Need, needs
+from amia.experiments.results import DataFacts
+from amia.experiments.run_specs import Need, needs
 from amia.experiments.results import CellResult
 
 TWITTER_2015 = {"train": 4000, "validation": 1000, "test": 3257}

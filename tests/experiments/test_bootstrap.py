@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from simulated import drawn_counts
 
-from amia.experiments import bootstrap
-from amia.experiments.bootstrap import Difference
+from amia.experiments import significance as bootstrap
+from amia.experiments.significance import Difference
 from amia.mner.metrics import Counts
 
 GOLD = np.random.default_rng(3).integers(0, 4, 50)

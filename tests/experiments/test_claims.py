@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from simulated import cell, facts, grid_of_cells
 
-from amia.experiments.claims import claims_of
-from amia.experiments.needs import TABLES, Need, needs
+from amia.experiments.hypotheses import claims_of
+from amia.experiments.run_specs import TABLES, Need, needs
 from amia.experiments.results import CellResult
-from amia.experiments.tables import Table, build_tables
+from amia.experiments.table_builder import Table, build_tables
 
 DATA = {"tweets": facts(posts={"test": 5})}
 BETTER = "adaptive images are better than original ones"

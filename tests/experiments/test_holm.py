@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.experiments.holm import holm
+from amia.experiments.significance import holm
 
 p_values = st.lists(st.floats(0, 1), max_size=7)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from amia.experiments.needs import MIXING, TABLES, Need, needs
+from amia.experiments.run_specs import MIXING, TABLES, Need, needs
 
 
 def test_table_1():
@@ -49,9 +49,9 @@ def test_an_unknown_table_is_refused_with_the_nearest():
 
 
 def test_planning_loads_nothing_heavy():
-    code = "import sys, amia.experiments.tables\nprint(*sys.modules)"
+    code = "import sys, amia.experiments.table_builder\nprint(*sys.modules)"
     root = Path(__file__).parents[2]
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
     loaded = set(said.split())
-    assert "amia.experiments.needs" in loaded
+    assert "amia.experiments.run_specs" in loaded
     assert not loaded & {"torch", "transformers", "diffusers", "sklearn", "scipy", "pyarrow", "PIL"}

@@ -5,8 +5,8 @@ import re
 import pytest
 from simulated import TWITTER_2015, facts
 
-from amia.experiments.needs import MIXING, Need, needs
-from amia.experiments.paper import Printed, comparable, figure, recognised
+from amia.experiments.run_specs import MIXING, Need, needs
+from amia.experiments.paper_results import Printed, comparable, figure, recognised
 from amia.experiments.results import Part
 
 RECOGNISERS = ("umt", "maf", "bert-resnet-crf")

@@ -7,10 +7,10 @@ import pytest
 from simulated import cell, drawn_counts
 
 from amia.errors import RunError
-from amia.experiments.bootstrap import paired_bootstrap
-from amia.experiments.grid import Grid, Pair, Side
-from amia.experiments.holm import holm
-from amia.experiments.needs import Need
+from amia.experiments.significance import paired_bootstrap
+from amia.experiments.score_grid import Grid, Pair, Side
+from amia.experiments.significance import holm
+from amia.experiments.run_specs import Need
 from amia.experiments.results import PARTS, CellResult
 
 GOLD = np.random.default_rng(1).integers(0, 4, 60)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from amia.experiments.tables import TABLES, needs
+from amia.experiments.table_builder import TABLES, needs
 from ray_jobs.cli import app
 from ray_jobs.experiments.settings import PRESETS, ExperimentSettings, load_experiment
 

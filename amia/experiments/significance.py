@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Difference", "paired_bootstrap"]
+__all__ = ["Difference", "holm", "paired_bootstrap"]
 
+# MERGED FROM amia.experiments.significance: Many comparisons at once: Holm's step-down adjustment (Holm 1979).
 _AT_ONCE = 2**21
 """Drawn posts that are held at a time: 16 MB, and twice that for how often each was drawn."""
 
@@ -84,3 +84,17 @@ def _rounded(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Equal means over different numbers of seeds differ in their last bit, which must not pass for a difference."""
     rounded: NDArray[np.float64] = np.round(differences, 12) + 0.0  # no -0
     return rounded
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p values, in the order given, in [0, 1].
+
+    Calling those below alpha real keeps the chance of a single false one among all of them below alpha, however they
+    hang together. The smallest of m is multiplied by m, the next by m - 1, ...; none falls below one before it.
+    """
+    adjusted = [0.0] * len(p_values)
+    reached = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        reached = max(reached, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = reached
+    return adjusted

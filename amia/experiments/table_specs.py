@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from amia.experiments.grid import Pair, Side
-from amia.experiments.needs import Need, Negatives, needs
+from amia.experiments.score_grid import Pair, Side
+from amia.experiments.run_specs import Need, Negatives, needs
 from amia.experiments.results import Part
 
 __all__ = ["Layout", "Row", "layout"]

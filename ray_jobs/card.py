@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from amia.report.card import BARS, Card, SplitThetas
-from amia.report.credit import Credit
+from amia.report.attribution import Credit
 from ray_jobs.job import Job
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix

@@ -17,7 +17,7 @@ from amia.experiments.table_builder import DataFacts, Need, Table, build_tables,
 from amia.mixing.arms import needs_synthesis
 from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of
-from amia.report.licences import is_demo
+from amia.report.attribution import is_demo
 from amia.settings import shipped_names
 from ray_jobs.augment import augment
 from ray_jobs.experiments.cells import Cell, Outcome, cell_of, run_cells

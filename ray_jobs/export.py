@@ -24,7 +24,7 @@ from amia.exporting.webdataset import WebDataset
 from amia.images import ImageSettings
 from amia.mixing.arms import check_arm
 from amia.mner.spans import label_names
-from amia.report.licences import is_demo
+from amia.report.attribution import is_demo
 from amia.settings import build, nearest
 from ray_jobs.exported import finish, finished
 from ray_jobs.job import open_run

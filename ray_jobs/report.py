@@ -11,7 +11,7 @@ from typing import Any
 from amia.errors import RunError
 from amia.images import ImageSettings
 from amia.matching.triplet import TripletSettings
-from amia.report.content import Content
+from amia.report.view_models import Content
 from amia.report.page import render, sections_of
 from ray_jobs.job import open_run
 from ray_jobs.matching.fitting import read_frozen

@@ -8,7 +8,7 @@ from amia.exporting.umt import LEAST_SIZE
 from amia.mixing.arms import described
 from amia.mner.spans import TYPES
 from amia.posts import ordered_splits
-from amia.report.card_texts import SYNTHETIC
+from amia.report.card import SYNTHETIC
 from amia.report.markdown import DEMO_NOTICE, table
 
 __all__ = ["readme"]

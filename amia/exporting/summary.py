@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from amia.report.credit import Credit
+from amia.report.attribution import Credit
 
 __all__ = ["ArmSummary", "Summary"]
 

@@ -8,20 +8,18 @@ a part in it. Nothing in it differs between two runs of the same settings.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
 import yaml
 from huggingface_hub import DatasetCardData
-
 from amia.mixing.arms import described
 from amia.mixing.arms import needs_synthesis
 from amia.posts import ordered_splits
-from amia.report.card_texts import CITATION, LOADING, OWNERS, SYNTHETIC
-from amia.report.credit import Credit
-from amia.report.licences import is_demo
+from amia.report.attribution import Credit
+from amia.report.attribution import is_demo
 from amia.report.markdown import DEMO_NOTICE, table
 
-__all__ = ["BARS", "Card", "SplitThetas"]
+__all__ = ["BARS", "CITATION", "Card", "LOADING", "OWNERS", "SYNTHETIC", "SplitThetas"]
 
+# MERGED FROM amia.report.card: The paragraphs of a data set card that are the same in every one.
 BARS = 10
 """Tenths of theta."""
 _SIZES = ("K", "M", "B", "T")
@@ -139,3 +137,58 @@ def _size_category(posts: int) -> str:
 def _short(power: int) -> str:
     """10 to a power: `1K`, `10K`, `100K`, `1M`."""
     return f"{10 ** (power % 3)}{_SIZES[power // 3 - 1]}"
+
+
+LOADING = """\
+## Loading
+
+```python
+import datasets
+
+posts = datasets.load_dataset("path/to/this/folder")  # images decoded, labels named
+posts["{split}"][0]["image"], posts["{split}"].features["ner_tags"].feature.names
+```
+
+`pandas.read_parquet` and `pyarrow.parquet.read_table` read the files, too; `image` is a struct of `bytes` and `path`.
+
+| column | what it holds |
+| --- | --- |
+| `id`, `split`, `text`, `tokens` | the post, as its source has it |
+| `tags` | its tags as read |
+| `ner_tags` | the same as valid BIO2: OTHER is MISC, an entity that began with `I-` begins with `B-` |
+| `image` | the image of this arm, JPEG, {size} x {size}; null where it has none |
+| `theta` | how well the post's own image matches its text, 0 to 1; 0 without an image |
+| `ratio` | the share of the post's own image in `image`; null without one |
+| `loss`, `loss_i2t`, `loss_t2i` | what theta is computed from: image to text, text to image, their sum |
+| `cosine` | of the embeddings of image and text |
+| `image_status`, `synthesis_status` | what became of the post's own image, and of the one drawn from its text |
+| `prompt`, `seed` | what that was drawn from |
+"""
+
+SYNTHETIC = """\
+- **Synthetic images are marked.** Every synthesized or blended image names its IPTC digital source type in its XMP
+  metadata (`trainedAlgorithmicMedia`, `compositeWithTrainedAlgorithmicMedia`). Keep the mark when you pass images on.
+- **Likenesses.** Texts name real people. An image drawn from such a text may show a likeness in a scene that never
+  was: it is evidence of nothing, and must not pass for a photograph.
+- **Models err.** One-step diffusion is weak at faces, hands and lettering, and what it takes a name to look like has
+  the prejudices of what it learned from.
+"""
+
+OWNERS = """\
+- **Posts are their authors'.** Texts and original images come from the source corpus, under its terms and those of the
+  platform they were posted on. Nothing here licenses them.
+"""
+
+CITATION = """\
+## Citation
+
+The method is that of
+
+```bibtex
+@misc{xu-adaptive-mixup,
+  title  = {Enhancing Multimodal Named Entity Recognition through Adaptive Mixup Image Augmentation},
+  author = {Xu, Bo and Jiang, Haiqi and Wei, Jie and Jing, Hongyu and Du, Ming and Song, Hui and Wang, Hongya and
+            Xiao, Yanghua}
+}
+```
+"""

@@ -14,8 +14,8 @@ from markupsafe import Markup
 
 from amia.mner.spans import TYPES
 from amia.report import charts
-from amia.report.content import Content, TrainedCurve
-from amia.report.marked import plain, printable, shortened
+from amia.report.view_models import Content, TrainedCurve
+from amia.report.entity_markup import plain, printable, shortened
 from amia.report.thumbnails import SIDE, data_uri
 
 __all__ = ["SECTIONS", "render", "sections_of"]

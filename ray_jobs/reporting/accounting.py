@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from amia.posts import ordered_splits
-from amia.report.content import Accounting, Breakdown, Check
-from amia.report.credit import Credit
-from amia.report.licences import is_demo
+from amia.report.view_models import Accounting, Breakdown, Check
+from amia.report.attribution import Credit
+from amia.report.attribution import is_demo
 from ray_jobs.storage.plan import Plan
 from ray_jobs.telling.statuses import by_part, why
 from ray_jobs.training.labelled import Arm

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from amia.report.content import Group, Triple
+from amia.report.view_models import Group, Triple
 from amia.report.sampling import DECILES, decile_of
 from ray_jobs.reporting.looking import Looked, Place
 from ray_jobs.reporting.picturing import Shown

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amia import demo
-from amia.report.credit import Credit
+from amia.report.attribution import Credit
 from amia.hub import identity_of
 from ray_jobs.reporting.training import Trained
 from ray_jobs.training.labelled import Arm

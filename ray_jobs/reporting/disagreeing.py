@@ -8,7 +8,7 @@ from typing import Any
 from amia.errors import RunError
 from amia.mner.spans import label_names
 from amia.mner.spans import Span, lenient_spans
-from amia.report.content import Answer, Disagreement, Disagreements, Pairing
+from amia.report.view_models import Answer, Disagreement, Disagreements, Pairing
 from amia.report.sampling import Smallest, keyed
 from ray_jobs.reporting.looking import Place
 from ray_jobs.reporting.picturing import Shown

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from amia.errors import RunError
-from amia.report.content import Example, Failure
+from amia.report.view_models import Example, Failure
 from ray_jobs.reporting.looking import EXAMPLES, Looked
 from ray_jobs.reporting.picturing import Shown
 from ray_jobs.storage.store import Store

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from amia.posts import ordered_splits
-from amia.report.content import SplitThetas
+from amia.report.view_models import SplitThetas
 from amia.report.sampling import DecileSample, Smallest, keyed
 from ray_jobs.reporting.ahead import read_ahead
 from ray_jobs.storage.plan import shard_place

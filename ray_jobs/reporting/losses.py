@@ -6,7 +6,7 @@ import numpy as np
 
 from amia.matching.model import FrozenMixture
 from amia.matching.histogram import BINS, LossHistogram
-from amia.report.losses import LossFigure, loss_figure
+from amia.report.charts import LossFigure, loss_figure
 from ray_jobs.matching.measure import Measure
 from ray_jobs.storage.identity import recorded
 from ray_jobs.storage.plan import Plan

@@ -12,7 +12,7 @@ from amia.images import ImageSettings
 from amia.mixing.arms import needs_synthesis
 from amia.mner.spans import label_names
 from amia.mner.spans import lenient_spans
-from amia.report.marked import Piece, marked, plain
+from amia.report.entity_markup import Piece, marked, plain
 from amia.report.thumbnails import thumbnail
 from ray_jobs.reporting.ahead import read_ahead
 from ray_jobs.reporting.looking import Place

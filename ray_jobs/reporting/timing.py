@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from amia.errors import RunError
-from amia.report.content import StageTimes
+from amia.report.view_models import StageTimes
 from ray_jobs.storage.store import Store
 
 __all__ = ["stage_times"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 from amia.errors import RunError
 from amia.mixing.arms import needs_synthesis
 from amia.mner.features import Example
-from amia.report.credit import Credit
+from amia.report.attribution import Credit
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store

@@ -9,7 +9,7 @@ from amia.matching.gmm_fit import fit_mixture
 from amia.matching.histogram import LossHistogram
 from amia.matching.gmm import MixtureSettings
 from amia.mner.spans import Span
-from amia.report.content import (
+from amia.report.view_models import (
     Accounting,
     Answer,
     Breakdown,
@@ -26,10 +26,10 @@ from amia.report.content import (
     TrainedCurve,
     Triple,
 )
-from amia.report.credit import Credit
-from amia.report.losses import LossFigure, loss_figure
-from amia.report.marked import marked
-from amia.report.tables import Experiment, Table
+from amia.report.attribution import Credit
+from amia.report.charts import LossFigure, loss_figure
+from amia.report.entity_markup import marked
+from amia.report.experiment_tables import Experiment, Table
 
 HOSTILE = (
     "<script>alert('x')</script>\"onerror=\"alert(1)' --> ]]> {{ 7*7 }} </style></svg> https://evil.example/?a=1&b=2"

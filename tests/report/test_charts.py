@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from amia.report.charts import f1_chart, interval, loss_chart, loss_words, share_bar, theta_chart, theta_track
-from amia.report.content import Breakdown, SplitThetas, TrainedCurve
+from amia.report.view_models import Breakdown, SplitThetas, TrainedCurve
 from amia.report.svg import ACROSS, ticks
 
 Element = ElementTree.Element

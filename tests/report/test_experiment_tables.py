@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from amia.errors import RunError
-from amia.report.tables import read_tables
+from amia.report.experiment_tables import read_tables
 
 TABLE = {
     "name": "table-1",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.mner.spans import Span, lenient_spans
-from amia.report.marked import MOST_CHARACTERS, MOST_WORDS, Piece, marked, plain, printable, shortened
+from amia.report.entity_markup import MOST_CHARACTERS, MOST_WORDS, Piece, marked, plain, printable, shortened
 
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "I-X"])
 TAGGED = st.lists(st.tuples(st.text(min_size=1, max_size=8), TAGS), max_size=30)

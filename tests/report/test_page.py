@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from contents import HOSTILE, bare, whole
 
-from amia.report.content import Answer, Example, Failure
-from amia.report.marked import plain
+from amia.report.view_models import Answer, Example, Failure
+from amia.report.entity_markup import plain
 from amia.report.page import SECTIONS, render, sections_of
 
 STYLE = (Path(__file__).parents[2] / "amia/report/templates/page.css").read_text(encoding="utf-8")

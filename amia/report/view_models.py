@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from amia.report.credit import Credit
-from amia.report.losses import LossFigure
-from amia.report.marked import Piece
-from amia.report.tables import Experiment
+from amia.report.attribution import Credit
+from amia.report.charts import LossFigure
+from amia.report.entity_markup import Piece
+from amia.report.experiment_tables import Experiment
 
 __all__ = [
     "Accounting",

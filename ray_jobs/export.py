@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from amia.errors import CorpusError, RunError, SettingsError
-from amia.exporting.keys import clashing
-from amia.exporting.pictures import Pictures
-from amia.exporting.summary import Summary
-from amia.exporting.umt import LEAST_SIZE, Umt
-from amia.exporting.webdataset import WebDataset
+from amia.export.keys import clashing
+from amia.export.pictures import Pictures
+from amia.export.summary import Summary
+from amia.export.umt import LEAST_SIZE, Umt
+from amia.export.webdataset import WebDataset
 from amia.images import ImageSettings
 from amia.mixing.arms import check_arm
 from amia.mner.spans import label_names

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from amia.errors import RunError, StoreError
-from amia.exporting.pictures import placeholders
-from amia.exporting.readme import readme
-from amia.exporting.summary import ArmSummary, Summary
-from amia.exporting.umt import text_file
+from amia.export.pictures import placeholders
+from amia.export.readme import readme
+from amia.export.summary import ArmSummary, Summary
+from amia.export.umt import text_file
 from ray_jobs.stages.export import CONTROL, PARTS, keep, part_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from amia.errors import RunError
-from amia.exporting.part import Part
+from amia.export.part import Part
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.shards import ShardFacts, read_shard
 from ray_jobs.storage.store import Store
@@ -24,7 +24,7 @@ Rows = list[dict[str, Any]]
 
 
 class Layout(Protocol):
-    """What makes files of a shard's rows: `amia.exporting.umt.Umt`, `amia.exporting.webdataset.WebDataset`."""
+    """What makes files of a shard's rows: `amia.export.umt.Umt`, `amia.export.webdataset.WebDataset`."""
 
     def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> Part:
         """The files of one shard."""

@@ -10,7 +10,7 @@ from ray_jobs.telling.statuses import why
 from ray_jobs.terminal import console
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
-    from amia.exporting.summary import Summary
+    from amia.export.summary import Summary
     from ray_jobs.fetch import Fetched
     from ray_jobs.gc import Orphan
     from ray_jobs.report import Reported

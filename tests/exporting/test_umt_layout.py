@@ -6,8 +6,8 @@ import pytest
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from amia.exporting.pictures import Pictures
-from amia.exporting.umt import Umt, conll_block, text_file
+from amia.export.pictures import Pictures
+from amia.export.umt import Umt, conll_block, text_file
 from amia.images import ImageSettings
 
 Row = dict[str, Any]

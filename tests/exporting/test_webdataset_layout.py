@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import webdataset
 
-from amia.exporting.pictures import Pictures
-from amia.exporting.webdataset import WebDataset
+from amia.export.pictures import Pictures
+from amia.export.webdataset import WebDataset
 from amia.images import ImageSettings, encode_jpeg
 from amia.mner.spans import TYPES, label_names
 

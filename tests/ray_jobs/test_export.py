@@ -19,7 +19,7 @@ from exports import files, read_as_umt, rows, seen_by_umt
 from PIL import Image
 
 from amia.errors import IdentityError, RunError, StoreError
-from amia.exporting.summary import Summary
+from amia.export.summary import Summary
 from amia.images.jpeg import encode_jpeg
 from amia.mner.spans import TYPES, label_names
 from amia.posts import RawPost

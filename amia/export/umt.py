@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.exporting.keys import file_key
-from amia.exporting.part import Part
-from amia.exporting.pictures import PLACEHOLDERS, Pictures
+from amia.export.keys import file_key
+from amia.export.part import Part
+from amia.export.pictures import PLACEHOLDERS, Pictures
 
 __all__ = ["LEAST_SIZE", "RESERVED", "Umt", "conll_block", "text_file"]
 

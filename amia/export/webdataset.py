@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.exporting.keys import file_key
-from amia.exporting.part import Part
-from amia.exporting.pictures import Pictures
+from amia.export.keys import file_key
+from amia.export.part import Part
+from amia.export.pictures import Pictures
 
 __all__ = ["WebDataset"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amia.posts import RawPost, Rejected
 from amia.readers.image_folder import ImageFolder
-from amia.readers.lines import LONGEST_LINE, read_lines
+from amia.readers.safety.json_lines import LONGEST_LINE, read_lines
 
 __all__ = ["LONGEST_POST", "read_conll"]
 

@@ -12,7 +12,7 @@ from amia.readers.hub import read_hub
 from amia.readers.image_folder import ImageFolder
 from amia.readers.jsonl import read_jsonl
 from amia.readers.parquet import read_parquet
-from amia.readers.saved import read_saved, saved_split
+from amia.readers.hf_disk import read_saved, saved_split
 from amia.readers.splits import split_of
 from amia.readers.webdataset import read_webdataset
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
-from amia.readers.json_objects import parse_object
-from amia.readers.lines import LONGEST_LINE, read_lines
-from amia.readers.records import read_record
+from amia.readers.safety.json_lines import parse_object
+from amia.readers.safety.json_lines import LONGEST_LINE, read_lines
+from amia.readers.row_mapping import read_record
 
 __all__ = ["read_jsonl"]
 
@@ -15,7 +15,7 @@ __all__ = ["read_jsonl"]
 def read_jsonl(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
     """The posts of one file, in order; empty lines are skipped. `where` is `name:line`.
 
-    Field names as in `amia.readers.records.NAMES`; `image` is a path. `split` is for lines without a `split`.
+    Field names as in `amia.readers.row_mapping.NAMES`; `image` is a path. `split` is for lines without a `split`.
     """
     for number, line in read_lines(file):
         where = f"{name}:{number}"

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
-from amia.readers.arrow_safety import refuse_parquet_extensions
-from amia.readers.parquet_pages import read_pages
-from amia.readers.tables import ROWS, TableReader
+from amia.readers.safety.arrow_streams import refuse_parquet_extensions
+from amia.readers.safety.parquet_pages import read_pages
+from amia.readers.arrow_table import ROWS, TableReader
 
 __all__ = ["read_parquet"]
 
@@ -19,7 +19,7 @@ BATCH_BYTES = 128_000_000
 
 
 def read_parquet(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
-    """The posts of one file, in order; `where` is `name#row`. Column names as in `amia.readers.records.NAMES`.
+    """The posts of one file, in order; `where` is `name#row`. Column names as in `amia.readers.row_mapping.NAMES`.
 
     Raises CorpusError for a damaged file, for extension types, and where `read_pages` and `TableReader` do.
     """

@@ -10,9 +10,9 @@ from typing import Any
 from amia.errors import CorpusError
 from amia.images import LARGEST_FILE
 from amia.posts import RawPost, Rejected
-from amia.readers.json_objects import parse_object
-from amia.readers.records import NAMES, read_record
-from amia.readers.tar_members import read_members
+from amia.readers.safety.json_lines import parse_object
+from amia.readers.row_mapping import NAMES, read_record
+from amia.readers.safety.tar_members import read_members
 
 __all__ = ["IMAGES", "LARGEST_TEXT", "read_webdataset"]
 
@@ -25,7 +25,7 @@ def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPos
     """The posts of one tar (compressed or not), in order, in one pass; `where` is `name/key`.
 
     `abc.jpg`, `abc.txt` and `abc.json` beside each other are the post with id `abc`; folders belong to the id. The JSON
-    has the fields of `amia.readers.records.NAMES` except the image; its `id` and its text go before the key and the
+    has the fields of `amia.readers.row_mapping.NAMES` except the image; its `id` and its text go before the key and the
     `.txt`. Other members are ignored: nothing is unpickled, and no member's name is ever used as a path. An image of
     more than `amia.images.LARGEST_FILE` bytes is cut one byte above it, so that decoding calls it `too_large`.
 

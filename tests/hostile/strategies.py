@@ -9,7 +9,7 @@ from hostile.texts import IDS, TEXTS, UNSEEN
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from amia.readers.records import NAMES
+from amia.readers.row_mapping import NAMES
 
 T = TypeVar("T")
 Column = tuple[pa.DataType, list[Any]]

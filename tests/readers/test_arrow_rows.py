@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.readers.arrow_rows import Foreign, python_rows
+from amia.readers.safety.arrow_rows import Foreign, python_rows
 
 TEXT = st.none() | st.text(max_size=4)
 COLUMNS = {

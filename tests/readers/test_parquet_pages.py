@@ -9,8 +9,9 @@ import pytest
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected, checked
-from amia.readers import open_corpus, parquet_pages
-from amia.readers.parquet_pages import read_pages
+from amia.readers import open_corpus
+from amia.readers.safety import parquet_pages
+from amia.readers.safety.parquet_pages import read_pages
 
 
 def repeated(value: str, times: int) -> pa.Array:

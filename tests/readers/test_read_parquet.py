@@ -189,7 +189,7 @@ def test_a_schema_that_is_not_base64_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_schema_that_is_searched_is_the_one_that_arrow_reads(tmp_path: Path) -> None:
-    from amia.readers import arrow_safety
+    from amia.readers.safety import arrow_streams as arrow_safety
 
     file = write(tmp_path / "x.parquet", [{"text": "a"}])
     footer = file.read_bytes()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from amia.errors import CorpusError
 from amia.readers import open_corpus
-from amia.readers.tar_members import LONGEST_HEADER, read_members
+from amia.readers.safety.tar_members import LONGEST_HEADER, read_members
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=300)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from amia.errors import CorpusError
 from amia.readers.corpus import Corpus, Kind
 from amia.readers.hub import PREFIX
-from amia.readers.saved import is_saved, saved_files
+from amia.readers.hf_disk import is_saved, saved_files
 
 __all__ = ["open_corpus"]
 

@@ -4,11 +4,13 @@ import codecs
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-
 from amia.errors import CorpusError
+import json
+from typing import Any, NoReturn
 
-__all__ = ["LONGEST_LINE", "read_lines"]
+__all__ = ["LONGEST_LINE", "parse_object", "read_lines"]
 
+# MERGED FROM amia.readers.safety.json_lines: JSON from strangers, to a dict or to a reason.
 LONGEST_LINE = 1 << 20
 """Bytes. A longer line is no line of posts, and would be held in memory whole."""
 
@@ -34,3 +36,20 @@ def read_lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
                 yield number, None
                 continue
             yield number, line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`. Raises CorpusError with the reason, for NaN and Infinity and endless nesting too."""
+    try:
+        value = json.loads(data.decode(), parse_constant=_refuse)
+    except UnicodeDecodeError as error:
+        raise CorpusError("not valid UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CorpusError("not a JSON object")
+    return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

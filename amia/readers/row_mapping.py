@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from amia.errors import CorpusError
 from amia.images import LARGEST_FILE
 from amia.posts import RawPost, Rejected
-from amia.readers.arrow_rows import Foreign
+from amia.readers.safety.arrow_rows import Foreign
 
 __all__ = ["NAMES", "known_names", "read_record"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from amia.doctor.diagnosis import Diagnosis, Findings
+from amia.doctor.findings import Diagnosis, Findings
 from amia.doctor.duplicates import Duplicates
 
 __all__ = ["lines_of"]

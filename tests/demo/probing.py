@@ -8,11 +8,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import AutoModel, AutoTokenizer, ConvNextImageProcessorPil
 
-from amia.demo.looks import look_of
+from amia.demo.drawing.appearance import look_of
 from amia.demo.names import ENTITIES
-from amia.demo.photographs import photograph
-from amia.demo.training.inventions import invented_look
-from amia.demo.training.pictures import picture
+from amia.demo.drawing.scene import photograph
+from amia.demo.training.random_scenes import invented_look
+from amia.demo.training.random_scenes import picture
 from amia.demo.world import draw_post, late_names
 
 FIELDS = {

@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertModel
 
 from amia.demo import BERT_DIR, RESNET_DIR
 from amia.demo.names import ENTITIES
-from amia.demo.photographs import photograph
+from amia.demo.drawing.scene import photograph
 from amia.demo.world import held_out_posts
 
 

@@ -12,7 +12,7 @@ from encoding import Encoder, load_generator, synthesize
 from theta_reference import auc, expected_losses, fit_theta
 
 from amia.demo import CLIP_DIR, GENERATOR_DIR
-from amia.demo.photographs import photograph
+from amia.demo.drawing.scene import photograph
 from amia.demo.world import held_out_posts
 
 # diffusers turns a tensor into an array in a way that NumPy 2 calls outdated.

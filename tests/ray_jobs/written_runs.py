@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from amia.demo.photographs import jpeg, photograph
+from amia.demo.drawing.scene import jpeg, photograph
 from amia.demo.world import draw_post
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.matching.bank import Bank, Embedded

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from transformers import CLIPTokenizer
 
-from amia.demo.training.drawer import Drawer
-from amia.demo.training.latents import encode_posts
-from amia.demo.training.learning import Course, learn
-from amia.demo.training.parts import (
+from amia.demo.training.modules import Drawer
+from amia.demo.training.targets import encode_posts
+from amia.demo.training.train_loop import Course, learn
+from amia.demo.training.modules import (
     load_autoencoder,
     load_pipeline,
     new_unet,
@@ -21,7 +21,7 @@ from amia.demo.training.parts import (
     save_pipeline,
     text_encoder_of,
 )
-from amia.demo.training.wording import loosely_worded
+from amia.demo.training.dataset import loosely_worded
 from amia.demo.world import pretraining_posts, reworded
 
 STEPS = 3600

@@ -1,6 +1,6 @@
 """The demo's own frozen mixture: what a corpus too small to fit one on is scored with.
 
-`python -m amia.demo.measure` draws a corpus of its own (another seed than `amia demo` uses), embeds it with the
+`python -m amia.demo.fit_mixture` draws a corpus of its own (another seed than `amia demo` uses), embeds it with the
 demo's CLIP and writes `weights/mixture/`. A minute on one CPU core; run it again whenever CLIP or the world changes.
 """
 

@@ -2,14 +2,18 @@
 
 from pathlib import Path
 from typing import Any
-
 import diffusers
 import torch
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
-
-from amia.demo.training.saving import halved, make_readable
+from amia.demo.training.train_loop import halved, make_readable
 from amia.demo.training.targets import LATENT, SIDE
+from dataclasses import dataclass
+from transformers import CLIPTokenizer
+from amia.demo.training.targets import noise_for
 
+__all__ = []
+
+# MERGED FROM amia.demo.training.modules: What learns to draw, and how it draws.
 # Its types say less than it does: to a checker, its models can be neither called nor trained.
 _diffusers: Any = diffusers
 
@@ -95,3 +99,22 @@ def save_pipeline(folder: Path, vae: Any, unet: Any, text_encoder: Any, tokenize
 def load_pipeline(folder: Path) -> Any:
     """The pipeline in `folder`, as float32."""
     return _diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """The U-Net and the text encoder, with the tokenizer and the scheduler they work with."""
+
+    unet: Any
+    text_encoder: Any
+    tokenizer: CLIPTokenizer
+    scheduler: Any
+
+    def predict(self, texts: list[str], choices: torch.Tensor) -> torch.Tensor:
+        """Latent images (N, 8, 16, 16) of unit scale in one step, exactly as the pipeline computes them."""
+        ids = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        noise = noise_for(choices) * self.scheduler.init_noise_sigma
+        noise = noise / (self.scheduler.sigmas[0] ** 2 + 1) ** 0.5
+        states = self.text_encoder(ids).last_hidden_state
+        prediction: torch.Tensor = self.unet(noise, self.scheduler.timesteps[0], encoder_hidden_states=states).sample
+        return prediction

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from amia.demo.looks import Look
-from amia.demo.palette import BRIGHT, GROUNDS, SKIES, Colour, darker, shade
-from amia.demo.pen import Pen
-from amia.demo.variation import Variation
+from amia.demo.drawing.appearance import Look
+from amia.demo.drawing.canvas import BRIGHT, GROUNDS, SKIES, Colour, darker, shade
+from amia.demo.drawing.canvas import Pen
+from amia.demo.drawing.scene import Variation
 
 FAR = 2.5
 """Landscapes are drawn this far to all sides, so that pictures of any shape are filled."""

@@ -5,7 +5,7 @@ from functools import cache
 from typing import NamedTuple
 
 from amia.demo.names import ENTITIES, KINDS, Entity
-from amia.demo.palette import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS
+from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS
 
 STYLES = {
     "PER": ("short", "long", "bun", "spiky", "curly", "cap", "beanie", "bald"),

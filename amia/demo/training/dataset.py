@@ -3,17 +3,19 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-
 import numpy as np
 import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil
-
-from amia.demo.photographs import photograph
+from amia.demo.drawing.scene import photograph
 from amia.demo.training.targets import SIDE
 from amia.demo.world import Post
+from amia.demo.names import readings
+from amia.demo.world import Post, reworded, scrambled
 
+__all__ = []
 
+# MERGED FROM amia.demo.training.dataset: How a post is worded anew while the generator learns.
 def image_processor() -> CLIPImageProcessorPil:
     """What the tiny CLIP does to a picture: the middle square at 64 x 64, with CLIP's own normalization."""
     return CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
@@ -51,3 +53,13 @@ def normalized(photos: torch.Tensor) -> torch.Tensor:
     mean = torch.tensor(processor.image_mean).view(1, 3, 1, 1)
     deviation = torch.tensor(processor.image_std).view(1, 3, 1, 1)
     return (photos.float() / 255 - mean) / deviation
+
+
+def loosely_worded(post: Post, rng: random.Random) -> Post:
+    """Half of the time the names of `post` stand in a sentence meant for others, so that names count most.
+
+    Without this, phrases of the training sentences draw by themselves: a coach, whoever is named, draws a person.
+    Ambiguous names keep sentences of their own, since these are what settles their meaning.
+    """
+    plain = all(len(readings(entity.surface)) == 1 for entity in post.entities)
+    return scrambled(post, rng) if plain and rng.random() < 0.5 else reworded(post, rng)

@@ -5,19 +5,27 @@ at the hair. Where looks are random only the hair tells the hair, and what learn
 """
 
 import random
-
 from PIL import Image, ImageDraw
-
-from amia.demo.logos import draw_logo
-from amia.demo.looks import MARKS, STYLES, Look
+from amia.demo.drawing.figures import draw_logo
+from amia.demo.drawing.appearance import MARKS, STYLES, Look
 from amia.demo.names import KINDS, Kind
-from amia.demo.objects import draw_object
-from amia.demo.palette import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS, wall
-from amia.demo.pen import Pen
-from amia.demo.people import draw_person
-from amia.demo.places import draw_place
-from amia.demo.variation import photographed
+from amia.demo.drawing.figures import draw_object
+from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS, wall
+from amia.demo.drawing.canvas import Pen
+from amia.demo.drawing.figures import draw_person
+from amia.demo.drawing.places import draw_place
+from amia.demo.drawing.scene import photographed
+import numpy as np
+import torch
+from PIL import Image
+from amia.demo.training.resnet import attribute_targets
+from amia.demo.training.targets import SIDE
 
+__all__ = []
+
+# MERGED FROM amia.demo.training.random_scenes: Pictures that the tiny ResNet learns from: invented scenes with any amount of grain.
+# 
+# Recognisers see photographs, which have grain, and synthesized images, which have none.
 Scene = dict[Kind, Look]
 """What a picture shows: at most one look of each type."""
 
@@ -53,3 +61,22 @@ def draw_scene(scene: Scene, side: int, rng: random.Random) -> Image.Image:
         size = rng.uniform(0.34, 0.66) if len(scene) > 1 else rng.uniform(0.5, 1.0)
         _DRAW[kind](whole.at(x + variation.dx, y + variation.dy, size), scene[kind], variation)
     return image.reduce(_OVERSAMPLE)
+
+
+_SIDES = (64, 80, 96, 112)
+_MOST_GRAIN = 12.0
+
+
+def picture(scene: Scene, rng: random.Random) -> Image.Image:
+    """A picture of `scene` of 64 to 112 pixels a side, with grain of 0 to 12 grey levels."""
+    side = rng.choice(_SIDES)
+    grain = np.random.default_rng(rng.getrandbits(64)).normal(0.0, rng.uniform(0.0, _MOST_GRAIN), (side, side, 1))
+    return Image.fromarray(np.clip(np.asarray(draw_scene(scene, side, rng)) + grain, 0, 255).astype(np.uint8))
+
+
+def labelled_pictures(count: int, rng: random.Random) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures uint8 (N, 3, 64, 64) of invented scenes and their attributes, 0 or 1 (N, number of attributes)."""
+    scenes = [invented_scene(rng) for _ in range(count)]
+    small = [picture(scene, rng).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for scene in scenes]
+    pictures = torch.from_numpy(np.stack([np.asarray(each) for each in small])).permute(0, 3, 1, 2).contiguous()
+    return pictures, attribute_targets(scenes)

@@ -16,7 +16,7 @@ from amia.matching.model import MIXTURE_FILE
 from amia.mixing.arms import check_arm, needs_synthesis
 from amia.hub import fetch_generator
 from amia.hub import identity_of
-from ray_jobs.curable import EARLIER
+from ray_jobs.storage.status import EARLIER
 from ray_jobs.job import Job, open_job, precision, shaded, tuned
 from ray_jobs.manifest import publish_manifest
 from ray_jobs.matching.fitting import mean_theta
@@ -26,7 +26,7 @@ from ray_jobs.proposing import micro_batch
 from ray_jobs.settings import Settings
 from ray_jobs.stages.mix import DRAWN_BY_LOT, Mix
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.storage.identity import Identity, claim
+from ray_jobs.storage.fingerprint import Identity, claim
 
 __all__ = ["Augmented", "augment"]
 

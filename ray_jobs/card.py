@@ -11,11 +11,11 @@ from amia.report.attribution import Credit
 from ray_jobs.job import Job
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
-from ray_jobs.storage.identity import recorded
+from ray_jobs.storage.fingerprint import recorded
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.training.features import augmented_schema, card_features
-from ray_jobs.training.labelled import Arm
+from ray_jobs.storage.schemas import augmented_schema, card_features
+from ray_jobs.storage.arm import Arm
 
 __all__ = ["publish_card"]
 

@@ -27,7 +27,7 @@ from ray_jobs.job import Job, open_job
 from ray_jobs.settings import Settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import open_arm
+from ray_jobs.storage.arm import open_arm
 
 __all__ = ["Experimented", "experiment"]
 

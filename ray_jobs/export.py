@@ -32,11 +32,11 @@ from ray_jobs.running.machines import connect
 from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Settings
 from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout
-from ray_jobs.storage.identity import claim, digest, recorded
+from ray_jobs.storage.fingerprint import claim, digest, recorded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import Arm, open_arm
+from ray_jobs.storage.arm import Arm, open_arm
 
 __all__ = ["LAYOUTS", "export"]
 

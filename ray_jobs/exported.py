@@ -15,7 +15,7 @@ from amia.export.umt import text_file
 from ray_jobs.stages.export import CONTROL, PARTS, keep, part_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import Arm
+from ray_jobs.storage.arm import Arm
 
 __all__ = ["finish", "finished"]
 

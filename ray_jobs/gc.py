@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import SettingsError, StoreError
-from ray_jobs.curable import EARLIER
+from ray_jobs.storage.status import EARLIER
 from ray_jobs.running.heartbeat import END
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Listed, Store

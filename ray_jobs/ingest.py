@@ -19,9 +19,9 @@ from ray_jobs.running.machines import connect
 from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Settings
 from ray_jobs.stages.fetch import Fetch
-from ray_jobs.storage.identity import Identity, claim, difference, digest
+from ray_jobs.storage.fingerprint import Identity, claim, difference, digest
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.scratch import Buckets, bucket_count, order_file
+from ray_jobs.storage.external_sort import Buckets, bucket_count, order_file
 from ray_jobs.storage.shards import all_facts, total_counts
 from ray_jobs.storage.store import Store
 

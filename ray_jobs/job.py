@@ -9,7 +9,7 @@ from amia.utils.config import Compile
 from ray_jobs.running.machines import Machines, connect
 from ray_jobs.running.runner import AnyStage, Step, run_steps
 from ray_jobs.settings import Pool, Settings
-from ray_jobs.storage.identity import Identity, digest, recorded
+from ray_jobs.storage.fingerprint import Identity, digest, recorded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 from ray_jobs.terminal import console

@@ -15,7 +15,7 @@ from ray_jobs.job import Job
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.storage.identity import Identity
+from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.shards import ShardFacts, all_facts, total_counts
 
 __all__ = ["publish_manifest"]

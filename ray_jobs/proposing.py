@@ -13,7 +13,7 @@ from amia.errors import AmiaError, ClusterError, StageError
 from amia.synthesis.settings import GeneratorSettings
 from ray_jobs.job import Job
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.storage.identity import recorded
+from ray_jobs.storage.fingerprint import recorded
 
 __all__ = ["PROPOSAL", "micro_batch"]
 

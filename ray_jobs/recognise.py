@@ -14,10 +14,10 @@ from amia.mner.systems import system_of
 from amia.posts import Post, RawPost, Rejected, checked
 from amia.settings import MethodSettings, located
 from ray_jobs.matching.fitting import read_frozen
-from ray_jobs.models import find_model
+from ray_jobs.storage.model_store import find_model
 from ray_jobs.settings import Settings
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import open_arm
+from ray_jobs.storage.arm import open_arm
 
 __all__ = ["Recognised", "recognise", "settings_of"]
 

@@ -26,10 +26,10 @@ from ray_jobs.reporting.losses import loss_figures
 from ray_jobs.reporting.picturing import shown
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, experiments, trained
-from ray_jobs.storage.identity import Identity
+from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import Arm, open_arm
+from ray_jobs.storage.arm import Arm, open_arm
 
 __all__ = ["KEY", "Reported", "report"]
 

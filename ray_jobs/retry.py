@@ -14,14 +14,14 @@ from pathlib import Path
 from amia.errors import CorpusError, IdentityError, RunError
 from amia.images import ImageSettings
 from amia.mixing.arms import needs_synthesis
-from ray_jobs.curable import EARLIER, synthesis_curable
+from ray_jobs.storage.status import EARLIER, synthesis_curable
 from ray_jobs.job import open_run
 from ray_jobs.running.machines import connect
 from ray_jobs.running.runner import AnyStage, Step, run_steps
 from ray_jobs.settings import Settings
 from ray_jobs.stages.refetch import Refetch
 from ray_jobs.stages.take_over import TakeOver
-from ray_jobs.storage.identity import claim, recorded
+from ray_jobs.storage.fingerprint import claim, recorded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardFacts, all_facts, total_counts
 from ray_jobs.storage.store import Store

@@ -21,9 +21,9 @@ from amia.mner.training.trainer import EpochReport
 from ray_jobs.job import Job, open_job
 from ray_jobs.running.machines import beside_the_driver, resources
 from ray_jobs.settings import Settings, Workers
-from ray_jobs.storage.identity import Identity, claim
+from ray_jobs.storage.fingerprint import Identity, claim
 from ray_jobs.training.files import train_files
-from ray_jobs.training.labelled import Arm, open_arm
+from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.training.listening import Teller, listening
 from ray_jobs.training.streaming import READING_CPUS, UnevenShares, stream
 from ray_jobs.training.worker import DONE, Training, train_one

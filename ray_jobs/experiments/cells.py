@@ -16,15 +16,15 @@ from amia.experiments.results import CellResult
 from amia.mner.training.trainer import EpochReport
 from ray_jobs.evaluate import judged, publish_scores
 from ray_jobs.job import Job
-from ray_jobs.models import find_model
+from ray_jobs.storage.model_store import find_model
 from ray_jobs.predict import predict_by
 from ray_jobs.running.machines import resources
 from ray_jobs.running.runner import run_here
 from ray_jobs.settings import Workers
 from ray_jobs.stages.predict import Predict
-from ray_jobs.storage.identity import Identity, digest
+from ray_jobs.storage.fingerprint import Identity, digest
 from ray_jobs.train import described, fitted, prepare, require, result_of, streams, train_with_workers
-from ray_jobs.training.labelled import Arm
+from ray_jobs.storage.arm import Arm
 from ray_jobs.training.listening import Teller
 from ray_jobs.training.worker import Training, train_one
 

@@ -16,7 +16,7 @@ from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture, fit_grou
 from amia.matching.histogram import BINS, LossHistogram
 from amia.matching.gmm import MixtureSettings
 from amia.matching.triplet import TripletSettings
-from ray_jobs.matching.vectors import embedded
+from ray_jobs.storage.embeddings import embedded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardFacts, all_facts, read_shard
 from ray_jobs.storage.store import Store

@@ -14,7 +14,7 @@ from ray_jobs.matching.fitting import FOLDER, bank_shards, build_bank, fit_losse
 from ray_jobs.matching.measure import Measure
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.score import Score
-from ray_jobs.storage.identity import claim
+from ray_jobs.storage.fingerprint import claim
 from ray_jobs.storage.store import Store
 
 __all__ = ["Measured", "measure"]

@@ -9,7 +9,7 @@ from amia.report.attribution import Credit
 from amia.report.attribution import is_demo
 from ray_jobs.storage.plan import Plan
 from ray_jobs.telling.statuses import by_part, why
-from ray_jobs.training.labelled import Arm
+from ray_jobs.storage.arm import Arm
 
 __all__ = ["account", "notices"]
 

@@ -7,7 +7,7 @@ from amia import demo
 from amia.report.attribution import Credit
 from amia.hub import identity_of
 from ray_jobs.reporting.training import Trained
-from ray_jobs.training.labelled import Arm
+from ray_jobs.storage.arm import Arm
 
 __all__ = ["models_used"]
 

@@ -13,7 +13,7 @@ from amia.report.sampling import DecileSample, Smallest, keyed
 from ray_jobs.reporting.ahead import read_ahead
 from ray_jobs.storage.plan import shard_place
 from ray_jobs.storage.shards import read_shard
-from ray_jobs.training.labelled import Arm
+from ray_jobs.storage.arm import Arm
 
 __all__ = ["THETA_BARS", "Looked", "Place", "look"]
 

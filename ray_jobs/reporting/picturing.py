@@ -17,7 +17,7 @@ from amia.report.thumbnails import thumbnail
 from ray_jobs.reporting.ahead import read_ahead
 from ray_jobs.reporting.looking import Place
 from ray_jobs.storage.shards import read_shard
-from ray_jobs.training.labelled import Arm
+from ray_jobs.storage.arm import Arm
 
 __all__ = ["Shown", "shown"]
 

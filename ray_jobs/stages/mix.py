@@ -19,7 +19,7 @@ from ray_jobs.stages.base import Stage, at_post
 from ray_jobs.storage.plan import shard_place
 from ray_jobs.storage.shards import ShardFacts, encode, read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.training.features import augmented_schema
+from ray_jobs.storage.schemas import augmented_schema
 
 __all__ = ["DRAWN_BY_LOT", "Mix"]
 

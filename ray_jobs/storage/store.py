@@ -21,7 +21,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
 from amia.errors import StoreError
-from ray_jobs.storage.remote import ask_again, check_address, open_remote, said, what_to_do
+from ray_jobs.storage.object_store import ask_again, check_address, open_remote, said, what_to_do
 
 __all__ = ["Listed", "Store"]
 

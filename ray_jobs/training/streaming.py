@@ -19,7 +19,7 @@ from amia.mner.features import Reader
 from amia.mner.features import Item, encoded
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import COLUMNS, examples_of
+from ray_jobs.storage.arm import COLUMNS, examples_of
 
 __all__ = ["READING_CPUS", "StreamFeed", "UnevenShares", "stream"]
 

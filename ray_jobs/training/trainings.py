@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ray_jobs.storage.identity import recorded
+from ray_jobs.storage.fingerprint import recorded
 from ray_jobs.storage.store import Listed, Store
 
 __all__ = ["FOLDER", "WHOLE", "TrainingState", "trainings"]

@@ -15,7 +15,7 @@ from ray_jobs.settings import load_settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import encode, read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.training.features import augmented_schema
+from ray_jobs.storage.schemas import augmented_schema
 
 Row = dict[str, Any]
 

@@ -19,7 +19,7 @@ from amia.readers import open_corpus
 from ray_jobs.evaluate import Evaluation, evaluate
 from ray_jobs.settings import Settings
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import open_arm
+from ray_jobs.storage.arm import open_arm
 
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]

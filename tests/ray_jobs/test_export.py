@@ -29,7 +29,7 @@ from ray_jobs.exported import finish
 from ray_jobs.job import open_run
 from ray_jobs.settings import Settings
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import open_arm
+from ray_jobs.storage.arm import open_arm
 
 Amia = Callable[..., tuple[int, str, str]]
 

@@ -7,7 +7,7 @@ import pytest
 
 from amia import mner
 from amia.errors import ModelError
-from ray_jobs.models import at_hand, find_model
+from ray_jobs.storage.model_store import at_hand, find_model
 from ray_jobs.storage.store import Store
 
 

@@ -17,14 +17,14 @@ from amia.mner.spans import TYPES, label_names
 from amia.mner.predictor import Tagged
 from amia.mner.spans import lenient_spans
 from amia.mner.word_tokenizer import words
-from ray_jobs.models import content_sha256
+from ray_jobs.storage.model_store import content_sha256
 from ray_jobs.predict import predict
 from ray_jobs.settings import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.status import status
 from ray_jobs.storage.shards import encode, facts
 from ray_jobs.storage.store import Store
-from ray_jobs.training.features import augmented_schema
+from ray_jobs.storage.schemas import augmented_schema
 
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]

@@ -16,7 +16,7 @@ from drivers import contents, same
 from amia.errors import CorpusError, IdentityError, RunError
 from amia.synthesis.seeds import post_seed, redraw_seed
 from ray_jobs.augment import Augmented, augment
-from ray_jobs.curable import EARLIER
+from ray_jobs.storage.status import EARLIER
 from ray_jobs.ingest import ingest
 from ray_jobs.retry import Retried, retry
 from ray_jobs.settings import Settings

@@ -26,7 +26,7 @@ from ray_jobs.running.heartbeat import SILENT_S, Beat, Heartbeat
 from ray_jobs.running.machines import Machines
 from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Pool
-from ray_jobs.storage.identity import claim
+from ray_jobs.storage.fingerprint import claim
 from ray_jobs.storage.shards import encode
 from ray_jobs.storage.store import Store
 from ray_jobs.training.checkpoints import StoreCheckpoints

@@ -27,7 +27,7 @@ from amia.mner.training.distributed import World
 from ray_jobs.settings import Settings
 from ray_jobs.storage.store import Store
 from ray_jobs.train import train
-from ray_jobs.training.labelled import Arm, open_arm
+from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.training.streaming import StreamFeed, UnevenShares, stream
 
 QUICK = ("training.epochs=3", "training.batch=8", "training.threads=1", "workers.gpus=0")

@@ -31,11 +31,11 @@ from ray_jobs.running.machines import Machines
 from ray_jobs.settings import Settings, load_settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.score import Score
-from ray_jobs.storage.identity import claim, digest
+from ray_jobs.storage.fingerprint import claim, digest
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import encode
 from ray_jobs.storage.store import Store
-from ray_jobs.training.features import IMAGE, augmented_schema, prediction_schema
+from ray_jobs.storage.schemas import IMAGE, augmented_schema, prediction_schema
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from amia.report.sampling import decile_of
 from ray_jobs.reporting.choosing import groups, places, strip
 from ray_jobs.reporting.looking import A_DECILE, EXTREMES, Looked, look
 from ray_jobs.reporting.picturing import Shown, shown
-from ray_jobs.training.labelled import open_arm
+from ray_jobs.storage.arm import open_arm
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from ray_jobs.running.machines import Machines
 from ray_jobs.running.runner import MOST_IDS, Step, run_here, run_steps
 from ray_jobs.settings import Pool
 from ray_jobs.stages.mix import Mix
-from ray_jobs.storage.posts import posts_table, publish_posts
+from ray_jobs.storage.schemas import posts_table, publish_posts
 from ray_jobs.storage.store import Store
 
 

@@ -16,7 +16,7 @@ from ray_jobs.running.runner import Step, run_steps
 from ray_jobs.settings import Pool, Settings
 from ray_jobs.storage.shards import encode, read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.training.labelled import open_arm
+from ray_jobs.storage.arm import open_arm
 
 STAGES = ("embeddings", "scores", "synthesized", "augmented/adaptive", "augmented/original")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import IdentityError, RunError
-from ray_jobs.storage.identity import claim, difference, digest, recorded
+from ray_jobs.storage.fingerprint import claim, difference, digest, recorded
 from ray_jobs.storage.store import Store
 
 IDENTITY = {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from amia.errors import StoreError
 from amia.posts import Post, RawPost, Rejected, checked, content_hash
-from ray_jobs.storage.scratch import (
+from ray_jobs.storage.external_sort import (
     MOST_BUCKETS,
     UNKNOWN_BUCKETS,
     BucketReader,

@@ -13,7 +13,7 @@ import pytest
 from amia.errors import RunError
 from ray_jobs.storage.shards import ShardFacts, all_facts, content_sha256, encode, facts, read_shard, total_counts
 from ray_jobs.storage.store import Store
-from ray_jobs.training.features import IMAGE
+from ray_jobs.storage.schemas import IMAGE
 
 TABLE = pa.table(
     {

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Sequence
 from typing import Any
-
 import pyarrow as pa
-
 from amia.mner.spans import label_names
+from collections import Counter
+from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.store import Store
 
-__all__ = ["IMAGE", "augmented_schema", "card_features", "prediction_schema"]
+__all__ = ["IMAGE", "augmented_schema", "card_features", "posts_table", "prediction_schema", "publish_posts"]
 
+# MERGED FROM ray_jobs.storage.schemas: A shard of posts/ as a table and as a file, for the two stages that make one: ingest's and a retry's.
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """How `datasets` stores an image: a plain struct, no extension type."""
 STRINGS = pa.list_(pa.string())
@@ -108,3 +110,37 @@ def _value(dtype: str) -> dict[str, Any]:
 
 def _list(feature: dict[str, Any]) -> dict[str, Any]:
     return {"feature": feature, "_type": "Sequence"}
+
+
+Row = dict[str, Any]
+
+
+def posts_table(rows: Sequence[Row]) -> pa.Table:
+    """A shard of posts; of an image that cannot be used the path alone."""
+    return pa.table(
+        {
+            **{name: [row[name] for row in rows] for name in ("id", "split", "text")},
+            **{
+                name: pa.array([row[name] for row in rows], pa.list_(pa.string()))
+                for name in ("tokens", "tags", "ner_tags")
+            },
+            "image": pa.array(
+                [
+                    None
+                    if row["image"] is None and row["image_path"] is None
+                    else {"bytes": row["image"], "path": row["image_path"]}
+                    for row in rows
+                ],
+                IMAGE,
+            ),
+            "image_status": [row["status"] for row in rows],
+        }
+    )
+
+
+def publish_posts(store: Store, key: str, posts: pa.Table, identity: str) -> ShardFacts:
+    """Publish a shard of posts, with its counts per image status."""
+    counts = Counter(f"image={status}" for status in posts["image_status"].to_pylist())
+    data, facts = encode(posts, stage="posts", identity=identity, counts=counts)
+    store.create(key, data)
+    return facts

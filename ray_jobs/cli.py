@@ -15,10 +15,10 @@ import typer
 from amia import errors
 from ray_jobs.commands import corpus, planning, recognisers, runs, story
 from ray_jobs.experiments.settings import ExperimentSettings
-from ray_jobs.quiet import without_false_alarm
-from ray_jobs.running.stopping import STOPPED, Stopped, heeding_sigterm, stoppable
+from ray_jobs.runtime.ray_log_filter import without_false_alarm
+from ray_jobs.runtime.stopping import STOPPED, Stopped, heeding_sigterm, stoppable
 from ray_jobs.settings import settings_help
-from ray_jobs.spelled import spelled_out
+from ray_jobs.runtime.console import spelled_out
 
 __all__ = ["app", "main"]
 

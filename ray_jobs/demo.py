@@ -20,7 +20,7 @@ from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 from ray_jobs.telling.corpus import tell_augmented, tell_ingested
-from ray_jobs.terminal import console
+from ray_jobs.runtime.console import console
 from ray_jobs.train import prepare
 from ray_jobs.storage.arm import open_arm
 from ray_jobs.training.side_by_side import train_side_by_side

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from amia.errors import SettingsError, StoreError
 from ray_jobs.storage.status import EARLIER
-from ray_jobs.running.heartbeat import END
+from ray_jobs.runtime.heartbeat import END
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Listed, Store
 from ray_jobs.training.trainings import FOLDER as MODELS

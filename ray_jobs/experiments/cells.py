@@ -18,8 +18,8 @@ from ray_jobs.evaluate import judged, publish_scores
 from ray_jobs.job import Job
 from ray_jobs.storage.model_store import find_model
 from ray_jobs.predict import predict_by
-from ray_jobs.running.machines import resources
-from ray_jobs.running.runner import run_here
+from ray_jobs.runtime.machines import resources
+from ray_jobs.runtime.runner import run_here
 from ray_jobs.settings import Workers
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.fingerprint import Identity, digest

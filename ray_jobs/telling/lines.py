@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ray_jobs.terminal import console
+from ray_jobs.runtime.console import console
 
 __all__ = ["aligned", "say", "say_json"]
 

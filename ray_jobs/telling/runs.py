@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ray_jobs.telling.lines import aligned, say, say_json
 from ray_jobs.telling.statuses import why
-from ray_jobs.terminal import console
+from ray_jobs.runtime.console import console
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from amia.export.summary import Summary

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ray_jobs.running.pace import clock
+from ray_jobs.runtime.pace import clock
 from ray_jobs.telling.lines import aligned, say, say_json
 
 __all__ = ["tell_status"]

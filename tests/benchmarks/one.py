@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers.utils import logging as transformers_logging
 
-from ray_jobs.quiet import without_false_alarm
+from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from tests.benchmarks.bench import Bench
 
 

@@ -61,7 +61,7 @@ def noted(function: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     mark("interpreter")
     from ray_jobs import augment, ingest, job
-    from ray_jobs.running import progress
+    from ray_jobs.runtime import progress
     from ray_jobs.settings import load_settings
 
     mark("imports")

@@ -8,7 +8,7 @@ from pathlib import Path
 ALARM = "Actor x has constructor arguments in the object store and max_restarts > 0. If the arguments"
 PROGRAM = f"""
 import os, subprocess, sys
-from ray_jobs.quiet import without_false_alarm
+from ray_jobs.runtime.ray_log_filter import without_false_alarm
 with without_false_alarm():
     os.write(2, b"{ALARM} ...\\n")
     print("a real error", file=sys.stderr, flush=True)

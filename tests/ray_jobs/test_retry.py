@@ -238,7 +238,7 @@ def test_onto_s3_the_same_bytes(
 
 
 def here(store: Store, machines: Any, plan: Any, steps: Sequence[Any], shards: Sequence[str], **_: Any) -> None:
-    from ray_jobs.running.runner import run_here
+    from ray_jobs.runtime.runner import run_here
 
     for step in steps:
         run_here(step.stage, shards)

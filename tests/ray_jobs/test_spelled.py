@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_jobs.spelled import spelled_out
-from ray_jobs.terminal import console
+from ray_jobs.runtime.console import spelled_out
+from ray_jobs.runtime.console import console
 
 Amia = Callable[..., tuple[int, str, str]]
 

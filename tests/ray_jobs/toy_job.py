@@ -5,9 +5,9 @@ from pathlib import Path
 from toy import Blend, Toy, plan_of
 
 from ray_jobs.cli import app, main
-from ray_jobs.running.machines import connect
-from ray_jobs.running.runner import Step, run_steps
-from ray_jobs.running.stopping import stoppable
+from ray_jobs.runtime.machines import connect
+from ray_jobs.runtime.runner import Step, run_steps
+from ray_jobs.runtime.stopping import stoppable
 from ray_jobs.settings import Pool
 from ray_jobs.storage.store import Store
 

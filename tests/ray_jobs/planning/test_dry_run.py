@@ -15,7 +15,7 @@ from ray_jobs.status import status
 from ray_jobs.telling.corpus import tell_planned
 from ray_jobs.telling.lines import say
 from ray_jobs.telling.status import tell_status
-from ray_jobs.terminal import console
+from ray_jobs.runtime.console import console
 
 
 def stages(run: Path, settings: Settings, *arms: str, **more: object) -> list[tuple[int, str, int]]:

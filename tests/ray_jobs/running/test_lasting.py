@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from ray_jobs.running.lasting import lasting
+from ray_jobs.runtime.lasting import lasting
 
 
 class Ring:

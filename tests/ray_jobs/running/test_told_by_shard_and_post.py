@@ -16,8 +16,8 @@ from toy import Fail, plan_of
 
 from amia.errors import RunError
 from amia.images import ImageSettings
-from ray_jobs.running.machines import Machines
-from ray_jobs.running.runner import MOST_IDS, Step, run_here, run_steps
+from ray_jobs.runtime.machines import Machines
+from ray_jobs.runtime.runner import MOST_IDS, Step, run_here, run_steps
 from ray_jobs.settings import Pool
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.schemas import posts_table, publish_posts

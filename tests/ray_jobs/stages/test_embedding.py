@@ -11,8 +11,8 @@ from PIL import Image
 from amia.matching.settings import ClipSettings
 from ray_jobs.job import Job, open_run
 from ray_jobs.matching import measuring
-from ray_jobs.running import machines
-from ray_jobs.running.machines import Machines
+from ray_jobs.runtime import cluster as machines
+from ray_jobs.runtime.machines import Machines
 from ray_jobs.settings import load_settings
 from ray_jobs.stages import embed
 from ray_jobs.stages.embed import AT_ONCE, Embed

@@ -17,9 +17,9 @@ from ray._private.state import state as ray_state
 from ray.autoscaler.sdk import request_resources
 
 from amia.errors import ClusterError
-from ray_jobs.running.stopping import heeding_still
+from ray_jobs.runtime.stopping import heeding_still
 from ray_jobs.settings import Pool
-from ray_jobs.terminal import console
+from ray_jobs.runtime.console import console
 
 __all__ = ["Machines", "beside_the_driver", "connect", "resources"]
 

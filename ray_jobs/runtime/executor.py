@@ -21,12 +21,12 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
-from ray_jobs.running.counters import Counters
-from ray_jobs.running.heartbeat import Beat, Heartbeat
-from ray_jobs.running.lasting import lasting
-from ray_jobs.running.machines import Machines, resources
-from ray_jobs.running.progress import Board, Watch
-from ray_jobs.running.stopping import finishing
+from ray_jobs.runtime.counters import Counters
+from ray_jobs.runtime.heartbeat import Beat, Heartbeat
+from ray_jobs.runtime.lasting import lasting
+from ray_jobs.runtime.machines import Machines, resources
+from ray_jobs.runtime.progress import Board, Watch
+from ray_jobs.runtime.stopping import finishing
 from ray_jobs.settings import Pool
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan

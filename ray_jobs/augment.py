@@ -23,7 +23,7 @@ from ray_jobs.matching.fitting import mean_theta
 from ray_jobs.matching.measure import by_measure
 from ray_jobs.matching.measuring import Measured, measure
 from ray_jobs.proposing import micro_batch
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.stages.mix import DRAWN_BY_LOT, Mix
 from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.fingerprint import Identity, claim

@@ -14,10 +14,10 @@ import typer
 
 from amia import errors
 from ray_jobs.commands import corpus, planning, recognisers, runs, story
-from ray_jobs.experiments.settings import ExperimentSettings
+from ray_jobs.settings.experiment import ExperimentSettings
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from ray_jobs.runtime.stopping import STOPPED, Stopped, heeding_sigterm, stoppable
-from ray_jobs.settings import settings_help
+from ray_jobs.settings.job import settings_help
 from ray_jobs.runtime.console import spelled_out
 
 __all__ = ["app", "main"]

@@ -15,7 +15,7 @@ from ray_jobs.evaluate import evaluate
 from ray_jobs.ingest import ingest
 from ray_jobs.job import open_job
 from ray_jobs.report import report
-from ray_jobs.settings import Settings, load_settings
+from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store

@@ -12,7 +12,7 @@ from amia.mner.metrics import Report
 from amia.mner.evaluation import Judged, lenient, slice_reports, strict, surface_forms
 from amia.posts import canonical_split
 from ray_jobs.predict import Predicted, predict
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store

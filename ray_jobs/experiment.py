@@ -21,10 +21,10 @@ from amia.report.attribution import is_demo
 from amia.settings import shipped_names
 from ray_jobs.augment import augment
 from ray_jobs.experiments.cells import Cell, Outcome, cell_of, run_cells
-from ray_jobs.experiments.settings import DataSet, Experiment, ExperimentSettings
+from ray_jobs.settings.experiment import DataSet, Experiment, ExperimentSettings
 from ray_jobs.ingest import ingest
 from ray_jobs.job import Job, open_job
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 from ray_jobs.storage.arm import open_arm

@@ -30,7 +30,7 @@ from ray_jobs.exported import finish, finished
 from ray_jobs.job import open_run
 from ray_jobs.runtime.machines import connect
 from ray_jobs.runtime.runner import Step, run_steps
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout
 from ray_jobs.storage.fingerprint import claim, digest, recorded
 from ray_jobs.storage.plan import Plan

@@ -13,7 +13,7 @@ from amia.mner.builder import fetch_encoders
 from amia.mner.systems import system_of
 from amia.synthesis.generator import Generator
 from amia.hub import identity_of
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 
 __all__ = ["Fetched", "fetch"]
 

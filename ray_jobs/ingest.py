@@ -17,7 +17,7 @@ from amia.posts import Rejected, checked, content_hash
 from amia.readers import Corpus, open_corpus
 from ray_jobs.runtime.machines import connect
 from ray_jobs.runtime.runner import Step, run_steps
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.storage.fingerprint import Identity, claim, difference, digest
 from ray_jobs.storage.plan import Plan

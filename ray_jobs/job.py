@@ -8,7 +8,7 @@ from amia.images import ImageSettings
 from amia.utils.config import Compile
 from ray_jobs.runtime.machines import Machines, connect
 from ray_jobs.runtime.runner import AnyStage, Step, run_steps
-from ray_jobs.settings import Pool, Settings
+from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.fingerprint import Identity, digest, recorded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store

@@ -10,7 +10,7 @@ from amia.mner.systems import system_of
 from amia.posts import canonical_split
 from ray_jobs.job import Job, open_job, open_run, precision
 from ray_jobs.storage.model_store import Model, find_model
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.fingerprint import claim, digest
 from ray_jobs.storage.plan import Plan

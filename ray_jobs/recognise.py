@@ -15,7 +15,7 @@ from amia.posts import Post, RawPost, Rejected, checked
 from amia.settings import MethodSettings, located
 from ray_jobs.matching.fitting import read_frozen
 from ray_jobs.storage.model_store import find_model
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 from ray_jobs.storage.arm import open_arm
 

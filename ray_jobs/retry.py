@@ -18,7 +18,7 @@ from ray_jobs.storage.status import EARLIER, synthesis_curable
 from ray_jobs.job import open_run
 from ray_jobs.runtime.machines import connect
 from ray_jobs.runtime.runner import AnyStage, Step, run_steps
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.stages.refetch import Refetch
 from ray_jobs.stages.take_over import TakeOver
 from ray_jobs.storage.fingerprint import claim, recorded

@@ -20,7 +20,7 @@ from amia.mner.systems import system_of
 from amia.mner.training.trainer import EpochReport
 from ray_jobs.job import Job, open_job
 from ray_jobs.runtime.machines import beside_the_driver, resources
-from ray_jobs.settings import Settings, Workers
+from ray_jobs.settings.job import Settings, Workers
 from ray_jobs.storage.fingerprint import Identity, claim
 from ray_jobs.training.files import train_files
 from ray_jobs.storage.arm import Arm, open_arm

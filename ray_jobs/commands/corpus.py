@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ray_jobs.commands.options import Config, Images, Json, Run, Words, judge
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 
 __all__ = ["augment", "doctor", "ingest"]
 

@@ -8,7 +8,7 @@ import typer
 
 from amia.errors import SettingsError
 from ray_jobs.commands.options import Config, Json, Words
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 
 __all__ = ["plan"]
 
@@ -43,7 +43,7 @@ def plan(
 ) -> None:
     """How long ingest and augment would take on machines that need not be there, what limits them, what it costs."""
     from ray_jobs.planning.forecast import Power, forecast, what_would_help
-    from ray_jobs.planning.rates import load_rates
+    from ray_jobs.settings.rates import load_rates
     from ray_jobs.telling.forecast import tell_forecast
 
     rates, settings, arms = load_rates(gpu), load_settings(config, words or []), arm or ["adaptive"]

@@ -7,7 +7,7 @@ import typer
 
 from amia import errors
 from ray_jobs.commands.options import Config, Json, Model, PredictedArm, Run, Words
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 
 __all__ = ["evaluate", "experiment", "predict", "train"]
 
@@ -126,7 +126,7 @@ def experiment(
 ) -> None:
     """The paper's tables with seeds and significance. Started again, it goes on where it stopped."""
     from ray_jobs.experiment import experiment as job
-    from ray_jobs.experiments.settings import load_experiment
+    from ray_jobs.settings.experiment import load_experiment
     from ray_jobs.telling.recognisers import tell_experimented
 
     tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)

@@ -6,7 +6,7 @@ import typer
 
 from amia import errors
 from ray_jobs.commands.options import Config, Images, Json, Systems, Words
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 
 __all__ = ["export", "fetch", "gc", "report", "retry", "status"]
 

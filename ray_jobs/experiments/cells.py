@@ -20,7 +20,7 @@ from ray_jobs.storage.model_store import find_model
 from ray_jobs.predict import predict_by
 from ray_jobs.runtime.machines import resources
 from ray_jobs.runtime.runner import run_here
-from ray_jobs.settings import Workers
+from ray_jobs.settings.job import Workers
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.fingerprint import Identity, digest
 from ray_jobs.train import described, fitted, prepare, require, result_of, streams, train_with_workers

@@ -7,7 +7,7 @@ from amia.mixing.arms import check_arm, needs_synthesis
 from ray_jobs.job import open_run
 from ray_jobs.matching.fitting import bank_shards, with_image
 from ray_jobs.matching.measure import by_measure
-from ray_jobs.settings import Pool, Settings
+from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.store import Store
 
 __all__ = ["Planned", "plan_augment"]

@@ -18,7 +18,7 @@ from ray.autoscaler.sdk import request_resources
 
 from amia.errors import ClusterError
 from ray_jobs.runtime.stopping import heeding_still
-from ray_jobs.settings import Pool
+from ray_jobs.settings.job import Pool
 from ray_jobs.runtime.console import console
 
 __all__ = ["Machines", "beside_the_driver", "connect", "resources"]

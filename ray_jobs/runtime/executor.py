@@ -27,7 +27,7 @@ from ray_jobs.runtime.lasting import lasting
 from ray_jobs.runtime.machines import Machines, resources
 from ray_jobs.runtime.progress import Board, Watch
 from ray_jobs.runtime.stopping import finishing
-from ray_jobs.settings import Pool
+from ray_jobs.settings.job import Pool
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardFacts

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.telling.lines import aligned, say, say_json
 from ray_jobs.telling.statuses import by_part, why
 from ray_jobs.runtime.console import console

@@ -27,7 +27,7 @@ class Bench:
     rates: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By stage, what `README.md` says of the rates file."""
     plan: dict[str, Any] = field(default_factory=dict)
-    """What `amia plan` takes for this machine: a tree of `ray_jobs.planning.rates.Rates`, over what ships."""
+    """What `amia plan` takes for this machine: a tree of `ray_jobs.settings.rates.Rates`, over what ships."""
 
     def rounds(self, whole: int) -> int:
         """So many, or two where only a look is wanted."""

@@ -29,7 +29,7 @@ import ray
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from ray_jobs.runtime.machines import Machines
 from ray_jobs.runtime.runner import Step, run_steps
-from ray_jobs.settings import Pool
+from ray_jobs.settings.job import Pool
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardFacts, encode

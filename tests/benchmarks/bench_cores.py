@@ -22,7 +22,7 @@ from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings, losses
 from ray_jobs import ingest
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
-from ray_jobs.settings import Settings, load_settings
+from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.stages.embed import Embed
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store

@@ -12,7 +12,7 @@ from amia.demo import CLIP_DIR
 from amia.images import ImageSettings, decode
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.text import clean_text
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 from ray_jobs.stages.embed import Embed
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from amia.demo import write_corpus
 from ray_jobs.ingest import Ingested, ingest
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from amia.demo import write_corpus
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -199,7 +199,7 @@ def _rates(store: Store, posts: int, *commands: Told) -> dict[str, Any]:
 
 
 def rates_to_plan(store: Store, posts: int, ingested: Told, augmented: Told) -> dict[str, Any]:
-    """What `amia plan` takes, of a whole run on this machine: see `ray_jobs.planning.rates.Rates`."""
+    """What `amia plan` takes, of a whole run on this machine: see `ray_jobs.settings.rates.Rates`."""
     commands, cores = (ingested, augmented), len(os.sched_getaffinity(0))
     logs = [lines for command in commands for lines in command.log]
     streaming = sum(max(line["ended"] for line in lines) - min(_begun(line) for line in lines) for lines in logs)

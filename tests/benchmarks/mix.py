@@ -10,7 +10,7 @@ from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.synthesis.generator import Drawn
 from amia.synthesis.settings import GeneratorSettings
 from amia.text import prompt_of
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Pictures as Drawings
 from ray_jobs.stages.synthesize import Prompts, Synthesize

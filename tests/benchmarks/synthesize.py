@@ -16,7 +16,7 @@ from amia.synthesis.generator import Generator
 from amia.synthesis.defects import to_pixels
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store

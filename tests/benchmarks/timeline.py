@@ -62,7 +62,7 @@ def main() -> None:
     mark("interpreter")
     from ray_jobs import augment, ingest, job
     from ray_jobs.runtime import progress
-    from ray_jobs.settings import load_settings
+    from ray_jobs.settings.job import load_settings
 
     mark("imports")
     starting = {"before": "run and plan checked", "after": "Ray started"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from folder import PRESETS, ray_clusters
 
-from ray_jobs.settings import Pools, load_settings
+from ray_jobs.settings.job import Pools, load_settings
 
 FILES = sorted(PRESETS.glob("*.yaml"))
 MACHINES = {"8xh100": (8, 192), "4xa10g": (4, 28)}

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from amia.images import ImageSettings, encode_jpeg
 from amia.mner.spans import label_names
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import encode, read_shard
 from ray_jobs.storage.store import Store

@@ -24,7 +24,7 @@ from ray_jobs import cli, job
 from ray_jobs.augment import augment
 from ray_jobs.ingest import ingest
 from ray_jobs.runtime.runner import Step, run_here
-from ray_jobs.settings import Settings, load_settings
+from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
 
 POSTS = 96

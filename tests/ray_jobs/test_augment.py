@@ -11,7 +11,7 @@ import pytest
 from drivers import DATA, contents, same, stamps
 
 from ray_jobs.augment import augment
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.status import status
 
 ARMS = ("adaptive", "original")

@@ -17,7 +17,7 @@ from ray_jobs.augment import augment
 from ray_jobs.ingest import ingest
 from ray_jobs.job import open_job
 from ray_jobs.manifest import publish_manifest
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 
 Row = dict[str, Any]

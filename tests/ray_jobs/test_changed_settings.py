@@ -10,7 +10,7 @@ from amia.errors import IdentityError
 from ray_jobs.augment import augment
 from ray_jobs.evaluate import evaluate
 from ray_jobs.ingest import ingest
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.mix import Mix

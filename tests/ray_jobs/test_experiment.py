@@ -16,9 +16,9 @@ from amia.experiments.results import CellResult
 from ray_jobs.evaluate import evaluate
 from ray_jobs.experiment import Experimented, experiment
 from ray_jobs.experiments.cells import Cell
-from ray_jobs.experiments.settings import Experiment, load_experiment
+from ray_jobs.settings.experiment import Experiment, load_experiment
 from ray_jobs.job import open_job
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 
 GRID = ("tables=[table3]", "seeds=[0]", "text_systems=[bilstm-crf]", "resamples=200", "accept_mixture=true")
 QUICK = ("training.epochs=1", "workers.cpus=4", "pools.predict.max=1")

@@ -27,7 +27,7 @@ from amia.readers import open_corpus
 from ray_jobs.export import export
 from ray_jobs.exported import finish
 from ray_jobs.job import open_run
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 from ray_jobs.storage.arm import open_arm
 

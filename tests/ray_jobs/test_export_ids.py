@@ -17,7 +17,7 @@ from amia.images import ImageSettings
 from ray_jobs.augment import augment
 from ray_jobs.export import export
 from ray_jobs.ingest import ingest
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 
 DATA = os.environ.get("AMIA_SHARED_DATA")
 real = pytest.mark.skipif(DATA is None, reason="AMIA_SHARED_DATA names no folder of real data")

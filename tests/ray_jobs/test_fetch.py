@@ -12,7 +12,7 @@ from drivers import finish, start
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
 from amia.errors import SettingsError
 from ray_jobs.fetch import fetch
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 
 COMMIT = "c0ffee" * 6 + "beef"
 

@@ -21,7 +21,7 @@ from ray_jobs import gc
 from ray_jobs.augment import augment
 from ray_jobs.gc import collect, seconds_of
 from ray_jobs.runtime.heartbeat import Beat
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 
 Amia = Callable[..., tuple[int, str, str]]

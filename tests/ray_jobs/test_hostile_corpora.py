@@ -15,7 +15,7 @@ from hostile.images import ARMED, IMAGES
 
 from ray_jobs.augment import Augmented, augment
 from ray_jobs.ingest import Ingested, ingest
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 
 MEASURED = {"theta", "ratio", "loss", "loss_i2t", "loss_t2i", "cosine"}
 

@@ -16,7 +16,7 @@ from webdataset import TarWriter
 
 from amia.errors import CorpusError, IdentityError
 from ray_jobs.ingest import ingest
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
 ODD = ["RT", "@", "user", ":", "a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", "née", "😀", "…"]

@@ -16,7 +16,7 @@ from PIL import Image
 from amia.errors import IdentityError
 from ray_jobs.augment import augment
 from ray_jobs.ingest import ingest
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}

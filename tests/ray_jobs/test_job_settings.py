@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from ray_jobs.settings import Settings, load_settings, settings_help
+from ray_jobs.settings.job import Settings, load_settings, settings_help
 
 
 def test_presets_differ_where_they_should() -> None:

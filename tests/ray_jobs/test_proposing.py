@@ -15,7 +15,7 @@ from ray_jobs import proposing
 from ray_jobs.augment import augment
 from ray_jobs.job import Job, open_job, shaded, tuned
 from ray_jobs.proposing import PROPOSAL, micro_batch
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.fingerprint import claim, recorded
 from ray_jobs.storage.store import Store
 

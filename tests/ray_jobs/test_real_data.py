@@ -14,7 +14,7 @@ import pytest
 
 from ray_jobs.augment import augment
 from ray_jobs.ingest import ingest
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 
 DATA = os.environ.get("AMIA_SHARED_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="AMIA_SHARED_DATA names no folder of real data")

@@ -19,7 +19,7 @@ from ray_jobs.augment import Augmented, augment
 from ray_jobs.storage.status import EARLIER
 from ray_jobs.ingest import ingest
 from ray_jobs.retry import Retried, retry
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.shards import encode, facts, read_shard
 from ray_jobs.storage.store import Store
 

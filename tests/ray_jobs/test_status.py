@@ -25,7 +25,7 @@ from ray_jobs.runtime import executor as runner
 from ray_jobs.runtime.heartbeat import SILENT_S, Beat, Heartbeat
 from ray_jobs.runtime.machines import Machines
 from ray_jobs.runtime.runner import Step, run_steps
-from ray_jobs.settings import Pool
+from ray_jobs.settings.job import Pool
 from ray_jobs.storage.fingerprint import claim
 from ray_jobs.storage.shards import encode
 from ray_jobs.storage.store import Store

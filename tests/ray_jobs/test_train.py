@@ -24,7 +24,7 @@ from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.mner.builder import start as start_recogniser
 from amia.mner.training.trainer import add_gradients
 from amia.mner.training.distributed import World
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 from ray_jobs.train import train
 from ray_jobs.storage.arm import Arm, open_arm

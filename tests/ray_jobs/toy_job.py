@@ -8,7 +8,7 @@ from ray_jobs.cli import app, main
 from ray_jobs.runtime.machines import connect
 from ray_jobs.runtime.runner import Step, run_steps
 from ray_jobs.runtime.stopping import stoppable
-from ray_jobs.settings import Pool
+from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 
 

@@ -28,7 +28,7 @@ from amia.mner.spans import lenient_spans
 from ray_jobs.job import Job
 from ray_jobs.manifest import publish_manifest
 from ray_jobs.runtime.machines import Machines
-from ray_jobs.settings import Settings, load_settings
+from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.score import Score
 from ray_jobs.storage.fingerprint import claim, digest

@@ -7,7 +7,7 @@ import pytest
 from amia.errors import SettingsError
 from amia.experiments.table_builder import TABLES, needs
 from ray_jobs.cli import app
-from ray_jobs.experiments.settings import PRESETS, ExperimentSettings, load_experiment
+from ray_jobs.settings.experiment import PRESETS, ExperimentSettings, load_experiment
 
 
 @pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))

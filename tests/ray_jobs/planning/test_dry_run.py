@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.planning.dry_run import plan_augment
-from ray_jobs.settings import Settings, load_settings
+from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.status import status
 from ray_jobs.telling.corpus import tell_planned
 from ray_jobs.telling.lines import say

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from ray_jobs.planning.rates import FOLDERS, Rates, load_rates, shipped
+from ray_jobs.settings.rates import FOLDERS, Rates, load_rates, shipped
 
 STAGE = {"cpu_s": 0.5, "source": "measured here"}
 

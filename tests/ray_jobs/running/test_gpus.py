@@ -10,7 +10,7 @@ from toy import Toy, plan_of
 from amia.errors import ClusterError
 from ray_jobs.runtime.machines import Machines
 from ray_jobs.runtime.runner import Step, run_steps
-from ray_jobs.settings import Pool
+from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 
 ATTACHED = Machines(own=False, scales=False)

@@ -12,7 +12,7 @@ from drivers import contents, kill_when, same, shards, stamps, start
 from ray_jobs.augment import augment
 from ray_jobs.gc import collect
 from ray_jobs.ingest import ingest
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 
 
 def daemons(driver: int) -> list[psutil.Process]:

@@ -10,7 +10,7 @@ from drivers import PATIENCE_S, finish, same, shards, start
 from encoders import save_tiny_encoders
 from nodes import Nodes, standing_cluster
 
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.train import train
 
 pytestmark = pytest.mark.slow

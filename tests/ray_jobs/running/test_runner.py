@@ -16,7 +16,7 @@ from toy import Blend, Toy, plan_of, wish
 from amia.errors import ClusterError, ModelError, StageError, StoreError
 from ray_jobs.runtime.machines import Machines
 from ray_jobs.runtime.runner import Step, leases, run_steps, unpublished
-from ray_jobs.settings import Pool
+from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 
 SHARDS = 7

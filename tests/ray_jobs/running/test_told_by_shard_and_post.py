@@ -18,7 +18,7 @@ from amia.errors import RunError
 from amia.images import ImageSettings
 from ray_jobs.runtime.machines import Machines
 from ray_jobs.runtime.runner import MOST_IDS, Step, run_here, run_steps
-from ray_jobs.settings import Pool
+from ray_jobs.settings.job import Pool
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.schemas import posts_table, publish_posts
 from ray_jobs.storage.store import Store

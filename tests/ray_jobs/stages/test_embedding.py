@@ -13,7 +13,7 @@ from ray_jobs.job import Job, open_run
 from ray_jobs.matching import measuring
 from ray_jobs.runtime import cluster as machines
 from ray_jobs.runtime.machines import Machines
-from ray_jobs.settings import load_settings
+from ray_jobs.settings.job import load_settings
 from ray_jobs.stages import embed
 from ray_jobs.stages.embed import AT_ONCE, Embed
 from ray_jobs.storage.plan import Plan

@@ -12,7 +12,7 @@ import torch
 from amia import accelerator as compiling
 from amia.errors import RunError
 from ray_jobs.augment import augment
-from ray_jobs.settings import Settings
+from ray_jobs.settings.job import Settings
 from ray_jobs.stages import synthesize
 from ray_jobs.storage.shards import facts
 from ray_jobs.storage.store import Store

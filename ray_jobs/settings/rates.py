@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from amia.errors import SettingsError
 from amia.settings import merged
 from amia.utils.config import Strict
-from ray_jobs.settings import PRESETS
+from ray_jobs.settings.job import PRESETS
 
 __all__ = ["FOLDERS", "Rates", "StageRate", "load_rates", "shipped"]
 

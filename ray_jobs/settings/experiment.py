@@ -11,8 +11,8 @@ from amia import settings as method
 from amia.errors import SettingsError
 from amia.settings import build, merged, read_tree
 from amia.utils.config import Strict
-from ray_jobs import settings as job
-from ray_jobs.settings import Settings, load_settings
+from ray_jobs.settings.job import job
+from ray_jobs.settings.job import Settings, load_settings
 
 __all__ = ["DataSet", "Experiment", "ExperimentSettings", "load_experiment"]
 

@@ -1,4 +1,4 @@
-"""The whole method on a list of posts, on one screen: what `ray_jobs/augment.py` does on a cluster.
+"""The whole method on a list of posts, on one screen: what `ray_jobs/jobs/augment.py` does on a cluster.
 
 >>> import amia
 >>> posts = [amia.Post(id="1", text="Blue skies over Kyoto", image=open("kyoto.jpg", "rb").read())]

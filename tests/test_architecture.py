@@ -54,7 +54,7 @@ def test_the_command_lines_help_loads_neither_torch_nor_ray() -> None:
 
 
 def test_the_driver_of_a_job_waits_for_no_model_library() -> None:
-    code = "import sys, ray_jobs.ingest, ray_jobs.augment; print(sorted(sys.modules))"
+    code = "import sys, ray_jobs.jobs.ingest, ray_jobs.jobs.augment; print(sorted(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert not set(ast.literal_eval(said.strip().splitlines()[-1])) & {"torch", "diffusers", "sklearn", "scipy"}
 

@@ -37,7 +37,7 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Read a corpus into immutable shards of posts. Started again, it goes on where it stopped."""
-    from ray_jobs.ingest import ingest as job
+    from ray_jobs.jobs.ingest import ingest as job
     from ray_jobs.telling.corpus import tell_ingested
     from ray_jobs.telling.lines import say_json
 
@@ -78,12 +78,12 @@ def augment(
     settings = load_settings(config, words or [])
     arms = arm or ["adaptive"]
     if dry_run:
-        from ray_jobs.planning.dry_run import plan_augment
+        from ray_jobs.jobs.execution_plan import plan_augment
 
         steps = plan_augment(run, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
         tell_planned(steps, settings, json=json)
         return
-    from ray_jobs.augment import augment as job
+    from ray_jobs.jobs.augment import augment as job
 
     done = job(run, settings, arms=arms, mixture=mixture, accept_mixture=accept_mixture, quiet=json)
     if json:

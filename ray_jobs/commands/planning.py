@@ -42,7 +42,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """How long ingest and augment would take on machines that need not be there, what limits them, what it costs."""
-    from ray_jobs.planning.forecast import Power, forecast, what_would_help
+    from ray_jobs.jobs.forecast import Power, forecast, what_would_help
     from ray_jobs.settings.rates import load_rates
     from ray_jobs.telling.forecast import tell_forecast
 

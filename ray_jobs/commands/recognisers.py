@@ -30,7 +30,7 @@ def train(
 ) -> None:
     """Train a recogniser on an arm of a run. Started again, it goes on after the last finished epoch."""
     from ray_jobs.telling.recognisers import tell_trained
-    from ray_jobs.train import train as job
+    from ray_jobs.jobs.train import train as job
 
     done = job(run, load_settings(config, words or []), system=model, arm=arm, name=name, quiet=json)
     tell_trained(done, run, json=json)
@@ -50,7 +50,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score a recogniser on a split of an arm. Started again, it goes on where it stopped."""
-    from ray_jobs.evaluate import evaluate as job
+    from ray_jobs.jobs.evaluate import evaluate as job
     from ray_jobs.telling.recognisers import tell_evaluated
 
     settings = load_settings(config, words or [])
@@ -87,12 +87,12 @@ def predict(
     if run is not None:
         if image is not None or augment is not None:
             raise errors.SettingsError("--image and --augment belong to --text; the posts of a run have their own")
-        from ray_jobs.predict import predict as job
+        from ray_jobs.jobs.predict import predict as job
 
         done = job(run, load_settings(config or "default", words or []), model=model, arm=arm, splits=split, quiet=json)
         tell_predicted(done, run, json=json)
     elif text is not None:
-        from ray_jobs.recognise import recognise, settings_of
+        from ray_jobs.jobs.predict_one import recognise, settings_of
 
         own = settings_of(augment, arm) if augment is not None and config is None else config or "default"
         settings = load_settings(own, words or [])
@@ -125,7 +125,7 @@ def experiment(
     json: Json = False,
 ) -> None:
     """The paper's tables with seeds and significance. Started again, it goes on where it stopped."""
-    from ray_jobs.experiment import experiment as job
+    from ray_jobs.jobs.experiment import experiment as job
     from ray_jobs.settings.experiment import load_experiment
     from ray_jobs.telling.recognisers import tell_experimented
 

@@ -13,7 +13,7 @@ __all__ = ["export", "fetch", "gc", "report", "retry", "status"]
 
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
     """What is published, in work, failed and left, and how fast it goes; also while a job runs elsewhere."""
-    from ray_jobs.status import status as look
+    from ray_jobs.jobs.status import status as look
     from ray_jobs.telling.status import tell_status
 
     tell_status(look(run), json=json)
@@ -27,7 +27,7 @@ def report(
     json: Json = False,
 ) -> None:
     """A page to look at: what came out, how theta came about, pictures, failures, curves. Made anew each time."""
-    from ray_jobs.report import report as job
+    from ray_jobs.jobs.report import report as job
     from ray_jobs.telling.runs import tell_reported
 
     tell_reported(job(run, arm), json=json)
@@ -56,7 +56,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write arms of a run as other people's code reads them. Started again, it goes on where it stopped."""
-    from ray_jobs.export import export as job
+    from ray_jobs.jobs.export import export as job
     from ray_jobs.telling.runs import tell_exported
 
     settings = load_settings(config, words or [])
@@ -66,7 +66,7 @@ def export(
 
 def fetch(words: Words = None, model: Systems = None, config: Config = "default", json: Json = False) -> None:
     """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
-    from ray_jobs.fetch import fetch as job
+    from ray_jobs.jobs.download import fetch as job
     from ray_jobs.telling.runs import tell_fetched
 
     tell_fetched(job(load_settings(config, words or []), model or []), json=json)
@@ -85,7 +85,7 @@ def retry(
     json: Json = False,
 ) -> None:
     """Begin a new run with every shard that no failure has reached. Started again, it goes on where it stopped."""
-    from ray_jobs.retry import retry as job
+    from ray_jobs.jobs.retry import retry as job
     from ray_jobs.telling.runs import tell_retried
 
     if not failed:
@@ -102,7 +102,7 @@ def gc(
     json: Json = False,
 ) -> None:
     """Remove what killed jobs have left, never anything published. May be run while a job runs."""
-    from ray_jobs.gc import collect, seconds_of
+    from ray_jobs.jobs.gc import collect, seconds_of
     from ray_jobs.telling.runs import tell_collected
 
     found = collect(run, older_than_s=seconds_of(older_than), dry_run=dry_run)

@@ -15,6 +15,6 @@ def demo(
     posts: Annotated[int, typer.Option("--posts", min=400, help="Posts to draw.")] = 1200,
 ) -> None:
     """The whole story on a drawn world, offline, in minutes."""
-    from ray_jobs.demo import demo as story
+    from ray_jobs.jobs.demo import demo as story
 
     story(run, posts)

@@ -7,7 +7,7 @@ import numpy as np
 from amia.matching.model import FrozenMixture
 from amia.matching.histogram import BINS, LossHistogram
 from amia.report.charts import LossFigure, loss_figure
-from ray_jobs.matching.measure import Measure
+from ray_jobs.jobs.score_variants import Measure
 from ray_jobs.storage.fingerprint import recorded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import all_facts

@@ -10,9 +10,9 @@ from ray_jobs.telling.statuses import by_part, why
 from ray_jobs.runtime.console import console
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
-    from ray_jobs.augment import Augmented
-    from ray_jobs.ingest import Ingested
-    from ray_jobs.planning.dry_run import Planned
+    from ray_jobs.jobs.augment import Augmented
+    from ray_jobs.jobs.ingest import Ingested
+    from ray_jobs.jobs.execution_plan import Planned
 
 __all__ = ["tell_augmented", "tell_ingested", "tell_planned"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ray_jobs.planning.forecast import Execution, Forecast
+from ray_jobs.jobs.forecast import Execution, Forecast
 from ray_jobs.settings.rates import Rates
 from ray_jobs.runtime.pace import clock
 from ray_jobs.telling.lines import aligned, say, say_json

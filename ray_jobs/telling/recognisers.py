@@ -8,11 +8,11 @@ from ray_jobs.telling.statuses import why
 from ray_jobs.runtime.console import console
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
-    from ray_jobs.evaluate import Evaluation
-    from ray_jobs.experiment import Experimented
-    from ray_jobs.predict import Predicted
-    from ray_jobs.recognise import Recognised
-    from ray_jobs.train import Trained
+    from ray_jobs.jobs.evaluate import Evaluation
+    from ray_jobs.jobs.experiment import Experimented
+    from ray_jobs.jobs.predict import Predicted
+    from ray_jobs.jobs.predict_one import Recognised
+    from ray_jobs.jobs.train import Trained
 
 __all__ = ["tell_evaluated", "tell_experimented", "tell_predicted", "tell_recognised", "tell_trained"]
 

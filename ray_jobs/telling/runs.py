@@ -11,10 +11,10 @@ from ray_jobs.runtime.console import console
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from amia.export.summary import Summary
-    from ray_jobs.fetch import Fetched
-    from ray_jobs.gc import Orphan
-    from ray_jobs.report import Reported
-    from ray_jobs.retry import Retried
+    from ray_jobs.jobs.download import Fetched
+    from ray_jobs.jobs.gc import Orphan
+    from ray_jobs.jobs.report import Reported
+    from ray_jobs.jobs.retry import Retried
 
 __all__ = ["tell_collected", "tell_exported", "tell_fetched", "tell_reported", "tell_retried"]
 

@@ -7,9 +7,9 @@ from ray.util.queue import Queue
 
 from amia.errors import AmiaError, RunError
 from amia.mner.training.trainer import EpochReport
-from ray_jobs.job import Job
+from ray_jobs.jobs.context import Job
 from ray_jobs.runtime.machines import beside_the_driver
-from ray_jobs.train import Trained, fitted, result_of
+from ray_jobs.jobs.train import Trained, fitted, result_of
 from ray_jobs.training.listening import Teller, listening
 from ray_jobs.training.worker import Training, train_one
 

@@ -31,7 +31,7 @@ from amia.readers import open_corpus
 from amia.synthesis.generator import Generator
 from amia.synthesis.seeds import post_seed
 from amia.text import clean_text, prompt_of
-from ray_jobs.matching.fitting import FOLDER
+from ray_jobs.jobs.mixture import FOLDER
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
 

@@ -20,7 +20,7 @@ import numpy as np
 from amia.matching.bank import Bank
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings, losses
-from ray_jobs import ingest
+from ray_jobs.jobs import ingest
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.stages.embed import Embed

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from amia.demo import write_corpus
-from ray_jobs.planning.forecast import Power, forecast
+from ray_jobs.jobs.forecast import Power, forecast
 from ray_jobs.settings.rates import load_rates
 from ray_jobs.settings.job import load_settings
 from tests.benchmarks.facts import machine

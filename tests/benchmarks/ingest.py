@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from amia.demo import write_corpus
-from ray_jobs.ingest import Ingested, ingest
+from ray_jobs.jobs.ingest import Ingested, ingest
 from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store

@@ -12,7 +12,7 @@ import ray
 from PIL import Image
 
 from amia.demo import write_corpus
-from ray_jobs.ingest import ingest
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.runtime.progress import Board
 from ray_jobs.runtime.runner import StageActor
 from ray_jobs.settings.job import Settings

@@ -20,9 +20,10 @@ from recognisers import save_random
 from written_runs import Written, hash_of, write_model, write_predictions, write_run
 
 from amia.demo import write_corpus
-from ray_jobs import cli, job
-from ray_jobs.augment import augment
-from ray_jobs.ingest import ingest
+from ray_jobs import cli
+from ray_jobs.jobs import context as job
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.runtime.runner import Step, run_here
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from drivers import DATA, contents, same, stamps
 
-from ray_jobs.augment import augment
+from ray_jobs.jobs.augment import augment
 from ray_jobs.settings.job import Settings
-from ray_jobs.status import status
+from ray_jobs.jobs.status import status
 
 ARMS = ("adaptive", "original")
 

@@ -7,9 +7,9 @@ import pytest
 from drivers import stamps
 
 from amia.errors import IdentityError
-from ray_jobs.augment import augment
-from ray_jobs.evaluate import evaluate
-from ray_jobs.ingest import ingest
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.evaluate import evaluate
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.fetch import Fetch
@@ -17,7 +17,7 @@ from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.predict import Predict
 from ray_jobs.stages.score import Score
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.train import train
+from ray_jobs.jobs.train import train
 
 ARMS = ("adaptive", "original")
 
@@ -145,7 +145,7 @@ def test_training_refuses_a_model_that_was_begun_otherwise(
     said: str,
 ) -> None:
     run = copied(augmented)
-    monkeypatch.setattr("ray_jobs.train.train_with_workers", lambda *_: None)  # claimed, and broken off
+    monkeypatch.setattr("ray_jobs.jobs.train.train_with_workers", lambda *_: None)  # claimed, and broken off
     words: Sequence[str] = ("training.epochs=2", "workers.gpus=0")
     with pytest.raises(Exception, match="goes on where it stopped"):
         train(str(run), small(*words), system="bilstm-crf", arm="original", name="one", quiet=True)

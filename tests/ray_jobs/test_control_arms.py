@@ -13,8 +13,8 @@ from PIL import Image
 
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.mixing.arms import CONTROLS
-from ray_jobs.augment import augment
-from ray_jobs.matching.fitting import read_frozen
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.mixture import read_frozen
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 

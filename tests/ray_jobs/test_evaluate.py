@@ -16,7 +16,7 @@ from amia.errors import IdentityError
 from amia.mner.spans import TYPES, label_names
 from amia.mner.metrics import Report
 from amia.readers import open_corpus
-from ray_jobs.evaluate import Evaluation, evaluate
+from ray_jobs.jobs.evaluate import Evaluation, evaluate
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 from ray_jobs.storage.arm import open_arm

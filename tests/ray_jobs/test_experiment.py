@@ -13,11 +13,11 @@ from drivers import finish, kill_when, start
 
 from amia.errors import IdentityError, SettingsError, StageError
 from amia.experiments.results import CellResult
-from ray_jobs.evaluate import evaluate
-from ray_jobs.experiment import Experimented, experiment
-from ray_jobs.experiments.cells import Cell
+from ray_jobs.jobs.evaluate import evaluate
+from ray_jobs.jobs.experiment import Experimented, experiment
+from ray_jobs.jobs.experiment_cells import Cell
 from ray_jobs.settings.experiment import Experiment, load_experiment
-from ray_jobs.job import open_job
+from ray_jobs.jobs.context import open_job
 from ray_jobs.settings.job import Settings
 
 GRID = ("tables=[table3]", "seeds=[0]", "text_systems=[bilstm-crf]", "resamples=200", "accept_mixture=true")
@@ -114,8 +114,8 @@ def test_another_table_trains_what_it_lacks_alone(
 def test_exchanged_images_are_scored_with_the_model_that_is_there(
     done: Experimented, asked: Callable[..., Experiment], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ray_jobs import experiment as module
-    from ray_jobs.experiment import Need
+    from ray_jobs.jobs import experiment as module
+    from ray_jobs.jobs.experiment import Need
 
     monkeypatch.setattr(module, "needs", lambda *_: [Need("bert-resnet-crf", "adaptive", swapped=True)])
     before = stamps(run, "models")
@@ -127,7 +127,7 @@ def test_exchanged_images_are_scored_with_the_model_that_is_there(
 
 
 def test_other_settings_are_other_cells(done: Experimented, asked: Callable[..., Experiment], run: Path) -> None:
-    from ray_jobs.experiment import _cells, _data
+    from ray_jobs.jobs.experiment import _cells, _data
 
     def keys(ask: Experiment) -> set[str]:
         job = _data(ask, "drawn", ask.grid.data["drawn"], quiet=True)
@@ -144,8 +144,8 @@ def test_other_settings_are_other_cells(done: Experimented, asked: Callable[...,
 def test_as_many_side_by_side_as_the_declared_gpus_and_cores_hold(
     done: Experimented, asked: Callable[..., Experiment], run: Path
 ) -> None:
-    from ray_jobs.experiment import _cells
-    from ray_jobs.experiments.cells import _side_by_side
+    from ray_jobs.jobs.experiment import _cells
+    from ray_jobs.jobs.experiment_cells import _side_by_side
 
     def side_by_side(*words: str) -> set[int]:
         ask = asked(*words)
@@ -162,7 +162,7 @@ def test_as_many_side_by_side_as_the_declared_gpus_and_cores_hold(
 def test_a_cell_that_fails_is_a_dash_and_the_others_are_finished(
     done: Experimented, asked: Callable[..., Experiment], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ray_jobs import experiment as module
+    from ray_jobs.jobs import experiment as module
 
     made = module.cell_of
 
@@ -182,7 +182,7 @@ def test_a_cell_that_fails_is_a_dash_and_the_others_are_finished(
 
 
 def test_weights_of_the_demo_are_told_where_they_had_a_part(asked: Callable[..., Experiment]) -> None:
-    from ray_jobs.experiment import _notice
+    from ray_jobs.jobs.experiment import _notice
 
     words = ("tables=[table1]", "recognisers=[]")
     assert _notice(asked(*words)) is None, "an LSTM over words alone"

@@ -24,9 +24,9 @@ from amia.images.jpeg import encode_jpeg
 from amia.mner.spans import TYPES, label_names
 from amia.posts import RawPost
 from amia.readers import open_corpus
-from ray_jobs.export import export
-from ray_jobs.exported import finish
-from ray_jobs.job import open_run
+from ray_jobs.jobs.export import export
+from ray_jobs.jobs.export import finish
+from ray_jobs.jobs.context import open_run
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 from ray_jobs.storage.arm import open_arm

@@ -14,9 +14,9 @@ from PIL import Image
 
 from amia.errors import CorpusError, SettingsError
 from amia.images import ImageSettings
-from ray_jobs.augment import augment
-from ray_jobs.export import export
-from ray_jobs.ingest import ingest
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.export import export
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 
 DATA = os.environ.get("AMIA_SHARED_DATA")

@@ -11,7 +11,7 @@ from drivers import finish, start
 
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
 from amia.errors import SettingsError
-from ray_jobs.fetch import fetch
+from ray_jobs.jobs.download import fetch
 from ray_jobs.settings.job import load_settings
 
 COMMIT = "c0ffee" * 6 + "beef"
@@ -37,7 +37,7 @@ def test_a_system_that_is_not_there_is_told_before_gigabytes_are_fetched(monkeyp
     def fetched(*_: object, **__: object) -> Path:
         raise AssertionError("fetched")
 
-    monkeypatch.setattr("ray_jobs.fetch.ClipEncoder.fetch", fetched)
+    monkeypatch.setattr("ray_jobs.jobs.download.ClipEncoder.fetch", fetched)
     with pytest.raises(SettingsError, match=r"'unt'.*umt"):
         fetch(load_settings("demo"), ["umt", "unt"])
 

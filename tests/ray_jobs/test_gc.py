@@ -17,9 +17,9 @@ from obstore.store import LocalStore
 from toy import plan_of
 
 from amia.errors import SettingsError
-from ray_jobs import gc
-from ray_jobs.augment import augment
-from ray_jobs.gc import collect, seconds_of
+from ray_jobs.jobs import gc
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.gc import collect, seconds_of
 from ray_jobs.runtime.heartbeat import Beat
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store

@@ -13,8 +13,8 @@ import pytest
 from hostile.corpora import CORPORA, SECRET, Corpus, Row
 from hostile.images import ARMED, IMAGES
 
-from ray_jobs.augment import Augmented, augment
-from ray_jobs.ingest import Ingested, ingest
+from ray_jobs.jobs.augment import Augmented, augment
+from ray_jobs.jobs.ingest import Ingested, ingest
 from ray_jobs.settings.job import Settings
 
 MEASURED = {"theta", "ratio", "loss", "loss_i2t", "loss_t2i", "cosine"}

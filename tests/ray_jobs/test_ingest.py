@@ -15,7 +15,7 @@ from PIL import Image
 from webdataset import TarWriter
 
 from amia.errors import CorpusError, IdentityError
-from ray_jobs.ingest import ingest
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"

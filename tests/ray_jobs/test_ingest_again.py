@@ -14,8 +14,8 @@ from drivers import same
 from PIL import Image
 
 from amia.errors import IdentityError
-from ray_jobs.augment import augment
-from ray_jobs.ingest import ingest
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"

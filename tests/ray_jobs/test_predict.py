@@ -18,10 +18,10 @@ from amia.mner.predictor import Tagged
 from amia.mner.spans import lenient_spans
 from amia.mner.word_tokenizer import words
 from ray_jobs.storage.model_store import content_sha256
-from ray_jobs.predict import predict
+from ray_jobs.jobs.predict import predict
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
-from ray_jobs.status import status
+from ray_jobs.jobs.status import status
 from ray_jobs.storage.shards import encode, facts
 from ray_jobs.storage.store import Store
 from ray_jobs.storage.schemas import augmented_schema

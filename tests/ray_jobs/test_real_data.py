@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ray_jobs.augment import augment
-from ray_jobs.ingest import ingest
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 
 DATA = os.environ.get("AMIA_SHARED_DATA")

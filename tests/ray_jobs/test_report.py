@@ -16,7 +16,7 @@ from written_runs import Written, counted, hash_of, write_predictions, write_run
 
 from amia.errors import RunError
 from amia.mner.spans import lenient_spans
-from ray_jobs.report import KEY, report
+from ray_jobs.jobs.report import KEY, report
 from ray_jobs.reporting.disagreeing import Compared, chosen, compare, pairs_of
 from ray_jobs.reporting.failing import quarantined
 from ray_jobs.reporting.timing import stage_times

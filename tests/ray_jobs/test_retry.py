@@ -15,10 +15,10 @@ from drivers import contents, same
 
 from amia.errors import CorpusError, IdentityError, RunError
 from amia.synthesis.seeds import post_seed, redraw_seed
-from ray_jobs.augment import Augmented, augment
+from ray_jobs.jobs.augment import Augmented, augment
 from ray_jobs.storage.status import EARLIER
-from ray_jobs.ingest import ingest
-from ray_jobs.retry import Retried, retry
+from ray_jobs.jobs.ingest import ingest
+from ray_jobs.jobs.retry import Retried, retry
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.shards import encode, facts, read_shard
 from ray_jobs.storage.store import Store

@@ -20,7 +20,7 @@ import pytest
 from toy import Draw, plan_of, wish
 
 from amia.mner.training.trainer import EpochReport
-from ray_jobs import status
+from ray_jobs.jobs import status
 from ray_jobs.runtime import executor as runner
 from ray_jobs.runtime.heartbeat import SILENT_S, Beat, Heartbeat
 from ray_jobs.runtime.machines import Machines

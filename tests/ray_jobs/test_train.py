@@ -26,7 +26,7 @@ from amia.mner.training.trainer import add_gradients
 from amia.mner.training.distributed import World
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
-from ray_jobs.train import train
+from ray_jobs.jobs.train import train
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.training.streaming import StreamFeed, UnevenShares, stream
 

@@ -25,8 +25,8 @@ from amia.mixing.mixup import mixed_picture
 from amia.mixing.arms import needs_synthesis, ratio
 from amia.mner.spans import TYPES, label_names
 from amia.mner.spans import lenient_spans
-from ray_jobs.job import Job
-from ray_jobs.manifest import publish_manifest
+from ray_jobs.jobs.context import Job
+from ray_jobs.jobs.manifest import publish_manifest
 from ray_jobs.runtime.machines import Machines
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.stages.fetch import Fetch

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.planning.dry_run import plan_augment
+from ray_jobs.jobs.execution_plan import plan_augment
 from ray_jobs.settings.job import Settings, load_settings
-from ray_jobs.status import status
+from ray_jobs.jobs.status import status
 from ray_jobs.telling.corpus import tell_planned
 from ray_jobs.telling.lines import say
 from ray_jobs.telling.status import tell_status

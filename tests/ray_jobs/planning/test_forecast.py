@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import SettingsError
-from ray_jobs.planning.dry_run import plan_augment
-from ray_jobs.planning.forecast import Power, forecast, what_would_help
+from ray_jobs.jobs.execution_plan import plan_augment
+from ray_jobs.jobs.forecast import Power, forecast, what_would_help
 from ray_jobs.settings.rates import FOLDERS, Rates, StageRate
 from ray_jobs.settings.job import Pool, Settings, load_settings
 

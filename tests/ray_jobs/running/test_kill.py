@@ -9,9 +9,9 @@ import psutil
 import pytest
 from drivers import contents, kill_when, same, shards, stamps, start
 
-from ray_jobs.augment import augment
-from ray_jobs.gc import collect
-from ray_jobs.ingest import ingest
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.gc import collect
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 
 

@@ -11,7 +11,7 @@ from encoders import save_tiny_encoders
 from nodes import Nodes, standing_cluster
 
 from ray_jobs.settings.job import Settings
-from ray_jobs.train import train
+from ray_jobs.jobs.train import train
 
 pytestmark = pytest.mark.slow
 

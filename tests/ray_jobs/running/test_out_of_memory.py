@@ -13,7 +13,7 @@ from shortage import hold_at_most
 from amia.images import ImageSettings, decode
 from amia.matching.clip import ClipEncoder
 from amia.synthesis.generator import Generator
-from ray_jobs.augment import augment
+from ray_jobs.jobs.augment import augment
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.shards import facts
 from ray_jobs.storage.store import Store

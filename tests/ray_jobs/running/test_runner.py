@@ -148,7 +148,7 @@ def test_a_shard_that_kills_whoever_touches_it_ends_the_run(cluster: None, store
 
 def test_what_needs_no_model_imports_none() -> None:
     light = (
-        "import sys, ray_jobs.cli, ray_jobs.ingest, ray_jobs.runtime.runner, ray_jobs.stages.mix, ray_jobs.stages.score"
+        "import sys, ray_jobs.cli, ray_jobs.jobs.ingest, ray_jobs.runtime.runner, ray_jobs.stages.mix, ray_jobs.stages.score"
     )
     light += ", ray_jobs.export"
     code = f"{light}; sys.exit(' '.join(name for name in ('torch', 'diffusers') if name in sys.modules) or 0)"

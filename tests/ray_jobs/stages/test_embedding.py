@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from amia.matching.settings import ClipSettings
-from ray_jobs.job import Job, open_run
-from ray_jobs.matching import measuring
+from ray_jobs.jobs.context import Job, open_run
+from ray_jobs.jobs import scoring as measuring
 from ray_jobs.runtime import cluster as machines
 from ray_jobs.runtime.machines import Machines
 from ray_jobs.settings.job import load_settings

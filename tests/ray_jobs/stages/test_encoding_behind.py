@@ -11,7 +11,7 @@ import torch
 
 from amia import accelerator as compiling
 from amia.errors import RunError
-from ray_jobs.augment import augment
+from ray_jobs.jobs.augment import augment
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages import synthesize
 from ray_jobs.storage.shards import facts

@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers import finish, same, stamps, start_python
 from toy import Blend, Toy, plan_of, until
 
-from ray_jobs.augment import augment
+from ray_jobs.jobs.augment import augment
 from ray_jobs.runtime.machines import Machines
 from ray_jobs.runtime.runner import Step, run_steps
 from ray_jobs.settings.job import Pool, Settings

@@ -15,7 +15,7 @@ from drivers import finish, start
 from faulty_s3 import FaultyS3, always, faulty_s3, never, once, seeded
 
 from amia.errors import StoreError
-from ray_jobs.ingest import ingest
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage import object_store as remote
 from ray_jobs.storage.plan import Plan

@@ -19,11 +19,11 @@ from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of
 from amia.report.attribution import is_demo
 from amia.settings import shipped_names
-from ray_jobs.augment import augment
-from ray_jobs.experiments.cells import Cell, Outcome, cell_of, run_cells
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.experiment_cells import Cell, Outcome, cell_of, run_cells
 from ray_jobs.settings.experiment import DataSet, Experiment, ExperimentSettings
-from ray_jobs.ingest import ingest
-from ray_jobs.job import Job, open_job
+from ray_jobs.jobs.ingest import ingest
+from ray_jobs.jobs.context import Job, open_job
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store

@@ -15,7 +15,7 @@ from amia.errors import CorpusError, IdentityError, RunError
 from amia.images import ImageSettings
 from amia.mixing.arms import needs_synthesis
 from ray_jobs.storage.status import EARLIER, synthesis_curable
-from ray_jobs.job import open_run
+from ray_jobs.jobs.context import open_run
 from ray_jobs.runtime.machines import connect
 from ray_jobs.runtime.runner import AnyStage, Step, run_steps
 from ray_jobs.settings.job import Settings

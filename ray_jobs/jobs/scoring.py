@@ -9,9 +9,9 @@ from amia.matching.bank import Bank
 from amia.hub import fetch_encoder
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
 from amia.hub import identity_of
-from ray_jobs.job import Job, precision, tuned
-from ray_jobs.matching.fitting import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
-from ray_jobs.matching.measure import Measure
+from ray_jobs.jobs.context import Job, precision, tuned
+from ray_jobs.jobs.mixture import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
+from ray_jobs.jobs.score_variants import Measure
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.score import Score
 from ray_jobs.storage.fingerprint import claim

@@ -13,7 +13,7 @@ from amia.mner.predictor import Entity, Recogniser
 from amia.mner.systems import system_of
 from amia.posts import Post, RawPost, Rejected, checked
 from amia.settings import MethodSettings, located
-from ray_jobs.matching.fitting import read_frozen
+from ray_jobs.jobs.mixture import read_frozen
 from ray_jobs.storage.model_store import find_model
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
@@ -62,7 +62,7 @@ def recognise(
     """The entities of one text, with an image file beside it or without.
 
     `augment`: a run; the post is scored against its mixture and bank, and the recogniser is shown the post's picture in
-    `arm`. `model` as in `ray_jobs.predict`, where a name is one of that run's. Raises ImageError for a file that cannot
+    `arm`. `model` as in `ray_jobs.jobs.predict`, where a name is one of that run's. Raises ImageError for a file that cannot
     be read (with `augment` a broken picture is what it is in a corpus: theta is 0), CorpusError for a text that is no
     post, MixtureError where the run has no mixture to score an image by.
     """

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amia.mixing.arms import check_arm, needs_synthesis
-from ray_jobs.job import open_run
-from ray_jobs.matching.fitting import bank_shards, with_image
-from ray_jobs.matching.measure import by_measure
+from ray_jobs.jobs.context import open_run
+from ray_jobs.jobs.mixture import bank_shards, with_image
+from ray_jobs.jobs.score_variants import by_measure
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.store import Store
 

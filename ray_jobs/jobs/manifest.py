@@ -10,8 +10,8 @@ from importlib.metadata import version
 from typing import Any
 
 from amia.settings import shipped_names
-from ray_jobs.card import publish_card
-from ray_jobs.job import Job
+from ray_jobs.jobs.card import publish_card
+from ray_jobs.jobs.context import Job
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Synthesize

@@ -11,7 +11,7 @@ import ray
 
 from amia.errors import AmiaError, ClusterError, StageError
 from amia.synthesis.settings import GeneratorSettings
-from ray_jobs.job import Job
+from ray_jobs.jobs.context import Job
 from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.fingerprint import recorded
 

@@ -13,9 +13,9 @@ from amia.images import ImageSettings
 from amia.matching.triplet import TripletSettings
 from amia.report.view_models import Content
 from amia.report.page import render, sections_of
-from ray_jobs.job import open_run
-from ray_jobs.matching.fitting import read_frozen
-from ray_jobs.matching.measure import measure_of
+from ray_jobs.jobs.context import open_run
+from ray_jobs.jobs.mixture import read_frozen
+from ray_jobs.jobs.score_variants import measure_of
 from ray_jobs.reporting.accounting import account, notices
 from ray_jobs.reporting.choosing import groups, places, strip
 from ray_jobs.reporting.crediting import models_used

@@ -18,7 +18,7 @@ from amia.errors import AmiaError, ClusterError, RunError, StageError
 from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of
 from amia.mner.training.trainer import EpochReport
-from ray_jobs.job import Job, open_job
+from ray_jobs.jobs.context import Job, open_job
 from ray_jobs.runtime.machines import beside_the_driver, resources
 from ray_jobs.settings.job import Settings, Workers
 from ray_jobs.storage.fingerprint import Identity, claim

@@ -11,7 +11,7 @@ from amia.mner.spans import label_names
 from amia.mner.metrics import Report
 from amia.mner.evaluation import Judged, lenient, slice_reports, strict, surface_forms
 from amia.posts import canonical_split
-from ray_jobs.predict import Predicted, predict
+from ray_jobs.jobs.predict import Predicted, predict
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard

@@ -8,7 +8,7 @@ from amia.errors import RunError, SettingsError
 from amia.mixing.arms import check_arm
 from amia.mner.systems import system_of
 from amia.posts import canonical_split
-from ray_jobs.job import Job, open_job, open_run, precision
+from ray_jobs.jobs.context import Job, open_job, open_run, precision
 from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict

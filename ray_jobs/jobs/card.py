@@ -8,7 +8,7 @@ import numpy as np
 
 from amia.report.card import BARS, Card, SplitThetas
 from amia.report.attribution import Credit
-from ray_jobs.job import Job
+from ray_jobs.jobs.context import Job
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.fingerprint import recorded

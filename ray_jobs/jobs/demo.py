@@ -23,7 +23,7 @@ from ray_jobs.telling.corpus import tell_augmented, tell_ingested
 from ray_jobs.runtime.console import console
 from ray_jobs.jobs.train import prepare
 from ray_jobs.storage.arm import open_arm
-from ray_jobs.training.side_by_side import train_side_by_side
+from ray_jobs.training.train_parallel import train_side_by_side
 
 __all__ = ["demo"]
 

@@ -25,7 +25,7 @@ from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.fingerprint import Identity, digest
 from ray_jobs.jobs.train import described, fitted, prepare, require, result_of, streams, train_with_workers
 from ray_jobs.storage.arm import Arm
-from ray_jobs.training.listening import Teller
+from ray_jobs.training.worker_messages import Teller
 from ray_jobs.training.worker import Training, train_one
 
 __all__ = ["Cell", "Outcome", "cell_of", "run_cells"]

@@ -16,8 +16,8 @@ from ray_jobs.storage.status import EARLIER
 from ray_jobs.runtime.heartbeat import END
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Listed, Store
-from ray_jobs.training.trainings import FOLDER as MODELS
-from ray_jobs.training.trainings import WHOLE
+from ray_jobs.training.training_status import FOLDER as MODELS
+from ray_jobs.training.training_status import WHOLE
 
 __all__ = ["LEAST_S", "Orphan", "collect", "seconds_of"]
 

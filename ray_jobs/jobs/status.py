@@ -17,7 +17,7 @@ from ray_jobs.runtime.pace import pace
 from ray_jobs.storage.plan import Plan, shard_place
 from ray_jobs.storage.shards import all_facts, total_counts
 from ray_jobs.storage.store import Listed, Store
-from ray_jobs.training.trainings import trainings
+from ray_jobs.training.training_status import trainings
 
 __all__ = ["status"]
 

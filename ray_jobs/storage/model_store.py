@@ -15,7 +15,7 @@ from pathlib import Path
 from amia.errors import ModelError
 from amia.mner.config import RecogniserConfig
 from ray_jobs.storage.store import Store
-from ray_jobs.training.trainings import FOLDER, WHOLE
+from ray_jobs.training.training_status import FOLDER, WHOLE
 
 __all__ = ["FOLDER", "Model", "at_hand", "content_sha256", "find_model"]
 

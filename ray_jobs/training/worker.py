@@ -22,7 +22,7 @@ from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.distributed import World
 from ray_jobs.training.checkpoints import StoreCheckpoints
 from ray_jobs.storage.arm import Arm
-from ray_jobs.training.listening import Teller
+from ray_jobs.training.worker_messages import Teller
 from ray_jobs.training.streaming import StreamFeed
 from ray_jobs.training.tensorboard import publish_curves
 

@@ -16,7 +16,7 @@ from ray_jobs.jobs.context import open_job
 from ray_jobs.settings.job import load_settings
 from ray_jobs.jobs.train import prepare
 from ray_jobs.storage.arm import open_arm
-from ray_jobs.training.side_by_side import train_side_by_side
+from ray_jobs.training.train_parallel import train_side_by_side
 
 ARMS = ("text", "original", "synthesized", "adaptive")
 SLICES = ("all", "matched", "mismatched", "seen", "unseen", "ambiguous")

@@ -17,13 +17,13 @@ from ray_jobs.jobs.context import open_run
 from ray_jobs.jobs.mixture import read_frozen
 from ray_jobs.jobs.score_variants import measure_of
 from ray_jobs.reporting.accounting import account, notices
-from ray_jobs.reporting.choosing import groups, places, strip
-from ray_jobs.reporting.crediting import models_used
-from ray_jobs.reporting.disagreeing import chosen, compare, disagreements, pairs_of
-from ray_jobs.reporting.failing import failures, quarantined
-from ray_jobs.reporting.looking import look
+from ray_jobs.reporting.select import groups, places, strip
+from ray_jobs.reporting.attribution import models_used
+from ray_jobs.reporting.model_comparison import chosen, compare, disagreements, pairs_of
+from ray_jobs.reporting.accounting import failures, quarantined
+from ray_jobs.reporting.scan import look
 from ray_jobs.reporting.losses import loss_figures
-from ray_jobs.reporting.picturing import shown
+from ray_jobs.reporting.images import shown
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, experiments, trained
 from ray_jobs.storage.fingerprint import Identity

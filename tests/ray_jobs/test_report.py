@@ -17,8 +17,8 @@ from written_runs import Written, counted, hash_of, write_predictions, write_run
 from amia.errors import RunError
 from amia.mner.spans import lenient_spans
 from ray_jobs.jobs.report import KEY, report
-from ray_jobs.reporting.disagreeing import Compared, chosen, compare, pairs_of
-from ray_jobs.reporting.failing import quarantined
+from ray_jobs.reporting.model_comparison import Compared, chosen, compare, pairs_of
+from ray_jobs.reporting.accounting import quarantined
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, trained
 from ray_jobs.storage.store import Store

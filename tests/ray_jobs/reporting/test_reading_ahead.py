@@ -2,7 +2,7 @@
 
 import pytest
 
-from ray_jobs.reporting.ahead import read_ahead
+from ray_jobs.reporting.read_ahead import read_ahead
 
 
 def test_reading_ahead_keeps_the_order_and_few_at_a_time() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from amia.report.view_models import Group, Triple
 from amia.report.sampling import DECILES, decile_of
-from ray_jobs.reporting.looking import Looked, Place
-from ray_jobs.reporting.picturing import Shown
+from ray_jobs.reporting.scan import Looked, Place
+from ray_jobs.reporting.images import Shown
 from ray_jobs.telling.statuses import why
 
 __all__ = ["groups", "places", "strip"]

@@ -10,7 +10,7 @@ import numpy as np
 from amia.posts import ordered_splits
 from amia.report.view_models import SplitThetas
 from amia.report.sampling import DecileSample, Smallest, keyed
-from ray_jobs.reporting.ahead import read_ahead
+from ray_jobs.reporting.read_ahead import read_ahead
 from ray_jobs.storage.plan import shard_place
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.arm import Arm

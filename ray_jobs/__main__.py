@@ -1,5 +1,5 @@
 """`python -m ray_jobs ...` is `amia ...`: what `ray job submit` calls."""
 
-from ray_jobs.cli import main
+from ray_jobs.cli.main import main
 
 main()

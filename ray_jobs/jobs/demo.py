@@ -19,7 +19,7 @@ from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.telling.corpus import tell_augmented, tell_ingested
+from ray_jobs.cli.corpus import tell_augmented, tell_ingested
 from ray_jobs.runtime.console import console
 from ray_jobs.jobs.train import prepare
 from ray_jobs.storage.arm import open_arm

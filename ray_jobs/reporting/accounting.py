@@ -7,7 +7,7 @@ from amia.report.view_models import Accounting, Breakdown, Check
 from amia.report.attribution import Credit
 from amia.report.attribution import is_demo
 from ray_jobs.storage.plan import Plan
-from ray_jobs.telling.statuses import by_part, why
+from ray_jobs.cli.output import by_part, why
 from ray_jobs.storage.arm import Arm
 import json
 import re
@@ -18,7 +18,7 @@ from amia.report.view_models import Example, Failure
 from ray_jobs.reporting.scan import EXAMPLES, Looked
 from ray_jobs.reporting.images import Shown
 from ray_jobs.storage.store import Store
-from ray_jobs.telling.statuses import why
+from ray_jobs.cli.output import why
 
 __all__ = ["Quarantined", "account", "failures", "notices", "quarantined"]
 

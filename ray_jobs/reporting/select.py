@@ -6,7 +6,7 @@ from amia.report.view_models import Group, Triple
 from amia.report.sampling import DECILES, decile_of
 from ray_jobs.reporting.scan import Looked, Place
 from ray_jobs.reporting.images import Shown
-from ray_jobs.telling.statuses import why
+from ray_jobs.cli.output import why
 
 __all__ = ["groups", "places", "strip"]
 

@@ -9,7 +9,7 @@ import typer
 from folder import IMAGE_PRESETS, PRESETS, ROOT
 from ray.scripts.scripts import cli as ray_cli
 
-from ray_jobs.cli import app
+from ray_jobs.cli.main import app
 from ray_jobs.settings.job import load_settings
 
 AMIA = typer.main.get_command(app)

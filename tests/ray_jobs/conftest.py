@@ -20,7 +20,7 @@ from recognisers import save_random
 from written_runs import Written, hash_of, write_model, write_predictions, write_run
 
 from amia.demo import write_corpus
-from ray_jobs import cli
+from ray_jobs.cli.main import main as cli
 from ray_jobs.jobs import context as job
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.ingest import ingest

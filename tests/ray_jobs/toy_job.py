@@ -4,7 +4,7 @@ from pathlib import Path
 
 from toy import Blend, Toy, plan_of
 
-from ray_jobs.cli import app, main
+from ray_jobs.cli.main import app, main
 from ray_jobs.runtime.machines import connect
 from ray_jobs.runtime.runner import Step, run_steps
 from ray_jobs.runtime.stopping import stoppable

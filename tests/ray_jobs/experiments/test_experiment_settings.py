@@ -6,7 +6,7 @@ import pytest
 
 from amia.errors import SettingsError
 from amia.experiments.table_builder import TABLES, needs
-from ray_jobs.cli import app
+from ray_jobs.cli.main import app
 from ray_jobs.settings.experiment import PRESETS, ExperimentSettings, load_experiment
 
 

@@ -12,9 +12,9 @@ import pytest
 from ray_jobs.jobs.execution_plan import plan_augment
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.jobs.status import status
-from ray_jobs.telling.corpus import tell_planned
-from ray_jobs.telling.lines import say
-from ray_jobs.telling.status import tell_status
+from ray_jobs.cli.corpus import tell_planned
+from ray_jobs.cli.output import say
+from ray_jobs.cli.runs import tell_status
 from ray_jobs.runtime.console import console
 
 

@@ -13,7 +13,11 @@ from collections.abc import Callable
 import typer
 
 from amia import errors
-from ray_jobs.commands import corpus, planning, recognisers, runs, story
+from ray_jobs.cli.main import corpus
+from ray_jobs.cli.main import planning
+from ray_jobs.cli.main import recognizers as recognisers
+from ray_jobs.cli.main import runs
+from ray_jobs.cli.main import story
 from ray_jobs.settings.experiment import ExperimentSettings
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from ray_jobs.runtime.stopping import STOPPED, Stopped, heeding_sigterm, stoppable

@@ -1,17 +1,17 @@
 """Where a model runs and in what precision."""
 
-from collections.abc import Callable, Sequence
-import torch
-from amia.errors import SettingsError
-from amia.utils.config import Dtype
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
-from amia.utils.config import Compile
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
+
+import torch
+
+from amia.errors import SettingsError
+from amia.utils.config import Compile, Dtype
 from amia.utils.oom import is_out_of_memory
 
 __all__ = ["Compiled", "Dtype", "Tuning", "autocast", "copied_back", "resolve_device", "resolve_dtype"]
+
 
 # MERGED FROM amia.accelerator: What makes a model faster on a GPU. It moves the last bits, so the CPU, whose bytes are promised, goes without.
 # MERGED FROM amia.accelerator: `torch.compile` with a way back: a part that cannot be compiled here runs as it is, and it is told why.

@@ -23,8 +23,8 @@ from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import FrozenMixture
 from amia.matching.triplet import losses
-from amia.mixing.mixup import mixed_picture
 from amia.mixing.arms import CONTROLS, check_arm, needs_synthesis, ratio
+from amia.mixing.mixup import mixed_picture
 from amia.posts import Post
 from amia.settings import MethodSettings, load_method
 from amia.synthesis.generator import Drawn, Generator

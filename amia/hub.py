@@ -1,32 +1,41 @@
 """A model's folder: the person's own, or the Hugging Face hub's copy, fetched once."""
 
-from pathlib import Path
-from huggingface_hub import snapshot_download
-from transformers.utils import logging as transformers_logging
-from amia.errors import ModelError
-from amia.hub_safety import check_model_folder
 import hashlib
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
-from huggingface_hub import HfApi, try_to_load_from_cache
+from typing import Any
+
+from huggingface_hub import HfApi, scan_cache_dir, snapshot_download, try_to_load_from_cache
 from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from transformers import dynamic_module_utils
-from amia.errors import AmiaError, ModelError
-from huggingface_hub import HfApi, scan_cache_dir, snapshot_download
 from transformers.safetensors_conversion import get_conversion_pr_reference
+from transformers.utils import logging as transformers_logging
+
+from amia.errors import AmiaError, ModelError
+from amia.hub_safety import check_model_folder
 from amia.matching.settings import ClipSettings
-from typing import Any
 from amia.synthesis.settings import GeneratorSettings
 
-__all__ = ["converted_snapshot", "fetch_encoder", "fetch_generator", "fetched", "has_safetensors", "hub_answers", "identity_of", "loading", "quiet"]
+__all__ = [
+    "converted_snapshot",
+    "fetch_encoder",
+    "fetch_generator",
+    "fetched",
+    "has_safetensors",
+    "hub_answers",
+    "identity_of",
+    "loading",
+    "quiet",
+]
 
 # MERGED FROM amia.hub: Weights of foreign models: fetched without noise, named so that runs cannot mix them.
 # MERGED FROM amia.hub: Safetensors of a hub model whose makers published a pickle only, as OpenAI did with ViT-B/16.
-# 
+#
 # Hugging Face converts such models itself: the weights stand in a pull request of its bot, beside the untouched original.
 # transformers takes them from there when it is asked for safetensors; so do we, since a pickle is never loaded.
 # MERGED FROM amia.hub: The encoder's files. Apart from the encoder, so that whoever only fetches it does not wait for torch.

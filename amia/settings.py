@@ -19,8 +19,8 @@ from amia.images import ImageSettings
 from amia.matching.gmm import MixtureSettings
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings
-from amia.utils.config import Strict
 from amia.synthesis.settings import GeneratorSettings
+from amia.utils.config import Strict
 
 __all__ = [
     "PRESETS",

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from amia.accelerator import copied_back, resolve_dtype
-from amia.accelerator import Tuning
+from amia.accelerator import Tuning, copied_back, resolve_dtype
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 

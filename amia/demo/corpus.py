@@ -5,8 +5,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from amia.demo.names import Entity
 from amia.demo.drawing.scene import jpeg, photograph, png
+from amia.demo.names import Entity
 from amia.demo.world import Post, draw_post, late_names
 from amia.errors import SettingsError
 

@@ -7,10 +7,10 @@ demo's CLIP and writes `weights/mixture/`. A minute on one CPU core; run it agai
 import tempfile
 from pathlib import Path
 
+from amia.augment import fit_posts
 from amia.demo import MIXTURE_DIR, write_corpus
 from amia.images import fetch_image
 from amia.matching.model import FrozenMixture
-from amia.augment import fit_posts
 from amia.posts import Post, Rejected, checked
 from amia.readers import open_corpus
 from amia.settings import load_method

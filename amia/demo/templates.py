@@ -5,52 +5,11 @@ made of held-out ones; every tenth template stands only in their validation and 
 """
 
 from typing import Literal, NamedTuple
-from amia.demo.names import KINDS
 
-__all__ = []
+from amia.demo.names import KINDS
 
 # MERGED FROM amia.demo.templates: Sentences about one entity. Their order matters: it decides what is held out (see `templates`).
 # MERGED FROM amia.demo.templates: Sentences about several entities, one of each type. Their order matters: it decides what is held out.
-Part = Literal["pretraining", "held_out", "evaluation"]
-
-
-class Template(NamedTuple):
-    """One sentence: words with the names of types where entities go.
-
-    `kinds` are the types it mentions, in their order; a neutral one says `ANY` where an entity of any type may stand.
-    """
-
-    words: tuple[str, ...]
-    kinds: tuple[str, ...]
-    part: Part
-
-
-def _part(index: int) -> Part:
-    if index % 5 < 3:
-        return "pretraining"
-    return "evaluation" if index % 10 == 9 else "held_out"
-
-
-def _read(sentences: str) -> tuple[Template, ...]:
-    templates = []
-    for index, line in enumerate(sentences.strip().splitlines()):
-        words = tuple(line.split())
-        kinds = tuple(word for word in words if word in KINDS or word == "ANY")
-        templates.append(Template(words, kinds, _part(index)))
-    return tuple(templates)
-
-
-TEMPLATES: dict[tuple[str, ...], tuple[Template, ...]] = {
-    tuple(kinds.split("+")): _read(sentences) for kinds, sentences in {**SINGLE, **NEUTRAL, **JOINT}.items()
-}
-"""All templates by combination of types, e.g. `("PER", "LOC")`; `("ANY",)` says nothing about the type."""
-
-
-def of_part(kinds: tuple[str, ...], *parts: Part) -> tuple[Template, ...]:
-    """The templates of one combination of types that belong to the given parts."""
-    return tuple(template for template in TEMPLATES[kinds] if template.part in parts)
-
-
 SINGLE = {
     "PER": """
 nobody sings like PER
@@ -348,3 +307,43 @@ MISC star PER seen in LOC
 PER carries a MISC through LOC
 """,
 }
+
+
+Part = Literal["pretraining", "held_out", "evaluation"]
+
+
+class Template(NamedTuple):
+    """One sentence: words with the names of types where entities go.
+
+    `kinds` are the types it mentions, in their order; a neutral one says `ANY` where an entity of any type may stand.
+    """
+
+    words: tuple[str, ...]
+    kinds: tuple[str, ...]
+    part: Part
+
+
+def _part(index: int) -> Part:
+    if index % 5 < 3:
+        return "pretraining"
+    return "evaluation" if index % 10 == 9 else "held_out"
+
+
+def _read(sentences: str) -> tuple[Template, ...]:
+    templates = []
+    for index, line in enumerate(sentences.strip().splitlines()):
+        words = tuple(line.split())
+        kinds = tuple(word for word in words if word in KINDS or word == "ANY")
+        templates.append(Template(words, kinds, _part(index)))
+    return tuple(templates)
+
+
+TEMPLATES: dict[tuple[str, ...], tuple[Template, ...]] = {
+    tuple(kinds.split("+")): _read(sentences) for kinds, sentences in {**SINGLE, **NEUTRAL, **JOINT}.items()
+}
+"""All templates by combination of types, e.g. `("PER", "LOC")`; `("ANY",)` says nothing about the type."""
+
+
+def of_part(kinds: tuple[str, ...], *parts: Part) -> tuple[Template, ...]:
+    """The templates of one combination of types that belong to the given parts."""
+    return tuple(template for template in TEMPLATES[kinds] if template.part in parts)

@@ -23,8 +23,8 @@ from amia.demo.training.autoencoder import train_autoencoder
 from amia.demo.training.bert import train_bert
 from amia.demo.training.clip import train_clip
 from amia.demo.training.denoiser import loosen, train_denoiser
-from amia.demo.training.resnet import train_resnet
 from amia.demo.training.pixel_finetune import sharpen
+from amia.demo.training.resnet import train_resnet
 
 
 def main() -> None:

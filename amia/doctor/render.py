@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from amia.doctor.findings import Diagnosis, Findings
 from amia.doctor.duplicates import Duplicates
+from amia.doctor.findings import Diagnosis, Findings
 
 __all__ = ["lines_of"]
 

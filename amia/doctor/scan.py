@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from amia.doctor.findings import EXAMPLES, TINY, Diagnosis, SplitCounts
 from amia.doctor.duplicates import Occurrences, fingerprint
+from amia.doctor.findings import EXAMPLES, TINY, Diagnosis, SplitCounts
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image, inspect
 from amia.posts import Post, RawPost, Rejected, checked

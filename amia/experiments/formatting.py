@@ -1,12 +1,26 @@
 """Numbers as the cells of a table show them."""
 
-from amia.experiments.score_grid import Compared, Spread
-from amia.experiments.paper_results import Printed
 import math
 from collections.abc import Iterable, Iterator
-from amia.experiments.score_grid import Grid
 
-__all__ = ["ALPHA", "COPIED", "DOUBTED", "NOTHING", "agreeing", "compared", "comparison_notes", "p_value", "paper_notes", "posts_note", "printed", "scores_note", "spread"]
+from amia.experiments.paper_results import Printed
+from amia.experiments.score_grid import Compared, Grid, Spread
+
+__all__ = [
+    "ALPHA",
+    "COPIED",
+    "DOUBTED",
+    "NOTHING",
+    "agreeing",
+    "compared",
+    "comparison_notes",
+    "p_value",
+    "paper_notes",
+    "posts_note",
+    "printed",
+    "scores_note",
+    "spread",
+]
 
 # MERGED FROM amia.experiments.formatting: The sentences under a table, which say what its numbers are.
 NOTHING = "–"

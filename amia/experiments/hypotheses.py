@@ -2,16 +2,16 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from amia.experiments.score_grid import Side
-from amia.experiments.run_specs import Need
-from amia.experiments.results import Part
-from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
-from amia.experiments.score_grid import Compared, Grid, Pair
+
 from amia.experiments.formatting import ALPHA, NOTHING, agreeing, p_value
+from amia.experiments.results import Part
+from amia.experiments.run_specs import Need
+from amia.experiments.score_grid import Compared, Grid, Pair, Side
 from amia.experiments.table import Interval, Table, Value
 
 __all__ = ["Claim", "claims_of", "claims_table"]
+
 
 # MERGED FROM amia.experiments.hypotheses: The table of claims: each holds, does not hold, or cannot be told.
 @dataclass(frozen=True, slots=True)

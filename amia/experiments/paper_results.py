@@ -6,14 +6,14 @@ beside it, an F1 on all test posts outside the two on its parts, two tables that
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from amia.experiments.results import DataFacts
-from amia.experiments.run_specs import Need
-from amia.experiments.results import Part
 
-__all__ = ["DATASETS", "Printed", "ROWS", "comparable", "figure", "recognised"]
+from amia.experiments.results import DataFacts, Part
+from amia.experiments.run_specs import Need
+
+__all__ = ["DATASETS", "ROWS", "Printed", "comparable", "figure", "recognised"]
 
 # MERGED FROM amia.experiments.paper_results: Tables 1 to 3 of the paper as printed: of each row precision, recall, F1 on Twitter-2015, then on Twitter-2017.
-# 
+#
 # Percent; `-` is illegible, and not filled in from elsewhere. The rows of multimodal systems that
 # the paper copies from other work, and that amia does not build, are left out.
 DATASETS: Mapping[str, Mapping[str, int]] = {

@@ -1,19 +1,20 @@
 """What one trained and evaluated recogniser leaves behind: span counts of each test post, and what they add up to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError
-from amia.errors import RunError
-from amia.mner.metrics import Counts
-from amia.mner.evaluation import Judged, lenient
-from amia.utils.config import Strict
-from collections.abc import Mapping
-from amia.experiments.run_specs import Negatives
 
-__all__ = ["CellResult", "DataFacts", "PARTS", "Part"]
+from amia.errors import RunError
+from amia.experiments.run_specs import Negatives
+from amia.mner.evaluation import Judged, lenient
+from amia.mner.metrics import Counts
+from amia.utils.config import Strict
+
+__all__ = ["PARTS", "CellResult", "DataFacts", "Part"]
 
 # MERGED FROM amia.experiments.results: What a table has to know of a data set beyond the results on it.
 Part = Literal["all", "with_image", "matched", "mismatched"]

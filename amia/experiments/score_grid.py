@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amia.errors import RunError
-from amia.experiments.significance import Difference, paired_bootstrap
-from amia.experiments.significance import holm
-from amia.experiments.run_specs import MIXING, Need
 from amia.experiments.results import CellResult, Part
+from amia.experiments.run_specs import MIXING, Need
+from amia.experiments.significance import Difference, holm, paired_bootstrap
 from amia.experiments.table import Interval
 from amia.mner.metrics import Counts
 

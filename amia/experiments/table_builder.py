@@ -1,26 +1,19 @@
 """From the results of cells to the tables of an experiment."""
 
-from collections.abc import Mapping, Sequence
-from amia.experiments.results import DataFacts
-from amia.experiments.score_grid import Grid
-from amia.experiments.table_specs import layout
-from amia.experiments.run_specs import TABLES, Need, needs
-from amia.experiments.results import CellResult
-from amia.experiments.table import Table
-from amia.experiments.hypotheses import claims_table
-from collections.abc import Iterator, Mapping
-from amia.experiments import formatting as shown
-from amia.experiments.score_grid import Compared, Grid, Pair, Side
-from amia.experiments.table_specs import Layout, Row
-from amia.experiments.formatting import comparison_notes, paper_notes, posts_note, scores_note
-from amia.experiments.paper_results import Printed, comparable
-from amia.experiments.table import Interval, Table, Value
-from amia.experiments.score_grid import Compared, Grid
-from amia.experiments.table_specs import Row
-from amia.experiments.paper_results import Printed
-from amia.experiments.table import Value
+from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["COLUMNS", "DataFacts", "Need", "TABLES", "Table", "build_tables", "fill", "needs", "record"]
+from amia.experiments import formatting as shown
+from amia.experiments.formatting import comparison_notes, paper_notes, posts_note, scores_note
+from amia.experiments.hypotheses import claims_table
+from amia.experiments.paper_results import Printed, comparable
+from amia.experiments.results import CellResult, DataFacts
+from amia.experiments.run_specs import TABLES, Need, needs
+from amia.experiments.score_grid import Compared, Grid, Pair, Side
+from amia.experiments.table import Interval, Table, Value
+from amia.experiments.table_specs import Layout, Row, layout
+
+__all__ = ["COLUMNS", "TABLES", "DataFacts", "Need", "Table", "build_tables", "fill", "needs", "record"]
+
 
 # MERGED FROM amia.experiments.table_builder: A layout with its numbers: on each data set P, R, F1, F1 where there is an image, the paper's F1, the comparison.
 # MERGED FROM amia.experiments.table_builder: One line of a table's CSV: the numbers of a row on one data set, at full precision.

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from amia.experiments.score_grid import Pair, Side
-from amia.experiments.run_specs import Need, Negatives, needs
 from amia.experiments.results import Part
+from amia.experiments.run_specs import Need, Negatives, needs
+from amia.experiments.score_grid import Pair, Side
 
 __all__ = ["Layout", "Row", "layout"]
 

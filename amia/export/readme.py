@@ -1,7 +1,8 @@
 """The README of an export: what lies where, what each public system needs, and what was changed to fit the layout."""
 
 from collections.abc import Sequence
-from amia.export.summary import Summary
+
+from amia.export.shard import Summary
 from amia.export.umt import LEAST_SIZE
 from amia.mixing.arms import described
 from amia.mner.spans import TYPES
@@ -10,6 +11,7 @@ from amia.report.card import SYNTHETIC
 from amia.report.markdown import DEMO_NOTICE, table
 
 __all__ = ["FILES", "SYSTEMS", "UMT", "WEBDATASET", "readme"]
+
 
 # MERGED FROM amia.export.readme: The words of an export's README: what lies where, and what each public system needs.
 def readme(about: Summary) -> str:

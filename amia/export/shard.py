@@ -1,15 +1,16 @@
 """What a layout makes of one shard of an arm."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+
 from amia.report.attribution import Credit
 
 __all__ = ["ArmSummary", "Part", "Summary"]
 
-# MERGED FROM amia.export.summary: What an export holds, in numbers: what its README and the command line tell.
+
+# MERGED FROM amia.export.shard: What an export holds, in numbers: what its README and the command line tell.
 @dataclass(slots=True, kw_only=True)
 class Part:
     """The files of one shard, and what the whole export must know of it."""

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.export.keys import file_key
-from amia.export.part import Part
-from amia.export.pictures import PLACEHOLDERS, Pictures
+from amia.export.filenames import file_key
+from amia.export.images import PLACEHOLDERS, Pictures
+from amia.export.shard import Part
 
 __all__ = ["LEAST_SIZE", "RESERVED", "Umt", "conll_block", "text_file"]
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.export.keys import file_key
-from amia.export.part import Part
-from amia.export.pictures import Pictures
+from amia.export.filenames import file_key
+from amia.export.images import Pictures
+from amia.export.shard import Part
 
 __all__ = ["WebDataset"]
 

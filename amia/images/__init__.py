@@ -1,9 +1,8 @@
 """Bytes <-> pixels: fetched from inside the image folder, checked, decoded, brought to one geometry, encoded."""
 
 from amia.images.decode import decode, inspect
-from amia.images.jpeg import decode_drawn
-from amia.images.jpeg import Source, encode_jpeg
 from amia.images.files import fetch_image, read_image
+from amia.images.jpeg import Source, decode_drawn, encode_jpeg
 from amia.images.resize import fit_to
 from amia.images.settings import LARGEST_FILE, ImageSettings
 

@@ -6,9 +6,9 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImage
 
 from amia.errors import ImageError
 from amia.images.color import to_rgb
-from amia.images.structure_limits import check_parts
 from amia.images.pillow_warnings import quiet_pillow
 from amia.images.settings import ImageSettings
+from amia.images.structure_limits import check_parts
 
 __all__ = ["decode", "inspect"]
 

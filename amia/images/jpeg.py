@@ -2,11 +2,13 @@
 
 import io
 from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
+
 from amia.errors import ImageError
 
 __all__ = ["Source", "decode_drawn", "encode_jpeg"]

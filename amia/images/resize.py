@@ -1,17 +1,20 @@
 """The one geometry of every arm: any image becomes `size` by `size` pixels."""
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
-from amia.images.settings import ImageSettings
 from functools import lru_cache
 from math import ceil
+
+import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
+
+from amia.images.settings import ImageSettings
 
 __all__ = ["fit_to", "resized"]
 
+
 # MERGED FROM amia.images.resize: Pillow's bicubic resizing, to the bit, on any device.
-# 
+#
 # Pillow reckons in integers: each weight is rounded to 22 bits once, each pass (rows first, then columns) is a sum of
 # products, rounded and clipped to a grey level. Integers add up to the same on every device and in every order.
 def fit_to(image: Image.Image, settings: ImageSettings) -> npt.NDArray[np.uint8]:

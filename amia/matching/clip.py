@@ -15,16 +15,12 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from amia.accelerator import Compiled
-from amia.accelerator import resolve_device, resolve_dtype
+from amia.accelerator import Compiled, Tuning, resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.utils.oom import MicroBatches
-from amia.hub import fetch_encoder
-from amia.matching.preprocess import grey_levels
+from amia.hub import fetch_encoder, identity_of, loading, quiet
+from amia.matching.preprocess import grey_levels, shaded, shades
 from amia.matching.settings import ClipSettings
-from amia.matching.preprocess import shaded, shades
-from amia.accelerator import Tuning
-from amia.hub import identity_of, loading, quiet
+from amia.utils.oom import MicroBatches
 
 __all__ = ["ClipEncoder", "ClipSettings"]
 

@@ -1,12 +1,14 @@
 """Two Gaussians in one dimension: their posterior (eq. 8), their likelihood, and EM over weighted points."""
 
+import json
 import math
 from dataclasses import dataclass
+from typing import Any, Literal, Self
+
 import numpy as np
 from numpy.typing import NDArray
-import json
-from typing import Any, Literal, Self
 from pydantic import Field
+
 from amia.errors import MixtureError
 from amia.utils.config import Strict
 

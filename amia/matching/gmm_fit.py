@@ -4,19 +4,19 @@ The fit is defined to the letter, since theta depends on where EM stops: losses 
 and clipped to [0, 1]; the exact two-means split as the start; scikit-learn's `GaussianMixture` from there.
 """
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
+
 import numpy as np
 from numpy.typing import NDArray
-from amia.errors import MixtureError
-from amia.matching.gmm import Floats, Pair, em, two_means
-from amia.matching.histogram import LossHistogram
-from amia.matching.gmm import Mixture, MixtureSettings
-import math
-from amia.matching.gmm import Floats, Pair, em
 
-__all__ = ["DIRECT_LIMIT", "Fit", "OPTIMUM", "diagnose", "fit_histogram", "fit_mixture", "refusal_of", "warnings_of"]
+from amia.errors import MixtureError
+from amia.matching.gmm import Floats, Mixture, MixtureSettings, Pair, em, two_means
+from amia.matching.histogram import LossHistogram
+
+__all__ = ["DIRECT_LIMIT", "OPTIMUM", "Fit", "diagnose", "fit_histogram", "fit_mixture", "refusal_of", "warnings_of"]
 
 # MERGED FROM amia.matching.gmm_fit: Is this mixture to be trusted? Figures, and what they say in words.
 DIRECT_LIMIT = 1_000_000

@@ -6,18 +6,20 @@ A processor turns a photograph into an array, the array into a picture, scales t
 
 from collections.abc import Sequence
 from typing import Any
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 from transformers.image_transforms import get_resize_output_image_size
 from transformers.image_utils import ChannelDimension
-import torch
 
 __all__ = ["grey_levels", "shaded", "shades"]
 
+
 # MERGED FROM amia.matching.preprocess: Grey levels to the numbers that an image encoder was trained on, without doing the same sums for every pixel.
-# 
+#
 # An image processor scales and normalises each pixel by itself, in float64 and back, on the CPU. There are only 256 grey
 # levels, so its answers to all of them are asked once, and pixels look theirs up wherever they are: the same bits on
 # every device, and uint8 is a quarter of what would otherwise travel to a GPU.

@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from amia.utils.config import Compile, Dtype
-from amia.utils.config import Strict
+from amia.utils.config import Compile, Dtype, Strict
 
 __all__ = ["ClipSettings"]
 

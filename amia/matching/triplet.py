@@ -7,20 +7,30 @@ posts of a batch.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+
 from amia.errors import MixtureError
 from amia.matching.bank import Bank, Embedded
 from amia.utils.config import Strict
-from functools import lru_cache
-from amia.matching.bank import Embedded
 
-__all__ = ["Losses", "TripletSettings", "batch_losses", "excluded_pairs", "expected_losses", "filler_rows", "hardest_weights", "losses"]
+__all__ = [
+    "Losses",
+    "TripletSettings",
+    "batch_losses",
+    "excluded_pairs",
+    "expected_losses",
+    "filler_rows",
+    "hardest_weights",
+    "losses",
+]
 
 # MERGED FROM amia.matching.triplet: The expected hardest of K negatives: what a batch shows by chance, computed exactly.
-# 
+#
 # Let c_1 >= ... >= c_M be a post's similarities to its M possible negatives. Of K drawn without replacement, the hardest
 # is the j-th with probability w_j = C(M-j, K-1) / C(M, K), so any function of the hardest has the expectation
 # sum_j w_j f(c_j).

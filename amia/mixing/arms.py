@@ -7,6 +7,7 @@ arm and its visual tokens are masked in the recogniser.
 import difflib
 import math
 from typing import TypeVar
+
 from amia.errors import SettingsError
 
 __all__ = ["ARMS", "CONTROLS", "check_arm", "described", "needs_synthesis", "ratio"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+
 from amia.images import ImageSettings, Source, decode_drawn, encode_jpeg
 
 __all__ = ["mixed_picture", "mixup", "source_of"]

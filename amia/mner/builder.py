@@ -1,36 +1,34 @@
 """A new recogniser from pretrained encoders: what training starts from."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
-from amia.errors import ModelError
-from amia.mner.config import RecogniserConfig
-from amia.mner.tokenizers import WordPieces
+
+from amia.errors import ModelError, SettingsError
+from amia.hub import fetched, identity_of, loading, quiet
+from amia.mner.config import RecogniserConfig, WordSizes
 from amia.mner.image_processor import pixel_settings
+from amia.mner.layers.text_encoder import pooling
+from amia.mner.model import RecogniserModel
 from amia.mner.predictor import Recogniser
 from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.mner.systems import system_of
-from amia.mner.layers.text_encoder import pooling
-from amia.mner.word_tokenizer import cut_apart
-from amia.settings import shipped_names
-from amia.hub import fetched
-from amia.hub import identity_of, loading, quiet
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-import numpy as np
-from amia.errors import SettingsError
-from amia.mner.model import RecogniserModel
 from amia.mner.systems.bilstm_crf import BilstmCrf
+from amia.mner.tokenizers import Vocabulary, WordPieces
+from amia.mner.word_tokenizer import cut_apart
 from amia.mner.word_vectors import WordVectors, read_vectors
-from amia.mner.tokenizers import Vocabulary
-from amia.mner.config import WordSizes
+from amia.settings import shipped_names
 
 __all__ = ["encoder_identities", "fetch_encoders", "new_word_recogniser", "start"]
+
 
 # MERGED FROM amia.mner.builder: A new recogniser of the LSTM family, with its vocabulary, from the words of a corpus.
 def fetch_encoders(system: str, settings: RecogniserSettings, *, local_files_only: bool = False) -> dict[str, Path]:

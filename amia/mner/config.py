@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
+
 from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
+
 from amia.errors import ModelError
-from amia.mner.spans import TYPES, label_names
-from amia.hub_safety import check_model_folder
 from amia.hub import loading, quiet
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from amia.hub_safety import check_model_folder
+from amia.mner.spans import TYPES, label_names
 
 __all__ = ["RecogniserConfig", "WordSizes"]
+
 
 # MERGED FROM amia.mner.config: How large the layers of the LSTM family are: what `RecogniserConfig.words` holds.
 class RecogniserConfig(PreTrainedConfig):

@@ -22,9 +22,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from amia.mner.spans import renamed_types
 from amia.mner.metrics import Report, score_lines
-from amia.mner.spans import Span, lenient_spans, strict_spans
+from amia.mner.spans import Span, lenient_spans, renamed_types, strict_spans
 
 __all__ = ["Judged", "lenient", "slice_lines", "slice_reports", "strict", "surface_forms"]
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 __all__ = ["Encoded", "Example", "Item", "Reader", "encoded"]
 
+
 # MERGED FROM amia.mner.features: A labelled post as training and evaluation take it.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoded:

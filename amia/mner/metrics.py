@@ -5,8 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.mner.spans import TYPES
-from amia.mner.spans import Span, lenient_spans
+from amia.mner.spans import TYPES, Span, lenient_spans
 
 __all__ = ["Counts", "Report", "score", "score_lines"]
 

@@ -8,10 +8,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from amia.mner.data_collator import Batch
 from amia.mner.config import RecogniserConfig
-from amia.mner.layers.decoders import CRF
-from amia.mner.layers.decoders import Softmax
+from amia.mner.data_collator import Batch
+from amia.mner.layers.decoders import CRF, Softmax
 from amia.mner.layers.visual_encoder import VisualEncoder
 
 __all__ = ["Output", "Recipe", "RecogniserModel", "at_words"]

@@ -10,22 +10,19 @@ from transformers.utils import logging as transformers_logging
 
 from amia.accelerator import resolve_device
 from amia.errors import ModelError
-from amia.utils.oom import MicroBatches
+from amia.hub import loading, quiet
 from amia.images import ImageSettings, inspect, read_image
-from amia.mner.data_collator import in_batches
 from amia.mner.config import RecogniserConfig
-from amia.mner.features import Reader
-from amia.mner.features import Example, Item, encoded
-from amia.mner.visual_features import FeatureCache
-from amia.mner.model import RecogniserModel
-from amia.mner.tokenizers import WordPieces
+from amia.mner.data_collator import in_batches
+from amia.mner.features import Example, Item, Reader, encoded
 from amia.mner.image_processor import saved_pixel_settings
-from amia.mner.visual_features import Batches, Seeing
+from amia.mner.model import RecogniserModel
 from amia.mner.spans import Span, lenient_spans
 from amia.mner.systems import system_of
-from amia.mner.tokenizers import Vocabulary
+from amia.mner.tokenizers import Vocabulary, WordPieces
+from amia.mner.visual_features import Batches, FeatureCache, Seeing
 from amia.mner.word_tokenizer import words
-from amia.hub import loading, quiet
+from amia.utils.oom import MicroBatches
 
 __all__ = ["Entity", "Recogniser", "Tagged"]
 

@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from amia.utils.config import Dtype
-from amia.utils.config import Strict
+from amia.utils.config import Dtype, Strict
 
 __all__ = ["EncoderSettings", "PredictionSettings", "RecogniserSettings"]
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
 from amia.posts import RENAMED_TYPES
 
-__all__ = ["LabelledSpan", "Span", "TYPES", "label_names", "lenient_spans", "renamed_types", "strict_spans"]
+__all__ = ["TYPES", "LabelledSpan", "Span", "label_names", "lenient_spans", "renamed_types", "strict_spans"]
 
 # MERGED FROM amia.mner.spans: The names of BIO2 labels, in the order of their numbers.
 LabelledSpan = tuple[int, Sequence[int]]

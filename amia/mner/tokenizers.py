@@ -1,17 +1,17 @@
 """Words to word pieces, as the tokenizer of a BERT-like encoder cuts them."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Self
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
-from amia.errors import ModelError
-from amia.mner.features import Encoded
-from amia.hub import loading, quiet
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from amia.errors import ModelError
+from amia.hub import loading, quiet
+from amia.mner.features import Encoded
 
 __all__ = ["UNKNOWN", "Vocabulary", "WordPieces"]
 

@@ -1,28 +1,75 @@
 """Images to what a batch carries: features of a frozen backbone, or pixels for one that learns."""
 
 import hashlib
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
+
 import numpy as np
 import numpy.typing as npt
 import torch
+
 from amia.errors import ImageError
 from amia.mner.data_collator import Batch, collate
 from amia.mner.features import Item
 from amia.mner.image_processor import read_pixels
 from amia.mner.layers.visual_encoder import REGIONS, VisualEncoder
-import sqlite3
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Self
 
 __all__ = ["Batches", "FeatureCache", "Seeing"]
 
 # MERGED FROM amia.mner.visual_features: Features of images on disk: a frozen backbone sees each image once, not once an epoch.
-# 
+#
 # SQLite, since several workers of one machine may read and write it at the same time, and what a killed one left half
 # written is not there.
+_MANY = 500
+"""Keys a query."""
+
+
+class FeatureCache:
+    """Bytes by key, up to a limit; what exceeds it is not kept."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._base = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        # What a crash of the machine loses is computed again.
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+            self._base.execute(f"PRAGMA {pragma}")
+        self._base.execute("CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, value BLOB)")
+        self._limit = limit
+        """Bytes."""
+
+    def get(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Those of the keys that are here."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(keys), _MANY):
+            some = keys[start : start + _MANY]
+            places = ",".join("?" * len(some))
+            query = f"SELECT key, value FROM features WHERE key IN ({places})"  # noqa: S608  # only question marks
+            found.update(self._base.execute(query, some))
+        return found
+
+    def put(self, values: Mapping[str, bytes]) -> None:
+        """Keep these too, as far as the limit allows."""
+        pages, size = (self._base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        if pages * size + sum(map(len, values.values())) <= self._limit:
+            try:
+                self._base.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", values.items())
+            except sqlite3.OperationalError:  # the disk is full, or another's lock does not end: what lacks is computed
+                self._limit = 0
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._base.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 _AT_ONCE = 32
 """Images a forward pass of the backbone."""
 
@@ -114,50 +161,3 @@ class Batches:
         if self._seeing is not None:
             self._seeing.add_to(batch, [item.image for item in items])
         return batch
-
-
-_MANY = 500
-"""Keys a query."""
-
-
-class FeatureCache:
-    """Bytes by key, up to a limit; what exceeds it is not kept."""
-
-    def __init__(self, path: Path, limit: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._base = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        # What a crash of the machine loses is computed again.
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
-            self._base.execute(f"PRAGMA {pragma}")
-        self._base.execute("CREATE TABLE IF NOT EXISTS features (key TEXT PRIMARY KEY, value BLOB)")
-        self._limit = limit
-        """Bytes."""
-
-    def get(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Those of the keys that are here."""
-        found: dict[str, bytes] = {}
-        for start in range(0, len(keys), _MANY):
-            some = keys[start : start + _MANY]
-            places = ",".join("?" * len(some))
-            query = f"SELECT key, value FROM features WHERE key IN ({places})"  # noqa: S608  # only question marks
-            found.update(self._base.execute(query, some))
-        return found
-
-    def put(self, values: Mapping[str, bytes]) -> None:
-        """Keep these too, as far as the limit allows."""
-        pages, size = (self._base.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-        if pages * size + sum(map(len, values.values())) <= self._limit:
-            try:
-                self._base.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", values.items())
-            except sqlite3.OperationalError:  # the disk is full, or another's lock does not end: what lacks is computed
-                self._limit = 0
-
-    def close(self) -> None:
-        """Give the file back."""
-        self._base.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

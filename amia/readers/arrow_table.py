@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
-from amia.readers.safety.arrow_rows import python_rows
 from amia.readers.row_mapping import NAMES, known_names, read_record
+from amia.readers.safety.arrow_rows import python_rows
 
 __all__ = ["ROWS", "TableReader", "label_names"]
 

@@ -8,11 +8,11 @@ from typing import Literal
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
 from amia.readers.conll import read_conll
+from amia.readers.hf_disk import read_saved, saved_split
 from amia.readers.hub import read_hub
 from amia.readers.image_folder import ImageFolder
 from amia.readers.jsonl import read_jsonl
 from amia.readers.parquet import read_parquet
-from amia.readers.hf_disk import read_saved, saved_split
 from amia.readers.splits import split_of
 from amia.readers.webdataset import read_webdataset
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from amia.errors import CorpusError
 from amia.readers.corpus import Corpus, Kind
-from amia.readers.hub import PREFIX
 from amia.readers.hf_disk import is_saved, saved_files
+from amia.readers.hub import PREFIX
 
 __all__ = ["open_corpus"]
 

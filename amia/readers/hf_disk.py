@@ -9,10 +9,9 @@ import pyarrow as pa
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
-from amia.readers.safety.arrow_streams import refuse_stream_extensions
-from amia.readers.safety.arrow_streams import refuse_broken_batch, refuse_packed_batches
-from amia.readers.safety.json_lines import parse_object
 from amia.readers.arrow_table import TableReader
+from amia.readers.safety.arrow_streams import refuse_broken_batch, refuse_packed_batches, refuse_stream_extensions
+from amia.readers.safety.json_lines import parse_object
 
 __all__ = ["is_saved", "read_saved", "saved_files", "saved_split"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
-from amia.readers.row_mapping import known_names, read_record
 from amia.readers.arrow_table import label_names
+from amia.readers.row_mapping import known_names, read_record
 
 __all__ = ["PREFIX", "read_hub"]
 

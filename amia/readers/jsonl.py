@@ -5,9 +5,8 @@ from pathlib import Path
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
-from amia.readers.safety.json_lines import parse_object
-from amia.readers.safety.json_lines import LONGEST_LINE, read_lines
 from amia.readers.row_mapping import read_record
+from amia.readers.safety.json_lines import LONGEST_LINE, parse_object, read_lines
 
 __all__ = ["read_jsonl"]
 

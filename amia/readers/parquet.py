@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
+from amia.readers.arrow_table import ROWS, TableReader
 from amia.readers.safety.arrow_streams import refuse_parquet_extensions
 from amia.readers.safety.parquet_pages import read_pages
-from amia.readers.arrow_table import ROWS, TableReader
 
 __all__ = ["read_parquet"]
 

@@ -10,8 +10,8 @@ from typing import Any
 from amia.errors import CorpusError
 from amia.images import LARGEST_FILE
 from amia.posts import RawPost, Rejected
-from amia.readers.safety.json_lines import parse_object
 from amia.readers.row_mapping import NAMES, read_record
+from amia.readers.safety.json_lines import parse_object
 from amia.readers.safety.tar_members import read_members
 
 __all__ = ["IMAGES", "LARGEST_TEXT", "read_webdataset"]

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Credit", "DEMO", "is_demo", "licence_of"]
+__all__ = ["DEMO", "Credit", "is_demo", "licence_of"]
+
 
 # MERGED FROM amia.report.attribution: Licences of the models that amia names by default, in short, as their makers state them.
-# 
+#
 # From the models' cards at the commits that amia pins. No legal advice: the card that a name leads to has the last word.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credit:

@@ -8,16 +8,16 @@ a part in it. Nothing in it differs between two runs of the same settings.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
 import yaml
 from huggingface_hub import DatasetCardData
-from amia.mixing.arms import described
-from amia.mixing.arms import needs_synthesis
+
+from amia.mixing.arms import described, needs_synthesis
 from amia.posts import ordered_splits
-from amia.report.attribution import Credit
-from amia.report.attribution import is_demo
+from amia.report.attribution import Credit, is_demo
 from amia.report.markdown import DEMO_NOTICE, table
 
-__all__ = ["BARS", "CITATION", "Card", "LOADING", "OWNERS", "SYNTHETIC", "SplitThetas"]
+__all__ = ["BARS", "CITATION", "LOADING", "OWNERS", "SYNTHETIC", "Card", "SplitThetas"]
 
 # MERGED FROM amia.report.card: The paragraphs of a data set card that are the same in every one.
 BARS = 10

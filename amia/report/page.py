@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from amia.mner.spans import TYPES
 from amia.report import charts
-from amia.report.view_models import Content, TrainedCurve
 from amia.report.entity_markup import plain, printable, shortened
 from amia.report.thumbnails import SIDE, data_uri
+from amia.report.view_models import Content, TrainedCurve
 
 __all__ = ["SECTIONS", "render", "sections_of"]
 

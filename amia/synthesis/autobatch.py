@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-from amia.accelerator import resolve_device
+from amia.accelerator import Tuning, resolve_device
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
-from amia.accelerator import Tuning
 
 __all__ = ["MOST", "Memory", "measure_memory", "proposed"]
 

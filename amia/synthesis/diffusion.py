@@ -9,13 +9,11 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from amia.accelerator import Compiled
-from amia.accelerator import copied_back
-from amia.synthesis.prompt_cache import Distinct
-from amia.synthesis.defects import extremes_of, to_pixels
-from amia.synthesis.settings import GeneratorSettings
-from amia.accelerator import Tuning
+from amia.accelerator import Compiled, Tuning, copied_back
 from amia.hub import quiet
+from amia.synthesis.defects import extremes_of, to_pixels
+from amia.synthesis.prompt_cache import Distinct
+from amia.synthesis.settings import GeneratorSettings
 
 __all__ = ["Drawing", "Pen", "parts_of"]
 

@@ -13,19 +13,17 @@ from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
-from amia.utils.prefetch import Behind
-from amia.accelerator import resolve_device, resolve_dtype
+from amia.accelerator import Tuning, resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.utils.oom import MicroBatches
-from amia.synthesis.prompt_cache import Distinct
-from amia.synthesis.diffusion import Drawing, Pen, parts_of
-from amia.hub import fetch_generator
-from amia.synthesis.upcast import decode_in_float32, shade_in_float32
+from amia.hub import fetch_generator, identity_of, loading, quiet
 from amia.synthesis.defects import flaw_of
+from amia.synthesis.diffusion import Drawing, Pen, parts_of
+from amia.synthesis.prompt_cache import Distinct
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.accelerator import Tuning
-from amia.hub import identity_of, loading, quiet
+from amia.synthesis.upcast import decode_in_float32, shade_in_float32
+from amia.utils.oom import MicroBatches
+from amia.utils.prefetch import Behind
 
 __all__ = ["Drawn", "Encode", "Generator"]
 

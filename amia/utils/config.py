@@ -1,9 +1,11 @@
 """The base of every group of settings: typed, frozen, and strict about names."""
 
-from pydantic import BaseModel, ConfigDict
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 __all__ = ["Compile", "Dtype", "Strict"]
+
 
 # MERGED FROM amia.utils.config: The precisions that a model may be asked for, and whether it is compiled. Apart from `device`, so that reading
 # settings does not import torch.

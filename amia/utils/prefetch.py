@@ -1,12 +1,9 @@
 """A thread that ends one batch's work while the next batch is computed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 __all__ = ["Behind", "prefetched"]
 

@@ -1,22 +1,23 @@
 """From a corpus to augmented images."""
 
-from typing import Annotated
-import typer
-from ray_jobs.cli.options import Config, Images, Json, Run, Words, judge
-from ray_jobs.settings.job import load_settings
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
-from ray_jobs.settings.job import Settings
-from ray_jobs.cli.output import aligned, say, say_json
-from ray_jobs.cli.output import by_part, why
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ray_jobs.cli.options import Config, Images, Json, Run, Words, judge
+from ray_jobs.cli.output import aligned, by_part, say, say_json, why
 from ray_jobs.runtime.console import console
+from ray_jobs.settings.job import Settings, load_settings
+
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from ray_jobs.jobs.augment import Augmented
-    from ray_jobs.jobs.ingest import Ingested
     from ray_jobs.jobs.execution_plan import Planned
+    from ray_jobs.jobs.ingest import Ingested
 
 __all__ = ["augment", "doctor", "ingest", "tell_augmented", "tell_ingested", "tell_planned"]
+
 
 # MERGED FROM ray_jobs.cli.corpus: From a corpus to augmented images.
 def doctor(
@@ -46,9 +47,8 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Read a corpus into immutable shards of posts. Started again, it goes on where it stopped."""
-    from ray_jobs.jobs.ingest import ingest as job
-    from ray_jobs.cli.corpus import tell_ingested
     from ray_jobs.cli.output import say_json
+    from ray_jobs.jobs.ingest import ingest as job
 
     settings = load_settings(config, words or [])
     done = job(source, run, settings, images=images, quiet=json)
@@ -81,7 +81,6 @@ def augment(
     json: Json = False,
 ) -> None:
     """Give every post of a run its augmented image. Started again, it goes on where it stopped."""
-    from ray_jobs.cli.corpus import tell_augmented, tell_planned
     from ray_jobs.cli.output import say_json
 
     settings = load_settings(config, words or [])

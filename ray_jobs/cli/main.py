@@ -13,16 +13,12 @@ from collections.abc import Callable
 import typer
 
 from amia import errors
-from ray_jobs.cli.main import corpus
-from ray_jobs.cli.main import planning
-from ray_jobs.cli.main import recognizers as recognisers
-from ray_jobs.cli.main import runs
-from ray_jobs.cli.main import story
-from ray_jobs.settings.experiment import ExperimentSettings
-from ray_jobs.runtime.ray_log_filter import without_false_alarm
-from ray_jobs.runtime.stopping import STOPPED, Stopped, heeding_sigterm, stoppable
-from ray_jobs.settings.job import settings_help
+from ray_jobs.cli import corpus, planning, recognizers, runs, story
 from ray_jobs.runtime.console import spelled_out
+from ray_jobs.runtime.ray_log_filter import without_false_alarm
+from ray_jobs.runtime.signals import STOPPED, Stopped, heeding_sigterm, stoppable
+from ray_jobs.settings.experiment import ExperimentSettings
+from ray_jobs.settings.job import settings_help
 
 __all__ = ["app", "main"]
 
@@ -53,10 +49,10 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     corpus.ingest,
     corpus.augment,
     runs.fetch,
-    recognisers.train,
-    recognisers.evaluate,
-    recognisers.predict,
-    recognisers.experiment,
+    recognizers.train,
+    recognizers.evaluate,
+    recognizers.predict,
+    recognizers.experiment,
     runs.status,
     runs.report,
     runs.export,
@@ -71,7 +67,7 @@ def _settings_of(command: Callable[..., None]) -> str | None:
     """What stands at the end of a command's `--help`."""
     if "words" not in inspect.signature(command).parameters:
         return None
-    if command is not recognisers.experiment:
+    if command is not recognizers.experiment:
         return settings_help()
     grid = "The grid (NAME=VALUE, or in a YAML file that may begin with `preset: NAME`):"
     others = "Settings of all that is in it (NAME=VALUE, or in the file under `settings:`):"

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ray_jobs.settings.job import Settings
 from ray_jobs.runtime.console import console
+from ray_jobs.settings.job import Settings
 
 __all__ = ["TOO_MANY_FAILED", "Config", "Images", "Json", "Model", "PredictedArm", "Run", "Systems", "Words", "judge"]
 

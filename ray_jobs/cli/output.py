@@ -1,12 +1,14 @@
 """Lines, tables and JSON on standard output."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
 from ray_jobs.runtime.console import console
-from collections import Counter
 
 __all__ = ["aligned", "by_part", "say", "say_json", "why"]
+
 
 # MERGED FROM ray_jobs.cli.output: What became of posts, in words.
 def say(lines: Sequence[str]) -> None:

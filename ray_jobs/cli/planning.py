@@ -2,16 +2,18 @@
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Annotated
+
 import typer
+
 from amia.errors import SettingsError
 from ray_jobs.cli.options import Config, Json, Words
-from ray_jobs.settings.job import load_settings
-from collections.abc import Sequence
-from ray_jobs.jobs.forecast import Execution, Forecast
-from ray_jobs.settings.rates import Rates
-from ray_jobs.runtime.pace import clock
 from ray_jobs.cli.output import aligned, say, say_json
+from ray_jobs.jobs.forecast import Execution, Forecast
+from ray_jobs.runtime.throughput import clock
+from ray_jobs.settings.job import load_settings
+from ray_jobs.settings.rates import Rates
 
 __all__ = ["plan", "tell_forecast"]
 
@@ -48,7 +50,6 @@ def plan(
     """How long ingest and augment would take on machines that need not be there, what limits them, what it costs."""
     from ray_jobs.jobs.forecast import Power, forecast, what_would_help
     from ray_jobs.settings.rates import load_rates
-    from ray_jobs.cli.planning import tell_forecast
 
     rates, settings, arms = load_rates(gpu), load_settings(config, words or []), arm or ["adaptive"]
     gpus = count if rates.gpu else 0

@@ -1,16 +1,17 @@
 """Recognisers: trained, scored, asked, and compared."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
 from amia import errors
 from ray_jobs.cli.options import Config, Json, Model, PredictedArm, Run, Words
-from ray_jobs.settings.job import load_settings
-from dataclasses import asdict
-from typing import TYPE_CHECKING
-from ray_jobs.cli.output import say, say_json
-from ray_jobs.cli.output import why
+from ray_jobs.cli.output import say, say_json, why
 from ray_jobs.runtime.console import console
+from ray_jobs.settings.job import load_settings
+
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from ray_jobs.jobs.evaluate import Evaluation
     from ray_jobs.jobs.experiment import Experimented
@@ -18,7 +19,18 @@ if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from ray_jobs.jobs.predict_one import Recognised
     from ray_jobs.jobs.train import Trained
 
-__all__ = ["evaluate", "experiment", "predict", "tell_evaluated", "tell_experimented", "tell_predicted", "tell_recognised", "tell_trained", "train"]
+__all__ = [
+    "evaluate",
+    "experiment",
+    "predict",
+    "tell_evaluated",
+    "tell_experimented",
+    "tell_predicted",
+    "tell_recognised",
+    "tell_trained",
+    "train",
+]
+
 
 # MERGED FROM ray_jobs.cli.recognizers: Trainings, evaluations, predictions and experiments.
 def train(
@@ -38,7 +50,6 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a recogniser on an arm of a run. Started again, it goes on after the last finished epoch."""
-    from ray_jobs.cli.recognizers import tell_trained
     from ray_jobs.jobs.train import train as job
 
     done = job(run, load_settings(config, words or []), system=model, arm=arm, name=name, quiet=json)
@@ -60,7 +71,6 @@ def evaluate(
 ) -> None:
     """Score a recogniser on a split of an arm. Started again, it goes on where it stopped."""
     from ray_jobs.jobs.evaluate import evaluate as job
-    from ray_jobs.cli.recognizers import tell_evaluated
 
     settings = load_settings(config, words or [])
     done = job(run, settings, model=model, arm=arm, split=split, swap_images=swap_images, quiet=json)
@@ -89,7 +99,6 @@ def predict(
     json: Json = False,
 ) -> None:
     """Find entities: in one text, with an image beside it or without, or in every post of a run's arm."""
-    from ray_jobs.cli.recognizers import tell_predicted, tell_recognised
 
     if (text is None) == (run is None):
         raise errors.SettingsError("give either --text, or --run")
@@ -136,7 +145,6 @@ def experiment(
     """The paper's tables with seeds and significance. Started again, it goes on where it stopped."""
     from ray_jobs.jobs.experiment import experiment as job
     from ray_jobs.settings.experiment import load_experiment
-    from ray_jobs.cli.recognizers import tell_experimented
 
     tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)
 

@@ -1,36 +1,48 @@
 """What a run holds, to look at and to hand on; and what must be here before one begins."""
 
-from typing import Annotated
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
 from amia import errors
 from ray_jobs.cli.options import Config, Images, Json, Systems, Words
-from ray_jobs.settings.job import load_settings
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING
-from ray_jobs.cli.output import aligned, say, say_json
-from ray_jobs.cli.output import why
+from ray_jobs.cli.output import aligned, say, say_json, why
 from ray_jobs.runtime.console import console
-import time
-from collections.abc import Iterator, Mapping
-from typing import Any
-from ray_jobs.runtime.pace import clock
+from ray_jobs.runtime.throughput import clock
+from ray_jobs.settings.job import load_settings
+
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
-    from amia.export.summary import Summary
+    from amia.export.shard import Summary
     from ray_jobs.jobs.download import Fetched
     from ray_jobs.jobs.gc import Orphan
     from ray_jobs.jobs.report import Reported
     from ray_jobs.jobs.retry import Retried
 
-__all__ = ["export", "fetch", "gc", "report", "retry", "status", "tell_collected", "tell_exported", "tell_fetched", "tell_reported", "tell_retried", "tell_status"]
+__all__ = [
+    "export",
+    "fetch",
+    "gc",
+    "report",
+    "retry",
+    "status",
+    "tell_collected",
+    "tell_exported",
+    "tell_fetched",
+    "tell_reported",
+    "tell_retried",
+    "tell_status",
+]
+
 
 # MERGED FROM ray_jobs.cli.runs: Runs that are looked at, handed on, mended and tidied.
 # MERGED FROM ray_jobs.cli.runs: What `amia status` says of a run to people; machines get the tree that it is made from.
 def status(run: Annotated[str, typer.Argument(help="The run.")], json: Json = False) -> None:
     """What is published, in work, failed and left, and how fast it goes; also while a job runs elsewhere."""
     from ray_jobs.jobs.status import status as look
-    from ray_jobs.cli.runs import tell_status
 
     tell_status(look(run), json=json)
 
@@ -44,7 +56,6 @@ def report(
 ) -> None:
     """A page to look at: what came out, how theta came about, pictures, failures, curves. Made anew each time."""
     from ray_jobs.jobs.report import report as job
-    from ray_jobs.cli.runs import tell_reported
 
     tell_reported(job(run, arm), json=json)
 
@@ -73,7 +84,6 @@ def export(
 ) -> None:
     """Write arms of a run as other people's code reads them. Started again, it goes on where it stopped."""
     from ray_jobs.jobs.export import export as job
-    from ray_jobs.cli.runs import tell_exported
 
     settings = load_settings(config, words or [])
     done = job(run, settings, layout=layout, to=to, arms=arm or ["adaptive"], size=size, name=name, quiet=json)
@@ -83,7 +93,6 @@ def export(
 def fetch(words: Words = None, model: Systems = None, config: Config = "default", json: Json = False) -> None:
     """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
     from ray_jobs.jobs.download import fetch as job
-    from ray_jobs.cli.runs import tell_fetched
 
     tell_fetched(job(load_settings(config, words or []), model or []), json=json)
 
@@ -102,7 +111,6 @@ def retry(
 ) -> None:
     """Begin a new run with every shard that no failure has reached. Started again, it goes on where it stopped."""
     from ray_jobs.jobs.retry import retry as job
-    from ray_jobs.cli.runs import tell_retried
 
     if not failed:
         raise errors.SettingsError("say what to try again: --failed")
@@ -119,7 +127,6 @@ def gc(
 ) -> None:
     """Remove what killed jobs have left, never anything published. May be run while a job runs."""
     from ray_jobs.jobs.gc import collect, seconds_of
-    from ray_jobs.cli.runs import tell_collected
 
     found = collect(run, older_than_s=seconds_of(older_than), dry_run=dry_run)
     tell_collected(found, run, dry_run=dry_run, json=json)

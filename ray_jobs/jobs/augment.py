@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from amia.errors import RunError
+from amia.hub import fetch_generator, identity_of
 from amia.matching.model import MIXTURE_FILE
 from amia.mixing.arms import check_arm, needs_synthesis
-from amia.hub import fetch_generator
-from amia.hub import identity_of
-from ray_jobs.storage.status import EARLIER
+from ray_jobs.jobs.autobatch import micro_batch
 from ray_jobs.jobs.context import Job, open_job, precision, shaded, tuned
 from ray_jobs.jobs.manifest import publish_manifest
 from ray_jobs.jobs.mixture import mean_theta
 from ray_jobs.jobs.score_variants import by_measure
 from ray_jobs.jobs.scoring import Measured, measure
-from ray_jobs.jobs.autobatch import micro_batch
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.mix import DRAWN_BY_LOT, Mix
 from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.fingerprint import Identity, claim
+from ray_jobs.storage.status import EARLIER
 
 __all__ = ["Augmented", "augment"]
 

@@ -49,8 +49,8 @@ def measured_here(generator: GeneratorSettings, size: int, share: float) -> dict
     """What the GPU of this process holds, and the micro-batch that follows."""
     import torch  # here, so that the driver does not wait for it
 
-    from amia.synthesis.generator import Generator
     from amia.synthesis.autobatch import measure_memory, proposed
+    from amia.synthesis.generator import Generator
 
     Generator.fetch(generator)  # once a node: the hub's cache lets one process fetch
     memory = measure_memory(generator, size, share)

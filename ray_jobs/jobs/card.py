@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from amia.report.card import BARS, Card, SplitThetas
 from amia.report.attribution import Credit
+from amia.report.card import BARS, Card, SplitThetas
 from ray_jobs.jobs.context import Job
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
+from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.fingerprint import recorded
+from ray_jobs.storage.schemas import augmented_schema, card_features
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.schemas import augmented_schema, card_features
-from ray_jobs.storage.arm import Arm
 
 __all__ = ["publish_card"]
 

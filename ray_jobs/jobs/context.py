@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from amia.errors import RunError
 from amia.images import ImageSettings
 from amia.utils.config import Compile
-from ray_jobs.runtime.machines import Machines, connect
-from ray_jobs.runtime.runner import AnyStage, Step, run_steps
+from ray_jobs.runtime.cluster import Machines, connect
+from ray_jobs.runtime.console import console
+from ray_jobs.runtime.executor import AnyStage, Step, run_steps
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.fingerprint import Identity, digest, recorded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from ray_jobs.runtime.console import console
 
 __all__ = ["Job", "open_job", "open_run", "precision", "shaded", "tuned"]
 

@@ -10,19 +10,19 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from amia.demo import write_corpus
 from amia.report.grid import Triple, draw_grid, spread
+from ray_jobs.cli.corpus import tell_augmented, tell_ingested
 from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.context import open_job
 from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.ingest import ingest
-from ray_jobs.jobs.context import open_job
 from ray_jobs.jobs.report import report
+from ray_jobs.jobs.train import prepare
+from ray_jobs.runtime.console import console
 from ray_jobs.settings.job import Settings, load_settings
+from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.cli.corpus import tell_augmented, tell_ingested
-from ray_jobs.runtime.console import console
-from ray_jobs.jobs.train import prepare
-from ray_jobs.storage.arm import open_arm
 from ray_jobs.training.train_parallel import train_side_by_side
 
 __all__ = ["demo"]

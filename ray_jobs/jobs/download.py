@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from amia.hub import identity_of
 from amia.matching.clip import ClipEncoder
 from amia.mner.builder import fetch_encoders
 from amia.mner.systems import system_of
 from amia.synthesis.generator import Generator
-from amia.hub import identity_of
 from ray_jobs.settings.job import Settings
 
 __all__ = ["Fetched", "fetch"]

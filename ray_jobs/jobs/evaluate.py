@@ -7,9 +7,9 @@ from typing import Any
 
 from amia.errors import CorpusError, IdentityError
 from amia.mner.conll import to_conll
-from amia.mner.spans import label_names
-from amia.mner.metrics import Report
 from amia.mner.evaluation import Judged, lenient, slice_reports, strict, surface_forms
+from amia.mner.metrics import Report
+from amia.mner.spans import label_names
 from amia.posts import canonical_split
 from ray_jobs.jobs.predict import Predicted, predict
 from ray_jobs.settings.job import Settings

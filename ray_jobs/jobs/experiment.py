@@ -20,14 +20,14 @@ from amia.mner.systems import system_of
 from amia.report.attribution import is_demo
 from amia.settings import shipped_names
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.experiment_cells import Cell, Outcome, cell_of, run_cells
-from ray_jobs.settings.experiment import DataSet, Experiment, ExperimentSettings
-from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.context import Job, open_job
+from ray_jobs.jobs.experiment_cells import Cell, Outcome, cell_of, run_cells
+from ray_jobs.jobs.ingest import ingest
+from ray_jobs.settings.experiment import DataSet, Experiment, ExperimentSettings
 from ray_jobs.settings.job import Settings
+from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.arm import open_arm
 
 __all__ = ["Experimented", "experiment"]
 

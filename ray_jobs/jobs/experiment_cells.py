@@ -14,19 +14,19 @@ import ray
 from amia.errors import AmiaError
 from amia.experiments.results import CellResult
 from amia.mner.training.trainer import EpochReport
-from ray_jobs.jobs.evaluate import judged, publish_scores
 from ray_jobs.jobs.context import Job
-from ray_jobs.storage.model_store import find_model
+from ray_jobs.jobs.evaluate import judged, publish_scores
 from ray_jobs.jobs.predict import predict_by
-from ray_jobs.runtime.machines import resources
-from ray_jobs.runtime.runner import run_here
+from ray_jobs.jobs.train import described, fitted, prepare, require, result_of, streams, train_with_workers
+from ray_jobs.runtime.cluster import resources
+from ray_jobs.runtime.executor import run_here
 from ray_jobs.settings.job import Workers
 from ray_jobs.stages.predict import Predict
-from ray_jobs.storage.fingerprint import Identity, digest
-from ray_jobs.jobs.train import described, fitted, prepare, require, result_of, streams, train_with_workers
 from ray_jobs.storage.arm import Arm
-from ray_jobs.training.worker_messages import Teller
+from ray_jobs.storage.fingerprint import Identity, digest
+from ray_jobs.storage.model_store import find_model
 from ray_jobs.training.worker import Training, train_one
+from ray_jobs.training.worker_messages import Teller
 
 __all__ = ["Cell", "Outcome", "cell_of", "run_cells"]
 

@@ -9,15 +9,22 @@ Actors publish each shard's files and, after them, its part: what the driver mus
 there the driver joins them into what is one file for a split or for the whole, and removes them.
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import pyarrow as pa
-from amia.errors import CorpusError, RunError, SettingsError
-from amia.export.keys import clashing
-from amia.export.pictures import Pictures
-from amia.export.summary import Summary
-from amia.export.umt import LEAST_SIZE, Umt
+
+from amia.errors import CorpusError, RunError, SettingsError, StoreError
+from amia.export.filenames import clashing
+from amia.export.images import Pictures, placeholders
+from amia.export.readme import readme
+from amia.export.shard import ArmSummary, Summary
+from amia.export.umt import LEAST_SIZE, Umt, text_file
 from amia.export.webdataset import WebDataset
 from amia.images import ImageSettings
 from amia.mixing.arms import check_arm
@@ -25,27 +32,15 @@ from amia.mner.spans import label_names
 from amia.report.attribution import is_demo
 from amia.settings import build, nearest
 from ray_jobs.jobs.context import open_run
-from ray_jobs.runtime.machines import connect
-from ray_jobs.runtime.runner import Step, run_steps
+from ray_jobs.runtime.cluster import connect
+from ray_jobs.runtime.executor import Step, run_steps
 from ray_jobs.settings.job import Settings
-from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout
+from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout, keep, part_key
+from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import claim, digest, recorded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.arm import Arm, open_arm
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
-from amia.errors import RunError, StoreError
-from amia.export.pictures import placeholders
-from amia.export.readme import readme
-from amia.export.summary import ArmSummary, Summary
-from amia.export.umt import text_file
-from ray_jobs.stages.export import CONTROL, PARTS, keep, part_key
-from ray_jobs.storage.arm import Arm
 
 __all__ = ["LAYOUTS", "export", "finish", "finished"]
 

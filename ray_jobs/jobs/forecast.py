@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from amia.errors import SettingsError
 from amia.mixing.arms import check_arm, needs_synthesis
 from ray_jobs.jobs.score_variants import by_measure
-from ray_jobs.settings.rates import Rates, StageRate
 from ray_jobs.settings.job import Pool, Settings
+from ray_jobs.settings.rates import Rates, StageRate
 
 __all__ = ["Execution", "Forecast", "Power", "forecast", "what_would_help"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import SettingsError, StoreError
-from ray_jobs.storage.status import EARLIER
 from ray_jobs.runtime.heartbeat import END
 from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.status import EARLIER
 from ray_jobs.storage.store import Listed, Store
 from ray_jobs.training.training_status import FOLDER as MODELS
 from ray_jobs.training.training_status import WHOLE

@@ -15,13 +15,13 @@ from amia.errors import AmiaError, CorpusError, IdentityError, StoreError
 from amia.mner.spans import TYPES
 from amia.posts import Rejected, checked, content_hash
 from amia.readers import Corpus, open_corpus
-from ray_jobs.runtime.machines import connect
-from ray_jobs.runtime.runner import Step, run_steps
+from ray_jobs.runtime.cluster import connect
+from ray_jobs.runtime.executor import Step, run_steps
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.fetch import Fetch
+from ray_jobs.storage.external_sort import Buckets, bucket_count, order_file
 from ray_jobs.storage.fingerprint import Identity, claim, difference, digest
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.external_sort import Buckets, bucket_count, order_file
 from ray_jobs.storage.shards import all_facts, total_counts
 from ray_jobs.storage.store import Store
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from amia.errors import MixtureError
 from amia.matching.bank import Bank
-from amia.matching.gmm_fit import DIRECT_LIMIT, Fit, fit_histogram, fit_mixture
-from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture, fit_groups
-from amia.matching.histogram import BINS, LossHistogram
 from amia.matching.gmm import MixtureSettings
+from amia.matching.gmm_fit import DIRECT_LIMIT, Fit, fit_histogram, fit_mixture
+from amia.matching.histogram import BINS, LossHistogram
+from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture, fit_groups
 from amia.matching.triplet import TripletSettings
 from ray_jobs.storage.embeddings import embedded
 from ray_jobs.storage.plan import Plan

@@ -9,14 +9,14 @@ from amia.mixing.arms import check_arm
 from amia.mner.systems import system_of
 from amia.posts import canonical_split
 from ray_jobs.jobs.context import Job, open_job, open_run, precision
-from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
+from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import claim, digest
+from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import all_facts
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.arm import Arm, open_arm
 
 __all__ = ["Predicted", "predict", "predict_by"]
 

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from amia.accelerator import autocast
+from amia.augment import AugmentedPost, augment_posts
 from amia.errors import CorpusError, MixtureError
 from amia.images import ImageSettings, read_image
-from amia.augment import AugmentedPost, augment_posts
 from amia.mner.predictor import Entity, Recogniser
 from amia.mner.systems import system_of
 from amia.posts import Post, RawPost, Rejected, checked
 from amia.settings import MethodSettings, located
 from ray_jobs.jobs.mixture import read_frozen
-from ray_jobs.storage.model_store import find_model
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.store import Store
 from ray_jobs.storage.arm import open_arm
+from ray_jobs.storage.model_store import find_model
+from ray_jobs.storage.store import Store
 
 __all__ = ["Recognised", "recognise", "settings_of"]
 

@@ -11,25 +11,24 @@ from typing import Any
 from amia.errors import RunError
 from amia.images import ImageSettings
 from amia.matching.triplet import TripletSettings
-from amia.report.view_models import Content
 from amia.report.page import render, sections_of
+from amia.report.view_models import Content
 from ray_jobs.jobs.context import open_run
 from ray_jobs.jobs.mixture import read_frozen
 from ray_jobs.jobs.score_variants import measure_of
-from ray_jobs.reporting.accounting import account, notices
-from ray_jobs.reporting.select import groups, places, strip
+from ray_jobs.reporting.accounting import account, failures, notices, quarantined
 from ray_jobs.reporting.attribution import models_used
-from ray_jobs.reporting.model_comparison import chosen, compare, disagreements, pairs_of
-from ray_jobs.reporting.accounting import failures, quarantined
-from ray_jobs.reporting.scan import look
-from ray_jobs.reporting.losses import loss_figures
 from ray_jobs.reporting.images import shown
+from ray_jobs.reporting.losses import loss_figures
+from ray_jobs.reporting.model_comparison import chosen, compare, disagreements, pairs_of
+from ray_jobs.reporting.scan import look
+from ray_jobs.reporting.select import groups, places, strip
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, experiments, trained
+from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.arm import Arm, open_arm
 
 __all__ = ["KEY", "Reported", "report"]
 

@@ -14,16 +14,16 @@ from pathlib import Path
 from amia.errors import CorpusError, IdentityError, RunError
 from amia.images import ImageSettings
 from amia.mixing.arms import needs_synthesis
-from ray_jobs.storage.status import EARLIER, synthesis_curable
 from ray_jobs.jobs.context import open_run
-from ray_jobs.runtime.machines import connect
-from ray_jobs.runtime.runner import AnyStage, Step, run_steps
+from ray_jobs.runtime.cluster import connect
+from ray_jobs.runtime.executor import AnyStage, Step, run_steps
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.refetch import Refetch
 from ray_jobs.stages.take_over import TakeOver
 from ray_jobs.storage.fingerprint import claim, recorded
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardFacts, all_facts, total_counts
+from ray_jobs.storage.status import EARLIER, synthesis_curable
 from ray_jobs.storage.store import Store
 
 __all__ = ["Retried", "retry"]

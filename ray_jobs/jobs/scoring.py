@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import MixtureError
+from amia.hub import fetch_encoder, identity_of
 from amia.matching.bank import Bank
-from amia.hub import fetch_encoder
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
-from amia.hub import identity_of
 from ray_jobs.jobs.context import Job, precision, tuned
 from ray_jobs.jobs.mixture import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
 from ray_jobs.jobs.score_variants import Measure

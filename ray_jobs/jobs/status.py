@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ray_jobs.runtime.heartbeat import SILENT_S, Beat, heard
-from ray_jobs.runtime.pace import pace
+from ray_jobs.runtime.throughput import pace
 from ray_jobs.storage.plan import Plan, shard_place
 from ray_jobs.storage.shards import all_facts, total_counts
 from ray_jobs.storage.store import Listed, Store

@@ -19,14 +19,14 @@ from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of
 from amia.mner.training.trainer import EpochReport
 from ray_jobs.jobs.context import Job, open_job
-from ray_jobs.runtime.machines import beside_the_driver, resources
+from ray_jobs.runtime.cluster import beside_the_driver, resources
 from ray_jobs.settings.job import Settings, Workers
+from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import Identity, claim
 from ray_jobs.training.storage_filesystem import train_files
-from ray_jobs.storage.arm import Arm, open_arm
-from ray_jobs.training.worker_messages import Teller, listening
 from ray_jobs.training.streaming import READING_CPUS, UnevenShares, stream
 from ray_jobs.training.worker import DONE, Training, train_one
+from ray_jobs.training.worker_messages import Teller, listening
 
 __all__ = [
     "Trained",

@@ -1,24 +1,21 @@
 """Every post that went in, by what became of it, with the sums checked."""
 
-from collections import Counter
-from collections.abc import Sequence
-from amia.posts import ordered_splits
-from amia.report.view_models import Accounting, Breakdown, Check
-from amia.report.attribution import Credit
-from amia.report.attribution import is_demo
-from ray_jobs.storage.plan import Plan
-from ray_jobs.cli.output import by_part, why
-from ray_jobs.storage.arm import Arm
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
 from amia.errors import RunError
-from amia.report.view_models import Example, Failure
-from ray_jobs.reporting.scan import EXAMPLES, Looked
+from amia.posts import ordered_splits
+from amia.report.attribution import Credit, is_demo
+from amia.report.view_models import Accounting, Breakdown, Check, Example, Failure
+from ray_jobs.cli.output import by_part, why
 from ray_jobs.reporting.images import Shown
+from ray_jobs.reporting.scan import EXAMPLES, Looked
+from ray_jobs.storage.arm import Arm
+from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from ray_jobs.cli.output import why
 
 __all__ = ["Quarantined", "account", "failures", "notices", "quarantined"]
 

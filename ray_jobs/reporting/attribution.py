@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amia import demo
-from amia.report.attribution import Credit
 from amia.hub import identity_of
+from amia.report.attribution import Credit
 from ray_jobs.reporting.training import Trained
 from ray_jobs.storage.arm import Arm
 

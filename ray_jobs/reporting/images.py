@@ -10,14 +10,13 @@ import pyarrow as pa
 from amia.errors import RunError
 from amia.images import ImageSettings
 from amia.mixing.arms import needs_synthesis
-from amia.mner.spans import label_names
-from amia.mner.spans import lenient_spans
+from amia.mner.spans import label_names, lenient_spans
 from amia.report.entity_markup import Piece, marked, plain
 from amia.report.thumbnails import thumbnail
 from ray_jobs.reporting.read_ahead import read_ahead
 from ray_jobs.reporting.scan import Place
-from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.arm import Arm
+from ray_jobs.storage.shards import read_shard
 
 __all__ = ["Shown", "shown"]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from amia.matching.model import FrozenMixture
 from amia.matching.histogram import BINS, LossHistogram
+from amia.matching.model import FrozenMixture
 from amia.report.charts import LossFigure, loss_figure
 from ray_jobs.jobs.score_variants import Measure
 from ray_jobs.storage.fingerprint import recorded

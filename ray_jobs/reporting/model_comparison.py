@@ -6,12 +6,11 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from amia.errors import RunError
-from amia.mner.spans import label_names
-from amia.mner.spans import Span, lenient_spans
-from amia.report.view_models import Answer, Disagreement, Disagreements, Pairing
+from amia.mner.spans import Span, label_names, lenient_spans
 from amia.report.sampling import Smallest, keyed
-from ray_jobs.reporting.scan import Place
+from amia.report.view_models import Answer, Disagreement, Disagreements, Pairing
 from ray_jobs.reporting.images import Shown
+from ray_jobs.reporting.scan import Place
 from ray_jobs.reporting.training import Trained
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard

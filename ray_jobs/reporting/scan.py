@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from amia.posts import ordered_splits
-from amia.report.view_models import SplitThetas
 from amia.report.sampling import DecileSample, Smallest, keyed
+from amia.report.view_models import SplitThetas
 from ray_jobs.reporting.read_ahead import read_ahead
+from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.plan import shard_place
 from ray_jobs.storage.shards import read_shard
-from ray_jobs.storage.arm import Arm
 
 __all__ = ["THETA_BARS", "Looked", "Place", "look"]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from amia.report.view_models import Group, Triple
 from amia.report.sampling import DECILES, decile_of
-from ray_jobs.reporting.scan import Looked, Place
-from ray_jobs.reporting.images import Shown
+from amia.report.view_models import Group, Triple
 from ray_jobs.cli.output import why
+from ray_jobs.reporting.images import Shown
+from ray_jobs.reporting.scan import Looked, Place
 
 __all__ = ["groups", "places", "strip"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from amia.errors import RunError
-from amia.report.view_models import TrainedCurve
 from amia.report.experiment_tables import Experiment, read_tables
+from amia.report.view_models import TrainedCurve
 from ray_jobs.storage.store import Store
 
 __all__ = ["Trained", "curves", "experiments", "trained"]

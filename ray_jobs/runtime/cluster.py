@@ -17,9 +17,9 @@ from ray._private.state import state as ray_state
 from ray.autoscaler.sdk import request_resources
 
 from amia.errors import ClusterError
-from ray_jobs.runtime.stopping import heeding_still
-from ray_jobs.settings.job import Pool
 from ray_jobs.runtime.console import console
+from ray_jobs.runtime.signals import heeding_still
+from ray_jobs.settings.job import Pool
 
 __all__ = ["Machines", "beside_the_driver", "connect", "resources"]
 

@@ -1,11 +1,13 @@
 """Where people read. Machines read the one JSON object of `--json` instead, alone on standard output."""
 
+import unicodedata
 from typing import Any
+
 from rich.console import Console
 from rich.text import Text
-import unicodedata
 
 __all__ = ["console", "spelled_out"]
+
 
 # MERGED FROM ray_jobs.runtime.console: Text of strangers on somebody's terminal, which obeys some characters instead of showing them.
 class _Terminal(Console):

@@ -21,12 +21,12 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
-from ray_jobs.runtime.counters import Counters
+from ray_jobs.runtime.cluster import Machines, resources
+from ray_jobs.runtime.gc_freeze import lasting
 from ray_jobs.runtime.heartbeat import Beat, Heartbeat
-from ray_jobs.runtime.lasting import lasting
-from ray_jobs.runtime.machines import Machines, resources
+from ray_jobs.runtime.metrics import Counters
 from ray_jobs.runtime.progress import Board, Watch
-from ray_jobs.runtime.stopping import finishing
+from ray_jobs.runtime.signals import finishing
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan

@@ -12,9 +12,9 @@ from typing import Any
 import ray
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ray_jobs.runtime.machines import beside_the_driver
-from ray_jobs.runtime.pace import clock
+from ray_jobs.runtime.cluster import beside_the_driver
 from ray_jobs.runtime.console import console
+from ray_jobs.runtime.throughput import clock
 
 __all__ = ["Board", "Watch"]
 

@@ -11,12 +11,12 @@ from amia import settings as method
 from amia.errors import SettingsError
 from amia.settings import build, merged, read_tree
 from amia.utils.config import Strict
-from ray_jobs.settings.job import job
+from ray_jobs.settings import job
 from ray_jobs.settings.job import Settings, load_settings
 
 __all__ = ["DataSet", "Experiment", "ExperimentSettings", "load_experiment"]
 
-PRESETS = Path(__file__).parents[1] / "presets" / "experiments"
+PRESETS = Path(__file__).parent / "presets" / "experiments"
 
 
 class DataSet(Strict):

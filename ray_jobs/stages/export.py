@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from amia.errors import RunError
-from amia.export.part import Part
+from amia.export.shard import Part
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.shards import ShardFacts, read_shard
 from ray_jobs.storage.store import Store

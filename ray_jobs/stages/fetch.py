@@ -8,9 +8,9 @@ import pyarrow as pa
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed
+from ray_jobs.storage.external_sort import BucketReader, segments_of
 from ray_jobs.storage.plan import Plan, shard_place
 from ray_jobs.storage.schemas import posts_table, publish_posts
-from ray_jobs.storage.external_sort import BucketReader, segments_of
 from ray_jobs.storage.shards import ShardFacts
 from ray_jobs.storage.store import Store
 

@@ -9,17 +9,17 @@ import pyarrow as pa
 
 from amia.images import ImageSettings, decode, fit_to
 from amia.matching.model import FrozenMixture
-from amia.mixing.controls import noise, shuffled
-from amia.mixing.mixup import mixed_picture
 from amia.mixing.arms import needs_synthesis, ratio
-from amia.mner.spans import label_names
+from amia.mixing.controls import noise, shuffled
 from amia.mixing.derangement import swapped
+from amia.mixing.mixup import mixed_picture
+from amia.mner.spans import label_names
 from amia.synthesis.seeds import post_seed
 from ray_jobs.stages.base import Stage, at_post
 from ray_jobs.storage.plan import shard_place
+from ray_jobs.storage.schemas import augmented_schema
 from ray_jobs.storage.shards import ShardFacts, encode, read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.schemas import augmented_schema
 
 __all__ = ["DRAWN_BY_LOT", "Mix"]
 

@@ -9,17 +9,17 @@ import pyarrow as pa
 import torch
 
 from amia.accelerator import autocast
+from amia.mixing.derangement import swapped
 from amia.mner.features import Example
-from amia.mner.spans import label_names
 from amia.mner.predictor import Recogniser, Tagged
+from amia.mner.spans import label_names
 from amia.mner.word_tokenizer import Word, words
 from amia.utils.config import Dtype
-from amia.mixing.derangement import swapped
-from ray_jobs.storage.model_store import at_hand
 from ray_jobs.stages.base import Stage
+from ray_jobs.storage.model_store import at_hand
+from ray_jobs.storage.schemas import prediction_schema
 from ray_jobs.storage.shards import ShardFacts, encode, halved, read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.schemas import prediction_schema
 
 __all__ = ["Predict"]
 

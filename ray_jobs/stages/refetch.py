@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
-from ray_jobs.storage.status import image_curable
 from ray_jobs.stages.base import Stage, failed
 from ray_jobs.storage.schemas import posts_table, publish_posts
 from ray_jobs.storage.shards import ShardFacts, facts, read_shard
+from ray_jobs.storage.status import image_curable
 from ray_jobs.storage.store import Store
 
 __all__ = ["Refetch"]

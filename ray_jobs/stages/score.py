@@ -6,8 +6,8 @@ import pyarrow as pa
 from amia.matching.bank import Bank
 from amia.matching.histogram import LossHistogram
 from amia.matching.triplet import TripletSettings, losses
-from ray_jobs.storage.embeddings import embedded
 from ray_jobs.stages.base import Stage
+from ray_jobs.storage.embeddings import embedded
 from ray_jobs.storage.shards import ShardFacts, encode, read_shard
 from ray_jobs.storage.store import Store
 

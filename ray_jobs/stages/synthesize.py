@@ -13,9 +13,9 @@ from amia.images import ImageSettings, encode_jpeg
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.text import prompt_of
-from ray_jobs.storage.status import EARLIER, next_seed, synthesis_curable
 from ray_jobs.stages.base import Stage, encoding, failed
 from ray_jobs.storage.shards import ShardFacts, eager, encode, halved, read_shard
+from ray_jobs.storage.status import EARLIER, next_seed, synthesis_curable
 from ray_jobs.storage.store import Store
 
 if TYPE_CHECKING:

@@ -1,11 +1,13 @@
 """The columns of augmented and predicted shards, described so that `datasets` shows images and label names."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+
 import pyarrow as pa
+
 from amia.mner.spans import label_names
-from collections import Counter
 from ray_jobs.storage.shards import ShardFacts, encode
 from ray_jobs.storage.store import Store
 

@@ -15,11 +15,10 @@ from ray.data import Dataset, RandomSeedConfig
 from ray.train import DataConfig
 
 from amia.mner.data_collator import in_batches
-from amia.mner.features import Reader
-from amia.mner.features import Item, encoded
+from amia.mner.features import Item, Reader, encoded
+from ray_jobs.storage.arm import COLUMNS, examples_of
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.arm import COLUMNS, examples_of
 
 __all__ = ["READING_CPUS", "StreamFeed", "UnevenShares", "stream"]
 

@@ -8,10 +8,10 @@ from ray.util.queue import Queue
 from amia.errors import AmiaError, RunError
 from amia.mner.training.trainer import EpochReport
 from ray_jobs.jobs.context import Job
-from ray_jobs.runtime.machines import beside_the_driver
 from ray_jobs.jobs.train import Trained, fitted, result_of
-from ray_jobs.training.worker_messages import Teller, listening
+from ray_jobs.runtime.cluster import beside_the_driver
 from ray_jobs.training.worker import Training, train_one
+from ray_jobs.training.worker_messages import Teller, listening
 
 __all__ = ["train_side_by_side"]
 

@@ -11,20 +11,20 @@ from typing import Any
 import torch
 
 from amia.accelerator import resolve_device
+from amia.mner.builder import start
 from amia.mner.features import encoded
-from amia.mner.visual_features import FeatureCache
 from amia.mner.predictor import Recogniser
 from amia.mner.settings import RecogniserSettings
-from amia.mner.builder import start
 from amia.mner.training.data import Feed, MemoryFeed
-from amia.mner.training.trainer import EpochReport, fit
-from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.distributed import World
-from ray_jobs.training.checkpoints import StoreCheckpoints
+from amia.mner.training.settings import TrainingSettings
+from amia.mner.training.trainer import EpochReport, fit
+from amia.mner.visual_features import FeatureCache
 from ray_jobs.storage.arm import Arm
-from ray_jobs.training.worker_messages import Teller
+from ray_jobs.training.checkpoints import StoreCheckpoints
 from ray_jobs.training.streaming import StreamFeed
 from ray_jobs.training.tensorboard import publish_curves
+from ray_jobs.training.worker_messages import Teller
 
 __all__ = ["DONE", "Training", "train_one"]
 

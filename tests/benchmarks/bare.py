@@ -24,8 +24,8 @@ from amia.matching.clip import ClipEncoder
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import BANK_FILE
 from amia.matching.triplet import losses
-from amia.mixing.mixup import mixed_picture
 from amia.mixing.arms import ratio
+from amia.mixing.mixup import mixed_picture
 from amia.posts import Post, Rejected, checked
 from amia.readers import open_corpus
 from amia.synthesis.generator import Generator

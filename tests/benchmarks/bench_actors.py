@@ -26,9 +26,9 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import ray
 
+from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.executor import Step, run_steps
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
-from ray_jobs.runtime.machines import Machines
-from ray_jobs.runtime.runner import Step, run_steps
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan

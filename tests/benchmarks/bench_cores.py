@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_cores.py [--posts 192]
 
-Originals are photographs of 512 px. Prints what `ray_jobs/presets/rates/cores.yaml` holds of it, in processor time,
+Originals are photographs of 512 px. Prints what `ray_jobs/settings/presets/rates/cores.yaml` holds of it, in processor time,
 which other people on the machine change little. The driver's share of a shard comes from `bench_actors.py`, and what a
 command and an execution take beside their stages from `make bench`.
 """

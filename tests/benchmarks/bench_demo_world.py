@@ -23,8 +23,8 @@ from probing import FIELDS, Reader, Seer, attributes_read, types_read
 from theta_reference import auc, batch_losses, expected_losses, fit_theta
 
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
-from amia.demo.names import KINDS
 from amia.demo.drawing.scene import photograph
+from amia.demo.names import KINDS
 from amia.demo.training.clip import train_clip
 from amia.demo.world import held_out_posts
 

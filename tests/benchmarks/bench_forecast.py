@@ -17,8 +17,8 @@ from typing import Any
 
 from amia.demo import write_corpus
 from ray_jobs.jobs.forecast import Power, forecast
-from ray_jobs.settings.rates import load_rates
 from ray_jobs.settings.job import load_settings
+from ray_jobs.settings.rates import load_rates
 from tests.benchmarks.facts import machine
 from tests.benchmarks.job import job as run_job
 

@@ -35,12 +35,12 @@ from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from amia import accelerator as compiling
+from amia.accelerator import Tuning
 from amia.images import encode_jpeg
 from amia.matching.clip import ClipEncoder, ClipSettings
-from amia.synthesis.generator import Generator
 from amia.synthesis.autobatch import measure_memory, proposed
+from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
-from amia.accelerator import Tuning
 from tests.benchmarks.facts import machine, versions
 
 QUALITY = 95

@@ -11,10 +11,10 @@ import argparse
 import statistics
 
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.context import open_job
-from ray_jobs.settings.job import load_settings
+from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.train import prepare
+from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.arm import open_arm
 from ray_jobs.training.train_parallel import train_side_by_side
 

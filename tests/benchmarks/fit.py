@@ -9,10 +9,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from amia.matching.gmm import MixtureSettings, Pair, two_means
 from amia.matching.gmm_fit import fit_histogram
-from amia.matching.gmm import Pair, two_means
 from amia.matching.histogram import BINS, LossHistogram
-from amia.matching.gmm import MixtureSettings
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, Sides, compare, figure
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from amia.demo import write_corpus
 from ray_jobs.jobs.ingest import ingest
+from ray_jobs.runtime.executor import StageActor
 from ray_jobs.runtime.progress import Board
-from ray_jobs.runtime.runner import StageActor
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan

@@ -3,8 +3,7 @@
 import numpy as np
 
 from amia.matching.bank import Bank, Embedded, image_key, text_key
-from amia.matching.triplet import hardest_weights
-from amia.matching.triplet import TripletSettings, losses
+from amia.matching.triplet import TripletSettings, hardest_weights, losses
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare
 

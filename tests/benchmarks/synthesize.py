@@ -12,8 +12,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from amia.demo import CLIP_DIR, GENERATOR_DIR
 from amia.images import ImageSettings, decode, encode_jpeg
-from amia.synthesis.generator import Generator
 from amia.synthesis.defects import to_pixels
+from amia.synthesis.generator import Generator
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from ray_jobs.settings.job import load_settings

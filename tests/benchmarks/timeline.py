@@ -60,8 +60,7 @@ def noted(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def main() -> None:
     mark("interpreter")
-    from ray_jobs.jobs import augment
-    from ray_jobs.jobs import ingest
+    from ray_jobs.jobs import augment, ingest
     from ray_jobs.jobs import context as job
     from ray_jobs.runtime import progress
     from ray_jobs.settings.job import load_settings

@@ -21,21 +21,19 @@ from torch.amp import GradScaler
 from transformers import BertConfig, ResNetConfig
 
 from amia.accelerator import resolve_device
-from amia.mner.data_collator import Batch, collate
 from amia.mner.config import RecogniserConfig
-from amia.mner.features import Encoded
-from amia.mner.features import Item
-from amia.mner.visual_features import FeatureCache
-from amia.mner.model import RecogniserModel
+from amia.mner.data_collator import Batch, collate
+from amia.mner.features import Encoded, Item
 from amia.mner.image_processor import read_pixels
-from amia.mner.visual_features import Batches, Seeing
+from amia.mner.model import RecogniserModel
 from amia.mner.systems import system_of
 from amia.mner.training.data import MemoryFeed
+from amia.mner.training.distributed import World
 from amia.mner.training.optimizer import make_optimizer, make_schedule
-from amia.utils.prefetch import prefetched
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import Stepper
-from amia.mner.training.distributed import World
+from amia.mner.visual_features import Batches, FeatureCache, Seeing
+from amia.utils.prefetch import prefetched
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare, figure
 

@@ -85,7 +85,7 @@ def test_what_is_copied_is_there_and_enters_the_build() -> None:
             assert (ROOT / source).exists()
             assert in_context(source), source
     assert in_context("amia/demo/weights/clip/model.safetensors")
-    assert in_context("ray_jobs/presets/demo.yaml")
+    assert in_context("ray_jobs/settings/presets/demo.yaml")
     assert f"{told('WORKDIR')[0]}/presets" == IMAGE_PRESETS
     assert any(words.split() == ["cluster/presets", "./presets"] for words in told("COPY"))
 
@@ -119,5 +119,9 @@ def test_the_package_builds_from_what_enters_and_holds_presets_and_weights(tmp_p
     listed = subprocess.run(
         [sys.executable, "-m", "zipfile", "-l", built], capture_output=True, text=True, check=True
     ).stdout
-    for name in ("amia/demo/weights/clip/model.safetensors", "ray_jobs/presets/demo.yaml", "amia/presets/demo.yaml"):
+    for name in (
+        "amia/demo/weights/clip/model.safetensors",
+        "ray_jobs/settings/presets/demo.yaml",
+        "amia/presets/demo.yaml",
+    ):
         assert name in listed

@@ -9,10 +9,9 @@ from sklearn.preprocessing import StandardScaler
 from transformers import AutoModel, AutoTokenizer, ConvNextImageProcessorPil
 
 from amia.demo.drawing.appearance import look_of
-from amia.demo.names import ENTITIES
 from amia.demo.drawing.scene import photograph
-from amia.demo.training.random_scenes import invented_look
-from amia.demo.training.random_scenes import picture
+from amia.demo.names import ENTITIES
+from amia.demo.training.random_scenes import invented_look, picture
 from amia.demo.world import draw_post, late_names
 
 FIELDS = {

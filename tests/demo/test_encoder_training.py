@@ -9,13 +9,11 @@ from transformers import AutoModel
 
 from amia.demo import BERT_DIR, RESNET_DIR
 from amia.demo.drawing.appearance import MARKS, STYLES, look_of
-from amia.demo.names import ENTITIES, KINDS
 from amia.demo.drawing.canvas import BRIGHT
-from amia.demo.training.resnet import ATTRIBUTES, attribute_targets, attributes_of
+from amia.demo.names import ENTITIES, KINDS
 from amia.demo.training.bert import masked, train_bert
-from amia.demo.training.random_scenes import invented_look, invented_scene
-from amia.demo.training.random_scenes import labelled_pictures
-from amia.demo.training.resnet import train_resnet
+from amia.demo.training.random_scenes import invented_look, invented_scene, labelled_pictures
+from amia.demo.training.resnet import ATTRIBUTES, attribute_targets, attributes_of, train_resnet
 from amia.demo.training.tokenizers import train_wordpieces
 from amia.demo.world import pretraining_posts
 

@@ -11,8 +11,8 @@ from safetensors import safe_open
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertModel, BertTokenizer, ResNetModel
 
 from amia.demo import BERT_DIR, RESNET_DIR
-from amia.demo.names import ENTITIES
 from amia.demo.drawing.scene import photograph
+from amia.demo.names import ENTITIES
 from amia.demo.world import held_out_posts
 
 

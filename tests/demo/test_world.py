@@ -6,12 +6,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from amia.demo.drawing.scene import draw
 from amia.demo.drawing.appearance import look_of
+from amia.demo.drawing.scene import Variation, draw, photograph
 from amia.demo.names import AMBIGUOUS_NAMES, ENTITIES, KINDS, readings
-from amia.demo.drawing.scene import photograph
 from amia.demo.templates import TEMPLATES, of_part
-from amia.demo.drawing.scene import Variation
 from amia.demo.world import draw_post, held_out_posts, late_names, pair_held_out, pretraining_posts, reworded, scrambled
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amia.experiments.results import DataFacts
+from amia.experiments.results import CellResult, DataFacts
 from amia.experiments.run_specs import Need, needs
-from amia.experiments.results import CellResult
 
 TWITTER_2015 = {"train": 4000, "validation": 1000, "test": 3257}
 TWITTER_2017 = {"train": 3373, "validation": 723, "test": 723}

@@ -5,9 +5,9 @@ import re
 import pytest
 from simulated import TWITTER_2015, facts
 
-from amia.experiments.run_specs import MIXING, Need, needs
 from amia.experiments.paper_results import Printed, comparable, figure, recognised
 from amia.experiments.results import Part
+from amia.experiments.run_specs import MIXING, Need, needs
 
 RECOGNISERS = ("umt", "maf", "bert-resnet-crf")
 TEXT_SYSTEMS = ("bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf", "bert", "bert-crf")

@@ -7,11 +7,10 @@ import pytest
 from simulated import cell, drawn_counts
 
 from amia.errors import RunError
-from amia.experiments.significance import paired_bootstrap
-from amia.experiments.score_grid import Grid, Pair, Side
-from amia.experiments.significance import holm
-from amia.experiments.run_specs import Need
 from amia.experiments.results import PARTS, CellResult
+from amia.experiments.run_specs import Need
+from amia.experiments.score_grid import Grid, Pair, Side
+from amia.experiments.significance import holm, paired_bootstrap
 
 GOLD = np.random.default_rng(1).integers(0, 4, 60)
 THETA = np.random.default_rng(2).random(60)

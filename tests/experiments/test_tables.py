@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from simulated import POSTS, TWITTER_2015, cell, facts, grid_of_cells
 
 from amia.errors import SettingsError
-from amia.experiments.score_grid import Grid
-from amia.experiments.run_specs import TABLES, Need
-from amia.experiments.results import CellResult
 from amia.experiments.formatting import NOTHING
+from amia.experiments.results import CellResult
+from amia.experiments.run_specs import TABLES, Need
+from amia.experiments.score_grid import Grid
 from amia.experiments.table_builder import Table, build_tables
 
 OWN = facts(posts={"train": 400, "test": POSTS})

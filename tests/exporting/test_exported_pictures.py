@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amia.export.pictures import PLACEHOLDERS, Pictures, placeholders
+from amia.export.images import PLACEHOLDERS, Pictures, placeholders
 from amia.images import ImageSettings, Source, decode, encode_jpeg, fit_to
 
 

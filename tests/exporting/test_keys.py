@@ -8,7 +8,7 @@ import webdataset.tariterators
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from amia.export.keys import LONGEST, clashing, file_key
+from amia.export.filenames import LONGEST, clashing, file_key
 
 IDS = st.one_of(
     st.text(min_size=1).filter(lambda text: text.isprintable() or "\n" in text or "\0" in text),

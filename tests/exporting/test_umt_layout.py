@@ -6,7 +6,7 @@ import pytest
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from amia.export.pictures import Pictures
+from amia.export.images import Pictures
 from amia.export.umt import Umt, conll_block, text_file
 from amia.images import ImageSettings
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from amia.export.pictures import Pictures
+from amia.export.images import Pictures
 from amia.export.webdataset import WebDataset
 from amia.images import ImageSettings, encode_jpeg
 from amia.mner.spans import TYPES, label_names

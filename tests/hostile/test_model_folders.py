@@ -16,8 +16,8 @@ from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, MIXTURE_DIR, RESNET_DIR
 from amia.errors import MixtureError, ModelError, SettingsError
 from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.matching.model import FrozenMixture
-from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.mner.builder import start
+from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from amia.errors import MixtureError
-from amia.matching.gmm_fit import refusal_of
-from amia.matching.gmm_fit import Fit, fit_histogram, fit_mixture
-from amia.matching.histogram import BINS, LossHistogram
 from amia.matching.gmm import MixtureSettings
+from amia.matching.gmm_fit import Fit, fit_histogram, fit_mixture, refusal_of
+from amia.matching.histogram import BINS, LossHistogram
 
 PLAIN = MixtureSettings()
 

@@ -6,9 +6,9 @@ import pytest
 
 from amia.errors import IdentityError, MixtureError
 from amia.matching.bank import Bank
+from amia.matching.gmm import Mixture, MixtureSettings
 from amia.matching.gmm_fit import Fit, fit_mixture
 from amia.matching.model import FrozenMixture, fit_groups
-from amia.matching.gmm import Mixture, MixtureSettings
 from amia.matching.triplet import TripletSettings
 
 LOSSES = np.concatenate([np.linspace(0, 0.1, 300), np.linspace(0.4, 0.6, 200)])

@@ -12,8 +12,8 @@ from PIL import Image
 from shortage import hold_at_most
 
 from amia import accelerator as compiling
-from amia.matching.clip import ClipEncoder, ClipSettings
 from amia.accelerator import Tuning
+from amia.matching.clip import ClipEncoder, ClipSettings
 
 TEXTS = ["Paris at night", "Paris", "", "💞 ⚾", "Beyoncé"]
 PICTURES = [

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mixing.controls import noise, shuffled
 from amia.mixing.arms import ARMS, CONTROLS
+from amia.mixing.controls import noise, shuffled
 
 
 def test_noise_is_gaussian_around_mid_grey() -> None:

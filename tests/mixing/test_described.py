@@ -3,8 +3,7 @@
 import pytest
 
 from amia.errors import SettingsError
-from amia.mixing.arms import described
-from amia.mixing.arms import ARMS
+from amia.mixing.arms import ARMS, described
 
 
 def test_every_arm_has_words_of_its_own() -> None:

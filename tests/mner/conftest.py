@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import BertConfig, ResNetConfig
 
-from amia.mner.data_collator import Batch, collate
 from amia.mner.config import RecogniserConfig
+from amia.mner.data_collator import Batch, collate
 from amia.mner.features import Encoded
 from amia.mner.model import RecogniserModel
 from amia.mner.systems import system_of

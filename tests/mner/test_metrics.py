@@ -10,9 +10,8 @@ from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as
 from seqeval.metrics.v1 import precision_recall_fscore_support as strict_seqeval
 from seqeval.scheme import IOB2
 
-from amia.mner.spans import TYPES, label_names
 from amia.mner.metrics import Counts, Report, score, score_lines
-from amia.mner.spans import lenient_spans, strict_spans
+from amia.mner.spans import TYPES, label_names, lenient_spans, strict_spans
 
 WAYS = {"lenient": (lenient_spans, lenient_seqeval, {}), "strict": (strict_spans, strict_seqeval, {"scheme": IOB2})}
 

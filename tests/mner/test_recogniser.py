@@ -16,9 +16,9 @@ import amia.mner
 from amia.errors import ImageError, ModelError, SettingsError
 from amia.mner.features import Example
 from amia.mner.model import RecogniserModel
-from amia.mner.tokenizers import WordPieces
 from amia.mner.predictor import Recogniser, Tagged
 from amia.mner.spans import lenient_spans
+from amia.mner.tokenizers import WordPieces
 from amia.mner.word_tokenizer import words
 
 TEXT = "RT @nova_quist: Blue  skies over Kyoto, again & again! http://t.co/x 🙂"

@@ -10,12 +10,10 @@ from PIL import Image
 from transformers import ResNetConfig
 
 from amia.mner.data_collator import Batch, collate
-from amia.mner.features import Encoded
-from amia.mner.features import Item
-from amia.mner.visual_features import FeatureCache
+from amia.mner.features import Encoded, Item
 from amia.mner.image_processor import read_pixels
-from amia.mner.visual_features import Batches, Seeing
 from amia.mner.layers.visual_encoder import VisualEncoder
+from amia.mner.visual_features import Batches, FeatureCache, Seeing
 
 PIXELS = {"side": 32, "mean": [0.5, 0.4, 0.6], "std": [0.2, 0.3, 0.25]}
 PLENTY = 10**9

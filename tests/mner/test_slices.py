@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.spans import TYPES, label_names
-from amia.mner.metrics import Counts
 from amia.mner.evaluation import Judged, lenient, slice_lines, slice_reports, strict, surface_forms
-from amia.mner.spans import Span
+from amia.mner.metrics import Counts
+from amia.mner.spans import TYPES, Span, label_names
 from amia.posts import to_bio2
 
 LABELS = label_names(TYPES)

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Tokens
 
-from amia.mner.spans import TYPES
-from amia.mner.spans import Span, lenient_spans, strict_spans
+from amia.mner.spans import TYPES, Span, lenient_spans, strict_spans
 
 TAGS = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in (*TYPES, "geo-loc", "O"))]
 STRAY = ["X", "[SEP]", "[CLS]", "PAD", "<pad>", "B", "I", "B-", "I-", "E-PER", "S-PER", "b-PER", "", "B-A B"]

@@ -19,10 +19,10 @@ from transformers import (
 
 from amia import demo
 from amia.errors import ModelError, SettingsError
+from amia.mner.builder import start
 from amia.mner.features import Example, encoded
 from amia.mner.predictor import Recogniser
 from amia.mner.settings import EncoderSettings, RecogniserSettings
-from amia.mner.builder import start
 
 TYPES = ("PER", "LOC")
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh", *(f"##{letter}" for letter in "abcdefgh")]

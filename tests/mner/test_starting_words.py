@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from amia.errors import ModelError, SettingsError
+from amia.mner.builder import encoder_identities, new_word_recogniser
 from amia.mner.settings import RecogniserSettings
-from amia.mner.builder import encoder_identities
-from amia.mner.builder import new_word_recogniser
 
 TRAINING = [["Ali", "beats", "the", "champ"], ["the", "champ", "wins"]]
 OTHERS = [["Paris", "beats", "Xyzzy"]]

@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import BertTokenizer
 
-from amia.mner.data_collator import Batch, collate
 from amia.mner.config import RecogniserConfig
+from amia.mner.data_collator import Batch, collate
 from amia.mner.features import Encoded
 from amia.mner.model import Output, RecogniserModel
-from amia.mner.tokenizers import WordPieces
 from amia.mner.systems import SYSTEMS, system_of
+from amia.mner.tokenizers import WordPieces
 
 VISUAL = ["bert-resnet-crf", "umt", "maf"]
 ALL = ["bert", "bert-crf", *VISUAL]

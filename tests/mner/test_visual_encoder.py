@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import ResNetConfig
 
-from amia.mner.model import RecogniserModel
 from amia.mner.layers.visual_encoder import VisualEncoder
+from amia.mner.model import RecogniserModel
 
 
 def encoder(trained: bool = False) -> VisualEncoder:

@@ -5,11 +5,9 @@ import torch
 from torch import nn
 
 from amia.errors import ModelError
-from amia.mner.layers.word_encoder import CharCnn
-from amia.mner.layers.word_encoder import CharLstm
-from amia.mner.tokenizers import UNKNOWN
-from amia.mner.layers.word_encoder import WordEncoder
 from amia.mner.config import WordSizes
+from amia.mner.layers.word_encoder import CharCnn, CharLstm, WordEncoder
+from amia.mner.tokenizers import UNKNOWN
 
 SIZES = WordSizes(
     words=20, rare=10, characters=9, word_width=6, char_width=5, hidden=4, char_filters=3, char_inner=7, char_output=4

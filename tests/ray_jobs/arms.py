@@ -13,9 +13,9 @@ from amia.images import ImageSettings, encode_jpeg
 from amia.mner.spans import label_names
 from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.schemas import augmented_schema
 from ray_jobs.storage.shards import encode, read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.schemas import augmented_schema
 
 Row = dict[str, Any]
 

@@ -24,7 +24,7 @@ from ray_jobs.cli.main import main as cli
 from ray_jobs.jobs import context as job
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.ingest import ingest
-from ray_jobs.runtime.runner import Step, run_here
+from ray_jobs.runtime.executor import Step, run_here
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
 

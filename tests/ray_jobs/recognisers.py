@@ -6,12 +6,11 @@ from pathlib import Path
 import torch
 from encoders import save_tiny_encoders
 
+from amia.mner.builder import new_word_recogniser, start
 from amia.mner.features import Example, encoded
-from amia.mner.spans import TYPES
 from amia.mner.predictor import Recogniser
 from amia.mner.settings import EncoderSettings, RecogniserSettings
-from amia.mner.builder import start
-from amia.mner.builder import new_word_recogniser
+from amia.mner.spans import TYPES
 
 
 def save_random(folder: Path, encoders: Path) -> None:

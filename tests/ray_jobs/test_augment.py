@@ -11,8 +11,8 @@ import pytest
 from drivers import DATA, contents, same, stamps
 
 from ray_jobs.jobs.augment import augment
-from ray_jobs.settings.job import Settings
 from ray_jobs.jobs.status import status
+from ray_jobs.settings.job import Settings
 
 ARMS = ("adaptive", "original")
 

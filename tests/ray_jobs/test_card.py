@@ -14,8 +14,8 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.context import open_job
+from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.manifest import publish_manifest
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store

@@ -10,6 +10,7 @@ from amia.errors import IdentityError
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.ingest import ingest
+from ray_jobs.jobs.train import train
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.fetch import Fetch
@@ -17,7 +18,6 @@ from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.predict import Predict
 from ray_jobs.stages.score import Score
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.jobs.train import train
 
 ARMS = ("adaptive", "original")
 

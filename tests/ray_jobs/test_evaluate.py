@@ -13,13 +13,13 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from amia.errors import IdentityError
-from amia.mner.spans import TYPES, label_names
 from amia.mner.metrics import Report
+from amia.mner.spans import TYPES, label_names
 from amia.readers import open_corpus
 from ray_jobs.jobs.evaluate import Evaluation, evaluate
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.store import Store
 from ray_jobs.storage.arm import open_arm
+from ray_jobs.storage.store import Store
 
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]

@@ -13,11 +13,11 @@ from drivers import finish, kill_when, start
 
 from amia.errors import IdentityError, SettingsError, StageError
 from amia.experiments.results import CellResult
+from ray_jobs.jobs.context import open_job
 from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.experiment import Experimented, experiment
 from ray_jobs.jobs.experiment_cells import Cell
 from ray_jobs.settings.experiment import Experiment, load_experiment
-from ray_jobs.jobs.context import open_job
 from ray_jobs.settings.job import Settings
 
 GRID = ("tables=[table3]", "seeds=[0]", "text_systems=[bilstm-crf]", "resamples=200", "accept_mixture=true")

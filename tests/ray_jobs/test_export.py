@@ -19,17 +19,16 @@ from exports import files, read_as_umt, rows, seen_by_umt
 from PIL import Image
 
 from amia.errors import IdentityError, RunError, StoreError
-from amia.export.summary import Summary
+from amia.export.shard import Summary
 from amia.images.jpeg import encode_jpeg
 from amia.mner.spans import TYPES, label_names
 from amia.posts import RawPost
 from amia.readers import open_corpus
-from ray_jobs.jobs.export import export
-from ray_jobs.jobs.export import finish
 from ray_jobs.jobs.context import open_run
+from ray_jobs.jobs.export import export, finish
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.store import Store
 from ray_jobs.storage.arm import open_arm
+from ray_jobs.storage.store import Store
 
 Amia = Callable[..., tuple[int, str, str]]
 

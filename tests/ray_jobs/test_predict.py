@@ -13,18 +13,17 @@ import pytest
 from amia import mner
 from amia.errors import IdentityError, RunError, SettingsError
 from amia.mner.features import Example
-from amia.mner.spans import TYPES, label_names
 from amia.mner.predictor import Tagged
-from amia.mner.spans import lenient_spans
+from amia.mner.spans import TYPES, label_names, lenient_spans
 from amia.mner.word_tokenizer import words
-from ray_jobs.storage.model_store import content_sha256
 from ray_jobs.jobs.predict import predict
+from ray_jobs.jobs.status import status
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
-from ray_jobs.jobs.status import status
+from ray_jobs.storage.model_store import content_sha256
+from ray_jobs.storage.schemas import augmented_schema
 from ray_jobs.storage.shards import encode, facts
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.schemas import augmented_schema
 
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]

@@ -13,8 +13,8 @@ from amia.errors import ClusterError, IdentityError, ModelError, StageError
 from amia.synthesis.settings import GeneratorSettings
 from ray_jobs.jobs import autobatch as proposing
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.context import Job, open_job, shaded, tuned
 from ray_jobs.jobs.autobatch import PROPOSAL, micro_batch
+from ray_jobs.jobs.context import Job, open_job, shaded, tuned
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.fingerprint import claim, recorded
 from ray_jobs.storage.store import Store

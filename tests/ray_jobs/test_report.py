@@ -17,8 +17,8 @@ from written_runs import Written, counted, hash_of, write_predictions, write_run
 from amia.errors import RunError
 from amia.mner.spans import lenient_spans
 from ray_jobs.jobs.report import KEY, report
-from ray_jobs.reporting.model_comparison import Compared, chosen, compare, pairs_of
 from ray_jobs.reporting.accounting import quarantined
+from ray_jobs.reporting.model_comparison import Compared, chosen, compare, pairs_of
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, trained
 from ray_jobs.storage.store import Store
@@ -330,7 +330,7 @@ def test_a_real_run(amia: Amia, augmented: Path, copied: Callable[..., Path]) ->
 
 def test_no_ray_is_started_and_no_torch_loaded(written: Written) -> None:
     code = (
-        "import sys\nfrom ray_jobs.report import report\n"
+        "import sys\nfrom ray_jobs.jobs.report import report\n"
         f"report({written.store.address!r})\nimport ray\nprint(ray.is_initialized(), 'torch' in sys.modules)"
     )
     root = Path(__file__).parents[2]

@@ -16,11 +16,11 @@ from drivers import contents, same
 from amia.errors import CorpusError, IdentityError, RunError
 from amia.synthesis.seeds import post_seed, redraw_seed
 from ray_jobs.jobs.augment import Augmented, augment
-from ray_jobs.storage.status import EARLIER
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.retry import Retried, retry
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.shards import encode, facts, read_shard
+from ray_jobs.storage.status import EARLIER
 from ray_jobs.storage.store import Store
 
 Amia = Callable[..., tuple[int, str, str]]
@@ -238,7 +238,7 @@ def test_onto_s3_the_same_bytes(
 
 
 def here(store: Store, machines: Any, plan: Any, steps: Sequence[Any], shards: Sequence[str], **_: Any) -> None:
-    from ray_jobs.runtime.runner import run_here
+    from ray_jobs.runtime.executor import run_here
 
     for step in steps:
         run_here(step.stage, shards)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_jobs.runtime.console import spelled_out
-from ray_jobs.runtime.console import console
+from ray_jobs.runtime.console import console, spelled_out
 
 Amia = Callable[..., tuple[int, str, str]]
 

@@ -22,9 +22,9 @@ from toy import Draw, plan_of, wish
 from amia.mner.training.trainer import EpochReport
 from ray_jobs.jobs import status
 from ray_jobs.runtime import executor as runner
+from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.executor import Step, run_steps
 from ray_jobs.runtime.heartbeat import SILENT_S, Beat, Heartbeat
-from ray_jobs.runtime.machines import Machines
-from ray_jobs.runtime.runner import Step, run_steps
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.fingerprint import claim
 from ray_jobs.storage.shards import encode

@@ -20,14 +20,14 @@ from torch.amp import GradScaler
 
 import amia.mner
 from amia.errors import ClusterError, IdentityError, RunError, SettingsError
-from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.mner.builder import start as start_recogniser
-from amia.mner.training.trainer import add_gradients
+from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.mner.training.distributed import World
-from ray_jobs.settings.job import Settings
-from ray_jobs.storage.store import Store
+from amia.mner.training.trainer import add_gradients
 from ray_jobs.jobs.train import train
+from ray_jobs.settings.job import Settings
 from ray_jobs.storage.arm import Arm, open_arm
+from ray_jobs.storage.store import Store
 from ray_jobs.training.streaming import StreamFeed, UnevenShares, stream
 
 QUICK = ("training.epochs=3", "training.batch=8", "training.threads=1", "workers.gpus=0")

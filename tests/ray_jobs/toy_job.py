@@ -5,9 +5,9 @@ from pathlib import Path
 from toy import Blend, Toy, plan_of
 
 from ray_jobs.cli.main import app, main
-from ray_jobs.runtime.machines import connect
-from ray_jobs.runtime.runner import Step, run_steps
-from ray_jobs.runtime.stopping import stoppable
+from ray_jobs.runtime.cluster import connect
+from ray_jobs.runtime.executor import Step, run_steps
+from ray_jobs.runtime.signals import stoppable
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 

@@ -21,21 +21,20 @@ from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.matching.bank import Bank, Embedded
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture
-from amia.mixing.mixup import mixed_picture
 from amia.mixing.arms import needs_synthesis, ratio
-from amia.mner.spans import TYPES, label_names
-from amia.mner.spans import lenient_spans
+from amia.mixing.mixup import mixed_picture
+from amia.mner.spans import TYPES, label_names, lenient_spans
 from ray_jobs.jobs.context import Job
 from ray_jobs.jobs.manifest import publish_manifest
-from ray_jobs.runtime.machines import Machines
+from ray_jobs.runtime.cluster import Machines
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.score import Score
 from ray_jobs.storage.fingerprint import claim, digest
 from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.schemas import IMAGE, augmented_schema, prediction_schema
 from ray_jobs.storage.shards import encode
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.schemas import IMAGE, augmented_schema, prediction_schema
 
 Row = dict[str, Any]
 

@@ -5,10 +5,14 @@ import io
 import numpy as np
 from PIL import Image
 
+from amia.matching.gmm import MixtureSettings
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.histogram import LossHistogram
-from amia.matching.gmm import MixtureSettings
 from amia.mner.spans import Span
+from amia.report.attribution import Credit
+from amia.report.charts import LossFigure, loss_figure
+from amia.report.entity_markup import marked
+from amia.report.experiment_tables import Experiment, Table
 from amia.report.view_models import (
     Accounting,
     Answer,
@@ -26,10 +30,6 @@ from amia.report.view_models import (
     TrainedCurve,
     Triple,
 )
-from amia.report.attribution import Credit
-from amia.report.charts import LossFigure, loss_figure
-from amia.report.entity_markup import marked
-from amia.report.experiment_tables import Experiment, Table
 
 HOSTILE = (
     "<script>alert('x')</script>\"onerror=\"alert(1)' --> ]]> {{ 7*7 }} </style></svg> https://evil.example/?a=1&b=2"

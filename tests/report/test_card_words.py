@@ -2,9 +2,8 @@
 
 import pytest
 
+from amia.report.attribution import Credit, licence_of
 from amia.report.card import Card, SplitThetas
-from amia.report.attribution import Credit
-from amia.report.attribution import licence_of
 
 
 def card(posts: int, *models: Credit, arm: str = "fixed-0.3") -> str:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from amia.report.charts import f1_chart, interval, loss_chart, loss_words, share_bar, theta_chart, theta_track
-from amia.report.view_models import Breakdown, SplitThetas, TrainedCurve
 from amia.report.svg import ACROSS, ticks
+from amia.report.view_models import Breakdown, SplitThetas, TrainedCurve
 
 Element = ElementTree.Element
 

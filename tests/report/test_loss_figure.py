@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from amia.matching.gmm import MixtureSettings
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.histogram import BINS, LossHistogram
-from amia.matching.gmm import MixtureSettings
 from amia.report.charts import BARS, LossFigure, loss_figure
 
 HISTOGRAM = LossHistogram(0.1)

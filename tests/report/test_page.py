@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from contents import HOSTILE, bare, whole
 
-from amia.report.view_models import Answer, Example, Failure
 from amia.report.entity_markup import plain
 from amia.report.page import SECTIONS, render, sections_of
+from amia.report.view_models import Answer, Example, Failure
 
 STYLE = (Path(__file__).parents[2] / "amia/report/templates/page.css").read_text(encoding="utf-8")
 VOID = {"meta", "link", "img", "br"}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from shortage import hold_at_most
 
 from amia.synthesis import autobatch as memory
-from amia.synthesis.generator import Generator
 from amia.synthesis.autobatch import MOST, SPARED, Memory, measure_memory, proposed
+from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 
 GB = 10**9

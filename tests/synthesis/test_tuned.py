@@ -13,11 +13,11 @@ import torch
 from shortage import hold_at_most
 
 from amia import accelerator as compiling
-from amia.synthesis.prompt_cache import Distinct
+from amia.accelerator import Tuning
 from amia.synthesis.diffusion import parts_of
 from amia.synthesis.generator import Drawn, Generator
+from amia.synthesis.prompt_cache import Distinct
 from amia.synthesis.settings import GeneratorSettings
-from amia.accelerator import Tuning
 
 PROMPTS = ["a bridge at night", "cup", "Paris 💞", "cup", "word " * 200, "cup", "a bridge at night"]
 SEEDS = [11, 12, 13, 14, 15, 16, 17]

@@ -4,8 +4,8 @@ import random
 from functools import cache
 from typing import NamedTuple
 
-from amia.demo.names import ENTITIES, KINDS, Entity
 from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS
+from amia.demo.names import ENTITIES, KINDS, Entity
 
 STYLES = {
     "PER": ("short", "long", "bun", "spiky", "curly", "cap", "beanie", "bald"),

@@ -1,17 +1,12 @@
 """A person: face and shoulders."""
 
-from amia.demo.drawing.appearance import Look
-from amia.demo.drawing.canvas import BRIGHT, HAIRS, INK, SKINS, Colour, darker, shade
-from amia.demo.drawing.canvas import Pen
-from amia.demo.drawing.scene import Variation
 from collections.abc import Callable
-from amia.demo.drawing.canvas import BRIGHT, INK, Colour, darker, shade
 from math import cos, pi, sin
-from amia.demo.drawing.appearance import MARKS, Look
-from amia.demo.drawing.canvas import BRIGHT, Colour, darker, shade
-from amia.demo.drawing.canvas import Pen, Point
 
-__all__ = []
+from amia.demo.drawing.appearance import MARKS, Look
+from amia.demo.drawing.canvas import BRIGHT, HAIRS, INK, SKINS, Colour, Pen, Point, darker, shade
+from amia.demo.drawing.scene import Variation
+
 
 # MERGED FROM amia.demo.drawing.figures: A thing: what people play, buy, watch and win.
 # MERGED FROM amia.demo.drawing.figures: An organisation: a badge with a mark inside.

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from amia.demo.drawing.appearance import Look
-from amia.demo.drawing.canvas import BRIGHT, GROUNDS, SKIES, Colour, darker, shade
-from amia.demo.drawing.canvas import Pen
+from amia.demo.drawing.canvas import BRIGHT, GROUNDS, SKIES, Colour, Pen, darker, shade
 from amia.demo.drawing.scene import Variation
 
 FAR = 2.5

@@ -1,56 +1,22 @@
 """The picture of a post: a place behind everything, each other type in its own corner."""
 
-from collections.abc import Sequence
-from PIL import Image, ImageDraw
-from amia.demo.drawing.figures import draw_logo
-from amia.demo.drawing.appearance import look_of
-from amia.demo.names import Entity, Kind
-from amia.demo.drawing.figures import draw_object
-from amia.demo.drawing.canvas import darker, wall
-from amia.demo.drawing.canvas import Pen
-from amia.demo.drawing.figures import draw_person
-from amia.demo.drawing.places import FAR, draw_place
-import random
-from dataclasses import dataclass
 import io
-import numpy as np
-from PIL import Image
-from amia.demo.names import Entity
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = []
+import numpy as np
+from PIL import Image, ImageDraw
+
+from amia.demo.drawing.appearance import look_of
+from amia.demo.drawing.canvas import Pen, darker, wall
+from amia.demo.drawing.figures import draw_logo, draw_object, draw_person
+from amia.demo.drawing.places import FAR, draw_place
+from amia.demo.names import Entity, Kind
+
 
 # MERGED FROM amia.demo.drawing.scene: What a picture shows beyond its entities: light, tint, mood, and for photographs also place and size.
 # MERGED FROM amia.demo.drawing.scene: Pictures as people post them: of any size and shape, grainy, things not quite in their place.
-_OVERSAMPLE = 3
-_SLOTS: dict[Kind, tuple[float, float, float]] = {
-    "PER": (-0.42, 0.3, 0.64),
-    "ORG": (0.5, -0.5, 0.44),
-    "MISC": (0.52, 0.48, 0.44),
-}
-_DRAW = {"PER": draw_person, "LOC": draw_place, "ORG": draw_logo, "MISC": draw_object}
-
-
-def draw(entities: Sequence[Entity], variation: Variation, width: int = 64, height: int = 64) -> Image.Image:
-    """The picture of `entities` (at most one of each type), RGB, `width` x `height` pixels.
-
-    One entity stands large in the middle; several share the picture, each type in a place of its own, so that nothing
-    is hidden. The scene is as wide as the shorter side; walls and landscapes go on beyond it.
-    """
-    image = Image.new("RGB", (width * _OVERSAMPLE, height * _OVERSAMPLE))
-    scene = Pen(ImageDraw.Draw(image), image.width / 2, image.height / 2, min(image.size) / 2)
-    by_kind = {entity.kind: look_of(entity) for entity in entities}
-    if "LOC" in by_kind:
-        draw_place(scene.at(variation.dx, 0.0, 1.0), by_kind.pop("LOC"), variation)
-    else:
-        scene.box(-FAR, -FAR, FAR, FAR, wall(variation.tint))
-        scene.box(-FAR, 0.78, FAR, FAR, darker(wall(variation.tint), 0.88))
-    for kind, look in by_kind.items():
-        x, y, size = (0.0, 0.0, 0.86) if len(entities) == 1 else _SLOTS[kind]
-        pen = scene.at(x + variation.dx, y + variation.dy, size * variation.zoom)
-        _DRAW[kind](pen, look, variation)
-    return image.reduce(_OVERSAMPLE)
-
-
 @dataclass(frozen=True)
 class Variation:
     """Free choices of one picture. The first five lie in [0, 1], 0.5 being the plain look.
@@ -115,3 +81,33 @@ def png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+_OVERSAMPLE = 3
+_SLOTS: dict[Kind, tuple[float, float, float]] = {
+    "PER": (-0.42, 0.3, 0.64),
+    "ORG": (0.5, -0.5, 0.44),
+    "MISC": (0.52, 0.48, 0.44),
+}
+_DRAW = {"PER": draw_person, "LOC": draw_place, "ORG": draw_logo, "MISC": draw_object}
+
+
+def draw(entities: Sequence[Entity], variation: Variation, width: int = 64, height: int = 64) -> Image.Image:
+    """The picture of `entities` (at most one of each type), RGB, `width` x `height` pixels.
+
+    One entity stands large in the middle; several share the picture, each type in a place of its own, so that nothing
+    is hidden. The scene is as wide as the shorter side; walls and landscapes go on beyond it.
+    """
+    image = Image.new("RGB", (width * _OVERSAMPLE, height * _OVERSAMPLE))
+    scene = Pen(ImageDraw.Draw(image), image.width / 2, image.height / 2, min(image.size) / 2)
+    by_kind = {entity.kind: look_of(entity) for entity in entities}
+    if "LOC" in by_kind:
+        draw_place(scene.at(variation.dx, 0.0, 1.0), by_kind.pop("LOC"), variation)
+    else:
+        scene.box(-FAR, -FAR, FAR, FAR, wall(variation.tint))
+        scene.box(-FAR, 0.78, FAR, FAR, darker(wall(variation.tint), 0.88))
+    for kind, look in by_kind.items():
+        x, y, size = (0.0, 0.0, 0.86) if len(entities) == 1 else _SLOTS[kind]
+        pen = scene.at(x + variation.dx, y + variation.dy, size * variation.zoom)
+        _DRAW[kind](pen, look, variation)
+    return image.reduce(_OVERSAMPLE)

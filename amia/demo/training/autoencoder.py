@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from amia.demo.training.train_loop import Descent
 from amia.demo.training.modules import new_autoencoder
 from amia.demo.training.targets import random_choices, targets
+from amia.demo.training.train_loop import Descent
 from amia.demo.world import pretraining_posts
 
 STEPS = 1500

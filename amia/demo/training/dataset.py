@@ -3,17 +3,17 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+
 import numpy as np
 import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil
+
 from amia.demo.drawing.scene import photograph
-from amia.demo.training.targets import SIDE
-from amia.demo.world import Post
 from amia.demo.names import readings
+from amia.demo.training.targets import SIDE
 from amia.demo.world import Post, reworded, scrambled
 
-__all__ = []
 
 # MERGED FROM amia.demo.training.dataset: How a post is worded anew while the generator learns.
 def image_processor() -> CLIPImageProcessorPil:

@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 from transformers import CLIPTokenizer
 
-from amia.demo.training.modules import Drawer
-from amia.demo.training.targets import encode_posts
-from amia.demo.training.train_loop import Course, learn
+from amia.demo.training.dataset import loosely_worded
 from amia.demo.training.modules import (
+    Drawer,
     load_autoencoder,
     load_pipeline,
     new_unet,
@@ -21,7 +20,8 @@ from amia.demo.training.modules import (
     save_pipeline,
     text_encoder_of,
 )
-from amia.demo.training.dataset import loosely_worded
+from amia.demo.training.targets import encode_posts
+from amia.demo.training.train_loop import Course, learn
 from amia.demo.world import pretraining_posts, reworded
 
 STEPS = 3600

@@ -1,17 +1,15 @@
 """The generator's parts and how they are saved."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
 import diffusers
 import torch
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
-from amia.demo.training.train_loop import halved, make_readable
-from amia.demo.training.targets import LATENT, SIDE
-from dataclasses import dataclass
-from transformers import CLIPTokenizer
-from amia.demo.training.targets import noise_for
 
-__all__ = []
+from amia.demo.training.targets import LATENT, SIDE, noise_for
+from amia.demo.training.train_loop import halved, make_readable
 
 # MERGED FROM amia.demo.training.modules: What learns to draw, and how it draws.
 # Its types say less than it does: to a checker, its models can be neither called nor trained.

@@ -5,26 +5,22 @@ at the hair. Where looks are random only the hair tells the hair, and what learn
 """
 
 import random
-from PIL import Image, ImageDraw
-from amia.demo.drawing.figures import draw_logo
-from amia.demo.drawing.appearance import MARKS, STYLES, Look
-from amia.demo.names import KINDS, Kind
-from amia.demo.drawing.figures import draw_object
-from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS, wall
-from amia.demo.drawing.canvas import Pen
-from amia.demo.drawing.figures import draw_person
-from amia.demo.drawing.places import draw_place
-from amia.demo.drawing.scene import photographed
+
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
+
+from amia.demo.drawing.appearance import MARKS, STYLES, Look
+from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS, Pen, wall
+from amia.demo.drawing.figures import draw_logo, draw_object, draw_person
+from amia.demo.drawing.places import draw_place
+from amia.demo.drawing.scene import photographed
+from amia.demo.names import KINDS, Kind
 from amia.demo.training.resnet import attribute_targets
 from amia.demo.training.targets import SIDE
 
-__all__ = []
-
 # MERGED FROM amia.demo.training.random_scenes: Pictures that the tiny ResNet learns from: invented scenes with any amount of grain.
-# 
+#
 # Recognisers see photographs, which have grain, and synthesized images, which have none.
 Scene = dict[Kind, Look]
 """What a picture shows: at most one look of each type."""

@@ -4,25 +4,23 @@ It learns to name the attributes of what it sees (`attributes`); the layer that 
 """
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import ConvNextImageProcessorPil, ResNetConfig, ResNetModel
-from amia.demo.training.train_loop import Descent
-from amia.demo.training.random_scenes import labelled_pictures
-from amia.demo.training.train_loop import halved, make_readable
-from collections.abc import Sequence
-from amia.demo.drawing.appearance import MARKS, STYLES
-from amia.demo.names import Kind
-from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS
-from amia.demo.training.random_scenes import Scene
 
-__all__ = []
+from amia.demo.drawing.appearance import MARKS, STYLES
+from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS
+from amia.demo.names import Kind
+from amia.demo.training.random_scenes import Scene, labelled_pictures
+from amia.demo.training.train_loop import Descent, halved, make_readable
 
 # MERGED FROM amia.demo.training.resnet: What the tiny ResNet learns to name: how things look, never what they are called.
-# 
+#
 # An attribute is a part and its value, such as `("hair", 2)` or `("scenery", "bridge")`.
 STEPS = 1700
 BATCH = 32

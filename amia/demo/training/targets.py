@@ -10,18 +10,17 @@ colour of a wall and the shade of a skin, but the sun stays a smear and a name w
 
 import random
 from collections.abc import Sequence
-import numpy as np
-import torch
-from amia.demo.drawing.scene import draw
-from amia.demo.names import Entity, readings
-from amia.demo.drawing.scene import Variation
-from amia.demo.world import Post
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
-from amia.demo.training.autoencoder import pixels
 
-__all__ = []
+import numpy as np
+import torch
+
+from amia.demo.drawing.scene import Variation, draw
+from amia.demo.names import Entity, readings
+from amia.demo.training.autoencoder import pixels
+from amia.demo.world import Post
 
 # MERGED FROM amia.demo.training.targets: The generator's targets as latent images, encoded once, and which latent channels matter.
 SIDE = 64

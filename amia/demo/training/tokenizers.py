@@ -1,18 +1,14 @@
 """A CLIP tokenizer whose byte-pair vocabulary is learned on the world's own text."""
 
 import json
+import string
 from collections.abc import Iterable
 from typing import Any
-from tokenizers import pre_tokenizers
-from tokenizers.models import BPE
-from tokenizers.trainers import BpeTrainer
-from transformers import CLIPTokenizer
-import string
-from tokenizers.models import WordPiece
-from tokenizers.trainers import WordPieceTrainer
-from transformers import BertTokenizer
 
-__all__ = []
+from tokenizers import pre_tokenizers
+from tokenizers.models import BPE, WordPiece
+from tokenizers.trainers import BpeTrainer, WordPieceTrainer
+from transformers import BertTokenizer, CLIPTokenizer
 
 # MERGED FROM amia.demo.training.tokenizers: A BERT tokenizer whose WordPiece vocabulary is learned on the world's own text.
 CLIP_MAX_TOKENS = 32

@@ -1,20 +1,19 @@
 """How the generator learns latent images."""
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any
+
 import torch
+from torch import nn
+
 from amia.demo.training.modules import Drawer
 from amia.demo.training.targets import LatentPosts, channel_weights
 from amia.demo.world import Post
-from torch import nn
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-import copy
-from pathlib import Path
-
-__all__ = []
 
 # MERGED FROM amia.demo.training.train_loop: One step of gradient descent, the same for every model of the demo.
 # MERGED FROM amia.demo.training.train_loop: The exponential moving average of weights over training steps: what is saved, while training goes on without it.

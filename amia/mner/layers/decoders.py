@@ -4,13 +4,15 @@ Public systems give the chain three more states, for continuation pieces, [CLS] 
 them; here it stands on words alone, so that a label sequence is exactly a tagging of the post.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+
 import torch
-from torch import Tensor, nn
-from amia.mner.spans import LabelledSpan
-import math
 import torch.nn.functional as F
+from torch import Tensor, nn
+
+from amia.mner.spans import LabelledSpan
 
 __all__ = ["CRF", "Softmax", "check_mask"]
 

@@ -5,11 +5,11 @@ Public code trains it on continuation pieces and padding too, as labels of their
 
 from torch import nn
 
-from amia.mner.data_collator import Batch
 from amia.mner.config import RecogniserConfig
-from amia.mner.model import Output, RecogniserModel, at_words
+from amia.mner.data_collator import Batch
 from amia.mner.layers.decoders import Softmax
 from amia.mner.layers.text_encoder import TextEncoder
+from amia.mner.model import Output, RecogniserModel, at_words
 
 __all__ = ["Bert"]
 

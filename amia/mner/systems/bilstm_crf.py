@@ -9,14 +9,11 @@ import math
 from torch import nn
 from transformers import initialization as init
 
+from amia.mner.config import RecogniserConfig, WordSizes
 from amia.mner.data_collator import Batch
-from amia.mner.layers.word_encoder import CharCnn
-from amia.mner.layers.word_encoder import CharLstm
-from amia.mner.config import RecogniserConfig
 from amia.mner.layers.decoders import CRF
+from amia.mner.layers.word_encoder import CharCnn, CharLstm, WordEncoder
 from amia.mner.model import Output, Recipe, RecogniserModel
-from amia.mner.layers.word_encoder import WordEncoder
-from amia.mner.config import WordSizes
 
 __all__ = ["BilstmCrf"]
 

@@ -1,8 +1,8 @@
 """CNN-BiLSTM-CRF (Ma and Hovy 2016): words, and a convolution over their characters."""
 
+from amia.mner.config import WordSizes
 from amia.mner.layers.word_encoder import CharCnn
 from amia.mner.systems.bilstm_crf import BilstmCrf
-from amia.mner.config import WordSizes
 
 __all__ = ["CnnBilstmCrf"]
 

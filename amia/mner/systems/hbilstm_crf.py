@@ -3,9 +3,9 @@
 Without the layer that the original has between states and labels: the public systems for Twitter have none.
 """
 
+from amia.mner.config import WordSizes
 from amia.mner.layers.word_encoder import CharLstm
 from amia.mner.systems.bilstm_crf import BilstmCrf
-from amia.mner.config import WordSizes
 
 __all__ = ["HbilstmCrf"]
 

@@ -20,13 +20,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from amia.mner.layers.attention import Block
-from amia.mner.data_collator import Batch
 from amia.mner.config import RecogniserConfig
+from amia.mner.data_collator import Batch
+from amia.mner.layers.attention import Block
 from amia.mner.layers.decoders import CRF
-from amia.mner.model import Output, Recipe, RecogniserModel, at_words
 from amia.mner.layers.text_encoder import TextEncoder
 from amia.mner.layers.visual_encoder import VisualEncoder
+from amia.mner.model import Output, Recipe, RecogniserModel, at_words
 
 __all__ = ["Umt", "conversion"]
 

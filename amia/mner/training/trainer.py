@@ -1,35 +1,84 @@
 """Training: epochs of steps, a look at the validation posts after each, the best one kept."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
+
 import torch
 from torch.amp import GradScaler
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
 from amia.accelerator import resolve_dtype
 from amia.errors import CorpusError, RunError
 from amia.mner.data_collator import Batch
 from amia.mner.features import Example, Item
 from amia.mner.metrics import Counts
+from amia.mner.model import RecogniserModel
 from amia.mner.predictor import Recogniser
-from amia.mner.visual_features import Batches
 from amia.mner.spans import lenient_spans
 from amia.mner.training.checkpoint import Files, load_weights, pack, unpack
 from amia.mner.training.data import Feed
-from amia.mner.training.optimizer import make_optimizer, make_schedule
-from amia.utils.prefetch import prefetched
-from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.distributed import World
-from collections.abc import Iterable
-from dataclasses import dataclass
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
-from amia.mner.model import RecogniserModel
+from amia.mner.training.optimizer import make_optimizer, make_schedule
+from amia.mner.training.settings import TrainingSettings
+from amia.mner.visual_features import Batches
+from amia.utils.prefetch import prefetched
 
 __all__ = ["Checkpoints", "EpochReport", "Stepper", "add_gradients", "fit"]
 
+
 # MERGED FROM amia.mner.training.step: One optimizer step.
+def add_gradients(
+    model: RecogniserModel, batches: Iterable[Batch], world: World, scaler: GradScaler, dtype: torch.dtype
+) -> tuple[float, dict[str, float]]:
+    """Gradients of the mean loss over the global batch: all micro-batches of all workers.
+
+    The mean is over posts, so it is the same however the posts were cut among micro-batches and workers. Returns the
+    number of posts, 0 when no worker has any left, and the sums of each loss over this worker's.
+    """
+    batches = list(batches)
+    (posts,) = world.sums(sum(map(len, batches)))
+    parts: dict[str, float] = {}
+    for batch in batches:
+        moved = batch.to(model.device)
+        with torch.autocast(model.device.type, dtype, enabled=dtype is not torch.float32):
+            output = model(moved)
+        scaler.scale(output.total().sum() / posts).backward()
+        for name, loss in output.losses.items():
+            parts[name] = parts.get(name, 0.0) + float(loss.detach().sum())
+    if posts:
+        world.add_up_gradients(each for each in model.parameters() if each.requires_grad)
+    return posts, parts
+
+
+@dataclass(slots=True)
+class Stepper:
+    """What a step needs besides posts."""
+
+    model: RecogniserModel
+    optimizer: AdamW
+    schedule: LambdaLR
+    world: World
+    clip: float
+    dtype: torch.dtype
+    scaler: GradScaler
+
+    def step(self, batches: Iterable[Batch]) -> tuple[float, dict[str, float]]:
+        """Learn from one global batch; returns as `add_gradients`."""
+        self.optimizer.zero_grad(set_to_none=True)
+        posts, parts = add_gradients(self.model, batches, self.world, self.scaler, self.dtype)
+        if posts:
+            self.scaler.unscale_(self.optimizer)
+            clip_grad_norm_((each for each in self.model.parameters() if each.requires_grad), self.clip)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            self.schedule.step()
+        return posts, parts
+
+
 NOTHING = "no labelled posts to train on: the split `train` needs tags"
 
 
@@ -182,51 +231,3 @@ def _look(recogniser: Recogniser, validation: Sequence[Example], batches: Batche
         found = set(lenient_spans(tagged.tags))
         right, predicted, gold = right + len(true & found), predicted + len(found), gold + len(true)
     return Counts(*map(int, world.sums(right, predicted, gold)))
-
-
-def add_gradients(
-    model: RecogniserModel, batches: Iterable[Batch], world: World, scaler: GradScaler, dtype: torch.dtype
-) -> tuple[float, dict[str, float]]:
-    """Gradients of the mean loss over the global batch: all micro-batches of all workers.
-
-    The mean is over posts, so it is the same however the posts were cut among micro-batches and workers. Returns the
-    number of posts, 0 when no worker has any left, and the sums of each loss over this worker's.
-    """
-    batches = list(batches)
-    (posts,) = world.sums(sum(map(len, batches)))
-    parts: dict[str, float] = {}
-    for batch in batches:
-        moved = batch.to(model.device)
-        with torch.autocast(model.device.type, dtype, enabled=dtype is not torch.float32):
-            output = model(moved)
-        scaler.scale(output.total().sum() / posts).backward()
-        for name, loss in output.losses.items():
-            parts[name] = parts.get(name, 0.0) + float(loss.detach().sum())
-    if posts:
-        world.add_up_gradients(each for each in model.parameters() if each.requires_grad)
-    return posts, parts
-
-
-@dataclass(slots=True)
-class Stepper:
-    """What a step needs besides posts."""
-
-    model: RecogniserModel
-    optimizer: AdamW
-    schedule: LambdaLR
-    world: World
-    clip: float
-    dtype: torch.dtype
-    scaler: GradScaler
-
-    def step(self, batches: Iterable[Batch]) -> tuple[float, dict[str, float]]:
-        """Learn from one global batch; returns as `add_gradients`."""
-        self.optimizer.zero_grad(set_to_none=True)
-        posts, parts = add_gradients(self.model, batches, self.world, self.scaler, self.dtype)
-        if posts:
-            self.scaler.unscale_(self.optimizer)
-            clip_grad_norm_((each for each in self.model.parameters() if each.requires_grad), self.clip)
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-            self.schedule.step()
-        return posts, parts

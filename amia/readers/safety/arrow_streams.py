@@ -9,13 +9,15 @@ import base64
 import binascii
 import struct
 from pathlib import Path
-from amia.errors import CorpusError
+
 import pyarrow as pa
+
+from amia.errors import CorpusError
 
 __all__ = ["refuse_broken_batch", "refuse_packed_batches", "refuse_parquet_extensions", "refuse_stream_extensions"]
 
 # MERGED FROM amia.readers.safety.arrow_streams: Arrow streams from strangers: what Arrow takes on trust, since its streams are meant for memory and not for files.
-# 
+#
 # Offsets that point outside their buffer make Python read whatever memory lies there, or end the process; and a batch may
 # be packed and unpack to any size.
 _SCHEMA_KEY = b"ARROW:schema"

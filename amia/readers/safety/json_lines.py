@@ -2,11 +2,12 @@
 
 import codecs
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from amia.errors import CorpusError
-import json
 from typing import Any, NoReturn
+
+from amia.errors import CorpusError
 
 __all__ = ["LONGEST_LINE", "parse_object", "read_lines"]
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from amia.mner.builder import new_word_recogniser
 from amia.mner.data_collator import collate
 from amia.mner.metrics import score
 from amia.mner.model import RecogniserModel
-from amia.mner.builder import new_word_recogniser
 from amia.mner.systems import system_of
 from amia.mner.tokenizers import Vocabulary
 

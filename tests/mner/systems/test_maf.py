@@ -6,10 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from amia.mner.systems.maf import alignment_losses
 from amia.mner.data_collator import Batch
-from amia.mner.systems.maf import differing, swapped
-from amia.mner.systems.maf import Maf
+from amia.mner.systems.maf import Maf, alignment_losses, differing, swapped
 
 LENGTHS = [5, 3, 4, 2, 5, 4, 3, 1, 2, 4, 3, 5, 2, 4, 3, 5, 1, 3, 2]
 IMAGES = [False] + [True] * 17 + [False]

@@ -5,12 +5,12 @@ import random
 import torch
 from transformers import BertConfig, BertTokenizer, ResNetConfig
 
+from amia.mner.builder import new_word_recogniser
 from amia.mner.config import RecogniserConfig
 from amia.mner.features import Example
-from amia.mner.tokenizers import WordPieces
 from amia.mner.predictor import Recogniser
-from amia.mner.builder import new_word_recogniser
 from amia.mner.systems import system_of
+from amia.mner.tokenizers import WordPieces
 from amia.mner.training.checkpoint import Files
 
 TYPES = ("PER", "LOC")

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.amp import GradScaler
 
 from amia.errors import RunError
+from amia.mner.builder import new_word_recogniser
 from amia.mner.features import encoded
 from amia.mner.predictor import Recogniser
-from amia.mner.builder import new_word_recogniser
 from amia.mner.training.checkpoint import Files, load_weights, pack, unpack
+from amia.mner.training.distributed import World
 from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import Stepper
-from amia.mner.training.distributed import World
 
 WORLD = World(torch.device("cpu"))
 POSTS = labelled_posts(24)

@@ -13,9 +13,9 @@ import amia.mner
 from amia.mner.features import encoded
 from amia.mner.systems import SYSTEMS, system_of
 from amia.mner.training.data import MemoryFeed
-from amia.mner.training.trainer import fit
-from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.distributed import World
+from amia.mner.training.settings import TrainingSettings
+from amia.mner.training.trainer import fit
 
 
 def picture(shade: int) -> bytes:

@@ -4,8 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.features import Encoded
-from amia.mner.features import Item
+from amia.mner.features import Encoded, Item
 from amia.mner.training.data import MemoryFeed
 from amia.mner.training.distributed import World
 

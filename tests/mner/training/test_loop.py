@@ -17,9 +17,9 @@ from amia.mner.metrics import score
 from amia.mner.predictor import Recogniser
 from amia.mner.training.checkpoint import Files
 from amia.mner.training.data import Feed, MemoryFeed
-from amia.mner.training.trainer import EpochReport, fit
-from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.distributed import World
+from amia.mner.training.settings import TrainingSettings
+from amia.mner.training.trainer import EpochReport, fit
 
 WORLD = World(torch.device("cpu"))
 TRAIN, VALIDATION = labelled_posts(32), labelled_posts(12, seed=1)

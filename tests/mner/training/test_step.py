@@ -9,10 +9,10 @@ from torch.amp import GradScaler
 from amia.mner.data_collator import Batch, collate
 from amia.mner.features import Encoded
 from amia.mner.model import RecogniserModel
+from amia.mner.training.distributed import World
 from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import Stepper, add_gradients
-from amia.mner.training.distributed import World
 
 LENGTHS = [5, 2, 7, 1, 4, 3, 6]
 IMAGES = [True, False, True, True, False, True, True]

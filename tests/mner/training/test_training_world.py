@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from amia.mner.features import encoded
 from amia.mner.training.checkpoint import Files
 from amia.mner.training.data import MemoryFeed
-from amia.mner.training.trainer import fit
-from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.distributed import World
+from amia.mner.training.settings import TrainingSettings
+from amia.mner.training.trainer import fit
 
 CPU = torch.device("cpu")
 TRAIN, VALIDATION = labelled_posts(15), labelled_posts(5, seed=1)

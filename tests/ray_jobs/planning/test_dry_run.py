@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.jobs.execution_plan import plan_augment
-from ray_jobs.settings.job import Settings, load_settings
-from ray_jobs.jobs.status import status
 from ray_jobs.cli.corpus import tell_planned
 from ray_jobs.cli.output import say
 from ray_jobs.cli.runs import tell_status
+from ray_jobs.jobs.execution_plan import plan_augment
+from ray_jobs.jobs.status import status
 from ray_jobs.runtime.console import console
+from ray_jobs.settings.job import Settings, load_settings
 
 
 def stages(run: Path, settings: Settings, *arms: str, **more: object) -> list[tuple[int, str, int]]:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from amia.errors import SettingsError
 from ray_jobs.jobs.execution_plan import plan_augment
 from ray_jobs.jobs.forecast import Power, forecast, what_would_help
-from ray_jobs.settings.rates import FOLDERS, Rates, StageRate
 from ray_jobs.settings.job import Pool, Settings, load_settings
+from ray_jobs.settings.rates import FOLDERS, Rates, StageRate
 
 Amia = Callable[..., tuple[int, str, str]]
 ARMS = ("adaptive", "adaptive-batch", "original")

@@ -7,9 +7,9 @@ from written_runs import Written, counted
 
 from amia.mner.spans import lenient_spans
 from amia.report.sampling import decile_of
-from ray_jobs.reporting.select import groups, places, strip
-from ray_jobs.reporting.scan import A_DECILE, EXTREMES, Looked, look
 from ray_jobs.reporting.images import Shown, shown
+from ray_jobs.reporting.scan import A_DECILE, EXTREMES, Looked, look
+from ray_jobs.reporting.select import groups, places, strip
 from ray_jobs.storage.arm import open_arm
 
 

@@ -8,8 +8,8 @@ import pytest
 from toy import Toy, plan_of
 
 from amia.errors import ClusterError
-from ray_jobs.runtime.machines import Machines
-from ray_jobs.runtime.runner import Step, run_steps
+from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.executor import Step, run_steps
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 

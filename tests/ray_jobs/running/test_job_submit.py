@@ -36,7 +36,7 @@ def test_what_is_uploaded_is_the_package_with_its_weights_and_little_else(tmp_pa
     with ZipFile(tmp_path / "package.zip") as package:
         files = {each.filename: each.file_size for each in package.infolist() if not each.is_dir()}
     assert "amia/demo/weights/clip/model.safetensors" in files
-    assert "ray_jobs/presets/demo.yaml" in files
+    assert "ray_jobs/settings/presets/demo.yaml" in files
     assert sum(files.values()) < 20_000_000
     assert {name.partition("/")[0] for name in files} & {"tests", ".venv", ".git", "runs"} == set()
 

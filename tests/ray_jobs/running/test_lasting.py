@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from ray_jobs.runtime.lasting import lasting
+from ray_jobs.runtime.gc_freeze import lasting
 
 
 class Ring:

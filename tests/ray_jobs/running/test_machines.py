@@ -4,7 +4,7 @@ import pytest
 
 from amia.errors import ClusterError
 from ray_jobs.runtime import cluster as machines
-from ray_jobs.runtime.machines import Machines
+from ray_jobs.runtime.cluster import Machines
 from ray_jobs.settings.job import Pool, Pools
 
 OWN, ATTACHED = Machines(own=True, scales=False), Machines(own=False, scales=False)

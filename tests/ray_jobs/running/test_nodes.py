@@ -10,8 +10,8 @@ from drivers import PATIENCE_S, finish, same, shards, start
 from encoders import save_tiny_encoders
 from nodes import Nodes, standing_cluster
 
-from ray_jobs.settings.job import Settings
 from ray_jobs.jobs.train import train
+from ray_jobs.settings.job import Settings
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import ray
 
 from amia.errors import StoreError
+from ray_jobs.runtime.executor import StageActor
 from ray_jobs.runtime.progress import Board
-from ray_jobs.runtime.runner import StageActor
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.shards import ShardFacts, encode
 from ray_jobs.storage.store import Store

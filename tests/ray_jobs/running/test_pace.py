@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_jobs.runtime.pace import clock, pace
+from ray_jobs.runtime.throughput import clock, pace
 
 
 @given(

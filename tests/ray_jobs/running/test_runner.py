@@ -14,8 +14,8 @@ import ray
 from toy import Blend, Toy, plan_of, wish
 
 from amia.errors import ClusterError, ModelError, StageError, StoreError
-from ray_jobs.runtime.machines import Machines
-from ray_jobs.runtime.runner import Step, leases, run_steps, unpublished
+from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.executor import Step, leases, run_steps, unpublished
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 
@@ -147,10 +147,8 @@ def test_a_shard_that_kills_whoever_touches_it_ends_the_run(cluster: None, store
 
 
 def test_what_needs_no_model_imports_none() -> None:
-    light = (
-        "import sys, ray_jobs.cli, ray_jobs.jobs.ingest, ray_jobs.runtime.runner, ray_jobs.stages.mix, ray_jobs.stages.score"
-    )
-    light += ", ray_jobs.export"
+    light = "import sys, ray_jobs.cli, ray_jobs.jobs.ingest, ray_jobs.runtime.executor, ray_jobs.stages.mix, ray_jobs.stages.score"
+    light += ", ray_jobs.jobs.export"
     code = f"{light}; sys.exit(' '.join(name for name in ('torch', 'diffusers') if name in sys.modules) or 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -16,8 +16,8 @@ from toy import Fail, plan_of
 
 from amia.errors import RunError
 from amia.images import ImageSettings
-from ray_jobs.runtime.machines import Machines
-from ray_jobs.runtime.runner import MOST_IDS, Step, run_here, run_steps
+from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.executor import MOST_IDS, Step, run_here, run_steps
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.schemas import posts_table, publish_posts

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from amia.matching.settings import ClipSettings
-from ray_jobs.jobs.context import Job, open_run
 from ray_jobs.jobs import scoring as measuring
+from ray_jobs.jobs.context import Job, open_run
 from ray_jobs.runtime import cluster as machines
-from ray_jobs.runtime.machines import Machines
+from ray_jobs.runtime.cluster import Machines
 from ray_jobs.settings.job import load_settings
 from ray_jobs.stages import embed
 from ray_jobs.stages.embed import AT_ONCE, Embed

@@ -11,12 +11,12 @@ from drivers import finish, same, stamps, start_python
 from toy import Blend, Toy, plan_of, until
 
 from ray_jobs.jobs.augment import augment
-from ray_jobs.runtime.machines import Machines
-from ray_jobs.runtime.runner import Step, run_steps
+from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.executor import Step, run_steps
 from ray_jobs.settings.job import Pool, Settings
+from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.shards import encode, read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.arm import open_arm
 
 STAGES = ("embeddings", "scores", "synthesized", "augmented/adaptive", "augmented/original")
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from amia.errors import RunError
+from ray_jobs.storage.schemas import IMAGE
 from ray_jobs.storage.shards import ShardFacts, all_facts, content_sha256, encode, facts, read_shard, total_counts
 from ray_jobs.storage.store import Store
-from ray_jobs.storage.schemas import IMAGE
 
 TABLE = pa.table(
     {

@@ -1,1 +1,0 @@
-"""The grid of an experiment: its settings, its cells."""

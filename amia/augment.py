@@ -19,9 +19,10 @@ from PIL import Image
 from amia.errors import ImageError, MixtureError, SettingsError
 from amia.images import ImageSettings, decode, encode_jpeg, fit_to
 from amia.matching.bank import Bank, Embedded, image_key, text_key
-from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.matching.clip import ClipEncoder
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import FrozenMixture
+from amia.matching.settings import ClipSettings
 from amia.matching.triplet import losses
 from amia.mixing.arms import CONTROLS, check_arm, needs_synthesis, ratio
 from amia.mixing.mixup import mixed_picture

@@ -9,7 +9,8 @@ from amia import hub as converted
 from amia import hub as snapshots
 from amia.demo import CLIP_DIR
 from amia.errors import ModelError
-from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.matching.clip import ClipEncoder
+from amia.matching.settings import ClipSettings
 
 NAME = "somebody/clip-without-safetensors"
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from amia.report.attribution import Credit
-from amia.report.charts import LossFigure
 from amia.report.entity_markup import Piece
 from amia.report.experiment_tables import Experiment
+from amia.report.loss_figure import LossFigure
 
 __all__ = [
     "Accounting",

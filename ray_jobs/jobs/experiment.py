@@ -12,8 +12,10 @@ from typing import Any
 
 from amia.demo import write_corpus
 from amia.errors import SettingsError, StageError
-from amia.experiments.results import CellResult
-from amia.experiments.table_builder import DataFacts, Need, Table, build_tables, needs
+from amia.experiments.results import CellResult, DataFacts
+from amia.experiments.run_specs import Need, needs
+from amia.experiments.table import Table
+from amia.experiments.table_builder import build_tables
 from amia.mixing.arms import needs_synthesis
 from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of

@@ -6,7 +6,7 @@ import numpy as np
 
 from amia.matching.histogram import BINS, LossHistogram
 from amia.matching.model import FrozenMixture
-from amia.report.charts import LossFigure, loss_figure
+from amia.report.loss_figure import LossFigure, loss_figure
 from ray_jobs.jobs.score_variants import Measure
 from ray_jobs.storage.fingerprint import recorded
 from ray_jobs.storage.plan import Plan

@@ -37,7 +37,8 @@ from transformers.utils import logging as transformers_logging
 from amia import accelerator as compiling
 from amia.accelerator import Tuning
 from amia.images import encode_jpeg
-from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.matching.clip import ClipEncoder
+from amia.matching.settings import ClipSettings
 from amia.synthesis.autobatch import measure_memory, proposed
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings

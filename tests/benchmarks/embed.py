@@ -10,7 +10,8 @@ from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPToken
 
 from amia.demo import CLIP_DIR
 from amia.images import ImageSettings, decode
-from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.matching.clip import ClipEncoder
+from amia.matching.settings import ClipSettings
 from amia.text import clean_text
 from ray_jobs.settings.job import load_settings
 from ray_jobs.stages.embed import Embed

@@ -12,8 +12,15 @@ from amia.demo.drawing.appearance import MARKS, STYLES, look_of
 from amia.demo.drawing.canvas import BRIGHT
 from amia.demo.names import ENTITIES, KINDS
 from amia.demo.training.bert import masked, train_bert
-from amia.demo.training.random_scenes import invented_look, invented_scene, labelled_pictures
-from amia.demo.training.resnet import ATTRIBUTES, attribute_targets, attributes_of, train_resnet
+from amia.demo.training.random_scenes import (
+    ATTRIBUTES,
+    attribute_targets,
+    attributes_of,
+    invented_look,
+    invented_scene,
+    labelled_pictures,
+)
+from amia.demo.training.resnet import train_resnet
 from amia.demo.training.tokenizers import train_wordpieces
 from amia.demo.world import pretraining_posts
 

@@ -6,8 +6,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from amia.demo.drawing.appearance import look_of
-from amia.demo.drawing.scene import Variation, draw, photograph
+from amia.demo.drawing.appearance import Variation, look_of
+from amia.demo.drawing.scene import draw, photograph
 from amia.demo.names import AMBIGUOUS_NAMES, ENTITIES, KINDS, readings
 from amia.demo.templates import TEMPLATES, of_part
 from amia.demo.world import draw_post, held_out_posts, late_names, pair_held_out, pretraining_posts, reworded, scrambled

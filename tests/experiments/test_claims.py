@@ -10,7 +10,8 @@ from simulated import cell, facts, grid_of_cells
 from amia.experiments.hypotheses import claims_of
 from amia.experiments.results import CellResult
 from amia.experiments.run_specs import TABLES, Need, needs
-from amia.experiments.table_builder import Table, build_tables
+from amia.experiments.table import Table
+from amia.experiments.table_builder import build_tables
 
 DATA = {"tweets": facts(posts={"test": 5})}
 BETTER = "adaptive images are better than original ones"

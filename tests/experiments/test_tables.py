@@ -16,7 +16,8 @@ from amia.experiments.formatting import NOTHING
 from amia.experiments.results import CellResult
 from amia.experiments.run_specs import TABLES, Need
 from amia.experiments.score_grid import Grid
-from amia.experiments.table_builder import Table, build_tables
+from amia.experiments.table import Table
+from amia.experiments.table_builder import build_tables
 
 OWN = facts(posts={"train": 400, "test": POSTS})
 """A data set that is not the paper's."""

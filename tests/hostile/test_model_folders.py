@@ -14,8 +14,9 @@ from payload import Payload
 from amia import mner
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, MIXTURE_DIR, RESNET_DIR
 from amia.errors import MixtureError, ModelError, SettingsError
-from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.matching.clip import ClipEncoder
 from amia.matching.model import FrozenMixture
+from amia.matching.settings import ClipSettings
 from amia.mner.builder import start
 from amia.mner.settings import EncoderSettings, RecogniserSettings
 from amia.synthesis.generator import Generator

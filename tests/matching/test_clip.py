@@ -14,7 +14,8 @@ from shortage import hold_at_most
 
 import amia
 from amia.errors import ClusterError, ModelError, SettingsError
-from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.matching.clip import ClipEncoder
+from amia.matching.settings import ClipSettings
 
 DEMO = Path(amia.__file__).parent / "demo" / "weights" / "clip"
 TEXTS = ["Paris at night", "Paris", "", "💞 ⚾", "word " * 500, "Beyoncé"]

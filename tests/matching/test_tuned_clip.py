@@ -13,7 +13,8 @@ from shortage import hold_at_most
 
 from amia import accelerator as compiling
 from amia.accelerator import Tuning
-from amia.matching.clip import ClipEncoder, ClipSettings
+from amia.matching.clip import ClipEncoder
+from amia.matching.settings import ClipSettings
 
 TEXTS = ["Paris at night", "Paris", "", "💞 ⚾", "Beyoncé"]
 PICTURES = [

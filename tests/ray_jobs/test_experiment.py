@@ -114,8 +114,8 @@ def test_another_table_trains_what_it_lacks_alone(
 def test_exchanged_images_are_scored_with_the_model_that_is_there(
     done: Experimented, asked: Callable[..., Experiment], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from amia.experiments.run_specs import Need
     from ray_jobs.jobs import experiment as module
-    from ray_jobs.jobs.experiment import Need
 
     monkeypatch.setattr(module, "needs", lambda *_: [Need("bert-resnet-crf", "adaptive", swapped=True)])
     before = stamps(run, "models")

@@ -10,9 +10,9 @@ from amia.matching.gmm_fit import fit_mixture
 from amia.matching.histogram import LossHistogram
 from amia.mner.spans import Span
 from amia.report.attribution import Credit
-from amia.report.charts import LossFigure, loss_figure
 from amia.report.entity_markup import marked
 from amia.report.experiment_tables import Experiment, Table
+from amia.report.loss_figure import LossFigure, loss_figure
 from amia.report.view_models import (
     Accounting,
     Answer,

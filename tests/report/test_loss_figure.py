@@ -9,7 +9,7 @@ from scipy.stats import norm
 from amia.matching.gmm import MixtureSettings
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.histogram import BINS, LossHistogram
-from amia.report.charts import BARS, LossFigure, loss_figure
+from amia.report.loss_figure import BARS, LossFigure, loss_figure
 
 HISTOGRAM = LossHistogram(0.1)
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from math import cos, pi, sin
 
-from amia.demo.drawing.appearance import MARKS, Look
+from amia.demo.drawing.appearance import MARKS, Look, Variation
 from amia.demo.drawing.canvas import BRIGHT, HAIRS, INK, SKINS, Colour, Pen, Point, darker, shade
-from amia.demo.drawing.scene import Variation
 
 
 # MERGED FROM amia.demo.drawing.figures: A thing: what people play, buy, watch and win.

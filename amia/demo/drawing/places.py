@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from amia.demo.drawing.appearance import Look
+from amia.demo.drawing.appearance import Look, Variation
 from amia.demo.drawing.canvas import BRIGHT, GROUNDS, SKIES, Colour, Pen, darker, shade
-from amia.demo.drawing.scene import Variation
 
 FAR = 2.5
 """Landscapes are drawn this far to all sides, so that pictures of any shape are filled."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from transformers import CLIPTokenizer
 
+from amia.demo.training.autoencoder import encode_posts
 from amia.demo.training.dataset import loosely_worded
 from amia.demo.training.modules import (
     Drawer,
@@ -20,7 +21,6 @@ from amia.demo.training.modules import (
     save_pipeline,
     text_encoder_of,
 )
-from amia.demo.training.targets import encode_posts
 from amia.demo.training.train_loop import Course, learn
 from amia.demo.world import pretraining_posts, reworded
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from amia.demo.training.autoencoder import LatentPosts, channel_weights
 from amia.demo.training.modules import Drawer
-from amia.demo.training.targets import LatentPosts, channel_weights
 from amia.demo.world import Post
 
 # MERGED FROM amia.demo.training.train_loop: One step of gradient descent, the same for every model of the demo.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from amia.experiments.table_builder import TABLES, needs
+from amia.experiments.run_specs import TABLES, needs
 from ray_jobs.cli.main import app
 from ray_jobs.settings.experiment import PRESETS, ExperimentSettings, load_experiment
 

@@ -1,7 +1,6 @@
 """Training of the generator's autoencoder: 1,500 steps of 12 pictures, seven to fifteen minutes."""
 
 import random
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -9,9 +8,9 @@ from typing import Any
 import torch
 
 from amia.demo.training.modules import new_autoencoder
-from amia.demo.training.targets import LATENT, random_choices, targets
+from amia.demo.training.targets import random_choices, targets
 from amia.demo.training.train_loop import Descent
-from amia.demo.world import Post, pretraining_posts
+from amia.demo.world import pretraining_posts
 
 STEPS = 1500
 BATCH = 12
@@ -55,39 +54,3 @@ def _spread(model: Any, seed: int) -> float:
     """The standard deviation of the latents."""
     sample = pixels(targets(pretraining_posts(128, seed), random_choices(128, random.Random(seed))))
     return float(model.encode(sample).latent_dist.mean.std())
-
-
-@dataclass(frozen=True)
-class LatentPosts:
-    """Posts, the choices of their pictures (N, 5), and their latent images (N, 8, 16, 16) at unit scale."""
-
-    posts: list[Post]
-    choices: torch.Tensor
-    latents: torch.Tensor
-
-
-@torch.no_grad()
-def encode_posts(vae: Any, posts: list[Post], seed: int) -> LatentPosts:
-    """Draw and encode `posts`; the seed makes the free choices of their pictures."""
-    start = monotonic()
-    choices = random_choices(len(posts), random.Random(f"choices {seed}"))
-    latents = []
-    for first in range(0, len(posts), 64):
-        pictures = targets(posts[first : first + 64], choices[first : first + 64])
-        latents.append(vae.encode(pixels(pictures)).latent_dist.mean * vae.config.scaling_factor)
-    print(f"generator: {len(posts)} latent images in {monotonic() - start:.0f} s", flush=True)
-    return LatentPosts(posts, choices, torch.cat(latents))
-
-
-@torch.no_grad()
-def channel_weights(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    """How much an error in each latent channel matters in pixels, with mean 1 (1, 8, 1, 1)."""
-    sample = latents[:32]
-    plain = vae.decode(sample / vae.config.scaling_factor).sample
-    weights = []
-    for channel in range(LATENT[0]):
-        moved = sample.clone()
-        moved[:, channel] += 0.3 * torch.randn_like(moved[:, channel])
-        weights.append((vae.decode(moved / vae.config.scaling_factor).sample - plain).square().mean())
-    stacked = torch.stack(weights)
-    return (stacked / stacked.mean()).view(1, -1, 1, 1)

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
 
+from amia.demo.training.modules import halved, make_readable
 from amia.demo.training.tokenizers import BERT_MAX_TOKENS, train_wordpieces
-from amia.demo.training.train_loop import Descent, halved, make_readable
+from amia.demo.training.train_loop import Descent
 from amia.demo.world import Post, held_out_posts, pretraining_posts
 
 STEPS = 3000

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from amia.demo.training.dataset import Pool, image_processor, make_pool, normalized
+from amia.demo.training.modules import halved, make_readable
 from amia.demo.training.targets import SIDE
 from amia.demo.training.tokenizers import CLIP_MAX_TOKENS, train_tokenizer
-from amia.demo.training.train_loop import Descent, halved, make_readable
+from amia.demo.training.train_loop import Descent
 from amia.demo.world import pretraining_posts
 
 STEPS = 900

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from transformers import CLIPTokenizer
 
-from amia.demo.training.autoencoder import encode_posts
 from amia.demo.training.dataset import loosely_worded
+from amia.demo.training.latents import encode_posts
 from amia.demo.training.modules import (
     Drawer,
     load_autoencoder,

@@ -1,15 +1,16 @@
 """The generator's parts and how they are saved."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
+from torch import nn
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from amia.demo.training.targets import LATENT, SIDE, noise_for
-from amia.demo.training.train_loop import halved, make_readable
 
 # MERGED FROM amia.demo.training.modules: What learns to draw, and how it draws.
 # Its types say less than it does: to a checker, its models can be neither called nor trained.
@@ -116,3 +117,18 @@ class Drawer:
         states = self.text_encoder(ids).last_hidden_state
         prediction: torch.Tensor = self.unet(noise, self.scheduler.timesteps[0], encoder_hidden_states=states).sample
         return prediction
+
+
+def halved(module: nn.Module) -> Any:
+    """A copy of `module` with its weights in half precision."""
+    copied = copy.deepcopy(module)
+    for parameter in copied.parameters():
+        parameter.data = parameter.data.half()
+    return copied
+
+
+def make_readable(folder: Path) -> None:
+    """Mode 0644 for every file below `folder`: safetensors writes 0600, which a package must not carry."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)

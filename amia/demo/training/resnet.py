@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import ConvNextImageProcessorPil, ResNetConfig, ResNetModel
 
+from amia.demo.training.modules import halved, make_readable
 from amia.demo.training.random_scenes import ATTRIBUTES, labelled_pictures
-from amia.demo.training.train_loop import Descent, halved, make_readable
+from amia.demo.training.train_loop import Descent
 
 # MERGED FROM amia.demo.training.resnet: What the tiny ResNet learns to name: how things look, never what they are called.
 #

@@ -1,17 +1,15 @@
 """How the generator learns latent images."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import torch
 from torch import nn
 
-from amia.demo.training.autoencoder import LatentPosts, channel_weights
+from amia.demo.training.latents import LatentPosts, channel_weights
 from amia.demo.training.modules import Drawer
 from amia.demo.world import Post
 
@@ -119,18 +117,3 @@ class MovingAverage:
             kept = parameter.clone()
             parameter.copy_(average)
             average.copy_(kept)
-
-
-def halved(module: nn.Module) -> Any:
-    """A copy of `module` with its weights in half precision."""
-    copied = copy.deepcopy(module)
-    for parameter in copied.parameters():
-        parameter.data = parameter.data.half()
-    return copied
-
-
-def make_readable(folder: Path) -> None:
-    """Mode 0644 for every file below `folder`: safetensors writes 0600, which a package must not carry."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.chmod(0o644)

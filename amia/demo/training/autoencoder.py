@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from amia.demo.training.dataset import pixels
 from amia.demo.training.modules import new_autoencoder
 from amia.demo.training.targets import random_choices, targets
 from amia.demo.training.train_loop import Descent
@@ -24,11 +25,6 @@ def train_autoencoder(folder: Path, seed: int, steps: int = STEPS) -> None:
     _fit(model, seed, steps)
     model.register_to_config(scaling_factor=1 / _spread(model, seed))
     model.save_pretrained(folder)
-
-
-def pixels(pictures: torch.Tensor) -> torch.Tensor:
-    """uint8 pictures as the autoencoder reads them, in [-1, 1]."""
-    return pictures.float() / 127.5 - 1
 
 
 def _fit(model: Any, seed: int, steps: int) -> None:

@@ -63,3 +63,8 @@ def loosely_worded(post: Post, rng: random.Random) -> Post:
     """
     plain = all(len(readings(entity.surface)) == 1 for entity in post.entities)
     return scrambled(post, rng) if plain and rng.random() < 0.5 else reworded(post, rng)
+
+
+def pixels(pictures: torch.Tensor) -> torch.Tensor:
+    """uint8 pictures as the autoencoder reads them, in [-1, 1]."""
+    return pictures.float() / 127.5 - 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from amia.demo.training.autoencoder import pixels
+from amia.demo.training.dataset import pixels
 from amia.demo.training.targets import LATENT, random_choices, targets
 from amia.demo.world import Post
 

@@ -10,8 +10,7 @@ from time import monotonic
 
 import torch
 
-from amia.demo.training.autoencoder import pixels
-from amia.demo.training.dataset import loosely_worded
+from amia.demo.training.dataset import loosely_worded, pixels
 from amia.demo.training.modules import Drawer, load_pipeline, one_step_scheduler, save_pipeline
 from amia.demo.training.targets import random_choices, targets
 from amia.demo.training.train_loop import Descent

@@ -10,7 +10,7 @@ from amia.errors import SettingsError
 from amia.utils.config import Compile, Dtype
 from amia.utils.oom import is_out_of_memory
 
-__all__ = ["Compiled", "Dtype", "Tuning", "autocast", "copied_back", "resolve_device", "resolve_dtype"]
+__all__ = ["CompileWithFallback", "Dtype", "GpuOptions", "autocast", "copy_to_host", "resolve_device", "resolve_dtype"]
 
 
 # MERGED FROM amia.accelerator: What makes a model faster on a GPU. It moves the last bits, so the CPU, whose bytes are promised, goes without.
@@ -54,7 +54,7 @@ def autocast(device: torch.device, name: Dtype) -> torch.autocast:
     return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
 
 
-def copied_back(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], Callable[[], None]]:
+def copy_to_host(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], Callable[[], None]]:
     """Tensors in the machine's memory, to be read once the function that comes with them has returned.
 
     From a GPU they come in a queue of their own, beside whatever it computes next; on the CPU they are there already.
@@ -76,7 +76,7 @@ def copied_back(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], Ca
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
+class GpuOptions:
     """Each can be had on any device; `of` says which are."""
 
     compiled: bool = False
@@ -103,7 +103,7 @@ BACKEND = "inductor"
 """Of `torch.compile`: writes the GPU's kernels."""
 
 
-class Compiled:
+class CompileWithFallback:
     """Parts of a model by name, each a graph of fixed shapes that is made when the part is first called."""
 
     def __init__(self, parts: Mapping[str, torch.nn.Module]) -> None:

@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from amia.errors import ImageError, MixtureError, SettingsError
-from amia.images import ImageSettings, decode, encode_jpeg, fit_to
-from amia.matching.bank import Bank, Embedded, image_key, text_key
+from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
+from amia.matching.bank import Bank, Embeddings, image_key, text_key
 from amia.matching.clip import ClipEncoder
 from amia.matching.gmm_fit import fit_mixture
-from amia.matching.model import FrozenMixture
+from amia.matching.model import MatchingModel
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import losses
-from amia.mixing.arms import CONTROLS, check_arm, needs_synthesis, ratio
-from amia.mixing.mixup import mixed_picture
+from amia.mixing.arms import CONTROLS, check_arm, mixing_ratio, needs_synthesis
+from amia.mixing.mixup import mix_images
 from amia.posts import Post
 from amia.settings import MethodSettings, load_method
-from amia.synthesis.generator import Drawn, Generator
+from amia.synthesis.generator import GeneratedImage, Generator
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.text import clean_text, prompt_of
+from amia.text import clean_text, make_prompt
 
 __all__ = ["AugmentedPost", "augment_posts", "fit_posts"]
 
@@ -77,7 +77,7 @@ def augment_posts(
     settings: MethodSettings | str = "default",
     *,
     arm: str = "adaptive",
-    mixture: FrozenMixture | str | os.PathLike[str] | None = None,
+    mixture: MatchingModel | str | os.PathLike[str] | None = None,
 ) -> list[AugmentedPost]:
     """Augment posts, in order. Models are loaded once a process.
 
@@ -96,7 +96,7 @@ def augment_posts(
     for row, (post, image, status) in enumerate(zip(posts, images, statuses, strict=True)):
         score, picture = scores.get(row, NO_SCORE), drawn.get(row)
         synthesized = picture.file if picture else None
-        share = ratio(
+        share = mixing_ratio(
             arm,
             theta=score.theta,
             cosine=score.cosine,
@@ -104,17 +104,17 @@ def augment_posts(
             has_image=image is not None,
             has_synthesis=synthesized is not None,
         )
-        original = None if image is None else fit_to(image, settings.image)
+        original = None if image is None else resize_to_square(image, settings.image)
         done.append(
             AugmentedPost(
                 post=post,
-                image=None if share is None else mixed_picture(original, synthesized, share, settings.image),  # 3.4
+                image=None if share is None else mix_images(original, synthesized, share, settings.image),  # 3.4
                 ratio=share,
                 theta=score.theta,
                 loss=score.loss,
                 cosine=score.cosine,
                 synthesized=synthesized,
-                prompt=prompt_of(post.text) if picture else None,
+                prompt=make_prompt(post.text) if picture else None,
                 seed=picture.seed if picture else None,
                 image_status=status,
                 synthesis_status=_synthesis_status(arm, picture),
@@ -123,7 +123,7 @@ def augment_posts(
     return done
 
 
-def fit_posts(posts: Sequence[Post], settings: MethodSettings | str = "default") -> FrozenMixture:
+def fit_posts(posts: Sequence[Post], settings: MethodSettings | str = "default") -> MatchingModel:
     """The mixture and bank of these posts, to be saved and given to `augment_posts` or `amia augment --mixture`.
 
     Raises MixtureError when no post has a usable image, or when the fit is not to be trusted.
@@ -155,7 +155,7 @@ def _scores(
     posts: Sequence[Post],
     images: Sequence[Image.Image | None],
     settings: MethodSettings,
-    mixture: FrozenMixture | str | os.PathLike[str] | None,
+    mixture: MatchingModel | str | os.PathLike[str] | None,
 ) -> tuple[dict[int, Score], tuple[float, float] | None]:
     """The score of every post that has an image, by its place, and the range of cosines that the mixture knows."""
     seen = [row for row, image in enumerate(images) if image is not None]
@@ -177,11 +177,11 @@ def _scores(
 
 def _embedded(
     posts: Sequence[Post], images: Sequence[Image.Image | None], seen: Sequence[int], settings: MethodSettings
-) -> Embedded:
+) -> Embeddings:
     """The posts that have an image, as float16 vectors: what a run stores, so that both score alike."""
     encoder = _encoder(settings.clip)
     texts = [clean_text(posts[row].text) for row in seen]
-    return Embedded(
+    return Embeddings(
         ids=[posts[row].id for row in seen],
         texts=encoder.encode_texts(texts).astype(np.float16),  # [n, d]
         images=encoder.encode_images([image for image in images if image is not None]).astype(np.float16),  # [n, d]
@@ -191,28 +191,28 @@ def _embedded(
 
 
 def _frozen(
-    embedded: Embedded, settings: MethodSettings, mixture: FrozenMixture | str | os.PathLike[str] | None
-) -> FrozenMixture:
+    embedded: Embeddings, settings: MethodSettings, mixture: MatchingModel | str | os.PathLike[str] | None
+) -> MatchingModel:
     if mixture is None and settings.shipped_mixture is None:
         return _fitted(embedded, settings)
     given = mixture if mixture is not None else settings.shipped_mixture
-    frozen = given if isinstance(given, FrozenMixture) else FrozenMixture.load(Path(given or ""))
+    frozen = given if isinstance(given, MatchingModel) else MatchingModel.load(Path(given or ""))
     frozen.check(_encoder(settings.clip).identity(), settings.triplet)
     return frozen
 
 
-def _fitted(embedded: Embedded, settings: MethodSettings) -> FrozenMixture:
+def _fitted(embedded: Embeddings, settings: MethodSettings) -> MatchingModel:
     bank = Bank.of([embedded], settings.triplet.bank)
     measured = losses(embedded, bank, settings.triplet)
     fit = fit_mixture(measured.total, settings.mixture)
     if fit.refusal:
         raise MixtureError(f"the mixture on these posts is not to be trusted: {fit.refusal}; give mixture=...")
     span = (float(measured.cosine.min()), float(measured.cosine.max()))
-    return FrozenMixture({"all": fit}, bank, _encoder(settings.clip).identity(), settings.triplet, span)
+    return MatchingModel({"all": fit}, bank, _encoder(settings.clip).identity(), settings.triplet, span)
 
 
-def _drawn(posts: Sequence[Post], settings: MethodSettings) -> dict[int, Drawn]:
-    prompts = {row: prompt for row, post in enumerate(posts) if (prompt := prompt_of(post.text)) is not None}
+def _drawn(posts: Sequence[Post], settings: MethodSettings) -> dict[int, GeneratedImage]:
+    prompts = {row: prompt for row, post in enumerate(posts) if (prompt := make_prompt(post.text)) is not None}
     seeds = [post_seed(settings.seed, posts[row].id) for row in prompts]
     generator = _generator(settings.generator, settings.image.size)
     drawn = generator.generate(list(prompts.values()), seeds, lambda _, pixels: _jpeg(pixels, settings.image))
@@ -223,7 +223,7 @@ def _jpeg(pixels: NDArray[np.uint8], images: ImageSettings) -> bytes:
     return encode_jpeg(pixels, images.quality, source="synthesized")
 
 
-def _synthesis_status(arm: str, picture: Drawn | None) -> str:
+def _synthesis_status(arm: str, picture: GeneratedImage | None) -> str:
     if not needs_synthesis(arm):
         return "not_asked"
     if picture is None:

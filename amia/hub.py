@@ -22,15 +22,15 @@ from amia.matching.settings import ClipSettings
 from amia.synthesis.settings import GeneratorSettings
 
 __all__ = [
-    "converted_snapshot",
+    "fetch_converted_snapshot",
     "fetch_encoder",
     "fetch_generator",
-    "fetched",
+    "fetch_model_folder",
     "has_safetensors",
-    "hub_answers",
-    "identity_of",
-    "loading",
-    "quiet",
+    "is_hub_reachable",
+    "silence_libraries",
+    "translate_load_errors",
+    "weights_identity",
 ]
 
 # MERGED FROM amia.hub: Weights of foreign models: fetched without noise, named so that runs cannot mix them.
@@ -43,7 +43,7 @@ __all__ = [
 _FILES = ["*.json", "*.txt", "*.safetensors"]
 
 
-def fetched(role: str, model: str, commit: str | None, *, local_files_only: bool = False) -> Path:
+def fetch_model_folder(role: str, model: str, commit: str | None, *, local_files_only: bool = False) -> Path:
     """The folder with the files of `model`: itself where it is one, or the hub's, fetched unless it is here.
 
     `role` (`encoder`) is what messages call it. With `local_files_only` the hub is not asked. Raises ModelError when it
@@ -52,11 +52,11 @@ def fetched(role: str, model: str, commit: str | None, *, local_files_only: bool
     """
     folder = Path(model)
     if not folder.is_dir():
-        with quiet(transformers_logging), loading(role, model):
-            offline = local_files_only or not hub_answers(model, commit, "config.json")
+        with silence_libraries(transformers_logging), translate_load_errors(role, model):
+            offline = local_files_only or not is_hub_reachable(model, commit, "config.json")
             folder = Path(snapshot_download(model, revision=commit, allow_patterns=_FILES, local_files_only=offline))
             if not has_safetensors(folder):
-                folder = converted_snapshot(model, _FILES, local_files_only=offline)
+                folder = fetch_converted_snapshot(model, _FILES, local_files_only=offline)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{role}: folder {folder} holds no model (no config.json)")
     check_model_folder(role, folder)
@@ -69,7 +69,7 @@ _PATIENCE_S = 10
 
 
 @contextmanager
-def quiet(*loggings: ModuleType) -> Iterator[None]:
+def silence_libraries(*loggings: ModuleType) -> Iterator[None]:
     """No progress bars and no warnings from these libraries inside; the person's own choices are back afterwards.
 
     `loggings` are `transformers.utils.logging` and `diffusers.utils.logging`, which share one interface.
@@ -99,7 +99,7 @@ def quiet(*loggings: ModuleType) -> Iterator[None]:
 
 
 @contextmanager
-def loading(role: str, model: str) -> Iterator[None]:
+def translate_load_errors(role: str, model: str) -> Iterator[None]:
     """Turns what the libraries raise when they cannot load `model` into a ModelError that says what to do.
 
     A model whose configuration asks for code of its own is refused: inside, nobody is asked whether it may run.
@@ -123,7 +123,7 @@ def loading(role: str, model: str) -> Iterator[None]:
         dynamic_module_utils.TIME_OUT_REMOTE_CODE = patience
 
 
-def hub_answers(model: str, commit: str | None, file: str) -> bool:
+def is_hub_reachable(model: str, commit: str | None, file: str) -> bool:
     """Whether the hub answers for `model`; False when it does not, but the model's `file` is here from before.
 
     One request without retries: downloads retry for half a minute where there is no network. Raises what it met when
@@ -138,7 +138,7 @@ def hub_answers(model: str, commit: str | None, file: str) -> bool:
     return True
 
 
-def identity_of(model: str, folder: Path) -> str:
+def weights_identity(model: str, folder: Path) -> str:
     """What tells a model from any other, the same wherever it lies.
 
     `name@commit` when `folder` is the hub's copy of `model`; when `model` is itself a folder, `sha256:...` of the
@@ -163,7 +163,7 @@ def has_safetensors(folder: Path) -> bool:
     return any(folder.glob("*.safetensors"))
 
 
-def converted_snapshot(model: str, files: list[str], *, local_files_only: bool) -> Path:
+def fetch_converted_snapshot(model: str, files: list[str], *, local_files_only: bool) -> Path:
     """The hub's folder of `model` with the bot's safetensors, fetched unless it is here.
 
     The reference is looked up by title, base commit and author (`SFconvertbot`). Raises OSError when there is no
@@ -184,7 +184,7 @@ def fetch_encoder(settings: ClipSettings, *, local_files_only: bool = False) -> 
 
     With `local_files_only` the hub is not asked. Raises ModelError when it cannot be had.
     """
-    return fetched("encoder", settings.model, settings.commit, local_files_only=local_files_only)
+    return fetch_model_folder("encoder", settings.model, settings.commit, local_files_only=local_files_only)
 
 
 def fetch_generator(settings: GeneratorSettings, *, local_files_only: bool = False) -> Path:
@@ -203,15 +203,15 @@ def fetch_generator(settings: GeneratorSettings, *, local_files_only: bool = Fal
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
-    with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
-        offline = local_files_only or not hub_answers(settings.model, settings.commit, "model_index.json")
+    with silence_libraries(transformers_logging, diffusers_logging), translate_load_errors("generator", settings.model):
+        offline = local_files_only or not is_hub_reachable(settings.model, settings.commit, "model_index.json")
         library: Any = DiffusionPipeline  # its methods have no types
-        fetched = library.download(
+        fetch_model_folder = library.download(
             settings.model,
             revision=settings.commit,
             variant=settings.files,
             use_safetensors=True,
             local_files_only=offline,
         )
-    check_model_folder("generator", Path(fetched))
-    return Path(fetched)
+    check_model_folder("generator", Path(fetch_model_folder))
+    return Path(fetch_model_folder)

@@ -13,9 +13,9 @@ from amia.errors import ModelError
 
 __all__ = ["check_model_folder"]
 
-MOST_LAYERS = 1_000
+MAX_LAYERS = 1_000
 """Of any one kind that a configuration counts."""
-LARGEST_CONFIG = 16 << 20
+MAX_CONFIG_BYTES = 16 << 20
 """Bytes of a configuration; a vocabulary is none."""
 _COUNTED = ("layers", "depth", "blocks", "stages")
 _PIPELINE = "model_index.json"
@@ -34,7 +34,7 @@ def check_model_folder(role: str, folder: Path) -> None:
                 if len(PurePosixPath(place).parts) != 1 or place == "..":
                     raise ModelError(f"{role}: {file} names weights that lie elsewhere: {place[:100]!r}")
             for name, count in _counts(config):
-                if count > MOST_LAYERS:
+                if count > MAX_LAYERS:
                     raise ModelError(f"{role}: {file} asks for {name} = {count}, which no model has")
     if (folder / _PIPELINE).is_file():
         _check_pipeline(role, folder / _PIPELINE)
@@ -61,7 +61,7 @@ def _is_pipeline(name: str) -> bool:
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(file.read_bytes()) if file.stat().st_size <= LARGEST_CONFIG else None
+        return json.loads(file.read_bytes()) if file.stat().st_size <= MAX_CONFIG_BYTES else None
     except (OSError, ValueError, RecursionError):
         return None
 

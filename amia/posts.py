@@ -1,6 +1,6 @@
 """What a post is: one short text, perhaps an image, perhaps entity tags.
 
-A reader (`amia.readers`) says what stands in a source as `RawPost`; `checked` turns that into a `Post` or says in a
+A reader (`amia.readers`) says what stands in a source as `RawPost`; `validate_post` turns that into a `Post` or says in a
 `Rejected` why it is none. Two tag columns live side by side: `tags` exactly as read, and `ner_tags` as valid BIO2 with
 the field's entity types, so that what other people's code expects and what a recogniser may trust are never confused.
 """
@@ -18,10 +18,10 @@ __all__ = [
     "RawPost",
     "Rejected",
     "canonical_split",
-    "checked",
     "content_hash",
     "ordered_splits",
     "to_bio2",
+    "validate_post",
 ]
 
 SPLITS = {
@@ -37,7 +37,7 @@ SPLITS = {
 RENAMED_TYPES = {"OTHER": "MISC"}
 """Twitter-2015 says OTHER where Twitter-2017 and every recogniser say MISC."""
 
-LONGEST = 1 << 20
+MAX_CHARS = 1 << 20
 """Characters of a post's text, tokens and tags together. More is no post, and would take minutes to be read."""
 
 _TAG = re.compile(r"(?:O|[BI]-\S+)\Z")
@@ -151,15 +151,15 @@ def content_hash(raw: RawPost) -> str:
     return digest.hexdigest()
 
 
-def checked(raw: RawPost) -> Post | Rejected:
+def validate_post(raw: RawPost) -> Post | Rejected:
     """A `Post` (its id is the content hash where the source gives none), or why this is no post.
 
     No post: no text at all, tags without tokens, tags that cannot be read, another number of tags than tokens, a split
-    that cannot be a file's name, text that is not valid Unicode, more than `LONGEST` characters.
+    that cannot be a file's name, text that is not valid Unicode, more than `MAX_CHARS` characters.
     """
     pieces = (raw.text or "", raw.id or "", raw.image_path or "", *(raw.tokens or ()), *(raw.tags or ()))
-    if sum(map(len, pieces)) > LONGEST:
-        return Rejected(where=raw.where, id=None, reason=f"more than {LONGEST} characters")
+    if sum(map(len, pieces)) > MAX_CHARS:
+        return Rejected(where=raw.where, id=None, reason=f"more than {MAX_CHARS} characters")
     text = raw.text if raw.text is not None else " ".join(raw.tokens or ())
     try:
         split = canonical_split(raw.split)

@@ -20,17 +20,17 @@ from amia.matching.gmm import MixtureSettings
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings
 from amia.synthesis.settings import GeneratorSettings
-from amia.utils.config import Strict
+from amia.utils.config import StrictModel
 
 __all__ = [
     "PRESETS",
-    "Leaf",
     "MethodSettings",
-    "build",
-    "leaves",
+    "SettingField",
+    "build_settings",
+    "deep_merge",
+    "iter_fields",
     "load_method",
     "located",
-    "merged",
     "preset",
     "shipped_names",
 ]
@@ -40,7 +40,7 @@ Tree = dict[str, Any]
 T = TypeVar("T", bound=BaseModel)
 
 
-class MethodSettings(Strict):
+class MethodSettings(StrictModel):
     """Everything that decides what an augmented image looks like."""
 
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -75,8 +75,8 @@ def load_method(config: str | Path = "default", overrides: Mapping[str, Any] | N
     """
     tree = read_tree(config, [PRESETS])
     for name, value in (overrides or {}).items():
-        tree = merged(tree, nested(name, value))
-    return build(MethodSettings, tree)
+        tree = deep_merge(tree, expand_dotted(name, value))
+    return build_settings(MethodSettings, tree)
 
 
 def read_tree(config: str | Path, folders: Sequence[Path]) -> Tree:
@@ -89,35 +89,35 @@ def read_tree(config: str | Path, folders: Sequence[Path]) -> Tree:
         base = str(own.pop("preset", "default"))
         if Path(base).suffix in {".yaml", ".yml"}:
             raise SettingsError(f"{path}: preset: {base} is a file; a file of your own starts from a preset's name")
-        return merged(read_tree(base, folders), own)
+        return deep_merge(read_tree(base, folders), own)
     found = [tree for folder in folders if (tree := preset(folder, str(config))) is not None]
     if not found:
         known = sorted({each.stem for folder in folders for each in folder.glob("*.yaml")})
         raise SettingsError(
-            f"no preset {str(config)!r}{nearest(str(config), known)}: the presets are {', '.join(known)}; "
+            f"no preset {str(config)!r}{suggest(str(config), known)}: the presets are {', '.join(known)}; "
             "a file of your own ends in .yaml"
         )
     whole: Tree = {}
     for each in found:
-        whole = merged(whole, each)
+        whole = deep_merge(whole, each)
     return whole
 
 
-def build(kind: type[T], tree: Mapping[str, Any]) -> T:
+def build_settings(kind: type[T], tree: Mapping[str, Any]) -> T:
     """A settings object from a tree.
 
     Raises SettingsError naming every wrong setting: unknown ones with the nearest name, others with their range.
     """
     try:
         # Over the defaults, leaf by leaf: a pool of which one setting is given keeps its own others, not its class's.
-        return kind.model_validate(merged(kind().model_dump(), tree))
+        return kind.model_validate(deep_merge(kind().model_dump(), tree))
     except ValidationError as error:
-        names = [leaf.name for leaf in leaves(kind)]
+        names = [leaf.name for leaf in iter_fields(kind)]
         told: list[str] = []
         for each in error.errors():
             name = ".".join(str(part) for part in each["loc"])
             if each["type"] in {"extra_forbidden", "invalid_key"}:
-                told.append(f"no setting {name!r}{nearest(name, names)}")
+                told.append(f"no setting {name!r}{suggest(name, names)}")
             else:
                 said = each["msg"].removeprefix("Value error, ")
                 told.append(f"{name}={each['input']!r}: {said[0].lower()}{said[1:]}")
@@ -125,7 +125,7 @@ def build(kind: type[T], tree: Mapping[str, Any]) -> T:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class SettingField:
     """One setting."""
 
     name: str
@@ -134,39 +134,41 @@ class Leaf:
     help: str
 
 
-def leaves(kind: type[BaseModel]) -> list[Leaf]:
+def iter_fields(kind: type[BaseModel]) -> list[SettingField]:
     """Every setting of a tree, in order. Raises ValidationError when a setting of the tree has no default."""
     return _leaves(kind(), "")
 
 
-def _leaves(tree: BaseModel, prefix: str) -> list[Leaf]:
+def _leaves(tree: BaseModel, prefix: str) -> list[SettingField]:
     # Defaults from an instance: two groups of one class, such as two pools, begin with different values.
-    found: list[Leaf] = []
+    found: list[SettingField] = []
     for name, info in type(tree).model_fields.items():
         value = getattr(tree, name)
         if isinstance(value, BaseModel):
             found += _leaves(value, f"{prefix}{name}.")
         else:
-            found.append(Leaf(prefix + name, value, " ".join((info.description or "").split())))
+            found.append(SettingField(prefix + name, value, " ".join((info.description or "").split())))
     return found
 
 
-def nested(dotted: str, value: Any) -> Tree:
+def expand_dotted(dotted: str, value: Any) -> Tree:
     """`triplet.margin`, 0.2 -> {"triplet": {"margin": 0.2}}."""
     first, _, rest = dotted.partition(".")
-    return {first: nested(rest, value) if rest else value}
+    return {first: expand_dotted(rest, value) if rest else value}
 
 
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+def deep_merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
     """Two trees as one; where both speak, `over` decides."""
     both = dict(under)
     for name, value in over.items():
         standing = both.get(name)
-        both[name] = merged(standing, value) if isinstance(standing, Mapping) and isinstance(value, Mapping) else value
+        both[name] = (
+            deep_merge(standing, value) if isinstance(standing, Mapping) and isinstance(value, Mapping) else value
+        )
     return both
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
+def suggest(name: str, known: Sequence[str]) -> str:
     """`, did you mean 'x'?` where something known is near, else nothing."""
     last = {each.rpartition(".")[2]: each for each in reversed(known)}
     close = difflib.get_close_matches(name, known, 1, 0.6) or [

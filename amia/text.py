@@ -8,7 +8,7 @@ import html
 import re
 import unicodedata
 
-__all__ = ["clean_text", "prompt_of", "visible_text"]
+__all__ = ["clean_text", "make_prompt", "visible_text"]
 
 _ENTITY = re.compile(r"& ?(#?\w{1,8}) ?;")
 _BARE_AMPERSAND = re.compile(r"&amp(?![\w;])")
@@ -58,7 +58,7 @@ def clean_text(text: str) -> str:
     return _joined(_SPACES.sub(" ", text)).strip(_DANGLING)
 
 
-def prompt_of(text: str) -> str | None:
+def make_prompt(text: str) -> str | None:
     """What the generator reads: the clean text, else the raw one; None (`no_prompt`) when nothing in it can be seen.
 
     The clean text counts when it holds a letter or a digit. The raw text is stripped of invisible characters.

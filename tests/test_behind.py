@@ -5,11 +5,11 @@ from concurrent.futures import Future
 
 import pytest
 
-from amia.utils.prefetch import Behind
+from amia.utils.prefetch import BackgroundWorker
 
 
 def test_results_are_those_of_the_work_in_order() -> None:
-    with Behind[int]() as behind:
+    with BackgroundWorker[int]() as behind:
         made = [behind.put(lambda number=number: number * number) for number in range(10)]
     assert [each.result() for each in made] == [number * number for number in range(10)]
 
@@ -22,7 +22,7 @@ def test_one_is_at_work_while_the_next_is_made_and_a_third_waits() -> None:
         begun.set()
         return go.wait(10)
 
-    with Behind[bool]() as behind:
+    with BackgroundWorker[bool]() as behind:
         behind.put(first)
         assert begun.wait(10), "it is at work, and who handed it in goes on"
         other = threading.Thread(target=lambda: handed.append(behind.put(lambda: True)))
@@ -38,7 +38,7 @@ def test_what_goes_wrong_is_raised_at_the_next_batch_and_by_the_result() -> None
     def broken() -> None:
         raise ValueError("post 17")
 
-    with Behind[None]() as behind:
+    with BackgroundWorker[None]() as behind:
         made = behind.put(broken)
         with pytest.raises(ValueError, match="post 17"):
             behind.put(lambda: None)
@@ -48,6 +48,6 @@ def test_what_goes_wrong_is_raised_at_the_next_batch_and_by_the_result() -> None
 
 def test_leaving_waits_for_the_last() -> None:
     done: list[int] = []
-    with Behind[None]() as behind:
+    with BackgroundWorker[None]() as behind:
         behind.put(lambda: done.append(1))
     assert done == [1]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from amia import accelerator as compiling
-from amia.accelerator import Compiled
+from amia.accelerator import CompileWithFallback
 
 
 class Net(torch.nn.Module):
@@ -41,7 +41,7 @@ def test_compiled_gives_what_eager_gives__with_a_simulated_compiler(backend: Cal
     backend(counting)
     net, rows = Net(), torch.randn(3, 4)
     right = net(rows)
-    compiled = Compiled({"net": net})
+    compiled = CompileWithFallback({"net": net})
     for _ in range(3):
         assert torch.equal(net(rows), right)
     assert graphs == [(3, 4)], "one shape, one graph"
@@ -60,7 +60,7 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_says_why__with_a_simulated_co
     backend(none)
     net, other, rows = Net(), Net(), torch.randn(3, 4)
     right = net(rows)
-    compiled = Compiled({"net": net, "other": other})
+    compiled = CompileWithFallback({"net": net, "other": other})
     assert torch.equal(net(rows), right)
     assert torch.equal(net(rows), right)
     assert tried == [1], "the compiler is not asked again"
@@ -74,7 +74,7 @@ def test_a_fault_of_the_models_own_is_raised_and_not_blamed_on_the_compiler__wit
 ) -> None:
     backend("eager")
     net = Net()
-    compiled = Compiled({"net": net})
+    compiled = CompileWithFallback({"net": net})
     net.broken = True
     with pytest.raises(KeyError, match="the model's own"):
         net(torch.randn(3, 4))
@@ -92,11 +92,11 @@ def test_memory_that_runs_out_is_no_fault_of_the_compiler__with_a_simulated_devi
 
     backend(full)
     net = Net()
-    compiled = Compiled({"net": net})
+    compiled = CompileWithFallback({"net": net})
     with pytest.raises(torch.OutOfMemoryError):
         net(torch.randn(3, 4))
     assert compiled.eager == {}
 
 
 def test_without_parts_nothing_is_compiled() -> None:
-    assert Compiled({}).eager == {}
+    assert CompileWithFallback({}).eager == {}

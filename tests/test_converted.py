@@ -60,7 +60,7 @@ def test_offline_only_a_cached_conversion_counts(monkeypatch: pytest.MonkeyPatch
     (home / "blobs").mkdir()
     monkeypatch.setattr(converted, "scan_cache_dir", lambda scan=converted.scan_cache_dir: scan(cache))
     with pytest.raises(OSError, match="has no safetensors"):
-        converted.converted_snapshot(NAME, ["*"], local_files_only=True)
+        converted.fetch_converted_snapshot(NAME, ["*"], local_files_only=True)
     (home / "refs" / "refs" / "pr").mkdir(parents=True)
     (home / "refs" / "refs" / "pr" / "7").write_text("bbb")
-    assert converted.converted_snapshot(NAME, ["*"], local_files_only=True) == snapshot
+    assert converted.fetch_converted_snapshot(NAME, ["*"], local_files_only=True) == snapshot

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from amia.accelerator import Tuning, copied_back, resolve_dtype
+from amia.accelerator import GpuOptions, copy_to_host, resolve_dtype
 
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -30,18 +30,18 @@ def test_bfloat16_only_where_the_gpu_has_it_and_does_not_imitate_it__with_a_simu
 
 def test_the_cpu_computes_in_float32_and_plainly_unless_told() -> None:
     assert resolve_dtype("auto", CPU, torch.bfloat16) is torch.float32
-    assert Tuning.of(CPU, "auto") == Tuning()
-    assert Tuning.of(CPU, True) == Tuning(compiled=True)
+    assert GpuOptions.of(CPU, "auto") == GpuOptions()
+    assert GpuOptions.of(CPU, True) == GpuOptions(compiled=True)
 
 
 def test_a_gpu_gets_everything_but_a_graph_that_was_not_wanted() -> None:
-    assert Tuning.of(GPU, "auto") == Tuning(compiled=True, channels_last=True, distinct=True)
-    assert Tuning.of(GPU, False) == Tuning(compiled=False, channels_last=True, distinct=True)
+    assert GpuOptions.of(GPU, "auto") == GpuOptions(compiled=True, channels_last=True, distinct=True)
+    assert GpuOptions.of(GPU, False) == GpuOptions(compiled=False, channels_last=True, distinct=True)
 
 
 def test_what_is_in_the_machines_memory_is_not_copied() -> None:
     tensors = [torch.rand(3), torch.rand(2)]
-    hosts, wait = copied_back(tensors)
+    hosts, wait = copy_to_host(tensors)
     wait()
     assert all(host is tensor for host, tensor in zip(hosts, tensors, strict=True))
 
@@ -66,7 +66,7 @@ def test_from_a_gpu_it_comes_in_a_queue_of_its_own_and_is_waited_for__with_a_sim
     tensor: Any = SimpleNamespace(
         is_cuda=True, device="cuda:0", shape=(1,), dtype=torch.uint8, record_stream=note("kept for")
     )
-    hosts, wait = copied_back([tensor])
+    hosts, wait = copy_to_host([tensor])
     assert hosts == [host]
     assert asked == [
         ("queue waits for", "the model's"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import ClusterError
-from amia.utils.oom import MicroBatches, is_out_of_memory
+from amia.utils.oom import OomSafeBatcher, is_out_of_memory
 
 
 class Device:
@@ -29,7 +29,7 @@ class Device:
 
 @given(st.lists(st.integers()), st.integers(1, 40), st.lists(st.integers(1, 40), min_size=1))
 def test_every_item_comes_out_once_in_order_whatever_the_room(items: list[int], most: int, room: list[int]) -> None:
-    batches, device = MicroBatches(most), Device(*room)
+    batches, device = OomSafeBatcher(most), Device(*room)
     assert batches.run(device, items) == [item * item for item in items]
     assert all(0 < len(some) <= most for some in device.asked)
     assert batches.split <= len(items)
@@ -37,21 +37,21 @@ def test_every_item_comes_out_once_in_order_whatever_the_room(items: list[int], 
 
 
 def test_without_a_shortage_the_passes_are_those_asked_for() -> None:
-    batches, device = MicroBatches(4), Device(100)
+    batches, device = OomSafeBatcher(4), Device(100)
     batches.run(device, list(range(10)))
     assert device.asked == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert (batches.size, batches.split) == (4, 0)
 
 
 def test_the_same_items_are_tried_again_and_the_rest_stay_small() -> None:
-    batches, device = MicroBatches(8), Device(3)
+    batches, device = OomSafeBatcher(8), Device(3)
     batches.run(device, list(range(12)))
     assert device.asked == [list(range(8)), list(range(4)), *([start, start + 1] for start in range(0, 12, 2))]
     assert (batches.size, batches.split) == (2, 12)
 
 
 def test_items_before_the_shortage_are_not_counted() -> None:
-    batches, device = MicroBatches(4), Device(4, 4, 2)
+    batches, device = OomSafeBatcher(4), Device(4, 4, 2)
     batches.run(device, list(range(12)))
     assert batches.split == 4
 
@@ -62,9 +62,9 @@ def test_an_item_that_does_not_fit_by_itself_is_one_failure_or_an_error() -> Non
             raise torch.OutOfMemoryError("CUDA out of memory")
         return list(items)
 
-    assert MicroBatches(4).run(device, list(range(8)), alone=lambda item: -item) == [0, 1, 2, 3, 4, -5, 6, 7]
+    assert OomSafeBatcher(4).run(device, list(range(8)), alone=lambda item: -item) == [0, 1, 2, 3, 4, -5, 6, 7]
     with pytest.raises(ClusterError, match="not even one post fits the memory"):
-        MicroBatches(4).run(device, list(range(8)))
+        OomSafeBatcher(4).run(device, list(range(8)))
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("shape mismatch"), torch.AcceleratorError("gone")])
@@ -76,7 +76,7 @@ def test_other_errors_are_not_tried_again(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        MicroBatches(4).run(broken, list(range(8)))
+        OomSafeBatcher(4).run(broken, list(range(8)))
     assert len(asked) == 1
 
 
@@ -91,7 +91,7 @@ def test_what_the_attempt_held_is_let_go_before_the_next() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return [0] * len(activations)
 
-    assert MicroBatches(8).run(device, list(range(8))) == [0] * 8
+    assert OomSafeBatcher(8).run(device, list(range(8))) == [0] * 8
 
 
 def test_a_machine_that_is_really_short_of_memory() -> None:
@@ -99,10 +99,10 @@ def test_a_machine_that_is_really_short_of_memory() -> None:
     code = """
 import resource, torch
 from pathlib import Path
-from amia.utils.oom import MicroBatches
+from amia.utils.oom import OomSafeBatcher
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + 600_000_000, -1))
-batches = MicroBatches(64)
+batches = OomSafeBatcher(64)
 done = batches.run(lambda some: torch.zeros(len(some), 8_000_000).sum(1).tolist(), list(range(64)))
 assert done == [0.0] * 64
 print(batches.size)

@@ -6,10 +6,10 @@ import pytest
 import amia
 from amia.demo import MIXTURE_DIR, write_corpus
 from amia.errors import MixtureError, SettingsError
-from amia.images import decode, fetch_image, fit_to
-from amia.matching.model import FrozenMixture
+from amia.images import decode, fetch_image, resize_to_square
+from amia.matching.model import MatchingModel
 from amia.mixing.mixup import mixup
-from amia.posts import Post, RawPost, checked
+from amia.posts import Post, RawPost, validate_post
 from amia.readers import open_corpus
 from amia.settings import load_method
 from amia.synthesis.seeds import post_seed
@@ -27,7 +27,7 @@ def posts(tmp_path_factory: pytest.TempPathFactory) -> list[Post]:
         if len(found) == 10:
             break
         assert isinstance(raw, RawPost)
-        post = checked(raw)
+        post = validate_post(raw)
         assert isinstance(post, Post)
         image = fetch_image(corpus.image_root, post.image_path or "", SETTINGS.image)
         found.append(Post(id=post.id, text=post.text, split="train", image=image))
@@ -51,7 +51,7 @@ def test_the_picture_is_eq_9_of_its_two_sources(augmented: list[amia.AugmentedPo
     for one in augmented:
         assert one.image is not None
         assert one.synthesized is not None
-        original = fit_to(decode(one.post.image or b"", SETTINGS.image), SETTINGS.image)
+        original = resize_to_square(decode(one.post.image or b"", SETTINGS.image), SETTINGS.image)
         drawn = np.asarray(decode(one.synthesized, SETTINGS.image))
         wanted = mixup(original, drawn, one.theta).astype(int)
         # What is left is JPEG's own loss.
@@ -59,7 +59,7 @@ def test_the_picture_is_eq_9_of_its_two_sources(augmented: list[amia.AugmentedPo
 
 
 def test_the_given_mixture_is_the_one_that_is_used(posts: list[Post], augmented: list[amia.AugmentedPost]) -> None:
-    frozen = FrozenMixture.load(MIXTURE_DIR)
+    frozen = MatchingModel.load(MIXTURE_DIR)
     again = amia.augment_posts(posts, "demo", mixture=frozen)
     assert [one.theta for one in again] == [one.theta for one in augmented]
     assert [one.image for one in again] == [one.image for one in augmented]
@@ -107,4 +107,4 @@ def test_an_unknown_arm_or_preset_names_the_nearest(posts: list[Post]) -> None:
 def test_the_shipped_mixture_belongs_to_the_shipped_encoder() -> None:
     from amia.matching.clip import ClipEncoder
 
-    FrozenMixture.load(MIXTURE_DIR).check(ClipEncoder.load(SETTINGS.clip).identity(), SETTINGS.triplet)
+    MatchingModel.load(MIXTURE_DIR).check(ClipEncoder.load(SETTINGS.clip).identity(), SETTINGS.triplet)

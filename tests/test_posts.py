@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import CorpusError
-from amia.posts import Post, RawPost, Rejected, canonical_split, checked, content_hash, to_bio2
+from amia.posts import Post, RawPost, Rejected, canonical_split, content_hash, to_bio2, validate_post
 
 TAGS = st.lists(st.sampled_from(["O", *(f"{b}-{t}" for b in "BI" for t in ("PER", "LOC", "OTHER", "MISC", "a-b"))]))
 
@@ -119,7 +119,7 @@ def test_the_hash_of_tokens_that_hold_a_separator() -> None:
 
 @given(RAW)
 def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
-    post = checked(raw)
+    post = validate_post(raw)
     if isinstance(post, Rejected):
         assert post.reason
         return
@@ -146,7 +146,7 @@ def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
     ],
 )
 def test_what_is_no_post(raw: RawPost, reason: str) -> None:
-    post = checked(raw)
+    post = validate_post(raw)
     assert isinstance(post, Rejected)
     assert (post.where, post.id) == ("w", "1")
     assert post.reason.startswith(reason)
@@ -162,7 +162,7 @@ def test_what_is_no_post(raw: RawPost, reason: str) -> None:
     ],
 )
 def test_what_no_file_could_hold_is_no_post(raw: RawPost) -> None:
-    assert checked(raw) == Rejected(where="w", id=None, reason="text is not valid Unicode")
+    assert validate_post(raw) == Rejected(where="w", id=None, reason="text is not valid Unicode")
 
 
 def test_what_is_too_long_is_no_post_however_little_memory_it_takes() -> None:
@@ -173,12 +173,12 @@ def test_what_is_too_long_is_no_post_however_little_memory_it_takes() -> None:
         RawPost(where="w", id="1", tokens=[shared] * 100_000),  # 100 GB, were they joined
         RawPost(where="w", id="1", tokens=["a"] * 600_000, tags=["O"] * 600_000),
     ):
-        assert checked(raw) == Rejected(where="w", id=None, reason="more than 1048576 characters")
-    assert isinstance(checked(RawPost(where="w", text="x" * 1_000_000)), Post)
+        assert validate_post(raw) == Rejected(where="w", id=None, reason="more than 1048576 characters")
+    assert isinstance(validate_post(RawPost(where="w", text="x" * 1_000_000)), Post)
 
 
 def test_the_text_goes_before_the_tokens() -> None:
-    assert checked(RawPost(where="", id="1", tokens=["a", "b"])) == Post(id="1", text="a b", tokens=("a", "b"))
-    assert checked(RawPost(where="", id="1", text="ab", tokens=["a", "b"])) == Post(
+    assert validate_post(RawPost(where="", id="1", tokens=["a", "b"])) == Post(id="1", text="a b", tokens=("a", "b"))
+    assert validate_post(RawPost(where="", id="1", text="ab", tokens=["a", "b"])) == Post(
         id="1", text="ab", tokens=("a", "b")
     )

@@ -6,7 +6,7 @@ import pytest
 
 from amia.demo import CLIP_DIR, GENERATOR_DIR, MIXTURE_DIR
 from amia.errors import SettingsError
-from amia.settings import PRESETS, MethodSettings, leaves, load_method, merged, nested, shipped_names
+from amia.settings import PRESETS, MethodSettings, deep_merge, expand_dotted, iter_fields, load_method, shipped_names
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in PRESETS.glob("*.yaml")))
@@ -45,13 +45,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_trees_merge_leaf_by_leaf() -> None:
     under = {"a": {"b": 1, "c": 2}, "d": 3}
-    assert merged(under, {"a": {"c": 4}, "d": {"e": 5}}) == {"a": {"b": 1, "c": 4}, "d": {"e": 5}}
+    assert deep_merge(under, {"a": {"c": 4}, "d": {"e": 5}}) == {"a": {"b": 1, "c": 4}, "d": {"e": 5}}
     assert under == {"a": {"b": 1, "c": 2}, "d": 3}
-    assert nested("a.b.c", 1) == {"a": {"b": {"c": 1}}}
+    assert expand_dotted("a.b.c", 1) == {"a": {"b": {"c": 1}}}
 
 
 def test_every_setting_has_a_help_text() -> None:
-    found = leaves(MethodSettings)
+    found = iter_fields(MethodSettings)
     assert [leaf.name for leaf in found if not leaf.help] == []
     assert {"seed", "triplet.margin", "generator.model"} <= {leaf.name for leaf in found}
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.text import clean_text, prompt_of, visible_text
+from amia.text import clean_text, make_prompt, visible_text
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_oddities(tweet, clean):
     ],
 )
 def test_prompts(tweet, prompt):
-    assert prompt_of(tweet) == prompt
+    assert make_prompt(tweet) == prompt
 
 
 pieces = st.sampled_from(
@@ -92,7 +92,7 @@ tweets = st.one_of(st.text(), st.lists(pieces | st.text(max_size=3)).map("".join
 
 @given(tweets)
 def test_any_text_becomes_one_visible_line(tweet):
-    for text in (clean_text(tweet), visible_text(tweet), prompt_of(tweet) or ""):
+    for text in (clean_text(tweet), visible_text(tweet), make_prompt(tweet) or ""):
         assert text == text.strip()
         assert "  " not in text
         assert not any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in text)
@@ -100,7 +100,7 @@ def test_any_text_becomes_one_visible_line(tweet):
 
 @given(tweets)
 def test_a_prompt_is_none_only_where_nothing_can_be_seen(tweet):
-    assert (prompt_of(tweet) is None) == (visible_text(tweet) == "")
+    assert (make_prompt(tweet) is None) == (visible_text(tweet) == "")
 
 
 @given(st.lists(st.from_regex(r"[a-zA-Z]{2,8}", fullmatch=True), min_size=1, max_size=12))

@@ -5,7 +5,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from amia.demo.drawing.scene import jpeg, photograph, png
+from amia.demo.drawing.scene import draw_photograph, jpeg, png
 from amia.demo.names import Entity
 from amia.demo.world import Post, draw_post, late_names
 from amia.errors import SettingsError
@@ -87,7 +87,7 @@ def _write_image(images: Path, name: str, kind: str, post: Post, rng: random.Ran
     if kind == "missing":
         return
     shown = post.entities if kind != "mismatched" else _others(post.entities, rng)
-    picture = photograph(shown, rng)
+    picture = draw_photograph(shown, rng)
     if kind == "broken":
         data = jpeg(picture)
         # Half a file as a broken download leaves it, or an error page saved under the name of the image.

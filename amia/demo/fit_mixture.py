@@ -10,8 +10,8 @@ from pathlib import Path
 from amia.augment import fit_posts
 from amia.demo import MIXTURE_DIR, write_corpus
 from amia.images import fetch_image
-from amia.matching.model import FrozenMixture
-from amia.posts import Post, Rejected, checked
+from amia.matching.model import MatchingModel
+from amia.posts import Post, Rejected, validate_post
 from amia.readers import open_corpus
 from amia.settings import load_method
 
@@ -20,14 +20,14 @@ SEED = 20_000
 BANK = 512
 
 
-def measure(folder: Path) -> FrozenMixture:
+def measure(folder: Path) -> MatchingModel:
     """Fit the mixture on the training posts of a drawn corpus in `folder`."""
     settings = load_method("demo", {"triplet.bank": BANK})
     write_corpus(folder, posts=POSTS, seed=SEED, missing=0.0, broken=0.0)
     corpus = open_corpus(folder)
     posts: list[Post] = []
     for raw in corpus:
-        post = raw if isinstance(raw, Rejected) else checked(raw)
+        post = raw if isinstance(raw, Rejected) else validate_post(raw)
         if isinstance(post, Post) and post.split == "train" and post.image_path:
             image = fetch_image(corpus.image_root, post.image_path, settings.image)
             posts.append(Post(id=post.id, text=post.text, split=post.split, image=image))

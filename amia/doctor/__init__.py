@@ -1,8 +1,8 @@
-"""What is wrong with a corpus, before it costs money: `lines_of(examine(corpus, settings))`."""
+"""What is wrong with a corpus, before it costs money: `render_report(examine(corpus, settings))`."""
 
 from amia.doctor.duplicates import Duplicates
-from amia.doctor.findings import Diagnosis, Findings, SplitCounts
-from amia.doctor.render import lines_of
-from amia.doctor.scan import examine
+from amia.doctor.findings import CorpusReport, Findings, SplitCounts
+from amia.doctor.render import render_report
+from amia.doctor.scan import scan_corpus
 
-__all__ = ["Diagnosis", "Duplicates", "Findings", "SplitCounts", "examine", "lines_of"]
+__all__ = ["CorpusReport", "Duplicates", "Findings", "SplitCounts", "render_report", "scan_corpus"]

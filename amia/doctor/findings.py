@@ -6,7 +6,7 @@ from typing import Any
 
 from amia.doctor.duplicates import Duplicates
 
-__all__ = ["EXAMPLES", "TINY", "Diagnosis", "Findings", "SplitCounts"]
+__all__ = ["EXAMPLES", "TINY", "CorpusReport", "Findings", "SplitCounts"]
 
 TINY = 64
 """Pixels. An image with a shorter side than this shows little; CLIP reads 224."""
@@ -54,7 +54,7 @@ class Findings:
 
 
 @dataclass(slots=True, kw_only=True)
-class Diagnosis:
+class CorpusReport:
     """What `examine` found. Counts are posts unless they say otherwise."""
 
     source: str

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from amia.doctor.duplicates import Duplicates
-from amia.doctor.findings import Diagnosis, Findings
+from amia.doctor.findings import CorpusReport, Findings
 
-__all__ = ["lines_of"]
+__all__ = ["render_report"]
 
 _ORDER = {"train": 0, "validation": 1, "test": 2}
 
 
-def lines_of(found: Diagnosis) -> list[str]:
+def render_report(found: CorpusReport) -> list[str]:
     """One line a fact, a table of the splits, and at the end what needs doing."""
     return [
         f"{found.source}: {found.kind}, {found.files} files, {found.bytes / 1e6:,.1f} MB",
@@ -31,7 +31,7 @@ def lines_of(found: Diagnosis) -> list[str]:
     ]
 
 
-def _table(found: Diagnosis) -> list[str]:
+def _table(found: CorpusReport) -> list[str]:
     types = sorted({kind for split in found.splits.values() for kind in split.entities})
     head = ["split", "posts", "tokens", *types, "entities", "no entity", "repaired tags"]
     rows = [head]
@@ -65,7 +65,7 @@ def _repeated(duplicates: Duplicates | None) -> str:
     return "; ".join(part for part in (within, across) if part)
 
 
-def _advice(found: Diagnosis) -> list[str]:
+def _advice(found: CorpusReport) -> list[str]:
     advice = []
     if found.posts == 0:
         advice.append("There is no post in this source.")

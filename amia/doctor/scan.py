@@ -5,26 +5,26 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from amia.doctor.duplicates import Occurrences, fingerprint
-from amia.doctor.findings import EXAMPLES, TINY, Diagnosis, SplitCounts
+from amia.doctor.findings import EXAMPLES, TINY, CorpusReport, SplitCounts
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image, inspect
-from amia.posts import Post, RawPost, Rejected, checked
+from amia.posts import Post, RawPost, Rejected, validate_post
 from amia.readers import Corpus
 from amia.text import clean_text
 
-__all__ = ["examine"]
+__all__ = ["scan_corpus"]
 
 _CHUNK = 64
 """Posts whose images are in memory at once."""
 
 
-def examine(corpus: Corpus, settings: ImageSettings, tick: Callable[[int], object] | None = None) -> Diagnosis:
+def scan_corpus(corpus: Corpus, settings: ImageSettings, tick: Callable[[int], object] | None = None) -> CorpusReport:
     """Reads every post and decodes every image; `tick` is called now and then with the number of rows read so far.
 
     Memory: 24 bytes a post, and a chunk of images. Where ids or texts repeat, the corpus is read a second time, without
     decoding, to say where a few of them stand. Raises CorpusError as reading does.
     """
-    found = Diagnosis(source=corpus.source, kind=corpus.kind, files=len(corpus.files), bytes=corpus.bytes)
+    found = CorpusReport(source=corpus.source, kind=corpus.kind, files=len(corpus.files), bytes=corpus.bytes)
     ids, texts = Occurrences(), Occurrences()
     rows = 0
     with ThreadPoolExecutor() as pool:
@@ -32,7 +32,7 @@ def examine(corpus: Corpus, settings: ImageSettings, tick: Callable[[int], objec
             rows += len(chunk)
             posts = []
             for raw in chunk:
-                post = raw if isinstance(raw, Rejected) else checked(raw)
+                post = raw if isinstance(raw, Rejected) else validate_post(raw)
                 if isinstance(post, Rejected):
                     found.rejected.add(post.reason, post.where)
                     continue
@@ -69,7 +69,7 @@ def _look(post: Post, corpus: Corpus, settings: ImageSettings) -> tuple[int, int
         return error
 
 
-def _count(found: Diagnosis, post: Post) -> None:
+def _count(found: CorpusReport, post: Post) -> None:
     split = found.splits.setdefault(post.split, SplitCounts())
     found.posts += 1
     split.posts += 1
@@ -84,7 +84,7 @@ def _count(found: Diagnosis, post: Post) -> None:
         found.empty.add("no letter or digit left", post.where)
 
 
-def _count_image(found: Diagnosis, post: Post, verdict: tuple[int, int] | ImageError | None) -> None:
+def _count_image(found: CorpusReport, post: Post, verdict: tuple[int, int] | ImageError | None) -> None:
     if verdict is None:
         found.no_image += 1
     elif isinstance(verdict, ImageError):
@@ -101,7 +101,7 @@ def _places(corpus: Corpus, ids: set[int], texts: set[int]) -> dict[str, list[st
     if not ids and not texts:
         return places
     for raw in corpus:
-        post = raw if isinstance(raw, Rejected) else checked(raw)
+        post = raw if isinstance(raw, Rejected) else validate_post(raw)
         if isinstance(post, Rejected):
             continue
         for what, value, wanted in (("id", post.id, ids), ("text", post.text, texts)):

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Iterator
 
-from amia.experiments.paper_results import Printed
-from amia.experiments.score_grid import Compared, Grid, Spread
+from amia.experiments.paper_results import ReportedScore
+from amia.experiments.score_grid import Comparison, MeanStd, ScoreGrid
 
 __all__ = [
     "ALPHA",
@@ -29,19 +29,19 @@ ALPHA = 0.05
 DOUBTED, COPIED = "†", "‡"
 
 
-def spread(value: Spread) -> str:
+def spread(value: MeanStd) -> str:
     """`73.48 ± 0.21`, in percent; a single seed has no deviation."""
     return f"{value.mean:.2f} ± {NOTHING if value.deviation is None else f'{value.deviation:.2f}'}"
 
 
-def compared(value: Compared) -> str:
+def compared(value: Comparison) -> str:
     """`+0.72 [+0.10, +1.33], p = 0.012 *, 4/5 seeds`, in points of percent."""
     mark = " *" if value.adjusted < ALPHA else ""
     interval = f"[{value.low:+.2f}, {value.high:+.2f}]"
     return f"{value.difference:+.2f} {interval}, {p_value(value.adjusted)}{mark}{agreeing(value)}"
 
 
-def agreeing(value: Compared) -> str:
+def agreeing(value: Comparison) -> str:
     """`, 4/5 seeds` have it that way round; nothing where a single seed cannot disagree."""
     return f", {value.ahead}/{value.seeds} seeds" if value.seeds > 1 else ""
 
@@ -51,12 +51,12 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def printed(value: Printed) -> str:
+def printed(value: ReportedScore) -> str:
     """The paper's F1 in percent, with its marks."""
     return f"{value.f1:.2f}" + (f" {COPIED}" if value.copied else "") + (f" {DOUBTED}" if value.doubt else "")
 
 
-def posts_note(grid: Grid, data: str, *, halves: bool) -> str:
+def posts_note(grid: ScoreGrid, data: str, *, halves: bool) -> str:
     """How many posts a data set's columns stand on; with `halves` how theta parts them."""
     if not grid.posts(data):
         return f"{data}: no cell was run."
@@ -67,7 +67,7 @@ def posts_note(grid: Grid, data: str, *, halves: bool) -> str:
     return f"{said}, {grid.posts(data, 'with_image'):,} of them with an image that could be read."
 
 
-def scores_note(grid: Grid) -> str:
+def scores_note(grid: ScoreGrid) -> str:
     """What P, R, F1, ± and a dash mean."""
     seeds = len(grid.seeds)
     over = "one seed, of which there is none" if seeds == 1 else f"{seeds} seeds, or n where a cell says n="
@@ -78,7 +78,7 @@ def scores_note(grid: Grid) -> str:
     )
 
 
-def comparison_notes(grid: Grid, family: int) -> Iterator[str]:
+def comparison_notes(grid: ScoreGrid, family: int) -> Iterator[str]:
     """What a difference, its interval and its p are; `family` is how many comparisons Holm adjusts for."""
     seeds = len(grid.seeds)
     agree = "" if seeds == 1 else ", and k/n seeds are those with which adaptive is higher"
@@ -96,7 +96,7 @@ def comparison_notes(grid: Grid, family: int) -> Iterator[str]:
     yield f"p of this table is adjusted over {of}.{few}"
 
 
-def paper_notes(figures: Iterable[tuple[str, Printed]]) -> Iterator[str]:
+def paper_notes(figures: Iterable[tuple[str, ReportedScore]]) -> Iterator[str]:
     """Where the paper's figures come from, and what is wrong with them; each with the words of its row."""
     figures = list(figures)
     if figures:

@@ -6,64 +6,73 @@ from typing import Literal
 
 from amia.experiments.formatting import ALPHA, NOTHING, agreeing, p_value
 from amia.experiments.results import Part
-from amia.experiments.run_specs import Need
-from amia.experiments.score_grid import Compared, Grid, Pair, Side
+from amia.experiments.run_specs import RunSpec
+from amia.experiments.score_grid import Comparison, Pair, ScoreGrid, Subset
 from amia.experiments.table import Interval, Table, Value
 
-__all__ = ["Claim", "claims_of", "claims_table"]
+__all__ = ["Hypothesis", "hypotheses_of", "hypotheses_table"]
 
 
 # MERGED FROM amia.experiments.hypotheses: The table of claims: each holds, does not hold, or cannot be told.
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Hypothesis:
     """Each first side has a higher F1 than its second."""
 
     source: str
     """Where it is made."""
     sentence: str
-    sides: Mapping[str, tuple[Side, Side]]
+    sides: Mapping[str, tuple[Subset, Subset]]
     """By what tells a comparison from the claim's others; a single one has no name."""
 
 
-def claims_of(recogniser: str, text_systems: Sequence[str], tables: Collection[str]) -> list[Claim]:
+def hypotheses_of(recogniser: str, text_systems: Sequence[str], tables: Collection[str]) -> list[Hypothesis]:
     """The claims about a recogniser that the tables speak of: the same sentences, in the same order, for each."""
     return [claim for where, claim in _claims(recogniser, text_systems) if where & set(tables)]
 
 
-def _claims(recogniser: str, text_systems: Sequence[str]) -> Iterator[tuple[set[str], Claim]]:
-    def on(arm: str, part: Part = "all") -> Side:
-        return Side(Need(recogniser, arm), part)
+def _claims(recogniser: str, text_systems: Sequence[str]) -> Iterator[tuple[set[str], Hypothesis]]:
+    def on(arm: str, part: Part = "all") -> Subset:
+        return Subset(RunSpec(recogniser, arm), part)
 
     adaptive, original = on("adaptive"), on("original")
     if text_systems:
-        sides = {system: (original, Side(Need(system, "text"))) for system in text_systems}
-        yield {"table1"}, Claim("Table 1", "original images are better than every text system", sides)
+        sides = {system: (original, Subset(RunSpec(system, "text"))) for system in text_systems}
+        yield {"table1"}, Hypothesis("Table 1", "original images are better than every text system", sides)
     sides = {"": (adaptive, original)}
-    yield {"table1", "table2", "controls"}, Claim("Table 1", "adaptive images are better than original ones", sides)
+    yield (
+        {"table1", "table2", "controls"},
+        Hypothesis("Table 1", "adaptive images are better than original ones", sides),
+    )
 
     sides = {"": (adaptive, on("synthesized"))}
-    yield {"table2"}, Claim("Table 2", "adaptive images are better than synthesized ones alone", sides)
+    yield {"table2"}, Hypothesis("Table 2", "adaptive images are better than synthesized ones alone", sides)
     sides = {arm: (adaptive, on(arm)) for arm in ("fixed-0.7", "fixed-0.5", "fixed-0.3")}
-    yield {"table2"}, Claim("Table 2", "adaptive images are better than any fixed ratio", sides)
+    yield {"table2"}, Hypothesis("Table 2", "adaptive images are better than any fixed ratio", sides)
     sides = {"": (adaptive, on("cosine"))}
-    yield {"table2"}, Claim("Table 2", "adaptive images are better than cosine similarity as the ratio", sides)
+    yield {"table2"}, Hypothesis("Table 2", "adaptive images are better than cosine similarity as the ratio", sides)
 
     arms = ("original", "synthesized", "adaptive")
     sides = {arm: (on(arm, "matched"), on(arm, "mismatched")) for arm in arms}
-    yield {"table3"}, Claim("Table 3", "matched posts are easier than mismatched ones, whatever the images", sides)
+    yield {"table3"}, Hypothesis("Table 3", "matched posts are easier than mismatched ones, whatever the images", sides)
     sides = {"": (on("synthesized", "mismatched"), on("original", "mismatched"))}
-    yield {"table3"}, Claim("Table 3", "on mismatched posts synthesized images are better than original ones", sides)
+    yield (
+        {"table3"},
+        Hypothesis("Table 3", "on mismatched posts synthesized images are better than original ones", sides),
+    )
     parts: tuple[Part, Part] = ("mismatched", "matched")
     for part in parts:
         sides = {arm: (on("adaptive", part), on(arm, part)) for arm in ("original", "synthesized")}
-        yield {"table3"}, Claim("Table 3", f"on {part} posts adaptive images are better than both", sides)
+        yield {"table3"}, Hypothesis("Table 3", f"on {part} posts adaptive images are better than both", sides)
 
     for arm, sentence in _CONTROLS.items():
-        yield {"controls"}, Claim("control", f"adaptive images are better than {sentence}", {"": (adaptive, on(arm))})
+        yield (
+            {"controls"},
+            Hypothesis("control", f"adaptive images are better than {sentence}", {"": (adaptive, on(arm))}),
+        )
     for side in (adaptive, original):
-        exchanged = Side(Need(recogniser, side.need.arm, swapped=True))
+        exchanged = Subset(RunSpec(recogniser, side.need.arm, swapped=True))
         sentence = f"exchanging {side.need.arm} images among posts at evaluation makes it worse"
-        yield {"controls"}, Claim("control", sentence, {"": (side, exchanged)})
+        yield {"controls"}, Hypothesis("control", sentence, {"": (side, exchanged)})
 
 
 _CONTROLS = {
@@ -84,15 +93,15 @@ _FOR_IT: tuple[Verdict, ...] = ("does not hold", "cannot be told", "holds")
 class _Judged:
     verdict: Verdict
     comparison: str
-    told: Compared
+    told: Comparison
 
 
-def claims_table(
-    grid: Grid,
+def hypotheses_table(
+    grid: ScoreGrid,
     data: Collection[str],
     recognisers: Sequence[str],
     text_systems: Sequence[str],
-    families: Mapping[str, Mapping[Pair, Compared]],
+    families: Mapping[str, Mapping[Pair, Comparison]],
     notice: str | None,
 ) -> Table:
     """One row a claim, one column a data set and recogniser.
@@ -100,8 +109,8 @@ def claims_table(
     `families` are the comparisons of each table built, by its name, the first to be believed where two make the same
     one. What a claim compares and no table does is one more family.
     """
-    claims = {recogniser: claims_of(recogniser, text_systems, families) for recogniser in recognisers}
-    known: dict[Pair, Compared] = {}
+    claims = {recogniser: hypotheses_of(recogniser, text_systems, families) for recogniser in recognisers}
+    known: dict[Pair, Comparison] = {}
     for family in families.values():
         known = {**family, **known}
     asked = [
@@ -136,7 +145,7 @@ def claims_table(
     )
 
 
-def _judge(claim: Claim, data: str, known: Mapping[Pair, Compared]) -> _Judged | None:
+def _judge(claim: Hypothesis, data: str, known: Mapping[Pair, Comparison]) -> _Judged | None:
     """By the comparison that speaks least for the claim; None where one is missing."""
     judged = []
     for name, sides in claim.sides.items():
@@ -147,7 +156,7 @@ def _judge(claim: Claim, data: str, known: Mapping[Pair, Compared]) -> _Judged |
     return min(judged, key=lambda one: (_FOR_IT.index(one.verdict), one.told.difference))
 
 
-def _verdict(told: Compared) -> Verdict:
+def _verdict(told: Comparison) -> Verdict:
     if told.adjusted >= ALPHA:
         return "cannot be told"
     return "holds" if told.difference > 0 else "does not hold"
@@ -161,7 +170,7 @@ def _cell(judged: _Judged | None) -> str:
     return f"{judged.verdict} ({comparison}{told.difference:+.2f}, {p_value(told.adjusted)}{agreeing(told)})"
 
 
-def _record(data: str, recogniser: str, claim: Claim, judged: _Judged | None) -> dict[str, Value]:
+def _record(data: str, recogniser: str, claim: Hypothesis, judged: _Judged | None) -> dict[str, Value]:
     record: dict[str, Value] = {
         "data": data,
         "recogniser": recogniser,

@@ -7,10 +7,10 @@ beside it, an F1 on all test posts outside the two on its parts, two tables that
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from amia.experiments.results import DataFacts, Part
-from amia.experiments.run_specs import Need
+from amia.experiments.results import DatasetInfo, Part
+from amia.experiments.run_specs import RunSpec
 
-__all__ = ["DATASETS", "ROWS", "Printed", "comparable", "figure", "recognised"]
+__all__ = ["DATASETS", "ROWS", "ReportedScore", "comparable", "recognize_dataset", "reported_score"]
 
 # MERGED FROM amia.experiments.paper_results: Tables 1 to 3 of the paper as printed: of each row precision, recall, F1 on Twitter-2015, then on Twitter-2017.
 #
@@ -103,7 +103,7 @@ LSTMS = {"bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf"}
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
+class ReportedScore:
     """One row of the paper on one data set, in percent; None where the print is illegible."""
 
     precision: float | None
@@ -115,24 +115,24 @@ class Printed:
     """Whether the paper took it from earlier work instead of running the system."""
 
 
-def figure(table: str, dataset: str, need: Need, part: Part = "all") -> Printed | None:
+def reported_score(table: str, dataset: str, need: RunSpec, part: Part = "all") -> ReportedScore | None:
     """What the paper prints in `table1`, `table2` or `table3`; None where it prints nothing."""
     return None if need.swapped else _PRINTED.get((table, dataset, need.recogniser, need.arm, part))
 
 
-def recognised(facts: DataFacts) -> str | None:
+def recognize_dataset(facts: DatasetInfo) -> str | None:
     """Which of `DATASETS` it is, by the number of posts of each split; None for any other."""
     filled = {split: posts for split, posts in facts.posts.items() if posts}
     return next((name for name, posts in DATASETS.items() if filled == posts), None)
 
 
-def comparable(facts: DataFacts, table: str, need: Need, part: Part = "all") -> Printed | None:
+def comparable(facts: DatasetInfo, table: str, need: RunSpec, part: Part = "all") -> ReportedScore | None:
     """The paper's figure, where data set and models are the paper's; None otherwise.
 
     A recogniser needs the paper's text and visual encoder, an arm with synthesized images its generator, whatever
     rests on theta or cosine (the halves of Table 3 too) its CLIP. The LSTM systems have no encoder to compare.
     """
-    dataset = recognised(facts)
+    dataset = recognize_dataset(facts)
     if dataset is None:
         return None
     same = {
@@ -141,14 +141,14 @@ def comparable(facts: DataFacts, table: str, need: Need, part: Part = "all") -> 
         "generator": facts.generator in GENERATORS or need.arm in {"text", "original"},
         "clip": facts.clip in CLIPS or (part == "all" and need.arm not in {"adaptive", "cosine"}),
     }
-    return figure(table, dataset, need, part) if all(same.values()) else None
+    return reported_score(table, dataset, need, part) if all(same.values()) else None
 
 
 _Key = tuple[str, str, str, str, str]
 """Table, data set, recogniser, arm, part."""
 
 
-def _printed() -> dict[_Key, Printed]:
+def _printed() -> dict[_Key, ReportedScore]:
     rows: dict[_Key, list[float | None]] = {
         (table, dataset, recogniser, arm, part): [None if each == "-" else float(each) for each in numbers]
         for (table, part), text in ROWS.items()
@@ -157,7 +157,7 @@ def _printed() -> dict[_Key, Printed]:
     }
     f1 = {key: numbers[2] for key, numbers in rows.items() if numbers[2] is not None}
     return {
-        key: Printed(precision, recall, f1[key], "; ".join(_doubts(key, rows[key], f1)) or None, key[2] in LSTMS)
+        key: ReportedScore(precision, recall, f1[key], "; ".join(_doubts(key, rows[key], f1)) or None, key[2] in LSTMS)
         for key, (precision, recall, _) in rows.items()
     }
 

@@ -10,11 +10,11 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from amia.errors import RunError
 from amia.experiments.run_specs import Negatives
-from amia.mner.evaluation import Judged, lenient
+from amia.mner.evaluation import ScoredPost, lenient
 from amia.mner.metrics import Counts
-from amia.utils.config import Strict
+from amia.utils.config import StrictModel
 
-__all__ = ["PARTS", "CellResult", "DataFacts", "Part"]
+__all__ = ["PARTS", "CellResult", "DatasetInfo", "Part"]
 
 # MERGED FROM amia.experiments.results: What a table has to know of a data set beyond the results on it.
 Part = Literal["all", "with_image", "matched", "mismatched"]
@@ -60,7 +60,7 @@ class CellResult:
 
     @classmethod
     def of(
-        cls, posts: Sequence[Judged], *, data: str, recogniser: str, arm: str, seed: int, swapped: bool = False
+        cls, posts: Sequence[ScoredPost], *, data: str, recogniser: str, arm: str, seed: int, swapped: bool = False
     ) -> Self:
         """From what a recogniser said of each post with gold labels."""
         pairs = [lenient(post) for post in posts]
@@ -150,7 +150,7 @@ _NO_RESULT = "this is no result of a cell ({}): remove its file, and run the cel
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class _Stored(Strict):
+class _Stored(StrictModel):
     model_config = ConfigDict(strict=True)
 
     data: str
@@ -167,7 +167,7 @@ class _Stored(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFacts:
+class DatasetInfo:
     """How large a data set is, and with which models its cells were made."""
 
     posts: Mapping[str, int]

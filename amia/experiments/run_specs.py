@@ -7,7 +7,7 @@ from typing import Literal
 
 from amia.errors import SettingsError
 
-__all__ = ["CONTROLS", "MIXING", "TABLES", "Need", "Negatives", "needs"]
+__all__ = ["CONTROLS", "MIXING", "TABLES", "Negatives", "RunSpec", "run_specs"]
 
 TABLES = ("table1", "table2", "table3", "controls")
 
@@ -21,7 +21,7 @@ CONTROLS = ("adaptive", "original", "text", "random", "noise", "constant", "shuf
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Need:
+class RunSpec:
     """A recogniser trained and evaluated on an arm, once a seed."""
 
     recogniser: str
@@ -30,25 +30,25 @@ class Need:
     """Evaluated with images exchanged among posts."""
 
 
-def needs(
+def run_specs(
     table: str, recognisers: Sequence[str], text_systems: Sequence[str], negatives: Negatives = "expected"
-) -> list[Need]:
+) -> list[RunSpec]:
     """What a data set has to hold for a table, in the table's order.
 
     `negatives` are the run's own; the controls ask for the other kind beside them. Raises SettingsError for a table
     that is none.
     """
     if table == "table1":
-        texts = [Need(system, "text") for system in text_systems]
-        return texts + [Need(each, arm) for arm in ("original", "adaptive") for each in recognisers]
+        texts = [RunSpec(system, "text") for system in text_systems]
+        return texts + [RunSpec(each, arm) for arm in ("original", "adaptive") for each in recognisers]
     if table == "table2":
-        return [Need(each, arm) for each in recognisers for arm in MIXING]
+        return [RunSpec(each, arm) for each in recognisers for arm in MIXING]
     if table == "table3":
-        return [Need(each, arm) for each in recognisers for arm in ("original", "synthesized", "adaptive")]
+        return [RunSpec(each, arm) for each in recognisers for arm in ("original", "synthesized", "adaptive")]
     if table == "controls":
-        arms = [Need("", arm) for arm in (*CONTROLS, other_negatives(negatives))]
-        arms += [Need("", "adaptive", swapped=True), Need("", "original", swapped=True)]
-        return [Need(each, need.arm, need.swapped) for each in recognisers for need in arms]
+        arms = [RunSpec("", arm) for arm in (*CONTROLS, other_negatives(negatives))]
+        arms += [RunSpec("", "adaptive", swapped=True), RunSpec("", "original", swapped=True)]
+        return [RunSpec(each, need.arm, need.swapped) for each in recognisers for need in arms]
     nearest = difflib.get_close_matches(table, TABLES, n=1, cutoff=0)[0]
     raise SettingsError(f"table {table!r} is unknown; did you mean {nearest!r}? Tables: {', '.join(TABLES)}")
 

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from amia.errors import RunError
 from amia.experiments.results import CellResult, Part
-from amia.experiments.run_specs import MIXING, Need
+from amia.experiments.run_specs import MIXING, RunSpec
 from amia.experiments.significance import Difference, holm, paired_bootstrap
 from amia.experiments.table import Interval
 from amia.mner.metrics import Counts
 
-__all__ = ["Compared", "Grid", "Pair", "Score", "Side", "Spread"]
+__all__ = ["Comparison", "MeanStd", "Pair", "Score", "ScoreGrid", "Subset"]
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class MeanStd:
     """Percent, over seeds."""
 
     mean: float
@@ -27,7 +27,7 @@ class Spread:
     """Standard deviation with n - 1; None for a single seed."""
 
     @classmethod
-    def of(cls, shares: Sequence[float]) -> "Spread":
+    def of(cls, shares: Sequence[float]) -> "MeanStd":
         """Of shares in [0, 1]."""
         percent = [100 * share for share in shares]
         return cls(statistics.mean(percent), statistics.stdev(percent) if len(percent) > 1 else None)
@@ -39,17 +39,17 @@ class Score:
 
     seeds: int
     """That were run; never 0."""
-    precision: Spread
-    recall: Spread
-    f1: Spread
+    precision: MeanStd
+    recall: MeanStd
+    f1: MeanStd
     """Mean of the seeds' F1, which need not be the F1 of the two means."""
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Subset:
     """One side of a comparison."""
 
-    need: Need
+    need: RunSpec
     part: Part = "all"
 
 
@@ -58,12 +58,12 @@ class Pair:
     """Whether `first` has a higher F1 than `second` on a data set."""
 
     data: str
-    first: Side
-    second: Side
+    first: Subset
+    second: Subset
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     """What the bootstrap says of a pair, in percentage points of F1."""
 
     difference: float
@@ -83,7 +83,7 @@ class Compared:
         return self.difference, self.low, self.high
 
 
-class Grid:
+class ScoreGrid:
     """Results by data set, recogniser, arm and seed; only those of `seeds` count.
 
     Raises RunError when two results claim the same cell, or when results on one data set are not about the same posts.
@@ -91,13 +91,13 @@ class Grid:
 
     def __init__(self, results: Iterable[CellResult], seeds: Sequence[int], resamples: int) -> None:
         self.seeds, self.resamples = tuple(seeds), resamples
-        self._cells: dict[tuple[str, Need], dict[int, CellResult]] = {}
+        self._cells: dict[tuple[str, RunSpec], dict[int, CellResult]] = {}
         self._told: dict[str, CellResult] = {}
         """Of each data set the cell that tells which posts have an image, and which theta."""
         self._differences: dict[Pair, Difference] = {}
         counted = [cell for cell in results if cell.seed in self.seeds]
         for cell in counted:
-            of_seed = self._cells.setdefault((cell.data, Need(cell.recogniser, cell.arm, cell.swapped)), {})
+            of_seed = self._cells.setdefault((cell.data, RunSpec(cell.recogniser, cell.arm, cell.swapped)), {})
             if cell.seed in of_seed:
                 raise RunError(f"two results for one cell ({cell.name}): leave one of them")
             of_seed[cell.seed] = cell
@@ -109,19 +109,19 @@ class Grid:
         """How many test posts of the data set are in the part; 0 when no cell was run on it."""
         return int(self._mask(data, part).sum())
 
-    def score(self, data: str, need: Need, part: Part = "all") -> Score | None:
+    def score(self, data: str, need: RunSpec, part: Part = "all") -> Score | None:
         """None where no seed was run, or where the part has no entity to find."""
-        sums = list(self._sums(data, Side(need, part)).values())
+        sums = list(self._sums(data, Subset(need, part)).values())
         if not any(each.gold for each in sums):
             return None
         return Score(
             len(sums),
-            Spread.of([each.precision for each in sums]),
-            Spread.of([each.recall for each in sums]),
-            Spread.of([each.f1 for each in sums]),
+            MeanStd.of([each.precision for each in sums]),
+            MeanStd.of([each.recall for each in sums]),
+            MeanStd.of([each.f1 for each in sums]),
         )
 
-    def compare(self, family: Iterable[Pair]) -> dict[Pair, Compared]:
+    def compare(self, family: Iterable[Pair]) -> dict[Pair, Comparison]:
         """Of those pairs of which both sides can be scored; they are one family for Holm."""
         told = [
             pair
@@ -133,7 +133,7 @@ class Grid:
         differences = [self._differences[pair] for pair in told]
         adjusted = holm([each.p for each in differences])
         return {
-            pair: Compared(100 * each.observed, 100 * each.low, 100 * each.high, each.p, p, *self._ahead(pair))
+            pair: Comparison(100 * each.observed, 100 * each.low, 100 * each.high, each.p, p, *self._ahead(pair))
             for pair, each, p in zip(told, differences, adjusted, strict=True)
         }
 
@@ -160,13 +160,13 @@ class Grid:
         both = first.keys() & second.keys()
         return sum(first[seed].f1 > second[seed].f1 for seed in both), len(both)
 
-    def _sums(self, data: str, side: Side) -> dict[int, Counts]:
+    def _sums(self, data: str, side: Subset) -> dict[int, Counts]:
         """Over all posts of the part, by seed."""
         seeds = sorted(self._cells.get((data, side.need), {}))
         sums = self._counts(data, side).sum(1)
         return {seed: Counts(*map(int, each)) for seed, each in zip(seeds, sums, strict=True)}
 
-    def _counts(self, data: str, side: Side) -> NDArray[np.int64]:
+    def _counts(self, data: str, side: Subset) -> NDArray[np.int64]:
         """[S, posts, 3], zero outside the part; without seeds where nothing was run."""
         cells = self._cells.get((data, side.need), {})
         mask = self._mask(data, side.part)

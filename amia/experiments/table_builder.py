@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from amia.experiments import formatting as shown
 from amia.experiments.formatting import comparison_notes, paper_notes, posts_note, scores_note
-from amia.experiments.hypotheses import claims_table
-from amia.experiments.paper_results import Printed, comparable
-from amia.experiments.results import CellResult, DataFacts
-from amia.experiments.run_specs import TABLES, Need, needs
-from amia.experiments.score_grid import Compared, Grid, Pair, Side
+from amia.experiments.hypotheses import hypotheses_table
+from amia.experiments.paper_results import ReportedScore, comparable
+from amia.experiments.results import CellResult, DatasetInfo
+from amia.experiments.run_specs import TABLES
+from amia.experiments.score_grid import Comparison, Pair, ScoreGrid, Subset
 from amia.experiments.table import Interval, Table, Value
-from amia.experiments.table_specs import Layout, Row, layout
+from amia.experiments.table_specs import Row, TableSpec, table_spec
 
-__all__ = ["COLUMNS", "TABLES", "DataFacts", "Need", "Table", "build_tables", "fill", "needs", "record"]
+__all__ = ["COLUMNS", "TABLES", "DatasetInfo", "Table", "build_tables", "fill", "record"]
 
 
 # MERGED FROM amia.experiments.table_builder: A layout with its numbers: on each data set P, R, F1, F1 where there is an image, the paper's F1, the comparison.
@@ -24,7 +24,7 @@ def build_tables(
     recognisers: Sequence[str],
     text_systems: Sequence[str],
     seeds: Sequence[int],
-    data: Mapping[str, DataFacts],
+    data: Mapping[str, DatasetInfo],
     resamples: int = 10_000,
     notice: str | None = None,
 ) -> list[Table]:
@@ -34,12 +34,12 @@ def build_tables(
     seeds that are not among `seeds`, do not count. `notice` stands under each table. Raises SettingsError for a table
     that is none, RunError for results that cannot stand in one table.
     """
-    grid = Grid((cell for cell in results if cell.data in data), seeds, resamples)
+    grid = ScoreGrid((cell for cell in results if cell.data in data), seeds, resamples)
     negatives = {facts.negatives for facts in data.values()}
-    layouts = [layout(name, recognisers, text_systems, negatives) for name in dict.fromkeys(names)]
+    layouts = [table_spec(name, recognisers, text_systems, negatives) for name in dict.fromkeys(names)]
     families = {each.name: grid.compare(each.family(list(data))) for each in layouts}
     tables = [fill(each, grid, data, families[each.name], notice) for each in layouts]
-    claims = claims_table(grid, list(data), recognisers, text_systems, families, notice)
+    claims = hypotheses_table(grid, list(data), recognisers, text_systems, families, notice)
     return [*tables, claims] if claims.rows else tables
 
 
@@ -47,17 +47,21 @@ COMPARED = "adaptive minus this"
 
 
 def fill(
-    layout: Layout, grid: Grid, data: Mapping[str, DataFacts], told: Mapping[Pair, Compared], notice: str | None
+    table_spec: TableSpec,
+    grid: ScoreGrid,
+    data: Mapping[str, DatasetInfo],
+    told: Mapping[Pair, Comparison],
+    notice: str | None,
 ) -> Table:
     """The table; `told` are the comparisons of its family, `notice` stands under it."""
     figures = {
         (name, row.side): figure
         for name, facts in data.items()
-        for row in layout.rows
-        if (figure := comparable(facts, layout.name, row.side.need, row.side.part))
+        for row in table_spec.rows
+        if (figure := comparable(facts, table_spec.name, row.side.need, row.side.part))
     }
-    blocks = [_Block(name, layout, grid, told, figures) for name in data]
-    words = {row.side: ", ".join(row.labels) for row in layout.rows}
+    blocks = [_Block(name, table_spec, grid, told, figures) for name in data]
+    words = {row.side: ", ".join(row.labels) for row in table_spec.rows}
     notes = [
         *(posts_note(grid, name, halves=blocks[0].halves) for name in data),
         scores_note(grid),
@@ -66,18 +70,18 @@ def fill(
         *paper_notes((f"{name}, {words[side]}", figure) for (name, side), figure in figures.items()),
         *([notice] if notice else []),
     ]
-    labels = len(layout.head)
+    labels = len(table_spec.head)
     return Table(
-        name=layout.name,
-        title=layout.title,
-        head=[*layout.head, *(column for block in blocks for column in block.head())],
+        name=table_spec.name,
+        title=table_spec.title,
+        head=[*table_spec.head, *(column for block in blocks for column in block.head())],
         over=[*[""] * labels, *(block.name for block in blocks for _ in block.head())],
-        rows=[[*row.labels, *(cell for block in blocks for cell in block.cells(row))] for row in layout.rows],
+        rows=[[*row.labels, *(cell for block in blocks for cell in block.cells(row))] for row in table_spec.rows],
         intervals=[
-            [*[None] * labels, *(each for block in blocks for each in block.intervals(row))] for row in layout.rows
+            [*[None] * labels, *(each for block in blocks for each in block.intervals(row))] for row in table_spec.rows
         ],
         notes=notes,
-        records=[block.record(row) for block in blocks for row in layout.rows],
+        records=[block.record(row) for block in blocks for row in table_spec.rows],
     )
 
 
@@ -87,13 +91,13 @@ class _Block:
     def __init__(
         self,
         name: str,
-        layout: Layout,
-        grid: Grid,
-        told: Mapping[Pair, Compared],
-        figures: Mapping[tuple[str, Side], Printed],
+        table_spec: TableSpec,
+        grid: ScoreGrid,
+        told: Mapping[Pair, Comparison],
+        figures: Mapping[tuple[str, Subset], ReportedScore],
     ) -> None:
         self.name, self._grid, self._told, self._figures = name, grid, told, figures
-        self.halves = any(row.side.part != "all" for row in layout.rows)
+        self.halves = any(row.side.part != "all" for row in table_spec.rows)
         # Where every post has an image, the column would say F1 twice.
         self.with_image = not self.halves and grid.posts(name, "with_image") < grid.posts(name)
         self._with_paper = any(data == name for data, _ in figures)
@@ -135,10 +139,10 @@ class _Block:
     def record(self, row: Row) -> dict[str, Value]:
         return record(self._grid, self.name, row, self._compared(row), self._figure(row))
 
-    def _figure(self, row: Row) -> Printed | None:
+    def _figure(self, row: Row) -> ReportedScore | None:
         return self._figures.get((self.name, row.side))
 
-    def _compared(self, row: Row) -> Compared | None:
+    def _compared(self, row: Row) -> Comparison | None:
         return self._told.get(Pair(self.name, row.against, row.side))
 
 
@@ -153,7 +157,9 @@ COLUMNS = (
 `ahead` of `of_seeds` are those with which adaptive has the higher F1."""
 
 
-def record(grid: Grid, data: str, row: Row, told: Compared | None, figure: Printed | None) -> dict[str, Value]:
+def record(
+    grid: ScoreGrid, data: str, row: Row, told: Comparison | None, figure: ReportedScore | None
+) -> dict[str, Value]:
     """All of `COLUMNS`, None where there is nothing."""
     need, part = row.side.need, row.side.part
     filled: dict[str, Value] = {

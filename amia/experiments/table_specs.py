@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from amia.experiments.results import Part
-from amia.experiments.run_specs import Need, Negatives, needs
-from amia.experiments.score_grid import Pair, Side
+from amia.experiments.run_specs import Negatives, RunSpec, run_specs
+from amia.experiments.score_grid import Pair, Subset
 
-__all__ = ["Layout", "Row", "layout"]
+__all__ = ["Row", "TableSpec", "table_spec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +15,16 @@ class Row:
     """One recogniser on one arm and one part of the test posts."""
 
     labels: tuple[str, ...]
-    side: Side
+    side: Subset
 
     @property
-    def against(self) -> Side:
+    def against(self) -> Subset:
         """What it is compared with: the same recogniser and part, on adaptive images."""
-        return Side(Need(self.side.need.recogniser, "adaptive"), self.side.part)
+        return Subset(RunSpec(self.side.need.recogniser, "adaptive"), self.side.part)
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TableSpec:
     """A table without its numbers."""
 
     name: str
@@ -44,27 +44,28 @@ class Layout:
         ]
 
 
-def layout(
+def table_spec(
     table: str, recognisers: Sequence[str], text_systems: Sequence[str], negatives: Collection[Negatives]
-) -> Layout:
+) -> TableSpec:
     """`negatives` are those of all data sets together. Raises SettingsError for a table that is none."""
     wanted = list(
-        dict.fromkeys(need for kind in sorted(negatives) for need in needs(table, recognisers, text_systems, kind))
+        dict.fromkeys(need for kind in sorted(negatives) for need in run_specs(table, recognisers, text_systems, kind))
     )
     if table == "table1":
-        rows = [Row((_INPUT[need.arm], need.recogniser), Side(need)) for need in wanted]
-        return Layout(table, _TITLES[table], ("Input", "Recogniser"), tuple(rows))
+        rows = [Row((_INPUT[need.arm], need.recogniser), Subset(need)) for need in wanted]
+        return TableSpec(table, _TITLES[table], ("Input", "Recogniser"), tuple(rows))
     if table == "table3":
         parts: tuple[Part, Part] = ("mismatched", "matched")
-        rows = [Row((part, need.recogniser, need.arm), Side(need, part)) for part in parts for need in wanted]
-        return Layout(table, _TITLES[table], ("Posts", "Recogniser", "Images"), tuple(rows))
+        rows = [Row((part, need.recogniser, need.arm), Subset(need, part)) for part in parts for need in wanted]
+        return TableSpec(table, _TITLES[table], ("Posts", "Recogniser", "Images"), tuple(rows))
     # Data sets whose negatives differ ask for different arms; a recogniser's rows stay together.
     wanted.sort(key=lambda need: (recognisers.index(need.recogniser), need.swapped))
     words = _RATIOS if table == "table2" else _CONTROLS
     rows = [
-        Row((need.recogniser, _EXCHANGED[need.arm] if need.swapped else words[need.arm]), Side(need)) for need in wanted
+        Row((need.recogniser, _EXCHANGED[need.arm] if need.swapped else words[need.arm]), Subset(need))
+        for need in wanted
     ]
-    return Layout(table, _TITLES[table], ("Recogniser", "Images"), tuple(rows))
+    return TableSpec(table, _TITLES[table], ("Recogniser", "Images"), tuple(rows))
 
 
 _TITLES = {

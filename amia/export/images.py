@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from amia.images import LARGEST_FILE, ImageSettings, decode, encode_jpeg, fit_to
-from amia.mixing.mixup import source_of
+from amia.images import MAX_FILE_BYTES, ImageSettings, decode, encode_jpeg, resize_to_square
+from amia.mixing.mixup import source_label
 
-__all__ = ["LEAST_QUALITY", "PLACEHOLDERS", "Pictures", "placeholders"]
+__all__ = ["MIN_QUALITY", "PLACEHOLDERS", "ImageExporter", "placeholders"]
 
-LEAST_QUALITY = 95
+MIN_QUALITY = 95
 """Public code reads an image anew in every epoch and arm; a second lossy step must not be what differs."""
 PLACEHOLDERS = ("17_06_4705.jpg", "inf.png")
 """What public code shows for an image it cannot read: UMT, MAF and SMVAE the first, HVPNeT the second."""
 _GREY = 128
-_LIMITS = ImageSettings(max_bytes=LARGEST_FILE)
+_LIMITS = ImageSettings(max_bytes=MAX_FILE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class ImageExporter:
     """From an arm's images to those of the export."""
 
     stored: ImageSettings
@@ -33,7 +33,7 @@ class Pictures:
     @property
     def quality(self) -> int:
         """JPEG quality in the export: the arm's own, at least 95."""
-        return max(LEAST_QUALITY, self.stored.quality)
+        return max(MIN_QUALITY, self.stored.quality)
 
     @property
     def unchanged(self) -> bool:
@@ -47,8 +47,8 @@ class Pictures:
         data: bytes = row["image"]["bytes"]
         if self.unchanged:
             return data
-        pixels = fit_to(decode(data, _LIMITS), ImageSettings(size=self.size))  # [size, size, 3]
-        return encode_jpeg(pixels, self.quality, source=source_of(row["ratio"]))
+        pixels = resize_to_square(decode(data, _LIMITS), ImageSettings(size=self.size))  # [size, size, 3]
+        return encode_jpeg(pixels, self.quality, source=source_label(row["ratio"]))
 
 
 def placeholders(size: int) -> dict[str, bytes]:
@@ -57,4 +57,4 @@ def placeholders(size: int) -> dict[str, bytes]:
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, "PNG")
     jpeg, other = PLACEHOLDERS
-    return {jpeg: encode_jpeg(pixels, LEAST_QUALITY, source="original"), other: png.getvalue()}
+    return {jpeg: encode_jpeg(pixels, MIN_QUALITY, source="original"), other: png.getvalue()}

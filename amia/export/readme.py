@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from amia.export.shard import Summary
-from amia.export.umt import LEAST_SIZE
-from amia.mixing.arms import described
+from amia.export.shard import ExportSummary
+from amia.export.umt import MIN_SIZE
+from amia.mixing.arms import describe_arm
 from amia.mner.spans import TYPES
 from amia.posts import ordered_splits
 from amia.report.card import SYNTHETIC
@@ -14,7 +14,7 @@ __all__ = ["FILES", "SYSTEMS", "UMT", "WEBDATASET", "readme"]
 
 
 # MERGED FROM amia.export.readme: The words of an export's README: what lies where, and what each public system needs.
-def readme(about: Summary) -> str:
+def readme(about: ExportSummary) -> str:
     """Markdown; the same for the same export."""
     template = {"umt": UMT, "webdataset": WEBDATASET}[about.layout]
     body = template.format(
@@ -24,8 +24,8 @@ def readme(about: Summary) -> str:
         quality=about.quality,
         origin="the run's own bytes" if about.unchanged else "resized or encoded again from the run's",
         systems=table(SYSTEMS),
-        least=LEAST_SIZE,
-        seen=min(1.0, (LEAST_SIZE / about.size) ** 2),
+        least=MIN_SIZE,
+        seen=min(1.0, (MIN_SIZE / about.size) ** 2),
     )
     return "\n".join([_opening(about), body, *_changes(about)])
 
@@ -36,15 +36,15 @@ def _aligned(files: Sequence[tuple[str, str]], folder: str | None) -> str:
     return "\n".join(f"    {name.ljust(width)}    {what}" for name, what in named)
 
 
-def _opening(about: Summary) -> str:
+def _opening(about: ExportSummary) -> str:
     notice = [DEMO_NOTICE] if about.demo else []
-    arms = "\n".join(f"- `{arm}` shows {described(arm)}" for arm in about.arms)
+    arms = "\n".join(f"- `{arm}` shows {describe_arm(arm)}" for arm in about.arms)
     drawn = [f"{about.generator.line()}\n{SYNTHETIC.rstrip()}"] if about.generator else []
     written = f"Written by `amia export --layout {about.layout}`."
     return "\n\n".join(["# Augmented posts", written, *notice, arms, _counts(about).rstrip(), *drawn]) + "\n"
 
 
-def _counts(about: Summary) -> str:
+def _counts(about: ExportSummary) -> str:
     splits = ordered_splits({split for each in about.arms.values() for split in each.posts})
     rows = [("arm", *(f"#{split}" for split in splits), "#without an image")]
     for arm, each in about.arms.items():
@@ -52,7 +52,7 @@ def _counts(about: Summary) -> str:
     return table(rows)
 
 
-def _changes(about: Summary) -> list[str]:
+def _changes(about: ExportSummary) -> list[str]:
     """What a reader of this export must know that is not so in every one."""
     first = next(iter(about.arms.values()))  # all arms have the same posts
     lines: list[str] = []

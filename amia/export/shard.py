@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from amia.report.attribution import Credit
+from amia.report.attribution import Attribution
 
-__all__ = ["ArmSummary", "Part", "Summary"]
+__all__ = ["ArmSummary", "ExportSummary", "ShardFiles"]
 
 
 # MERGED FROM amia.export.shard: What an export holds, in numbers: what its README and the command line tell.
 @dataclass(slots=True, kw_only=True)
-class Part:
+class ShardFiles:
     """The files of one shard, and what the whole export must know of it."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class ArmSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class ExportSummary:
     """The whole of an export."""
 
     layout: str
@@ -75,7 +75,7 @@ class Summary:
     """Entity types of the corpus."""
     demo: bool
     """Whether demo weights scored or drew anything."""
-    generator: Credit | None
+    generator: Attribution | None
     """What drew the images of those arms that show any drawn one."""
     arms: dict[str, ArmSummary]
 
@@ -84,8 +84,8 @@ class Summary:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, tree: Mapping[str, Any]) -> "Summary":
+    def from_json(cls, tree: Mapping[str, Any]) -> "ExportSummary":
         """The way back. Raises TypeError or KeyError for any other tree."""
         arms = {arm: ArmSummary(**each) for arm, each in tree["arms"].items()}
-        generator = tree["generator"] and Credit(**tree["generator"])
+        generator = tree["generator"] and Attribution(**tree["generator"])
         return cls(**{**tree, "arms": arms, "generator": generator})

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.export.filenames import file_key
-from amia.export.images import PLACEHOLDERS, Pictures
-from amia.export.shard import Part
+from amia.export.filenames import to_filename
+from amia.export.images import PLACEHOLDERS, ImageExporter
+from amia.export.shard import ShardFiles
 
-__all__ = ["LEAST_SIZE", "RESERVED", "Umt", "conll_block", "text_file"]
+__all__ = ["MIN_SIZE", "RESERVED", "UmtLayout", "conll_block", "text_file"]
 
-LEAST_SIZE = 224
+MIN_SIZE = 224
 """Pixels. UMT and MAF cut so much out of an image without resizing it, and show the placeholder instead of any image
 with a shorter side, without a word."""
 RESERVED = frozenset(name.partition(".")[0] for name in PLACEHOLDERS)
@@ -27,27 +27,27 @@ _TEXT_FILES = {"validation": "valid.txt"}
 
 
 @dataclass(frozen=True, slots=True)
-class Umt:
+class UmtLayout:
     """One arm in this layout."""
 
-    pictures: Pictures
+    pictures: ImageExporter
     folder: str
     """Name of the image folder."""
     clashing: frozenset[str]
     """Ids, in lower case, that a disk which ignores case would take for each other."""
 
-    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> Part:
+    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> ShardFiles:
         """The images and the text of a shard's posts; a post without tags is left out and counted.
 
         No public reader has a place for such a post, and a made-up `O` would pass for gold.
         """
-        part = Part()
+        part = ShardFiles()
         taken = RESERVED | self.clashing
         for row in rows:
             if not row["tokens"] or not row["tags"]:
                 part.untagged += 1
                 continue
-            key = file_key(row["id"], taken)
+            key = to_filename(row["id"], taken)
             if key != row["id"]:
                 part.renamed[row["id"]] = key
             tokens = [_held(token) for token in row["tokens"]]

@@ -7,31 +7,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.export.filenames import file_key
-from amia.export.images import Pictures
-from amia.export.shard import Part
+from amia.export.filenames import to_filename
+from amia.export.images import ImageExporter
+from amia.export.shard import ShardFiles
 
-__all__ = ["WebDataset"]
+__all__ = ["WebDatasetLayout"]
 
 
 @dataclass(frozen=True, slots=True)
-class WebDataset:
+class WebDatasetLayout:
     """One arm in this layout."""
 
-    pictures: Pictures
+    pictures: ImageExporter
     labels: tuple[str, ...]
     """Names that `ner_tags` number."""
 
-    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> Part:
+    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> ShardFiles:
         """One tar with every post of the shard; one without a picture has its JSON alone.
 
         The JSON has every column but the image, `ner_tags` by name. The same rows give the same bytes.
         """
-        part = Part(posts=len(rows))
+        part = ShardFiles(posts=len(rows))
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for row in rows:
-                key = file_key(row["id"])
+                key = to_filename(row["id"])
                 if key != row["id"]:
                     part.renamed[row["id"]] = key
                 if (picture := self.pictures.of(row)) is None:

@@ -2,19 +2,19 @@
 
 from amia.images.decode import decode, inspect
 from amia.images.files import fetch_image, read_image
-from amia.images.jpeg import Source, decode_drawn, encode_jpeg
-from amia.images.resize import fit_to
-from amia.images.settings import LARGEST_FILE, ImageSettings
+from amia.images.jpeg import Source, decode_generated, encode_jpeg
+from amia.images.resize import resize_to_square
+from amia.images.settings import MAX_FILE_BYTES, ImageSettings
 
 __all__ = [
-    "LARGEST_FILE",
+    "MAX_FILE_BYTES",
     "ImageSettings",
     "Source",
     "decode",
-    "decode_drawn",
+    "decode_generated",
     "encode_jpeg",
     "fetch_image",
-    "fit_to",
     "inspect",
     "read_image",
+    "resize_to_square",
 ]

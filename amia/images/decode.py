@@ -6,9 +6,9 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImage
 
 from amia.errors import ImageError
 from amia.images.color import to_rgb
-from amia.images.pillow_warnings import quiet_pillow
+from amia.images.pillow_warnings import silence_pillow
 from amia.images.settings import ImageSettings
-from amia.images.structure_limits import check_parts
+from amia.images.structure_limits import check_structure
 
 __all__ = ["decode", "inspect"]
 
@@ -44,7 +44,7 @@ def inspect(data: bytes, settings: ImageSettings) -> tuple[int, int]:
     (begins like an image, but its header makes no sense), `too_many_pixels`, `too_long`, `too_many_parts` (reading it
     might not end).
     """
-    with quiet_pillow():
+    with silence_pillow():
         return _opened(data, settings).size
 
 
@@ -57,7 +57,7 @@ def decode(data: bytes, settings: ImageSettings, *, at_least: int | None = None)
     Colour profiles are ignored, broken ones and broken EXIF too. Raises ImageError with the reasons of `inspect`, and
     `truncated` (the file ends too early), `corrupt` (any other way in which decoding fails), and never anything else.
     """
-    with quiet_pillow():
+    with silence_pillow():
         image = _opened(data, settings)
         try:
             if at_least is not None:
@@ -85,7 +85,7 @@ def _opened(data: bytes, settings: ImageSettings) -> Image.Image:
     known = next((name for beginning, name in _BEGINNINGS.items() if data.startswith(beginning)), None)
     if known is None:
         raise ImageError("not_an_image", f"begins with {data[:12]!r}")
-    check_parts(data, known, settings.max_pixels)
+    check_structure(data, known, settings.max_pixels)
     try:
         image = Image.open(io.BytesIO(data), formats=[known])
         width, height = image.size

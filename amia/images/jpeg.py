@@ -11,7 +11,7 @@ from PIL import Image
 
 from amia.errors import ImageError
 
-__all__ = ["Source", "decode_drawn", "encode_jpeg"]
+__all__ = ["Source", "decode_generated", "encode_jpeg"]
 
 # MERGED FROM amia.images.jpeg: Decoding again what amia encoded: the pictures of a run, of which everything is known but whether they are whole.
 Source = Literal["original", "synthesized", "blend"]
@@ -46,7 +46,7 @@ def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int, *, source: Source) 
     return buffer.getvalue()
 
 
-def decode_drawn(data: bytes, size: int) -> NDArray[np.uint8]:
+def decode_generated(data: bytes, size: int) -> NDArray[np.uint8]:
     """Pixels uint8 `[size, size, 3]` of a JPEG that `encode_jpeg` made of as many.
 
     The same pixels as `decode` gives, to the bit, without what Pillow puts around the same decoder. Raises ImageError

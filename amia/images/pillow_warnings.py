@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["quiet_pillow"]
+__all__ = ["silence_pillow"]
 
 _lock = threading.Lock()
 _inside = 0
@@ -16,7 +16,7 @@ _log = logging.getLogger("PIL.TiffImagePlugin")
 
 
 @contextmanager
-def quiet_pillow() -> Iterator[None]:
+def silence_pillow() -> Iterator[None]:
     """No warning and no logged error from Pillow's own modules while any thread is inside.
 
     `warnings.catch_warnings` alone restores the wrong filters when threads leave in another order than they came;

@@ -10,14 +10,14 @@ from PIL import Image
 
 from amia.images.settings import ImageSettings
 
-__all__ = ["fit_to", "resized"]
+__all__ = ["resize_bicubic", "resize_to_square"]
 
 
 # MERGED FROM amia.images.resize: Pillow's bicubic resizing, to the bit, on any device.
 #
 # Pillow reckons in integers: each weight is rounded to 22 bits once, each pass (rows first, then columns) is a sum of
 # products, rounded and clipped to a grey level. Integers add up to the same on every device and in every order.
-def fit_to(image: Image.Image, settings: ImageSettings) -> npt.NDArray[np.uint8]:
+def resize_to_square(image: Image.Image, settings: ImageSettings) -> npt.NDArray[np.uint8]:
     """Pixels uint8 [size, size, 3] of an RGB image, bicubic with antialiasing, by `settings.fit`.
 
     An image that is `size` by `size` already comes out as it is, bit by bit.
@@ -47,7 +47,7 @@ _REACH = 2.0
 """Pixels to either side of the cubic's centre, in units of the coarser grid."""
 
 
-def resized(pixels: torch.Tensor, size: int) -> torch.Tensor:
+def resize_bicubic(pixels: torch.Tensor, size: int) -> torch.Tensor:
     """Grey levels uint8 `[n, size, size, 3]` of `[n, h, w, 3]`, antialiased; on a GPU they stay there.
 
     Squares only: which pass comes first is not the same in every Pillow where one side shrinks more than the other.

@@ -4,17 +4,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from amia.utils.config import Strict
+from amia.utils.config import StrictModel
 
-__all__ = ["LARGEST_FILE", "Fit", "ImageSettings"]
+__all__ = ["MAX_FILE_BYTES", "Fit", "ImageSettings"]
 
 Fit = Literal["cover", "stretch", "pad"]
 
-LARGEST_FILE = 100_000_000
+MAX_FILE_BYTES = 100_000_000
 """Bytes. No setting lets a bigger image in, so a reader never has to hold more of one."""
 
 
-class ImageSettings(Strict):
+class ImageSettings(StrictModel):
     """One geometry for every arm, the originals included: otherwise a gain may be no more than a resize."""
 
     size: int = Field(default=512, ge=16, le=4096)
@@ -25,7 +25,7 @@ class ImageSettings(Strict):
     stretch: both sides to size, shapes distort. pad: the whole image, black bars beside it."""
     quality: int = Field(default=95, ge=1, le=100)
     """JPEG quality of every image that is written (4:2:0). 95 is near invisible; 85 halves the bytes."""
-    max_bytes: int = Field(default=20_000_000, ge=1, le=LARGEST_FILE)
+    max_bytes: int = Field(default=20_000_000, ge=1, le=MAX_FILE_BYTES)
     """Bytes. A larger image file is not opened: `bad_image(too_large)`."""
     max_pixels: int = Field(default=50_000_000, ge=1, le=178_000_000)
     """Width times height. An image whose header says more is not decoded: `bad_image(too_many_pixels)`. Decoding takes

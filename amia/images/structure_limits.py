@@ -11,21 +11,21 @@ from collections import Counter
 
 from amia.errors import ImageError
 
-__all__ = ["check_parts"]
+__all__ = ["check_structure"]
 
-MOST_SCANS = 100
+MAX_SCANS = 100
 """Of a progressive JPEG, which has about ten. libtiff draws its line here, too."""
-MOST_SEGMENTS = 1_024
+MAX_SEGMENTS = 1_024
 """Of a JPEG. A colour profile takes up to 255, and 20 MB of metadata fill 306."""
-MOST_EXIF = 64
+MAX_EXIF_BYTES = 64
 """Segments of EXIF, which Pillow joins one by one; all but a few cameras write one."""
-MOST_CHUNKS = 65_536
+MAX_CHUNKS = 65_536
 """Of a PNG, its pixels' included: a chunk of pixels is 8 KB as a rule."""
-MOST_CHUNKS_OF = {b"iCCP": 8, b"": 4_096}
+MAX_CHUNKS_OF = {b"iCCP": 8, b"": 4_096}
 """Of those with this name (each colour profile may unpack to a megabyte), and of all that hold no pixels."""
-MOST_BLOCKS = 65_536
+MAX_BLOCKS = 65_536
 """Of 255 bytes, before the first frame of a GIF."""
-MOST_VALUES = 250_000
+MAX_VALUES = 250_000
 """Of a TIFF's tags that are no strings: a strip a line and channel is 80,000, twice, of the longest side allowed."""
 
 _MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
@@ -42,7 +42,7 @@ _FOLDERS = {34665, 34853, 40965}
 _READ = {_COMPRESSION, _STRIP_BYTES, _TILE_WIDTH, _TILE_LENGTH, _TILE_BYTES} | _FOLDERS
 
 
-def check_parts(data: bytes, kind: str, max_pixels: int) -> None:
+def check_structure(data: bytes, kind: str, max_pixels: int) -> None:
     """Raises ImageError (`too_many_parts`, or `too_many_pixels` for a tile of a TIFF) where reading might not end.
 
     `kind` is Pillow's name of the format. A file that makes no sense passes: Pillow will say so.
@@ -83,9 +83,9 @@ def _check_jpeg(data: bytes) -> None:
                 return  # this scan is the whole picture: what follows is not read
         if marker == _EXIF:
             exif += data[position + 2 : position + 6] == b"Exif"
-        _at_most(segments, MOST_SEGMENTS, "segments")
-        _at_most(scans, MOST_SCANS, "scans")
-        _at_most(exif, MOST_EXIF, "segments of EXIF")
+        _at_most(segments, MAX_SEGMENTS, "segments")
+        _at_most(scans, MAX_SCANS, "scans")
+        _at_most(exif, MAX_EXIF_BYTES, "segments of EXIF")
         position += max(2, int.from_bytes(data[position : position + 2]))
 
 
@@ -98,8 +98,8 @@ def _check_png(data: bytes) -> None:
         if name not in (b"IDAT", b"fdAT"):
             counts[b""] += 1
         counts[b"all"] += 1
-        _at_most(counts[b"all"], MOST_CHUNKS, "chunks")
-        for each, limit in MOST_CHUNKS_OF.items():
+        _at_most(counts[b"all"], MAX_CHUNKS, "chunks")
+        for each, limit in MAX_CHUNKS_OF.items():
             _at_most(counts[each], limit, f"chunks {each.decode()}" if each else "chunks without pixels")
         if name == b"IEND":
             return
@@ -112,14 +112,14 @@ def _check_gif(data: bytes) -> None:
     blocks = 0
     while position < len(data) and data[position] not in b",;":
         blocks += 1
-        _at_most(blocks, MOST_BLOCKS, "blocks before the first frame")
+        _at_most(blocks, MAX_BLOCKS, "blocks before the first frame")
         if data[position] != 0x21:  # no extension: Pillow looks further byte by byte
             position += 1
             continue
         position += 2
         while position < len(data) and data[position]:
             blocks += 1
-            _at_most(blocks, MOST_BLOCKS, "blocks before the first frame")
+            _at_most(blocks, MAX_BLOCKS, "blocks before the first frame")
             position += 1 + data[position]
         position += 1
 
@@ -134,7 +134,7 @@ def _check_tiff(data: bytes, max_pixels: int, at: int | None = None, depth: int 
         tags = [struct.unpack_from(f"{order}HHL4s", data, at + 2 + 12 * place) for place in range(count)]
     except struct.error:
         return
-    _at_most(sum(count for _, kind, count, _ in tags if kind in _UNITS), MOST_VALUES, "values of tags")
+    _at_most(sum(count for _, kind, count, _ in tags if kind in _UNITS), MAX_VALUES, "values of tags")
     values = {tag: _tiff_values(data, order, *rest) for tag, *rest in tags if tag in _READ}
     width, length = (next(iter(values.get(tag, ())), 0) for tag in (_TILE_WIDTH, _TILE_LENGTH))
     if width * length > max_pixels:

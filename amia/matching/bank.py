@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from amia.errors import MixtureError
 
-__all__ = ["Bank", "Embedded", "Keys", "image_key", "text_key"]
+__all__ = ["Bank", "Embeddings", "Keys", "image_key", "text_key"]
 
 Keys = NDArray[np.bytes_]
 """`[n]` digests of 16 bytes, dtype `S16`."""
@@ -36,7 +36,7 @@ def image_key(data: bytes) -> bytes:
 
 
 @dataclass(frozen=True, eq=False)
-class Embedded:
+class Embeddings:
     """n posts that have an image, as CLIP sees them. Raises MixtureError when the arrays disagree."""
 
     ids: Sequence[str]
@@ -101,11 +101,11 @@ class Embedded:
         )
 
 
-class Bank(Embedded):
+class Bank(Embeddings):
     """M training posts that serve as negatives, the same ones for every post: so a loss depends on nothing else."""
 
     @classmethod
-    def of(cls, parts: Sequence[Embedded], size: int) -> Self:
+    def of(cls, parts: Sequence[Embeddings], size: int) -> Self:
         """The first `size` posts of `parts`, one part after the other. Raises MixtureError when there is no post."""
         parts = [part for part in parts if len(part)]
         if not parts:

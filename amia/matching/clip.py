@@ -15,12 +15,12 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer, PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from amia.accelerator import Compiled, Tuning, resolve_device, resolve_dtype
+from amia.accelerator import CompileWithFallback, GpuOptions, resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.hub import fetch_encoder, identity_of, loading, quiet
-from amia.matching.preprocess import grey_levels, shaded, shades
+from amia.hub import fetch_encoder, silence_libraries, translate_load_errors, weights_identity
+from amia.matching.preprocess import apply_lut, normalization_lut, resize_and_crop
 from amia.matching.settings import ClipSettings
-from amia.utils.oom import MicroBatches
+from amia.utils.oom import OomSafeBatcher
 
 __all__ = ["ClipEncoder", "ClipSettings"]
 
@@ -35,27 +35,27 @@ class ClipEncoder:
         processor: CLIPImageProcessorPil,
         settings: ClipSettings,
         folder: Path,
-        tuning: Tuning | None = None,
+        tuning: GpuOptions | None = None,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
         self._processor = processor
         self._settings = settings
         self._folder = folder
-        self._tuning = tuning or Tuning()
+        self._tuning = tuning or GpuOptions()
         towers = {"text_model": model.text_model, "vision_model": model.vision_model}
-        self._compiled = Compiled(towers if self._tuning.compiled else {})
+        self._compiled = CompileWithFallback(towers if self._tuning.compiled else {})
         self.halved = 0
         """Texts and images so far that went through in smaller micro-batches than asked, since memory ran out."""
         config: Any = model.config  # its parts may be plain dictionaries as far as types know
         self._tokens: int = config.text_config.max_position_embeddings
         self._width: int = config.projection_dim
-        self._shades = torch.from_numpy(shades(processor)).to(model.device)  # [3, 256]
+        self._shades = torch.from_numpy(normalization_lut(processor)).to(model.device)  # [3, 256]
 
     fetch = staticmethod(fetch_encoder)
 
     @classmethod
-    def load(cls, settings: ClipSettings, *, local_files_only: bool = False, tuning: Tuning | None = None) -> Self:
+    def load(cls, settings: ClipSettings, *, local_files_only: bool = False, tuning: GpuOptions | None = None) -> Self:
         """The encoder that `settings` name, warmed up where it is compiled.
 
         With `local_files_only` the hub is not asked. `tuning`: another than is right for the device. Raises ModelError
@@ -64,7 +64,7 @@ class ClipEncoder:
         device = resolve_device(settings.device)
         dtype = resolve_dtype(settings.dtype, device, torch.float16)
         folder = cls.fetch(settings, local_files_only=local_files_only)
-        with quiet(transformers_logging), loading("encoder", settings.model):
+        with silence_libraries(transformers_logging), translate_load_errors("encoder", settings.model):
             kind = PreTrainedConfig.get_config_dict(folder)[0].get("model_type")
             if kind != "clip":
                 raise ModelError(f"encoder: {settings.model} is a {kind or 'nameless'} model, not CLIP")
@@ -75,7 +75,7 @@ class ClipEncoder:
         model, report = loaded
         if lacking := sorted(report["missing_keys"]):
             raise ModelError(f"encoder: the weights of {settings.model} lack {len(lacking)} parts, {lacking[0]} first")
-        tuning = tuning or Tuning.of(device, settings.compile)
+        tuning = tuning or GpuOptions.of(device, settings.compile)
         tuning.laid_out(model)
         encoder = cls(model.to(device).eval(), tokenizer, processor, settings, folder, tuning)
         if tuning.compiled:  # one of each fills a whole micro-batch, so every graph is made by now
@@ -121,7 +121,7 @@ class ClipEncoder:
         """
         if not images:
             return np.zeros((0, 3, 1, 1), np.uint8)
-        return grey_levels(self._processor, images)
+        return resize_and_crop(self._processor, images)
 
     def encode_tokens(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         """T_s `[n, d]` of what `tokens` returned; memory as in `encode_texts`."""
@@ -133,11 +133,11 @@ class ClipEncoder:
 
     def identity(self) -> dict[str, str]:
         """What tells this encoder from any other: a folder's weights, or name and commit at the hub."""
-        return {"encoder": identity_of(self._settings.model, self._folder)}
+        return {"encoder": weights_identity(self._settings.model, self._folder)}
 
     @torch.inference_mode()
     def _encode(self, items: NDArray[Any], vectors: Callable[[torch.Tensor, int], torch.Tensor]) -> NDArray[np.float32]:
-        batches = MicroBatches(self._settings.micro_batch)
+        batches = OomSafeBatcher(self._settings.micro_batch)
 
         def work(places: Sequence[int]) -> list[torch.Tensor]:
             some = torch.from_numpy(items[places[0] : places[-1] + 1]).to(self._model.device)
@@ -155,7 +155,7 @@ class ClipEncoder:
         return pooled  # [b, d]
 
     def _image_vectors(self, levels: torch.Tensor, batch: int) -> torch.Tensor:
-        pixels = shaded(self._filled(levels, batch), self._shades).to(self._model.dtype)  # [b, 3, h, w]
+        pixels = apply_lut(self._filled(levels, batch), self._shades).to(self._model.dtype)  # [b, 3, h, w]
         if self._tuning.channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         pooled: torch.Tensor = self._model.get_image_features(pixel_values=pixels).pooler_output

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from amia.errors import MixtureError
-from amia.utils.config import Strict
+from amia.utils.config import StrictModel
 
-__all__ = ["Mixture", "MixtureSettings", "Pair", "em", "two_means"]
+__all__ = ["Mixture", "MixtureSettings", "TwoGaussians", "em", "two_means"]
 
 # MERGED FROM amia.matching.gmm: What is fitted on the losses: two Gaussians, the scale they live on, and theta (eq. 8).
 Floats = NDArray[np.float64]
@@ -21,7 +21,7 @@ _TINY = 10 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
-class Pair:
+class TwoGaussians:
     """Two weighted Gaussians; k = 0 has the lower mean."""
 
     weights: tuple[float, float]
@@ -29,15 +29,15 @@ class Pair:
     means: tuple[float, float]
     variances: tuple[float, float]
 
-    def ordered(self) -> "Pair":
+    def ordered(self) -> "TwoGaussians":
         """The same pair with the lower mean first."""
         if self.means[0] <= self.means[1]:
             return self
-        return Pair(self.weights[::-1], self.means[::-1], self.variances[::-1])
+        return TwoGaussians(self.weights[::-1], self.means[::-1], self.variances[::-1])
 
-    def widened(self, by: float) -> "Pair":
+    def widened(self, by: float) -> "TwoGaussians":
         """The same pair with `by` added to both variances."""
-        return Pair(self.weights, self.means, (self.variances[0] + by, self.variances[1] + by))
+        return TwoGaussians(self.weights, self.means, (self.variances[0] + by, self.variances[1] + by))
 
     def log_joint(self, x: Floats) -> tuple[Floats, Floats]:
         """log p(k) p(x | k) for k = 0 and 1, `[n]` each."""
@@ -81,7 +81,7 @@ class Pair:
         return x < self.turn if self.variances[0] <= self.variances[1] else x > self.turn
 
 
-def two_means(x: Floats, counts: Floats) -> Pair | None:
+def two_means(x: Floats, counts: Floats) -> TwoGaussians | None:
     """The split of rising `x` `[n]`, each standing for `counts` `[n]` points, with the least squares around two means.
 
     Exact: in one dimension the best two clusters are a prefix and a suffix, so prefix sums try every split. Equal
@@ -98,10 +98,12 @@ def two_means(x: Floats, counts: Floats) -> Pair | None:
     shares = [float(counts[c].sum() / mass[-1]) for c in clusters]
     means = [float(np.average(x[c], weights=counts[c])) for c in clusters]
     variances = [float(np.average((x[c] - m) ** 2, weights=counts[c])) for c, m in zip(clusters, means, strict=True)]
-    return Pair((shares[0], shares[1]), (means[0], means[1]), (variances[0], variances[1]))
+    return TwoGaussians((shares[0], shares[1]), (means[0], means[1]), (variances[0], variances[1]))
 
 
-def em(x: Floats, counts: Floats, start: Pair, *, max_iter: int, tol: float, reg_covar: float) -> tuple[Pair, int]:
+def em(
+    x: Floats, counts: Floats, start: TwoGaussians, *, max_iter: int, tol: float, reg_covar: float
+) -> tuple[TwoGaussians, int]:
     """Expectation-maximization from `start` over points `x` `[n]` that stand for `counts` `[n]` losses each.
 
     Step by step what scikit-learn's `GaussianMixture` does: `reg_covar` is added to the variances, and it ends when the
@@ -119,7 +121,7 @@ def em(x: Floats, counts: Floats, start: Pair, *, max_iter: int, tol: float, reg
             mean = float(mass @ x) / weight
             components.append((weight, mean, float(mass @ (x - mean) ** 2) / weight + reg_covar))
         (w0, m0, v0), (w1, m1, v1) = components
-        pair = Pair((w0 / (w0 + w1), w1 / (w0 + w1)), (m0, m1), (v0, v1))
+        pair = TwoGaussians((w0 / (w0 + w1), w1 / (w0 + w1)), (m0, m1), (v0, v1))
         now = float(counts @ density) / total
         if abs(now - before) < tol:
             return pair, iteration
@@ -127,7 +129,7 @@ def em(x: Floats, counts: Floats, start: Pair, *, max_iter: int, tol: float, reg
     return pair, max_iter
 
 
-class MixtureSettings(Strict):
+class MixtureSettings(StrictModel):
     """How the two Gaussians are fitted on the losses."""
 
     fit_on: Literal["train", "per_split", "joint"] = "train"
@@ -166,9 +168,9 @@ class Mixture:
     """Whether theta is clamped where it would rise with the loss."""
 
     @property
-    def pair(self) -> Pair:
+    def pair(self) -> TwoGaussians:
         """The two Gaussians as mathematics."""
-        return Pair(self.weights, self.means, self.variances)
+        return TwoGaussians(self.weights, self.means, self.variances)
 
     def scaled(self, losses: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Losses `[n]` on the mixture's scale, clipped to [0, 1], so that one outlier moves nothing."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amia.errors import MixtureError
-from amia.matching.gmm import Floats, Mixture, MixtureSettings, Pair, em, two_means
+from amia.matching.gmm import Floats, Mixture, MixtureSettings, TwoGaussians, em, two_means
 from amia.matching.histogram import LossHistogram
 
 __all__ = ["DIRECT_LIMIT", "OPTIMUM", "Fit", "diagnose", "fit_histogram", "fit_mixture", "refusal_of", "warnings_of"]
@@ -78,8 +78,8 @@ class _Algorithm(Protocol):
     """`em`, or scikit-learn's."""
 
     def __call__(
-        self, x: Floats, counts: Floats, start: Pair, *, max_iter: int, tol: float, reg_covar: float
-    ) -> tuple[Pair, int]: ...
+        self, x: Floats, counts: Floats, start: TwoGaussians, *, max_iter: int, tol: float, reg_covar: float
+    ) -> tuple[TwoGaussians, int]: ...
 
 
 def fit_mixture(losses: NDArray[np.floating[Any]], settings: MixtureSettings) -> Fit:
@@ -131,8 +131,8 @@ def _fit(
 
 
 def _scikit_learn(
-    x: Floats, counts: Floats, start: Pair, *, max_iter: int, tol: float, reg_covar: float
-) -> tuple[Pair, int]:
+    x: Floats, counts: Floats, start: TwoGaussians, *, max_iter: int, tol: float, reg_covar: float
+) -> tuple[TwoGaussians, int]:
     """`em` by scikit-learn, for points that stand for one loss each."""
     from sklearn.exceptions import ConvergenceWarning  # here: whoever only reads a fit does not wait for it
     from sklearn.mixture import GaussianMixture
@@ -153,7 +153,7 @@ def _scikit_learn(
     weights, means, variances = (
         (float(values.flat[0]), float(values.flat[1])) for values in (model.weights_, model.means_, model.covariances_)
     )
-    return Pair(weights, means, variances), int(model.n_iter_)
+    return TwoGaussians(weights, means, variances), int(model.n_iter_)
 
 
 def _percentiles(centres: Floats, counts: NDArray[np.int64]) -> tuple[float, float]:
@@ -176,7 +176,7 @@ _LIGHT = 0.03
 """A component with less of the posts than this is probably outliers and no group."""
 
 
-def diagnose(x: Floats, counts: Floats, start: Pair, mixture: Mixture, reg_covar: float) -> dict[str, float]:
+def diagnose(x: Floats, counts: Floats, start: TwoGaussians, mixture: Mixture, reg_covar: float) -> dict[str, float]:
     """Figures about `mixture`, fitted from `start` on scaled losses `x` `[n]` that stand for `counts` `[n]` posts.
 
     - `losses`: posts in the fit

@@ -15,7 +15,7 @@ from amia.matching.bank import Bank
 from amia.matching.gmm_fit import Fit
 from amia.matching.triplet import TripletSettings
 
-__all__ = ["BANK_FILE", "MIXTURE_FILE", "FrozenMixture", "fit_groups"]
+__all__ = ["BANK_FILE", "MIXTURE_FILE", "MatchingModel", "fit_groups"]
 
 MIXTURE_FILE = "mixture.json"
 BANK_FILE = "bank.safetensors"
@@ -38,7 +38,7 @@ def fit_groups(fit_on: Literal["train", "per_split", "joint"], splits: Sequence[
 
 
 @dataclass(frozen=True, eq=False)
-class FrozenMixture:
+class MatchingModel:
     """Everything that theta of a post depends on, besides the post."""
 
     fits: Mapping[str, Fit]

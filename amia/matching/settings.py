@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from amia.utils.config import Compile, Dtype, Strict
+from amia.utils.config import Compile, Dtype, StrictModel
 
 __all__ = ["ClipSettings"]
 
@@ -10,7 +10,7 @@ _DEFAULT = "openai/clip-vit-base-patch16"
 _DEFAULT_COMMIT = "57c216476eefef5ab752ec549e440a49ae4ae5f3"
 
 
-class ClipSettings(Strict):
+class ClipSettings(StrictModel):
     """The encoder of texts and images."""
 
     model: str = _DEFAULT

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from amia.errors import MixtureError
-from amia.matching.bank import Bank, Embedded
-from amia.utils.config import Strict
+from amia.matching.bank import Bank, Embeddings
+from amia.utils.config import StrictModel
 
 __all__ = [
     "Losses",
@@ -41,7 +41,7 @@ many others there are, nor on which. On its place among them they may, in float3
 (OpenBLAS's for AVX2) multiply the last rows of a block by other instructions than the first."""
 
 
-class TripletSettings(Strict):
+class TripletSettings(StrictModel):
     """How texts and images are compared."""
 
     negatives: Literal["expected", "batch"] = "expected"
@@ -70,14 +70,14 @@ class Losses:
     """cos(T_s, I_s), eqs. 2 and 5, in [-1, 1]."""
 
 
-def losses(posts: Embedded, bank: Bank, settings: TripletSettings) -> Losses:
+def losses(posts: Embeddings, bank: Bank, settings: TripletSettings) -> Losses:
     """The losses of `posts` as the settings say. Raises as `expected_losses` and `batch_losses` do."""
     if settings.negatives == "batch":
         return batch_losses(posts, margin=settings.margin, batch=settings.batch, fillers=bank)
     return expected_losses(posts, bank, margin=settings.margin, negatives=settings.hardest_of)
 
 
-def expected_losses(posts: Embedded, bank: Bank, *, margin: float = 0.1, negatives: int = 63) -> Losses:
+def expected_losses(posts: Embeddings, bank: Bank, *, margin: float = 0.1, negatives: int = 63) -> Losses:
     """The expectation of eqs. 1, 4 and 7 over the hardest of `negatives` posts drawn from `bank` without replacement.
 
     A post is never compared with itself, nor with a bank post of equal text or equal image; when fewer than `negatives`
@@ -109,7 +109,7 @@ def expected_losses(posts: Embedded, bank: Bank, *, margin: float = 0.1, negativ
     return _by_blocks(part, len(posts), _ROWS)
 
 
-def batch_losses(posts: Embedded, *, margin: float = 0.1, batch: int = 64, fillers: Bank) -> Losses:
+def batch_losses(posts: Embeddings, *, margin: float = 0.1, batch: int = 64, fillers: Bank) -> Losses:
     """Eqs. 1-7 as printed: the posts, in their order, are cut into batches of `batch`, each other's negatives.
 
     A short last batch is filled with the first posts of `fillers` that equal none of its own in id, text or image;
@@ -120,7 +120,7 @@ def batch_losses(posts: Embedded, *, margin: float = 0.1, batch: int = 64, fille
 
     def part(block: slice) -> Losses:
         own = posts.select(range(block.start, min(block.stop, len(posts))))
-        others: Embedded = own
+        others: Embeddings = own
         if len(own) < batch:
             chosen = fillers.select(filler_rows(own, fillers, batch - len(own)))
             others = Bank.of([own, chosen], batch)
@@ -188,7 +188,7 @@ def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     return np.ascontiguousarray((padded @ right.T)[: len(left)])
 
 
-def _need_candidates(posts: Embedded, candidates: NDArray[np.intp]) -> None:
+def _need_candidates(posts: Embeddings, candidates: NDArray[np.intp]) -> None:
     alone = np.flatnonzero(candidates < 1)
     if alone.size:
         raise MixtureError(
@@ -236,7 +236,7 @@ def hardest_weights(candidates: int, draws: int) -> NDArray[np.float64]:
     return weights
 
 
-def excluded_pairs(posts: Embedded, others: Embedded) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def excluded_pairs(posts: Embeddings, others: Embeddings) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns `[p]` of the matrix `[len(posts), len(others)]` where the two are no negatives of each other.
 
     Each pair once, ordered by row.
@@ -252,7 +252,7 @@ def excluded_pairs(posts: Embedded, others: Embedded) -> tuple[NDArray[np.intp],
     return table[:, 0], table[:, 1]
 
 
-def filler_rows(posts: Embedded, others: Embedded, count: int) -> NDArray[np.intp]:
+def filler_rows(posts: Embeddings, others: Embeddings, count: int) -> NDArray[np.intp]:
     """The first `count` (or as many as there are) rows of `others` that equal none of `posts`."""
     _, columns = excluded_pairs(posts, others)
     free = np.ones(len(others), bool)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from amia.errors import SettingsError
 
-__all__ = ["ARMS", "CONTROLS", "check_arm", "described", "needs_synthesis", "ratio"]
+__all__ = ["ARMS", "CONTROLS", "check_arm", "describe_arm", "mixing_ratio", "needs_synthesis"]
 
 # MERGED FROM amia.mixing.arms: The arms in words.
 CONTROLS = {
@@ -66,7 +66,7 @@ def needs_synthesis(arm: str) -> bool:
     return CONTROLS.get(arm, arm) not in {"text", "original"}
 
 
-def ratio(
+def mixing_ratio(
     arm: str,
     *,
     theta: float | None,
@@ -140,7 +140,7 @@ _ARMS = {
 }
 
 
-def described(arm: str) -> str:
+def describe_arm(arm: str) -> str:
     """What an arm shows of a post. Raises SettingsError for an unknown arm."""
     check_arm(arm)
     share = arm.removeprefix("fixed-")

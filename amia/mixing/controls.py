@@ -20,19 +20,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["noise", "shuffled"]
+__all__ = ["noise_image", "shuffle_thetas"]
 
 _MEAN, _DEVIATION = 127.5, 64.0
 """Grey levels, roughly those of photographs, so that a backbone is not shown black or white."""
 
 
-def noise(size: int, seed: int) -> NDArray[np.uint8]:
+def noise_image(size: int, seed: int) -> NDArray[np.uint8]:
     """Gaussian noise uint8 [size, size, 3] around mid-grey, each channel by itself; the same pixels for a seed."""
     drawn = np.random.default_rng(seed).normal(_MEAN, _DEVIATION, (size, size, 3))
     return np.rint(np.clip(drawn, 0, 255)).astype(np.uint8)
 
 
-def shuffled(ids: Sequence[str], values: Sequence[float], seed: int) -> list[float]:
+def shuffle_thetas(ids: Sequence[str], values: Sequence[float], seed: int) -> list[float]:
     """The same values in another order, which hashes of `seed` and `ids` decide: the same on every machine.
 
     Each post gets that of the next post on a circle in the order of the hashes, so nobody keeps its own but a post

@@ -4,10 +4,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-__all__ = ["swapped"]
+__all__ = ["derange_images"]
 
 
-def swapped(ids: Sequence[str], images: Sequence[bytes | None], seed: int) -> list[int | None]:
+def derange_images(ids: Sequence[str], images: Sequence[bytes | None], seed: int) -> list[int | None]:
     """For each post the place of the post whose image it is shown, at random; a post without image is shown none.
 
     Nobody sees an image equal to its own, and every image is shown once, as long as at most half of the images are

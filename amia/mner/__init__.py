@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from amia.mner.predictor import Recogniser
+    from amia.mner.predictor import Recognizer
 
 __all__ = ["load"]
 
 
-def load(folder: str | Path, device: str = "auto") -> "Recogniser":
+def load(folder: str | Path, device: str = "auto") -> "Recognizer":
     """The recogniser of a folder that `amia train` made; its `predict(text, image)` finds entities.
 
     `device`: `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`. Raises ModelError when the folder holds no
     recogniser, SettingsError for a device that is not there.
     """
     # Loading a recogniser means loading torch, which reading settings can do without.
-    from amia.mner.predictor import Recogniser
+    from amia.mner.predictor import Recognizer
 
-    return Recogniser.load(folder, device)
+    return Recognizer.load(folder, device)

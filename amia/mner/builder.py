@@ -13,13 +13,13 @@ from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
 
 from amia.errors import ModelError, SettingsError
-from amia.hub import fetched, identity_of, loading, quiet
-from amia.mner.config import RecogniserConfig, WordSizes
+from amia.hub import fetch_model_folder, silence_libraries, translate_load_errors, weights_identity
+from amia.mner.config import LstmConfig, RecognizerConfig
 from amia.mner.image_processor import pixel_settings
 from amia.mner.layers.text_encoder import pooling
-from amia.mner.model import RecogniserModel
-from amia.mner.predictor import Recogniser
-from amia.mner.settings import EncoderSettings, RecogniserSettings
+from amia.mner.model import RecognizerModel
+from amia.mner.predictor import Recognizer
+from amia.mner.settings import EncoderSettings, RecognizerSettings
 from amia.mner.systems import system_of
 from amia.mner.systems.bilstm_crf import BilstmCrf
 from amia.mner.tokenizers import Vocabulary, WordPieces
@@ -27,11 +27,11 @@ from amia.mner.word_tokenizer import cut_apart
 from amia.mner.word_vectors import WordVectors, read_vectors
 from amia.settings import shipped_names
 
-__all__ = ["encoder_identities", "fetch_encoders", "new_word_recogniser", "start"]
+__all__ = ["build_recognizer", "build_word_recognizer", "encoder_identities", "fetch_encoders"]
 
 
 # MERGED FROM amia.mner.builder: A new recogniser of the LSTM family, with its vocabulary, from the words of a corpus.
-def fetch_encoders(system: str, settings: RecogniserSettings, *, local_files_only: bool = False) -> dict[str, Path]:
+def fetch_encoders(system: str, settings: RecognizerSettings, *, local_files_only: bool = False) -> dict[str, Path]:
     """The folders of the encoders that a system starts from, by role; fetched unless they are here."""
     kind = system_of(system)
     wanted: dict[str, EncoderSettings] = {}
@@ -40,15 +40,15 @@ def fetch_encoders(system: str, settings: RecogniserSettings, *, local_files_onl
     if kind.reads_images:
         wanted["visual encoder"] = settings.visual
     return {
-        role: fetched(role, each.model, each.revision, local_files_only=local_files_only)
+        role: fetch_model_folder(role, each.model, each.revision, local_files_only=local_files_only)
         for role, each in wanted.items()
     }
 
 
-def encoder_identities(system: str, settings: RecogniserSettings) -> dict[str, str]:
+def encoder_identities(system: str, settings: RecognizerSettings) -> dict[str, str]:
     """What tells the encoders of a system, or its word vectors, from any others, by role."""
     names = {"text encoder": settings.text.model, "visual encoder": settings.visual.model}
-    told = {role: identity_of(names[role], folder) for role, folder in fetch_encoders(system, settings).items()}
+    told = {role: weights_identity(names[role], folder) for role, folder in fetch_encoders(system, settings).items()}
     if system_of(system).family == "words" and settings.vectors is not None:
         try:
             with Path(settings.vectors).open("rb") as file:
@@ -58,14 +58,14 @@ def encoder_identities(system: str, settings: RecogniserSettings) -> dict[str, s
     return told
 
 
-def start(
+def build_recognizer(
     system: str,
-    settings: RecogniserSettings,
+    settings: RecognizerSettings,
     types: Sequence[str],
     *,
     training: Iterable[Sequence[str]] = (),
     other: Iterable[Sequence[str]] = (),
-) -> tuple[Recogniser, str]:
+) -> tuple[Recognizer, str]:
     """A recogniser with pretrained encoders and new layers for entity types `types`, and a line about its beginning.
 
     `training` and `other`: the words of training posts and of all others, which say how texts are cut into words and
@@ -79,10 +79,13 @@ def start(
         more["dropout"] = settings.dropout
     if kind.family == "words":
         vectors = None if settings.vectors is None else Path(settings.vectors)
-        model, vocabulary, notice = new_word_recogniser(system, types, training, other, vectors, **more)
-        return Recogniser(model, vocabulary), notice
+        model, vocabulary, notice = build_word_recognizer(system, types, training, other, vectors, **more)
+        return Recognizer(model, vocabulary), notice
     folders = fetch_encoders(system, settings)
-    with quiet(transformers_logging), loading("encoder", " or ".join(map(str, folders.values()))):
+    with (
+        silence_libraries(transformers_logging),
+        translate_load_errors("encoder", " or ".join(map(str, folders.values()))),
+    ):
         text = AutoConfig.from_pretrained(folders["text encoder"], trust_remote_code=False)
         visual = None
         if kind.reads_images:
@@ -90,11 +93,11 @@ def start(
             if visual.model_type != "resnet":
                 raise ModelError(f"visual encoder: {settings.visual.model} is no ResNet but {visual.model_type}")
             more |= {"pixels": pixel_settings(folders["visual encoder"]), "train_visual": settings.train_visual}
-        config = RecogniserConfig.of(system, types, text=text, visual=visual, **more)
+        config = RecognizerConfig.of(system, types, text=text, visual=visual, **more)
         model = kind(config)
         _take_over(model, folders)
     reader = WordPieces.load(folders["text encoder"], text.max_position_embeddings)
-    return Recogniser(model, reader), f"{system} starts from {_said(folders, settings)}"
+    return Recognizer(model, reader), f"{system} starts from {_said(folders, settings)}"
 
 
 def _take_over(model: Any, folders: dict[str, Path]) -> None:
@@ -127,7 +130,7 @@ def _dispensable(name: str) -> bool:
     return name.startswith("pooler.") or name.endswith(".num_batches_tracked")
 
 
-def _said(folders: dict[str, Path], settings: RecogniserSettings) -> str:
+def _said(folders: dict[str, Path], settings: RecognizerSettings) -> str:
     names = shipped_names({"text encoder": settings.text.model, "visual encoder": settings.visual.model})
     return " and ".join(names[role] for role in folders)
 
@@ -136,7 +139,7 @@ DROPOUT = 0.5
 """Before and behind the LSTM, as published."""
 
 
-def new_word_recogniser(
+def build_word_recognizer(
     system: str,
     types: Sequence[str],
     training: Iterable[Sequence[str]],
@@ -145,12 +148,12 @@ def new_word_recogniser(
     *,
     sizes: Mapping[str, Any] | None = None,
     **config: Any,
-) -> tuple[RecogniserModel, Vocabulary, str]:
+) -> tuple[RecognizerModel, Vocabulary, str]:
     """The model, its vocabulary, and a line that says where its word vectors come from.
 
     `training` and `others` are the words of posts that are trained on and of those that are not; of the latter, words
     with a pretrained vector are kept. `vectors` is a text file of GloVe or word2vec: words that it lacks start at
-    random, and all are trained on. `sizes` are members of `WordSizes`, `config` those of `RecogniserConfig`. What is
+    random, and all are trained on. `sizes` are members of `LstmConfig`, `config` those of `RecognizerConfig`. What is
     random comes from torch's generator.
 
     Raises ModelError when the file cannot be read; SettingsError when its vectors have another width than `sizes` asks
@@ -171,8 +174,8 @@ def new_word_recogniser(
     }
     if pretrained and shape.setdefault("word_width", pretrained.width) != pretrained.width:
         raise SettingsError(f"{vectors} has vectors of width {pretrained.width}, not {shape['word_width']}")
-    words = WordSizes.of(shape).to_json()
-    model = kind(RecogniserConfig.of(system, types, words=words, **{"dropout": DROPOUT, **config}))
+    words = LstmConfig.of(shape).to_json()
+    model = kind(RecognizerConfig.of(system, types, words=words, **{"dropout": DROPOUT, **config}))
     total = f"{len(vocabulary.words):,} words"
     if pretrained is None:
         return model, vocabulary, f"{system} starts from random vectors of all {total}: no word vectors were given"

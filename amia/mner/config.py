@@ -10,15 +10,15 @@ from transformers import PreTrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from amia.errors import ModelError
-from amia.hub import loading, quiet
+from amia.hub import silence_libraries, translate_load_errors
 from amia.hub_safety import check_model_folder
 from amia.mner.spans import TYPES, label_names
 
-__all__ = ["RecogniserConfig", "WordSizes"]
+__all__ = ["LstmConfig", "RecognizerConfig"]
 
 
-# MERGED FROM amia.mner.config: How large the layers of the LSTM family are: what `RecogniserConfig.words` holds.
-class RecogniserConfig(PreTrainedConfig):
+# MERGED FROM amia.mner.config: How large the layers of the LSTM family are: what `RecognizerConfig.words` holds.
+class RecognizerConfig(PreTrainedConfig):
     """The `config.json` of a recogniser's folder. Labels stand in `id2label`, as everywhere at Hugging Face."""
 
     model_type = "amia-recogniser"
@@ -54,7 +54,7 @@ class RecogniserConfig(PreTrainedConfig):
         visual: PreTrainedConfig | None = None,
         words: Mapping[str, Any] | None = None,
         **more: Any,
-    ) -> "RecogniserConfig":
+    ) -> "RecognizerConfig":
         """The configuration of a new recogniser over entity types `types`."""
         names = label_names(types)
         return cls(
@@ -74,7 +74,7 @@ class RecogniserConfig(PreTrainedConfig):
         if not file.is_file():
             raise ModelError(f"{folder} holds no recogniser (no config.json): `amia train` makes one")
         check_model_folder("recogniser", folder)
-        with quiet(transformers_logging), loading("recogniser", str(folder)):
+        with silence_libraries(transformers_logging), translate_load_errors("recogniser", str(folder)):
             kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
             if kind != cls.model_type:
                 raise ModelError(f"{folder} holds a {kind or 'nameless'} model, not a recogniser of `amia train`")
@@ -97,7 +97,7 @@ class RecogniserConfig(PreTrainedConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WordSizes:
+class LstmConfig:
     """The defaults are those of the public CNN-BiLSTM-CRF for Twitter posts."""
 
     words: int

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from amia.mner.features import Encoded
+from amia.mner.features import EncodedPost
 
 __all__ = ["Batch", "collate", "in_batches"]
 
@@ -58,7 +58,7 @@ class Batch:
         return replace(self, **moved)
 
 
-def collate(encoded: Sequence[Encoded], pad_piece: int = 0) -> Batch:
+def collate(encoded: Sequence[EncodedPost], pad_piece: int = 0) -> Batch:
     """A batch of posts with at least one word each, without what belongs to images."""
     several: dict[str, Any] = {}
     words = [len(each.first or each.words or ()) for each in encoded]

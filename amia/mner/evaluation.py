@@ -25,14 +25,14 @@ from functools import partial
 from amia.mner.metrics import Report, score_lines
 from amia.mner.spans import Span, lenient_spans, renamed_types, strict_spans
 
-__all__ = ["Judged", "lenient", "slice_lines", "slice_reports", "strict", "surface_forms"]
+__all__ = ["ScoredPost", "lenient", "slice_lines", "slice_reports", "strict", "surface_forms"]
 
 Spans = tuple[list[Span], list[Span]]
 """Gold and predicted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class ScoredPost:
     """One post with what a recogniser said of it."""
 
     id: str
@@ -49,12 +49,12 @@ class Judged:
     """Whether the post came with an image that could be read, whatever picture the recogniser saw."""
 
 
-def lenient(post: Judged) -> Spans:
+def lenient(post: ScoredPost) -> Spans:
     """The field's practice: chunks of `gold`."""
     return lenient_spans(post.gold), lenient_spans(post.predicted)
 
 
-def strict(post: Judged) -> Spans:
+def strict(post: ScoredPost) -> Spans:
     """IOB2 to the letter, of the tags as read with OTHER = MISC and nothing else repaired; of `gold` without them."""
     gold = post.gold if post.tags is None else renamed_types(post.tags)
     return strict_spans(gold), strict_spans(post.predicted)
@@ -70,9 +70,9 @@ def surface_forms(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> d
 
 
 def slice_reports(
-    posts: Sequence[Judged],
+    posts: Sequence[ScoredPost],
     forms: Mapping[str, frozenset[str]],
-    spans: Callable[[Judged], Spans] = lenient,
+    spans: Callable[[ScoredPost], Spans] = lenient,
 ) -> dict[str, Report]:
     """The module's table, in its order; a slice without any span reports zeros.
 
@@ -95,7 +95,7 @@ def slice_lines(reports: Mapping[str, Report]) -> list[str]:
     return score_lines({f"{name} ({report.posts:,} posts)": report.micro for name, report in reports.items()})
 
 
-_BY_POST: dict[str, Callable[[Judged], bool]] = {
+_BY_POST: dict[str, Callable[[ScoredPost], bool]] = {
     "all": lambda post: True,
     "matched": lambda post: post.has_image and post.theta is not None and post.theta > 0.5,
     "mismatched": lambda post: post.has_image and post.theta is not None and post.theta <= 0.5,
@@ -110,7 +110,7 @@ _BY_TYPES: dict[str, Callable[[int], bool]] = {
 
 
 def _chosen(
-    belongs: Callable[[int], bool], forms: Mapping[str, frozenset[str]], post: Judged, spans: Sequence[Span]
+    belongs: Callable[[int], bool], forms: Mapping[str, frozenset[str]], post: ScoredPost, spans: Sequence[Span]
 ) -> list[Span]:
     return [span for span in spans if belongs(len(forms.get(_form(post.tokens, span), ())))]
 

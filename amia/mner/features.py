@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Encoded", "Example", "Item", "Reader", "encoded"]
+__all__ = ["EncodedPost", "Example", "Feature", "Tokenizer", "encode_example"]
 
 
 # MERGED FROM amia.mner.features: A labelled post as training and evaluation take it.
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
+class EncodedPost:
     """What one family of systems reads of a post; the other family's members are None."""
 
     id: str
@@ -31,13 +31,13 @@ class Encoded:
         return len(self.pieces or self.words or ())
 
 
-class Reader(Protocol):
+class Tokenizer(Protocol):
     """Turns the words of posts into numbers; saved beside the weights."""
 
     pad: int
     """The number that pads pieces."""
 
-    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> Encoded:
+    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> EncodedPost:
         """A post's words as numbers; at least one word."""
         ...
 
@@ -59,13 +59,13 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Feature:
     """The same post, its words as numbers."""
 
-    text: Encoded
+    text: EncodedPost
     image: bytes | None
 
 
-def encoded(examples: Sequence[Example], reader: Reader) -> list[Item]:
+def encode_example(examples: Sequence[Example], reader: Tokenizer) -> list[Feature]:
     """Each post's words as the reader's numbers."""
-    return [Item(reader.encode(each.id, each.tokens, each.labels), each.image) for each in examples]
+    return [Feature(reader.encode(each.id, each.tokens, each.labels), each.image) for each in examples]

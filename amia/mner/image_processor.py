@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from amia.errors import ModelError
-from amia.images import ImageSettings, decode, fit_to
+from amia.images import ImageSettings, decode, resize_to_square
 
 __all__ = ["pixel_settings", "read_pixels", "saved_pixel_settings"]
 
@@ -50,6 +50,6 @@ def read_pixels(data: bytes, settings: dict[str, Any]) -> npt.NDArray[np.float32
     """
     side = settings["side"]
     image = ImageSettings(size=side, fit="stretch")
-    pixels = fit_to(decode(data, image, at_least=2 * side), image).astype(np.float32) / 255
+    pixels = resize_to_square(decode(data, image, at_least=2 * side), image).astype(np.float32) / 255
     normal = (pixels - np.asarray(settings["mean"], np.float32)) / np.asarray(settings["std"], np.float32)
     return np.ascontiguousarray(normal.transpose(2, 0, 1))

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from amia.mner.data_collator import Batch
 from amia.mner.layers.decoders import CRF, Softmax
 from amia.mner.layers.visual_encoder import VisualEncoder
 
-__all__ = ["Output", "Recipe", "RecogniserModel", "at_words"]
+__all__ = ["Output", "Recipe", "RecognizerModel", "gather_first_subwords"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,11 @@ class Output:
         return torch.stack(list(self.losses.values())).sum(0)
 
 
-class RecogniserModel(PreTrainedModel):
+class RecognizerModel(PreTrainedModel):
     """Base of every system. A system builds its layers, ends its constructor in `post_init()`, and says `forward`."""
 
-    config_class = RecogniserConfig
-    config: RecogniserConfig
+    config_class = RecognizerConfig
+    config: RecognizerConfig
     decoder: CRF | Softmax
     visual: VisualEncoder
     """Only where `reads_images`."""
@@ -95,6 +95,6 @@ class RecogniserModel(PreTrainedModel):
             super()._init_weights(module)
 
 
-def at_words(states: Tensor, first: Tensor) -> Tensor:
+def gather_first_subwords(states: Tensor, first: Tensor) -> Tensor:
     """The states [B, W, H] of each word's first piece, from states [B, P, H] of all pieces."""
     return states.gather(1, first.unsqueeze(2).expand(-1, -1, states.shape[2]))

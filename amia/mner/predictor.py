@@ -10,21 +10,21 @@ from transformers.utils import logging as transformers_logging
 
 from amia.accelerator import resolve_device
 from amia.errors import ModelError
-from amia.hub import loading, quiet
+from amia.hub import silence_libraries, translate_load_errors
 from amia.images import ImageSettings, inspect, read_image
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from amia.mner.data_collator import in_batches
-from amia.mner.features import Example, Item, Reader, encoded
+from amia.mner.features import Example, Feature, Tokenizer, encode_example
 from amia.mner.image_processor import saved_pixel_settings
-from amia.mner.model import RecogniserModel
+from amia.mner.model import RecognizerModel
 from amia.mner.spans import Span, lenient_spans
 from amia.mner.systems import system_of
 from amia.mner.tokenizers import Vocabulary, WordPieces
-from amia.mner.visual_features import Batches, FeatureCache, Seeing
+from amia.mner.visual_features import DataCollator, FeatureCache, VisualFeatureExtractor
 from amia.mner.word_tokenizer import words
-from amia.utils.oom import MicroBatches
+from amia.utils.oom import OomSafeBatcher
 
-__all__ = ["Entity", "Recogniser", "Tagged"]
+__all__ = ["Entity", "Recognizer", "TaggedPost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
-class Tagged:
+class TaggedPost:
     """What came out for one post."""
 
     id: str
@@ -51,10 +51,10 @@ class Tagged:
     """Entities in words, each with its score as in `Entity`."""
 
 
-class Recogniser:
+class Recognizer:
     """Finds entities in posts. Made by `amia train`, or loaded from its folder."""
 
-    def __init__(self, model: RecogniserModel, reader: Reader) -> None:
+    def __init__(self, model: RecognizerModel, reader: Tokenizer) -> None:
         self.model, self.reader = model, reader
         self.halved = 0
         """Posts so far that were tagged in smaller micro-batches than asked, since memory ran out."""
@@ -63,15 +63,15 @@ class Recogniser:
     def load(cls, folder: str | Path, device: str = "auto") -> Self:
         """The recogniser of a folder. Raises ModelError when there is none, SettingsError for a device not there."""
         folder = Path(folder)
-        system = system_of(RecogniserConfig.load(folder).system)
-        with quiet(transformers_logging), loading("recogniser", str(folder)):
+        system = system_of(RecognizerConfig.load(folder).system)
+        with silence_libraries(transformers_logging), translate_load_errors("recogniser", str(folder)):
             loaded: Any = system.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
             model, report = loaded
             if lacking := sorted(report["missing_keys"]):
                 raise ModelError(f"{folder}: the weights lack {len(lacking)} parts, {lacking[0]} first")
             if system.reads_images:
                 model.config.pixels = saved_pixel_settings(model.config.pixels)
-            reader: Reader = (
+            reader: Tokenizer = (
                 WordPieces.load(folder, int((model.config.text or {})["max_position_embeddings"]))
                 if system.family == "pieces"
                 else Vocabulary.load(folder)
@@ -80,19 +80,19 @@ class Recogniser:
 
     def save(self, folder: Path) -> None:
         """Configuration, weights (safetensors) and the reader's files."""
-        with quiet(transformers_logging):
+        with silence_libraries(transformers_logging):
             self.model.save_pretrained(folder)
         self.reader.save(folder)
 
-    def batches(self, cache: FeatureCache | None = None, *, decoders: int = 2) -> Batches:
+    def batches(self, cache: FeatureCache | None = None, *, decoders: int = 2) -> DataCollator:
         """What turns posts into this recogniser's batches; so many threads decode images."""
         if not self.model.reads_images:
-            return Batches(self.reader.pad, None)
+            return DataCollator(self.reader.pad, None)
         config = self.model.config
-        seeing = Seeing(
+        seeing = VisualFeatureExtractor(
             self.model.visual, config.pixels or {}, trained=config.train_visual, cache=cache, threads=decoders
         )
-        return Batches(self.reader.pad, seeing)
+        return DataCollator(self.reader.pad, seeing)
 
     def predict(self, text: str, image: bytes | str | Path | None = None) -> list[Entity]:
         """The entities of one text, in order, with an image's bytes or path beside it, or without.
@@ -114,19 +114,19 @@ class Recogniser:
         return entities
 
     def tag(
-        self, examples: Sequence[Example], *, batches: Batches | None = None, micro_batch: int = 32
-    ) -> list[Tagged]:
+        self, examples: Sequence[Example], *, batches: DataCollator | None = None, micro_batch: int = 32
+    ) -> list[TaggedPost]:
         """Tags and entities of posts, in order.
 
         Where memory runs out, the same posts are tagged half as many at a time. Raises ClusterError where not even one
         is.
         """
         self.model.eval()
-        items = encoded(examples, self.reader)
+        items = encode_example(examples, self.reader)
         eyes = batches or self.batches()
         lengths = [item.text.length for item in items]
         places = [place for some in in_batches(lengths, micro_batch, seed=None) for place in some]
-        passes = MicroBatches(micro_batch)
+        passes = OomSafeBatcher(micro_batch)
         tagged = passes.run(
             lambda some: self._tagged([examples[place] for place in some], [items[place] for place in some], eyes),
             places,
@@ -136,7 +136,7 @@ class Recogniser:
         return [done[place] for place in range(len(items))]
 
     @torch.inference_mode()
-    def _tagged(self, examples: Sequence[Example], items: Sequence[Item], batches: Batches) -> list[Tagged]:
+    def _tagged(self, examples: Sequence[Example], items: Sequence[Feature], batches: DataCollator) -> list[TaggedPost]:
         batch = batches.of(items).to(self.model.device)
         batch.labels = None
         emissions, mask = self.model(batch).emissions, batch.words_mask
@@ -149,7 +149,7 @@ class Recogniser:
         ]
         scores = self.model.decoder.span_scores(emissions, mask, labelled)
         return [
-            Tagged(
+            TaggedPost(
                 example.id,
                 tuple(names[label] for label in path) + ("O",) * (len(example.tokens) - len(path)),
                 tuple(zip(found, scored, strict=True)),

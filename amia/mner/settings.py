@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from amia.utils.config import Dtype, Strict
+from amia.utils.config import Dtype, StrictModel
 
-__all__ = ["EncoderSettings", "PredictionSettings", "RecogniserSettings"]
+__all__ = ["EncoderSettings", "PredictionSettings", "RecognizerSettings"]
 
 
-class EncoderSettings(Strict):
+class EncoderSettings(StrictModel):
     """A pretrained encoder."""
 
     model: str
@@ -16,7 +16,7 @@ class EncoderSettings(Strict):
     """Commit at the hub. None: the newest."""
 
 
-class RecogniserSettings(Strict):
+class RecognizerSettings(StrictModel):
     """What a new recogniser starts from."""
 
     text: EncoderSettings = EncoderSettings(model="google-bert/bert-base-cased")
@@ -33,7 +33,7 @@ class RecogniserSettings(Strict):
     """Word vectors for the LSTM family: a text file as GloVe or word2vec writes it. None: random ones."""
 
 
-class PredictionSettings(Strict):
+class PredictionSettings(StrictModel):
     """How a finished recogniser is run."""
 
     device: str = "auto"

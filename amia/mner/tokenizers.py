@@ -10,8 +10,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from amia.errors import ModelError
-from amia.hub import loading, quiet
-from amia.mner.features import Encoded
+from amia.hub import silence_libraries, translate_load_errors
+from amia.mner.features import EncodedPost
 
 __all__ = ["UNKNOWN", "Vocabulary", "WordPieces"]
 
@@ -37,7 +37,7 @@ class WordPieces:
 
         Raises ModelError when there is none, or it is not of BERT's kind.
         """
-        with quiet(transformers_logging), loading("tokenizer", str(folder)):
+        with silence_libraries(transformers_logging), translate_load_errors("tokenizer", str(folder)):
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             # Where a folder holds an encoder alone, one that knows no word at all is made up for it.
             if len(tokenizer) <= len(tokenizer.all_special_ids):
@@ -50,7 +50,7 @@ class WordPieces:
         """The tokenizer's own files."""
         self._tokenizer.save_pretrained(folder)
 
-    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> Encoded:
+    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> EncodedPost:
         """Pieces with [CLS] and [SEP]; what exceeds the encoder's length is cut off, words and all."""
         pieces, first = [self._begin], list[int]()
         for word in self._tokenizer(list(tokens), add_special_tokens=False)["input_ids"]:
@@ -59,7 +59,7 @@ class WordPieces:
             first.append(len(pieces))
             pieces += word or [self._unknown]
         pieces = [*pieces[: self._longest - 1], self._end]
-        return Encoded(
+        return EncodedPost(
             id=id, labels=None if labels is None else tuple(labels), pieces=tuple(pieces), first=tuple(first)
         )
 
@@ -131,9 +131,9 @@ class Vocabulary:
         listed = {"words": self.words, "characters": self.characters}
         (folder / FILE).write_text(json.dumps(listed), encoding="utf-8")
 
-    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> Encoded:
+    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> EncodedPost:
         """Numbers of words and of their characters. An empty word is unknown, with one unknown character."""
-        return Encoded(
+        return EncodedPost(
             id=id,
             labels=None if labels is None else tuple(labels),
             words=tuple(self.number(word) for word in tokens),

@@ -13,11 +13,11 @@ import torch
 
 from amia.errors import ImageError
 from amia.mner.data_collator import Batch, collate
-from amia.mner.features import Item
+from amia.mner.features import Feature
 from amia.mner.image_processor import read_pixels
 from amia.mner.layers.visual_encoder import REGIONS, VisualEncoder
 
-__all__ = ["Batches", "FeatureCache", "Seeing"]
+__all__ = ["DataCollator", "FeatureCache", "VisualFeatureExtractor"]
 
 # MERGED FROM amia.mner.visual_features: Features of images on disk: a frozen backbone sees each image once, not once an epoch.
 #
@@ -74,7 +74,7 @@ _AT_ONCE = 32
 """Images a forward pass of the backbone."""
 
 
-class Seeing:
+class VisualFeatureExtractor:
     """What a recogniser sees of images. `trained`: the backbone learns, so pixels travel with the batch."""
 
     def __init__(
@@ -149,13 +149,13 @@ class Seeing:
             return None
 
 
-class Batches:
+class DataCollator:
     """Items to batches: words padded, images seen. `seeing` is None for a system that reads no image."""
 
-    def __init__(self, pad: int, seeing: Seeing | None) -> None:
+    def __init__(self, pad: int, seeing: VisualFeatureExtractor | None) -> None:
         self._pad, self._seeing = pad, seeing
 
-    def of(self, items: Sequence[Item]) -> Batch:
+    def of(self, items: Sequence[Feature]) -> Batch:
         """One batch of these posts."""
         batch = collate([item.text for item in items], self._pad)
         if self._seeing is not None:

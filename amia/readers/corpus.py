@@ -8,7 +8,7 @@ from typing import Literal
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
 from amia.readers.conll import read_conll
-from amia.readers.hf_disk import read_saved, saved_split
+from amia.readers.hf_disk import hf_disk_split, read_hf_disk
 from amia.readers.hub import read_hub
 from amia.readers.image_folder import ImageFolder
 from amia.readers.jsonl import read_jsonl
@@ -67,6 +67,6 @@ class Corpus:
             case "parquet":
                 return read_parquet(file, name, split)
             case "datasets":
-                return read_saved(file, name, saved_split(file))
+                return read_hf_disk(file, name, hf_disk_split(file))
             case "webdataset":
                 return read_webdataset(file, name, split)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amia.errors import CorpusError
 from amia.readers.corpus import Corpus, Kind
-from amia.readers.hf_disk import is_saved, saved_files
+from amia.readers.hf_disk import hf_disk_files, is_hf_disk
 from amia.readers.hub import PREFIX
 
 __all__ = ["open_corpus"]
@@ -81,8 +81,8 @@ def _recognised(path: Path) -> tuple[Kind, list[Path]]:
         if kind is None:
             raise CorpusError(f"{path}: not a known format; amia reads {_LOOKED_FOR}, or a single file of these")
         return kind, [path]
-    if is_saved(path):
-        return "datasets", saved_files(path)
+    if is_hf_disk(path):
+        return "datasets", hf_disk_files(path)
     level = [path]
     for _ in range(_DEPTH + 1):
         found: dict[Kind, list[Path]] = {}

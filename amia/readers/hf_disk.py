@@ -13,15 +13,15 @@ from amia.readers.arrow_table import TableReader
 from amia.readers.safety.arrow_streams import refuse_broken_batch, refuse_packed_batches, refuse_stream_extensions
 from amia.readers.safety.json_lines import parse_object
 
-__all__ = ["is_saved", "read_saved", "saved_files", "saved_split"]
+__all__ = ["hf_disk_files", "hf_disk_split", "is_hf_disk", "read_hf_disk"]
 
 
-def is_saved(folder: Path) -> bool:
+def is_hf_disk(folder: Path) -> bool:
     """Whether `save_to_disk` made this folder."""
     return _has_splits(folder) or (folder / "state.json").is_file()
 
 
-def saved_files(folder: Path) -> list[Path]:
+def hf_disk_files(folder: Path) -> list[Path]:
     """The folder's Arrow files, sorted by split and name. Raises CorpusError when one of them is missing."""
     files: list[Path] = []
     try:
@@ -37,7 +37,7 @@ def saved_files(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def saved_split(file: Path) -> str | None:
+def hf_disk_split(file: Path) -> str | None:
     """The split that an Arrow file belongs to: its folder's name in a set of splits, else what its state says."""
     if _has_splits(file.parent.parent):
         return file.parent.name
@@ -47,7 +47,7 @@ def saved_split(file: Path) -> str | None:
     return word[0] if word else None
 
 
-def read_saved(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
+def read_hf_disk(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
     """The posts of one Arrow file, in order; `where` is `name#row`. The `datasets` library is not needed.
 
     Raises CorpusError for a damaged file, for extension types and packed batches, and where `TableReader` does.

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from amia.errors import CorpusError
-from amia.images import LARGEST_FILE
+from amia.images import MAX_FILE_BYTES
 from amia.posts import RawPost, Rejected
-from amia.readers.safety.arrow_rows import Foreign
+from amia.readers.safety.arrow_rows import UnsupportedValue
 
 __all__ = ["NAMES", "known_names", "read_record"]
 
@@ -120,14 +120,14 @@ def _image(value: object) -> tuple[bytes | None, str | None]:
     if isinstance(value, dict):
         value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
     if isinstance(value, bytes):
-        return value[: LARGEST_FILE + 1], None  # too_large either way
+        return value[: MAX_FILE_BYTES + 1], None  # too_large either way
     if value is None or isinstance(value, str):
         return None, _string("image", value) or None
     raise CorpusError(f"image is {_type(value)}, not a path, bytes or {{bytes, path}}")
 
 
 def _type(value: object) -> str:
-    if isinstance(value, Foreign):
+    if isinstance(value, UnsupportedValue):
         return value.kind
     names = {bool: "a truth value", int: "a number", float: "a number", str: "a string", bytes: "bytes"}
     return names.get(type(value)) or {list: "a list", dict: "an object", type(None): "null"}.get(

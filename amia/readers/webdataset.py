@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from amia.errors import CorpusError
-from amia.images import LARGEST_FILE
+from amia.images import MAX_FILE_BYTES
 from amia.posts import RawPost, Rejected
 from amia.readers.row_mapping import NAMES, read_record
 from amia.readers.safety.json_lines import parse_object
@@ -27,7 +27,7 @@ def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPos
     `abc.jpg`, `abc.txt` and `abc.json` beside each other are the post with id `abc`; folders belong to the id. The JSON
     has the fields of `amia.readers.row_mapping.NAMES` except the image; its `id` and its text go before the key and the
     `.txt`. Other members are ignored: nothing is unpickled, and no member's name is ever used as a path. An image of
-    more than `amia.images.LARGEST_FILE` bytes is cut one byte above it, so that decoding calls it `too_large`.
+    more than `amia.images.MAX_FILE_BYTES` bytes is cut one byte above it, so that decoding calls it `too_large`.
 
     Raises CorpusError when the archive is damaged or cut off.
     """
@@ -47,7 +47,7 @@ def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPos
                     yield sample.finish(name, split)
                 sample = _Sample(key)
             if ending in IMAGES:
-                sample.image = sample.image or member.read(LARGEST_FILE + 1)
+                sample.image = sample.image or member.read(MAX_FILE_BYTES + 1)
             elif ending in ("txt", "json"):
                 sample.add(ending, member.read(LARGEST_TEXT + 1))
     except (CorpusError, EOFError, zlib.error, lzma.LZMAError) as error:

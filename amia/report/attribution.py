@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-__all__ = ["DEMO", "Credit", "is_demo", "licence_of"]
+__all__ = ["DEMO", "Attribution", "is_demo", "license_of"]
 
 
 # MERGED FROM amia.report.attribution: Licences of the models that amia names by default, in short, as their makers state them.
 #
 # From the models' cards at the commits that amia pins. No legal advice: the card that a name leads to has the last word.
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Credit:
+class Attribution:
     """A model that had a part in some images."""
 
     role: str
@@ -26,7 +26,7 @@ class Credit:
     @property
     def licence(self) -> str:
         """In short, or where to look for it."""
-        return "the licence is its owner's to say" if self._local else licence_of(self.name)
+        return "the licence is its owner's to say" if self._local else license_of(self.name)
 
     def line(self) -> str:
         """An entry of a Markdown list: name, weights, licence."""
@@ -64,7 +64,7 @@ def is_demo(model: str) -> bool:
     return model.startswith(DEMO)
 
 
-def licence_of(model: str) -> str:
+def license_of(model: str) -> str:
     """The licence of a model's weights, or where to look for it."""
     if is_demo(model):
         return "Apache 2.0, ships with amia"

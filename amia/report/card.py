@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 from huggingface_hub import DatasetCardData
 
-from amia.mixing.arms import described, needs_synthesis
+from amia.mixing.arms import describe_arm, needs_synthesis
 from amia.posts import ordered_splits
-from amia.report.attribution import Credit, is_demo
+from amia.report.attribution import Attribution, is_demo
 from amia.report.markdown import DEMO_NOTICE, table
 
 __all__ = ["BARS", "CITATION", "LOADING", "OWNERS", "SYNTHETIC", "Card", "SplitThetas"]
@@ -50,7 +50,7 @@ class Card:
     """Posts by pair of statuses, `image=ok|synthesis=ok`."""
     ratio: Mapping[str, int]
     """Posts by what their image is: `0`, `1`, `blend`, `none`."""
-    models: Sequence[Credit]
+    models: Sequence[Attribution]
     size: int
     settings: Mapping[str, Any]
     """Those that decide what the images look like, without models."""
@@ -86,7 +86,7 @@ class Card:
         notice = f"{DEMO_NOTICE}\n\n" if any(is_demo(model.name) for model in self.models) else ""
         return (
             f"# Augmented posts, arm `{self.arm}`\n\n{notice}Posts of social media for multimodal named entity "
-            f"recognition, as amia wrote them. Each shows {described(self.arm)}.\n"
+            f"recognition, as amia wrote them. Each shows {describe_arm(self.arm)}.\n"
         )
 
     def _theta(self) -> str:

@@ -11,7 +11,7 @@ from amia.report.svg import Plot, bar, curve, joined, ticks
 from amia.report.view_models import Breakdown, SplitThetas, TrainedCurve
 
 __all__ = [
-    "MOST_TOGETHER",
+    "MAX_CURVES_TOGETHER",
     "arm_class",
     "f1_chart",
     "interval",
@@ -26,7 +26,7 @@ __all__ = [
 
 _ARMS = ("text", "original", "synthesized", "adaptive", "cosine", "cosine-minmax")
 """Arms with a colour of their own."""
-MOST_TOGETHER = 4
+MAX_CURVES_TOGETHER = 4
 """Arms whose curves can be told apart in one chart."""
 
 

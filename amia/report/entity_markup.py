@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from amia.mner.spans import Span
 
-__all__ = ["MOST_CHARACTERS", "MOST_WORDS", "Piece", "marked", "plain", "shortened"]
+__all__ = ["MAX_CHARACTERS", "MAX_WORDS", "TextPiece", "mark_entities", "plain", "shortened"]
 
-MOST_WORDS = 120
+MAX_WORDS = 120
 """Words of one post that are shown; a tweet has at most half as many."""
-MOST_CHARACTERS = 700
+MAX_CHARACTERS = 700
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """Consecutive words that are one entity, or in none."""
 
     words: tuple[str, ...]
@@ -26,48 +26,48 @@ class Piece:
         return " ".join(self.words)
 
 
-def marked(tokens: Sequence[str], spans: Sequence[Span]) -> list[Piece]:
+def mark_entities(tokens: Sequence[str], spans: Sequence[Span]) -> list[TextPiece]:
     """Tokens cut at the ends of `spans`, which rise and do not overlap; all words of the pieces are the tokens.
 
     Raises ValueError for spans that overlap or leave the tokens.
     """
-    pieces: list[Piece] = []
+    pieces: list[TextPiece] = []
     at = 0
     for span in spans:
         if not at <= span.start < span.end <= len(tokens):
             raise ValueError(f"span {span.start}-{span.end} overlaps another, or leaves the {len(tokens)} tokens")
         if span.start > at:
-            pieces.append(Piece(tuple(tokens[at : span.start]), None))
-        pieces.append(Piece(tuple(tokens[span.start : span.end]), span.type))
+            pieces.append(TextPiece(tuple(tokens[at : span.start]), None))
+        pieces.append(TextPiece(tuple(tokens[span.start : span.end]), span.type))
         at = span.end
     if at < len(tokens):
-        pieces.append(Piece(tuple(tokens[at:]), None))
+        pieces.append(TextPiece(tuple(tokens[at:]), None))
     return pieces
 
 
-def plain(text: str) -> list[Piece]:
+def plain(text: str) -> list[TextPiece]:
     """A text without tags, as one piece."""
-    return [Piece((text,), None)] if text else []
+    return [TextPiece((text,), None)] if text else []
 
 
-def shortened(pieces: Sequence[Piece]) -> list[Piece]:
-    """The same pieces for a page: without control characters, at most MOST_WORDS words and MOST_CHARACTERS characters.
+def shortened(pieces: Sequence[TextPiece]) -> list[TextPiece]:
+    """The same pieces for a page: without control characters, at most MAX_WORDS words and MAX_CHARACTERS characters.
 
     What is left out is said by an ellipsis.
     """
-    kept: list[Piece] = []
+    kept: list[TextPiece] = []
     words = characters = 0
     for piece in pieces:
         some: list[str] = []
         for word in piece.words:
-            room = MOST_CHARACTERS - characters
-            if words == MOST_WORDS or room <= 0:
-                kept += [Piece(tuple(some), piece.type)] if some else []
-                return [*kept, Piece(("…",), None)]
+            room = MAX_CHARACTERS - characters
+            if words == MAX_WORDS or room <= 0:
+                kept += [TextPiece(tuple(some), piece.type)] if some else []
+                return [*kept, TextPiece(("…",), None)]
             shown = printable(word)
             some.append(shown if len(shown) <= room else f"{shown[:room]}…")
             words, characters = words + 1, characters + len(shown)
-        kept.append(Piece(tuple(some), piece.type))
+        kept.append(TextPiece(tuple(some), piece.type))
     return kept
 
 

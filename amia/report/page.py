@@ -16,7 +16,7 @@ from amia.mner.spans import TYPES
 from amia.report import charts
 from amia.report.entity_markup import plain, printable, shortened
 from amia.report.thumbnails import SIDE, data_uri
-from amia.report.view_models import Content, TrainedCurve
+from amia.report.view_models import ReportContent, TrainedCurve
 
 __all__ = ["SECTIONS", "render", "sections_of"]
 
@@ -42,7 +42,7 @@ _ICON = (
 )
 
 
-def sections_of(content: Content) -> list[str]:
+def sections_of(content: ReportContent) -> list[str]:
     """Anchors of the sections that have something to show."""
     has = {
         "accounting": True,
@@ -59,7 +59,7 @@ def sections_of(content: Content) -> list[str]:
     return [name for name in SECTIONS if has[name]]
 
 
-def render(content: Content) -> str:
+def render(content: ReportContent) -> str:
     """The whole page. The same content gives the same page."""
     style, script = (
         Markup((_FOLDER / name).read_text(encoding="utf-8").strip())  # noqa: S704 - our own files, in the package

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
-__all__ = ["DECILES", "DecileSample", "Smallest", "decile_of", "keyed"]
+__all__ = ["DECILES", "BottomK", "DecileSample", "decile_of", "keyed"]
 
 Item = TypeVar("Item")
 Key = tuple[Any, ...]
@@ -31,7 +31,7 @@ def decile_of(theta: float) -> int:
     return min(DECILES - 1, max(0, int(theta * DECILES)))
 
 
-class Smallest(Generic[Item]):
+class BottomK(Generic[Item]):
     """The `size` items with the smallest keys of all that were offered; `seen` counts them all."""
 
     def __init__(self, size: int) -> None:
@@ -55,8 +55,8 @@ class DecileSample(Generic[Item]):
     """At most `each` posts of every tenth of theta, and the `extremes` posts at both ends of every named value."""
 
     def __init__(self, each: int, extremes: int, values: Sequence[str]) -> None:
-        self.deciles = [Smallest[Item](each) for _ in range(DECILES)]
-        self.extremes = {f"{end} {name}": Smallest[Item](extremes) for name in values for end in ("lowest", "highest")}
+        self.deciles = [BottomK[Item](each) for _ in range(DECILES)]
+        self.extremes = {f"{end} {name}": BottomK[Item](extremes) for name in values for end in ("lowest", "highest")}
         """By `lowest theta`, `highest theta`, ..."""
 
     def offer(self, key: Key, theta: float, values: dict[str, float], item: Item) -> None:

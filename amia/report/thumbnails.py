@@ -9,7 +9,7 @@ import io
 from PIL import Image
 
 from amia.errors import ImageError
-from amia.images import ImageSettings, decode, fit_to
+from amia.images import ImageSettings, decode, resize_to_square
 
 __all__ = ["SIDE", "data_uri", "thumbnail"]
 
@@ -28,7 +28,7 @@ def thumbnail(data: bytes | None, settings: ImageSettings) -> bytes | None:
         return None
     geometry = settings.model_copy(update={"size": min(SIDE, settings.size)})
     try:
-        pixels = fit_to(decode(data, settings, at_least=2 * geometry.size), geometry)
+        pixels = resize_to_square(decode(data, settings, at_least=2 * geometry.size), geometry)
     except ImageError:
         return None
     buffer = io.BytesIO()

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from amia.report.attribution import Credit
-from amia.report.entity_markup import Piece
+from amia.report.attribution import Attribution
+from amia.report.entity_markup import TextPiece
 from amia.report.experiment_tables import Experiment
 from amia.report.loss_figure import LossFigure
 
@@ -13,17 +13,17 @@ __all__ = [
     "Answer",
     "Breakdown",
     "Check",
-    "Content",
     "Disagreement",
     "Disagreements",
     "Example",
     "Failure",
-    "Group",
+    "ImageGroup",
+    "ImageTriple",
     "Pairing",
+    "ReportContent",
     "SplitThetas",
     "StageTimes",
     "TrainedCurve",
-    "Triple",
 ]
 
 
@@ -69,7 +69,7 @@ class Accounting:
     rejected: int
     """Rows of the source that were no posts."""
     labelled: int
-    models: Sequence[Credit]
+    models: Sequence[Attribution]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +89,12 @@ class SplitThetas:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Triple:
+class ImageTriple:
     """One post with its three pictures, as WebP; None where there is none."""
 
     id: str
     split: str
-    pieces: Sequence[Piece]
+    pieces: Sequence[TextPiece]
     original: bytes | None
     synthesized: bytes | None
     augmented: bytes | None
@@ -107,13 +107,13 @@ class Triple:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class ImageGroup:
     """Posts that belong together, a tenth of theta as a rule."""
 
     title: str
     posts: int
     """How many there are in the run."""
-    triples: Sequence[Triple]
+    triples: Sequence[ImageTriple]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +201,7 @@ class Disagreement:
     """System and seed of both."""
     kind: str
     """`better`: the one trained on augmented images is right; `worse`: the one trained on originals is."""
-    pieces: Sequence[Piece]
+    pieces: Sequence[TextPiece]
     original: bytes | None
     augmented: bytes | None
     theta: float | None
@@ -233,7 +233,7 @@ class Disagreements:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class ReportContent:
     """A whole report. What is empty or None is left out of the page."""
 
     run: str
@@ -244,8 +244,8 @@ class Content:
     accounting: Accounting
     losses: Sequence[LossFigure] = ()
     thetas: Sequence[SplitThetas] = ()
-    groups: Sequence[Group] = ()
-    strip: Sequence[Triple] = ()
+    groups: Sequence[ImageGroup] = ()
+    strip: Sequence[ImageTriple] = ()
     """A few posts from low theta to high, for the head of the page."""
     failures: Sequence[Failure] = ()
     stages: Sequence[StageTimes] = ()

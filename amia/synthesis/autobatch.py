@@ -5,20 +5,20 @@ from dataclasses import dataclass
 
 import torch
 
-from amia.accelerator import Tuning, resolve_device
+from amia.accelerator import GpuOptions, resolve_device
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 
-__all__ = ["MOST", "Memory", "measure_memory", "proposed"]
+__all__ = ["MAX_BATCH", "MemoryProfile", "measure_memory", "propose_batch_size"]
 
-MOST = 32
+MAX_BATCH = 32
 """Images; a GPU is busy with far fewer, and more would only make the last pass of a shard emptier."""
-SPARED = 0.8
+MEMORY_RESERVE = 0.8
 """Share of the memory that is planned with: gaps between tensors, libraries and a shard's texts take the rest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemoryProfile:
     """What was measured of a generator on a GPU, in bytes."""
 
     room: int
@@ -29,17 +29,17 @@ class Memory:
     """Likewise with two."""
 
 
-def proposed(memory: Memory) -> int:
-    """The largest power of two, at most `MOST`, that fits: shards are made of 512 posts, which it divides.
+def propose_batch_size(memory: MemoryProfile) -> int:
+    """The largest power of two, at most `MAX_BATCH`, that fits: shards are made of 512 posts, which it divides.
 
     Memory grows in a straight line with the images; where it was not seen to grow, nothing is known, and 1 is said.
     """
     each = memory.at_two - memory.at_one
     if each <= 0:
         return 1
-    fit = (SPARED * memory.room - (memory.at_one - each)) / each
+    fit = (MEMORY_RESERVE * memory.room - (memory.at_one - each)) / each
     size = 1
-    while 2 * size <= min(fit, MOST):
+    while 2 * size <= min(fit, MAX_BATCH):
         size *= 2
     return size
 
@@ -52,7 +52,7 @@ def measure_memory(
     free: Callable[[torch.device], tuple[int, int]] = torch.cuda.mem_get_info,
     restart: Callable[[torch.device], None] = torch.cuda.reset_peak_memory_stats,
     peak: Callable[[torch.device], int] = torch.cuda.max_memory_allocated,
-) -> Memory:
+) -> MemoryProfile:
     """Load the generator, draw one image, then two, and look at what that took; `share`: of the GPU, an actor's.
 
     Not compiled: that takes minutes, and as a rule less memory. `free`, `restart` and `peak`
@@ -62,10 +62,10 @@ def measure_memory(
     unhurried, total = free(device)
     room = min(unhurried, int(total * min(share, 1.0)))
     alone = settings.model_copy(update={"micro_batch": 2, "redraws": 0})
-    generator = Generator.load(alone, size, local_files_only=True, tuning=Tuning(channels_last=True))
+    generator = Generator.load(alone, size, local_files_only=True, tuning=GpuOptions(channels_last=True))
     taken = []
     for count in (1, 2):
         restart(device)
         generator.generate(["a photograph"] * count, list(range(count)))
         taken.append(peak(device) if not generator.halved else room)
-    return Memory(room, *taken)
+    return MemoryProfile(room, *taken)

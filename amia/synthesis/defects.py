@@ -4,11 +4,11 @@ from typing import Literal
 
 import torch
 
-from amia.images.resize import resized
+from amia.images.resize import resize_bicubic
 
-__all__ = ["Flaw", "extremes_of", "flaw_of", "to_pixels"]
+__all__ = ["Defect", "detect_defect", "pixel_extremes", "to_pixels"]
 
-Flaw = Literal["nan", "black", "blank"]
+Defect = Literal["nan", "black", "blank"]
 
 _BLACK = 3 / 255
 """A picture that is nowhere lighter is black: what half precision leaves when it overflows."""
@@ -16,12 +16,12 @@ _BLANK = 2 / 255
 """A picture whose values span no more than this shows nothing."""
 
 
-def extremes_of(pictures: torch.Tensor) -> torch.Tensor:
-    """The darkest and the lightest value `[b, 2]` of pictures `[b, 3, h, w]`: all that `flaw_of` wants of them."""
+def pixel_extremes(pictures: torch.Tensor) -> torch.Tensor:
+    """The darkest and the lightest value `[b, 2]` of pictures `[b, 3, h, w]`: all that `detect_defect` wants of them."""
     return torch.stack(pictures.flatten(1).aminmax(dim=1), dim=1)  # NaN anywhere makes both NaN
 
 
-def flaw_of(picture: torch.Tensor) -> Flaw | None:
+def detect_defect(picture: torch.Tensor) -> Defect | None:
     """Why a picture `[3, h, w]`, values in [0, 1], is of no use: `nan`, `black` or `blank`; None when it is.
 
     Its two extremes say the same as the whole.
@@ -40,5 +40,5 @@ def to_pixels(pictures: torch.Tensor, size: int) -> torch.Tensor:
     Resized (bicubic, antialiased) where the model's own size is another.
     """
     levels = (pictures.movedim(-3, -1) * 255).round().clamp(0, 255).to(torch.uint8)  # [b, h, w, 3]
-    whole = resized(levels.reshape(-1, *levels.shape[-3:]), size).contiguous()
+    whole = resize_bicubic(levels.reshape(-1, *levels.shape[-3:]), size).contiguous()
     return whole.reshape(*levels.shape[:-3], *whole.shape[1:])

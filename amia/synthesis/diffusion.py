@@ -9,17 +9,17 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from amia.accelerator import Compiled, Tuning, copied_back
-from amia.hub import quiet
-from amia.synthesis.defects import extremes_of, to_pixels
-from amia.synthesis.prompt_cache import Distinct
+from amia.accelerator import CompileWithFallback, GpuOptions, copy_to_host
+from amia.hub import silence_libraries
+from amia.synthesis.defects import pixel_extremes, to_pixels
+from amia.synthesis.prompt_cache import PromptCache
 from amia.synthesis.settings import GeneratorSettings
 
-__all__ = ["Drawing", "Pen", "parts_of"]
+__all__ = ["DiffusionRunner", "PendingImages", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class PendingImages:
     """Pictures that the device may not have finished yet: not to be looked at before `wait` has returned."""
 
     pixels: torch.Tensor
@@ -31,19 +31,21 @@ class Drawing:
     wait: Callable[[], None]
 
 
-class Pen:
+class DiffusionRunner:
     """A pipeline, and how it is called."""
 
-    def __init__(self, pipeline: Any, settings: GeneratorSettings, size: int, tuning: Tuning) -> None:
+    def __init__(self, pipeline: Any, settings: GeneratorSettings, size: int, tuning: GpuOptions) -> None:
         self._pipeline, self._settings, self._size, self._tuning = pipeline, settings, size, tuning
-        self.compiled = Compiled(parts_of(pipeline) if tuning.compiled else {})
+        self.compiled = CompileWithFallback(parts_of(pipeline) if tuning.compiled else {})
 
-    def texts(self, prompts: Sequence[str]) -> Distinct | None:
+    def texts(self, prompts: Sequence[str]) -> PromptCache | None:
         """All prompts of a call, where equal ones are to be encoded once."""
-        return Distinct(self._pipeline, prompts, self._settings.guidance) if self._tuning.distinct else None
+        return PromptCache(self._pipeline, prompts, self._settings.guidance) if self._tuning.distinct else None
 
     @torch.inference_mode()
-    def draw(self, prompts: Sequence[str], seeds: Sequence[int], texts: Distinct | None, batch: int) -> Drawing:
+    def draw(
+        self, prompts: Sequence[str], seeds: Sequence[int], texts: PromptCache | None, batch: int
+    ) -> PendingImages:
         """A picture a prompt, at most `batch`; compiled, the pass is filled up to that, since a graph has one shape."""
         count = len(prompts)
         more = batch - count if self._tuning.compiled else 0
@@ -51,7 +53,7 @@ class Pen:
         # Noise is drawn on the CPU, so that a seed means the same noise on every device.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         # The tokenizers log what they cut off; a safety check casts NaN to pixels and logs what it refuses.
-        with quiet(transformers_logging, diffusers_logging), np.errstate(invalid="ignore"):
+        with silence_libraries(transformers_logging, diffusers_logging), np.errstate(invalid="ignore"):
             named = texts.inputs(prompts, batch, full=self._tuning.compiled) if texts is not None else {}
             output = self._pipeline(
                 None if named else prompts,
@@ -63,8 +65,8 @@ class Pen:
             )
         pictures = output.images[:count].float()  # [b, 3, h, w] in [0, 1]
         refused = getattr(output, "nsfw_content_detected", None) or [False] * count
-        (pixels, extremes), wait = copied_back([to_pixels(pictures, self._size), extremes_of(pictures)])
-        return Drawing(pixels, extremes, refused, wait)
+        (pixels, extremes), wait = copy_to_host([to_pixels(pictures, self._size), pixel_extremes(pictures)])
+        return PendingImages(pixels, extremes, refused, wait)
 
 
 def parts_of(pipeline: Any) -> dict[str, torch.nn.Module]:

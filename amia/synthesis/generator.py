@@ -13,21 +13,21 @@ from diffusers.utils import logging as diffusers_logging
 from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
-from amia.accelerator import Tuning, resolve_device, resolve_dtype
+from amia.accelerator import GpuOptions, resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.hub import fetch_generator, identity_of, loading, quiet
-from amia.synthesis.defects import flaw_of
-from amia.synthesis.diffusion import Drawing, Pen, parts_of
-from amia.synthesis.prompt_cache import Distinct
+from amia.hub import fetch_generator, silence_libraries, translate_load_errors, weights_identity
+from amia.synthesis.defects import detect_defect
+from amia.synthesis.diffusion import DiffusionRunner, PendingImages, parts_of
+from amia.synthesis.prompt_cache import PromptCache
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.synthesis.upcast import decode_in_float32, shade_in_float32
-from amia.utils.oom import MicroBatches
-from amia.utils.prefetch import Behind
+from amia.synthesis.upcast import decode_in_float32, postprocess_in_float32
+from amia.utils.oom import OomSafeBatcher
+from amia.utils.prefetch import BackgroundWorker
 
-__all__ = ["Drawn", "Encode", "Generator"]
+__all__ = ["Encode", "GeneratedImage", "Generator"]
 
-LARGEST_SIDE = 4096
+MAX_SIDE = 4096
 """Pixels. The largest that `image.size` may be; what a folder says beyond it would take the machine's memory."""
 
 Encode = Callable[[int, NDArray[np.uint8]], bytes]
@@ -35,7 +35,7 @@ Encode = Callable[[int, NDArray[np.uint8]], bytes]
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class GeneratedImage:
     """What was drawn for one text."""
 
     pixels: NDArray[np.uint8] | None
@@ -52,7 +52,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ImageRequest:
     """One picture to draw: the place of its prompt, the prompt, and the seed."""
 
     place: int
@@ -64,12 +64,12 @@ class Generator:
     """Texts to images. `load` makes one."""
 
     def __init__(
-        self, pipeline: Any, settings: GeneratorSettings, size: int, folder: Path, tuning: Tuning | None = None
+        self, pipeline: Any, settings: GeneratorSettings, size: int, folder: Path, tuning: GpuOptions | None = None
     ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._folder = folder
-        self._pen = Pen(pipeline, settings, size, tuning or Tuning())
+        self._pen = DiffusionRunner(pipeline, settings, size, tuning or GpuOptions())
         self.halved = 0
         """Prompts so far that were drawn in smaller micro-batches than asked, since memory ran out."""
 
@@ -77,7 +77,7 @@ class Generator:
 
     @classmethod
     def load(
-        cls, settings: GeneratorSettings, size: int, *, local_files_only: bool = False, tuning: Tuning | None = None
+        cls, settings: GeneratorSettings, size: int, *, local_files_only: bool = False, tuning: GpuOptions | None = None
     ) -> Self:
         """The generator that `settings` name, for images of `size` pixels a side; warmed up where it is compiled.
 
@@ -86,18 +86,21 @@ class Generator:
         """
         device = resolve_device(settings.device)
         dtype = resolve_dtype(settings.dtype, device, torch.bfloat16)
-        tuning = tuning or Tuning.of(device, settings.compile)
+        tuning = tuning or GpuOptions.of(device, settings.compile)
         folder = cls.fetch(settings, local_files_only=local_files_only)
-        with quiet(transformers_logging, diffusers_logging), loading("generator", settings.model):
+        with (
+            silence_libraries(transformers_logging, diffusers_logging),
+            translate_load_errors("generator", settings.model),
+        ):
             library: Any = _diffusers().AutoPipelineForText2Image  # its methods have no types
             pipeline = library.from_pretrained(folder, variant=settings.files, dtype=dtype, use_safetensors=True)
             pipeline = pipeline.to(device)
             pipeline.set_progress_bar_config(disable=True)
             decode_in_float32(pipeline)
-            shade_in_float32(pipeline)
+            postprocess_in_float32(pipeline)
             tuning.laid_out(*parts_of(pipeline).values())
-            if (side := _drawn_side(pipeline)) > LARGEST_SIDE:
-                raise ModelError(f"generator: {settings.model} draws {side} pixels a side; {LARGEST_SIDE} are allowed")
+            if (side := _drawn_side(pipeline)) > MAX_SIDE:
+                raise ModelError(f"generator: {settings.model} draws {side} pixels a side; {MAX_SIDE} are allowed")
         generator = cls(pipeline, settings, size, folder, tuning)
         if tuning.compiled:
             generator.generate(["a photograph"], [0])  # fills a whole micro-batch, so every graph is made by now
@@ -109,7 +112,9 @@ class Generator:
         """Parts of the model that run uncompiled though they were to be compiled, and why."""
         return self._pen.compiled.eager
 
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], encode: Encode | None = None) -> list[Drawn]:
+    def generate(
+        self, prompts: Sequence[str], seeds: Sequence[int], encode: Encode | None = None
+    ) -> list[GeneratedImage]:
         """One image a prompt, in order, each from its own seed: a row does not depend on its neighbours, to 1/255.
 
         Unusable pictures are drawn again, those of a micro-batch together, each from a seed made of its own. What the
@@ -117,14 +122,14 @@ class Generator:
         `encode` makes a file of each picture instead of leaving its pixels, in a thread, while the next micro-batch is
         drawn; what it raises is raised here.
         """
-        wishes = [Wish(place, *one) for place, one in enumerate(zip(prompts, seeds, strict=True))]
+        wishes = [ImageRequest(place, *one) for place, one in enumerate(zip(prompts, seeds, strict=True))]
         texts, batch = self._pen.texts(prompts), self._settings.batch
         groups, batch = self._draw(wishes, texts, batch, encode)
         done = {wish.place: one for group in groups for wish, one in group}
         for redraw in range(1, self._settings.redraws + 1):
             for group in groups:
                 again = [
-                    Wish(wish.place, wish.prompt, redraw_seed(wish.seed, redraw))
+                    ImageRequest(wish.place, wish.prompt, redraw_seed(wish.seed, redraw))
                     for wish, _ in group
                     if done[wish.place].failure not in (None, "refused", "out_of_memory")
                 ]
@@ -136,16 +141,16 @@ class Generator:
 
     def identity(self) -> dict[str, str]:
         """What tells this generator from any other: a folder's weights, or name and commit at the hub."""
-        return {"generator": identity_of(self._settings.model, self._folder)}
+        return {"generator": weights_identity(self._settings.model, self._folder)}
 
     def _draw(
-        self, wishes: Sequence[Wish], texts: Distinct | None, most: int, encode: Encode | None
-    ) -> tuple[list[list[tuple[Wish, Drawn]]], int]:
+        self, wishes: Sequence[ImageRequest], texts: PromptCache | None, most: int, encode: Encode | None
+    ) -> tuple[list[list[tuple[ImageRequest, GeneratedImage]]], int]:
         """What was drawn, by micro-batch, and how many a micro-batch may hold from now on."""
-        batches = MicroBatches(most)
-        with Behind[list[Drawn]]() as behind:
+        batches = OomSafeBatcher(most)
+        with BackgroundWorker[list[GeneratedImage]]() as behind:
 
-            def work(some: Sequence[Wish]) -> list[tuple[Future[list[Drawn]], int]]:
+            def work(some: Sequence[ImageRequest]) -> list[tuple[Future[list[GeneratedImage]], int]]:
                 prompts, seeds = [wish.prompt for wish in some], [wish.seed for wish in some]
                 drawing = self._pen.draw(prompts, seeds, texts, batches.size)
                 made = behind.put(lambda: _looked_at(drawing, some, encode))
@@ -158,26 +163,26 @@ class Generator:
         return [[(wish, made.result()[row]) for wish, (made, row) in group] for group in groups], batches.size
 
 
-def _looked_at(drawing: Drawing, wishes: Sequence[Wish], encode: Encode | None) -> list[Drawn]:
+def _looked_at(drawing: PendingImages, wishes: Sequence[ImageRequest], encode: Encode | None) -> list[GeneratedImage]:
     """The pictures of one micro-batch, when they are there."""
     drawing.wait()
-    drawn: list[Drawn] = []
+    drawn: list[GeneratedImage] = []
     for row, wish in enumerate(wishes):
-        failure = "refused" if drawing.refused[row] else flaw_of(drawing.extremes[row])
+        failure = "refused" if drawing.refused[row] else detect_defect(drawing.extremes[row])
         pixels = drawing.pixels[row].numpy()
         if failure is not None:
-            drawn.append(Drawn(None, wish.seed, 0, failure))
+            drawn.append(GeneratedImage(None, wish.seed, 0, failure))
         elif encode is not None:
-            drawn.append(Drawn(None, wish.seed, 0, None, encode(wish.place, pixels)))
+            drawn.append(GeneratedImage(None, wish.seed, 0, None, encode(wish.place, pixels)))
         else:
-            drawn.append(Drawn(pixels.copy(), wish.seed, 0, None))  # a view would keep the whole micro-batch
+            drawn.append(GeneratedImage(pixels.copy(), wish.seed, 0, None))  # a view would keep the whole micro-batch
     return drawn
 
 
-def _no_room(wish: Wish) -> Future[list[Drawn]]:
+def _no_room(wish: ImageRequest) -> Future[list[GeneratedImage]]:
     """A micro-batch of one that does not fit the device."""
-    made: Future[list[Drawn]] = Future()
-    made.set_result([Drawn(None, wish.seed, 0, "out_of_memory")])
+    made: Future[list[GeneratedImage]] = Future()
+    made.set_result([GeneratedImage(None, wish.seed, 0, "out_of_memory")])
     return made
 
 

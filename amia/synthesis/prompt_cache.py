@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Distinct"]
+__all__ = ["PromptCache"]
 
 _GIVES = {
     "StableDiffusionPipeline": ("prompt_embeds", None),
@@ -14,7 +14,7 @@ _GIVES = {
 """By pipeline, what its `encode_prompt` returns, by the names under which the pipeline takes it back."""
 
 
-class Distinct:
+class PromptCache:
     """The texts of one call of the generator. They are encoded when the first micro-batch asks for one, a whole batch
     of new ones at a time, and kept on the device: 0.15 MB a text for sd-turbo.
     """

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from amia.utils.config import Compile, Dtype, Strict
+from amia.utils.config import Compile, Dtype, StrictModel
 
 __all__ = ["GeneratorSettings"]
 
@@ -13,7 +13,7 @@ _HALF_FILES = {_DEFAULT, "stabilityai/sdxl-turbo"}
 """Models whose makers publish their weights in float16 too, at half the size."""
 
 
-class GeneratorSettings(Strict):
+class GeneratorSettings(StrictModel):
     """The generator, V = SD(T)."""
 
     model: str = _DEFAULT

@@ -1,6 +1,6 @@
 """Half precision where a model is known to break in it.
 
-SDXL's decoder overflows float16 (`decode_in_float32`). bfloat16 is coarse near white (`shade_in_float32`). The
+SDXL's decoder overflows float16 (`decode_in_float32`). bfloat16 is coarse near white (`postprocess_in_float32`). The
 attention of Stable Diffusion 2.x overflows float16 where its logits are stored in it, which torch's fused attention
 does on no device; a test holds it to that.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["decode_in_float32", "shade_in_float32"]
+__all__ = ["decode_in_float32", "postprocess_in_float32"]
 
 
 def decode_in_float32(pipeline: Any) -> None:
@@ -29,7 +29,7 @@ def decode_in_float32(pipeline: Any) -> None:
     entrance.register_forward_pre_hook(_widened)
 
 
-def shade_in_float32(pipeline: Any) -> None:
+def postprocess_in_float32(pipeline: Any) -> None:
     """Let what a half-precision decoder gives, in [-1, 1], be shifted to [0, 1] in float32, in place.
 
     In bfloat16 the shift rounds to 1/256, a whole grey level, what the decoder has already rounded.

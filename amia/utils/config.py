@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Compile", "Dtype", "Strict"]
+__all__ = ["Compile", "Dtype", "StrictModel"]
 
 
 # MERGED FROM amia.utils.config: The precisions that a model may be asked for, and whether it is compiled. Apart from `device`, so that reading
 # settings does not import torch.
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """A group of settings.
 
     The docstring under a field is its help text: what it means, its unit, and what it trades. Unknown names and values

@@ -12,7 +12,7 @@ import torch
 
 from amia.errors import ClusterError
 
-__all__ = ["MicroBatches", "is_out_of_memory"]
+__all__ = ["OomSafeBatcher", "is_out_of_memory"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,7 +21,7 @@ _SAID = ("DefaultCPUAllocator: can't allocate memory", "CUBLAS_STATUS_ALLOC_FAIL
 """How plain RuntimeErrors of torch say it: the CPU's allocator, and libraries that allocate by themselves."""
 
 
-class MicroBatches:
+class OomSafeBatcher:
     """Passes of at most `most` items, and of half as many from the first on that memory did not hold."""
 
     def __init__(self, most: int) -> None:

@@ -5,13 +5,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-__all__ = ["Behind", "prefetched"]
+__all__ = ["BackgroundWorker", "prefetch"]
 
 # MERGED FROM amia.utils.prefetch: The next batches are made in a thread while the model works on this one.
 Result = TypeVar("Result")
 
 
-class Behind(Generic[Result]):
+class BackgroundWorker(Generic[Result]):
     """One thread, one batch in it and one being computed: who hands in another waits until the last is done.
 
     So results come in the order of the batches, and no more than two batches are in memory.
@@ -39,7 +39,7 @@ class Behind(Generic[Result]):
 T = TypeVar("T")
 
 
-def prefetched(items: Iterator[T], ahead: int = 2) -> Iterator[T]:
+def prefetch(items: Iterator[T], ahead: int = 2) -> Iterator[T]:
     """The same items in order, up to `ahead` of them made before they are asked for."""
     end = object()
     with ThreadPoolExecutor(1, "batches") as pool:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ray_jobs.cli.options import Config, Images, Json, Run, Words, judge
-from ray_jobs.cli.output import aligned, by_part, say, say_json, why
+from ray_jobs.cli.options import Config, Images, Json, Run, Words, exit_if_too_many_failed
+from ray_jobs.cli.output import by_part, describe_status, format_table, print_json, print_lines
 from ray_jobs.runtime.console import console
 from ray_jobs.settings.job import Settings, load_settings
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
-    from ray_jobs.jobs.augment import Augmented
-    from ray_jobs.jobs.execution_plan import Planned
-    from ray_jobs.jobs.ingest import Ingested
+    from ray_jobs.jobs.augment import AugmentResult
+    from ray_jobs.jobs.execution_plan import PlannedStage
+    from ray_jobs.jobs.ingest import IngestResult
 
 __all__ = ["augment", "doctor", "ingest", "tell_augmented", "tell_ingested", "tell_planned"]
 
@@ -27,15 +27,15 @@ def doctor(
     json: Json = False,
 ) -> None:
     """What is wrong with a corpus, before it costs money. Reads everything, writes nothing."""
-    from amia.doctor import examine, lines_of
+    from amia.doctor import render_report, scan_corpus
     from amia.readers import open_corpus
-    from ray_jobs.cli.output import say, say_json
+    from ray_jobs.cli.output import print_json, print_lines
 
-    diagnosis = examine(open_corpus(source, images), load_settings(config).image)
+    diagnosis = scan_corpus(open_corpus(source, images), load_settings(config).image)
     if json:
-        say_json(diagnosis.to_json())
+        print_json(diagnosis.to_json())
     else:
-        say(lines_of(diagnosis))
+        print_lines(render_report(diagnosis))
 
 
 def ingest(
@@ -47,16 +47,18 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Read a corpus into immutable shards of posts. Started again, it goes on where it stopped."""
-    from ray_jobs.cli.output import say_json
+    from ray_jobs.cli.output import print_json
     from ray_jobs.jobs.ingest import ingest as job
 
     settings = load_settings(config, words or [])
     done = job(source, run, settings, images=images, quiet=json)
     if json:
-        say_json({"posts": done.plan.posts, "rejected": done.plan.rejected, "counts": dict(done.counts), "run": run})
+        print_json({"posts": done.plan.posts, "rejected": done.plan.rejected, "counts": dict(done.counts), "run": run})
     else:
         tell_ingested(done, run)
-    judge(sum(count for status, count in done.counts.items() if "(" in status), done.plan.total, settings)
+    exit_if_too_many_failed(
+        sum(count for status, count in done.counts.items() if "(" in status), done.plan.total, settings
+    )
 
 
 def augment(
@@ -81,7 +83,7 @@ def augment(
     json: Json = False,
 ) -> None:
     """Give every post of a run its augmented image. Started again, it goes on where it stopped."""
-    from ray_jobs.cli.output import say_json
+    from ray_jobs.cli.output import print_json
 
     settings = load_settings(config, words or [])
     arms = arm or ["adaptive"]
@@ -95,7 +97,7 @@ def augment(
 
     done = job(run, settings, arms=arms, mixture=mixture, accept_mixture=accept_mixture, quiet=json)
     if json:
-        say_json(
+        print_json(
             {
                 "posts": done.posts,
                 "counts": {arm: dict(each) for arm, each in done.counts.items()},
@@ -105,35 +107,35 @@ def augment(
         )
     else:
         tell_augmented(done, run)
-    judge(done.failed, done.posts, settings)
+    exit_if_too_many_failed(done.failed, done.posts, settings)
 
 
-def tell_ingested(done: "Ingested", run: str) -> None:
+def tell_ingested(done: "IngestResult", run: str) -> None:
     """Posts by split and image status, what was rejected and repaired."""
     plan = done.plan
     splits = ", ".join(f"{count:,} {split}" for split, count in sorted(plan.posts.items()))
     console.print(f"{plan.total:,} posts ({splits}) in {len(plan.shards):,} shards of {run}")
     for status, count in sorted(done.counts.items()):
-        console.print(f"  {count:>9,} {why(status)}")
+        console.print(f"  {count:>9,} {describe_status(status)}")
     if plan.rejected:
         console.print(f"  {plan.rejected:>9,} rows were no posts: {run}/quarantine says which and why")
     if plan.repaired:
         console.print(f"  {plan.repaired:>9,} orphan I- tags became B- in ner_tags (tags stays as read)")
 
 
-def tell_augmented(done: "Augmented", run: str) -> None:
+def tell_augmented(done: "AugmentResult", run: str) -> None:
     """The accounting: every post that went in, by what became of its two pictures."""
     for arm, counts in done.counts.items():
         console.print(f"{arm}: {done.posts:,} posts in, {counts.total():,} out -> {run}/augmented/{arm}")
         for part in ("image", "synthesis"):
             for status, count in sorted(by_part(counts, part).items(), key=lambda item: -item[1]):
-                console.print(f"  {count:>9,} {why(status)}")
+                console.print(f"  {count:>9,} {describe_status(status)}")
 
 
-def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) -> None:
+def tell_planned(steps: Sequence["PlannedStage"], settings: Settings, *, json: bool) -> None:
     """The executions of a dry run, what each still has to do, and what its actors ask for."""
     if json:
-        say_json({"steps": [{**asdict(step), "pool": step.pool.model_dump()} for step in steps]})
+        print_json({"steps": [{**asdict(step), "pool": step.pool.model_dump()} for step in steps]})
         return
     rows = [["stage", "shards", "posts", "MB", "actors", "CPUs", "GPUs", "lease"]]
     for step in steps:
@@ -143,8 +145,8 @@ def tell_planned(steps: Sequence["Planned"], settings: Settings, *, json: bool) 
         rows.append(
             [f"{step.execution} {step.stage}", *left, actors, f"{pool.cpus:g}", f"{pool.gpus:g}", str(pool.lease)]
         )
-    say(aligned(rows))
-    say(
+    print_lines(format_table(rows))
+    print_lines(
         [
             "Left to do: shards, posts, MB to write (estimated). Actors: CPUs and GPUs of each, shards a lease.",
             "Stages of one number stream side by side; before the next number, every shard of it is published.",

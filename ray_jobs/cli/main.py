@@ -14,9 +14,9 @@ import typer
 
 from amia import errors
 from ray_jobs.cli import corpus, planning, recognizers, runs, story
-from ray_jobs.runtime.console import spelled_out
+from ray_jobs.runtime.console import escape_controls
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
-from ray_jobs.runtime.signals import STOPPED, Stopped, heeding_sigterm, stoppable
+from ray_jobs.runtime.signals import STOPPED, Stopped, exit_on_sigterm, handle_sigterm
 from ray_jobs.settings.experiment import ExperimentSettings
 from ray_jobs.settings.job import settings_help
 
@@ -75,12 +75,12 @@ def _settings_of(command: Callable[..., None]) -> str | None:
 
 
 for command in COMMANDS:
-    app.command(epilog=_settings_of(command))(stoppable(command))
+    app.command(epilog=_settings_of(command))(exit_on_sigterm(command))
 
 
 def main() -> None:
     """The console script: errors that a person can act on are one message and an exit code, not a traceback."""
-    with without_false_alarm(), heeding_sigterm():
+    with without_false_alarm(), handle_sigterm():
         code = _run()
     gc.freeze()  # or leaving would search every library for garbage first
     sys.exit(code)
@@ -97,7 +97,7 @@ def _run() -> int:
         print(stopped, file=sys.stderr, flush=True)
         return STOPPED
     except errors.AmiaError as error:
-        print(f"error: {spelled_out(str(error))}", file=sys.stderr, flush=True)
+        print(f"error: {escape_controls(str(error))}", file=sys.stderr, flush=True)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     except Exception as error:  # a bug keeps its traceback
         if (show := getattr(error, "show", None)) is None:  # click's own words about wrong usage

@@ -8,7 +8,18 @@ import typer
 from ray_jobs.runtime.console import console
 from ray_jobs.settings.job import Settings
 
-__all__ = ["TOO_MANY_FAILED", "Config", "Images", "Json", "Model", "PredictedArm", "Run", "Systems", "Words", "judge"]
+__all__ = [
+    "TOO_MANY_FAILED",
+    "Config",
+    "Images",
+    "Json",
+    "Model",
+    "PredictedArm",
+    "Run",
+    "Systems",
+    "Words",
+    "exit_if_too_many_failed",
+]
 
 TOO_MANY_FAILED = 9
 """Exit code of a job in which more posts failed than `max_failed` allows."""
@@ -39,7 +50,7 @@ PredictedArm = Annotated[str, typer.Option("--arm", help="The finished arm whose
 Images = Annotated[str | None, typer.Option("--images", help="Folder of the images, where it is not beside the texts.")]
 
 
-def judge(failed: int, posts: int, settings: Settings) -> None:
+def exit_if_too_many_failed(failed: int, posts: int, settings: Settings) -> None:
     """Ends the command with an error where too many posts failed."""
     if failed > settings.max_failed * posts:
         print(

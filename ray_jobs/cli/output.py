@@ -7,22 +7,22 @@ from typing import Any
 
 from ray_jobs.runtime.console import console
 
-__all__ = ["aligned", "by_part", "say", "say_json", "why"]
+__all__ = ["by_part", "describe_status", "format_table", "print_json", "print_lines"]
 
 
 # MERGED FROM ray_jobs.cli.output: What became of posts, in words.
-def say(lines: Sequence[str]) -> None:
+def print_lines(lines: Sequence[str]) -> None:
     """Plain lines."""
     for line in lines:
         console.print(line)
 
 
-def say_json(about: Mapping[str, Any]) -> None:
+def print_json(about: Mapping[str, Any]) -> None:
     """One JSON object on standard output."""
     print(json.dumps(about, ensure_ascii=False, sort_keys=True))
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines with their cells under each other, the first to the left; never squeezed to a terminal's width."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
@@ -42,7 +42,7 @@ REASONS = {
 }
 
 
-def why(status: str) -> str:
+def describe_status(status: str) -> str:
     """A status in words: `image=bad_image(truncated)` -> `with a broken image (truncated)`."""
     if status in REASONS:
         return REASONS[status]

@@ -9,9 +9,9 @@ import typer
 
 from amia.errors import SettingsError
 from ray_jobs.cli.options import Config, Json, Words
-from ray_jobs.cli.output import aligned, say, say_json
+from ray_jobs.cli.output import format_table, print_json, print_lines
 from ray_jobs.jobs.forecast import Execution, Forecast
-from ray_jobs.runtime.throughput import clock
+from ray_jobs.runtime.throughput import format_duration
 from ray_jobs.settings.job import load_settings
 from ray_jobs.settings.rates import Rates
 
@@ -48,14 +48,14 @@ def plan(
     json: Json = False,
 ) -> None:
     """How long ingest and augment would take on machines that need not be there, what limits them, what it costs."""
-    from ray_jobs.jobs.forecast import Power, forecast, what_would_help
+    from ray_jobs.jobs.forecast import Power, forecast, suggest_speedups
     from ray_jobs.settings.rates import load_rates
 
     rates, settings, arms = load_rates(gpu), load_settings(config, words or []), arm or ["adaptive"]
     gpus = count if rates.gpu else 0
     have = cores or gpus * (rates.cores_per_gpu or 0) or len(os.sched_getaffinity(0))
     made = forecast(_number(posts), rates, Power(gpus, have), settings, arms)
-    helps = what_would_help(made, rates, settings, arms)
+    helps = suggest_speedups(made, rates, settings, arms)
     tell_forecast(made, rates.at(settings.image.size), helps, price, json=json)
 
 
@@ -72,37 +72,38 @@ def tell_forecast(
     """The executions in order, the sums, what limits the job and what would help, and where the rates come from."""
     cost = None if price is None else price * (made.gpu_hours or made.power.cores * made.seconds / 3600)
     if json:
-        say_json(_as_json(made, rates, helps, cost))
+        print_json(_as_json(made, rates, helps, cost))
         return
     machine = f"{made.power.gpus:,} x {rates.gpu}, " if made.power.gpus else ""
-    say([f"{made.posts:,} posts, each with an image, on {machine}{made.power.cores:,} CPU cores"])
+    print_lines([f"{made.posts:,} posts, each with an image, on {machine}{made.power.cores:,} CPU cores"])
     rows = [["one after the other", "takes", "limited by"]]
-    rows += [[" + ".join(each.stages), clock(each.seconds), each.limit] for each in made.executions]
-    rows.append(["commands, ingest's first pass", clock(made.between_s), "one process"])
-    rows.append(["together", clock(made.seconds), ""])
-    say([line.rstrip() for line in aligned(rows)])
+    rows += [[" + ".join(each.stages), format_duration(each.seconds), each.limit] for each in made.executions]
+    rows.append(["commands, ingest's first pass", format_duration(made.between_s), "one process"])
+    rows.append(["together", format_duration(made.seconds), ""])
+    print_lines([line.rstrip() for line in format_table(rows)])
     if made.power.gpus:
         paid = f"{made.gpu_hours:,.1f} GPU-hours, of which the GPUs work {made.gpu_s / 3600:,.1f}"
         waiting = made.power.gpus * made.ingest_s / 3600
-        say([f"{paid}. Ingest needs none: {waiting:,.1f} are saved where it runs before the GPUs are there"])
-    say([f"Core-hours at work: {made.cpu_s / 3600:,.1f}"])
+        print_lines([f"{paid}. Ingest needs none: {waiting:,.1f} are saved where it runs before the GPUs are there"])
+    print_lines([f"Core-hours at work: {made.cpu_s / 3600:,.1f}"])
     written = ", ".join(f"{name} {_bytes(size)}" for name, size in made.bytes.items())
-    say([f"Written: {_bytes(sum(made.bytes.values()))} ({written})"])
+    print_lines([f"Written: {_bytes(sum(made.bytes.values()))} ({written})"])
     if cost is not None:
-        say([f"Cost: {cost:,.2f}, {1e6 * cost / made.posts:,.2f} a million posts"])
-    say([f"Most of the time it is limited by {made.limit}."])
-    say(
-        [f"  {what}: {clock(seconds)} in all" for what, seconds in helps] or ["  Nothing that doubles one thing helps."]
+        print_lines([f"Cost: {cost:,.2f}, {1e6 * cost / made.posts:,.2f} a million posts"])
+    print_lines([f"Most of the time it is limited by {made.limit}."])
+    print_lines(
+        [f"  {what}: {format_duration(seconds)} in all" for what, seconds in helps]
+        or ["  Nothing that doubles one thing helps."]
     )
     rows = [["Rates, seconds a post", "of a core", "of a GPU"]]
     for name, rate in rates.stages.items():
         rows.append([f"  {name}", f"{rate.cpu_s:.2g}", f"{rate.gpu_s:.2g}" if rate.gpu_s else "-"])
-    say(aligned(rows))
-    say(["Where they come from:"])
+    print_lines(format_table(rows))
+    print_lines(["Where they come from:"])
     named: dict[str, list[str]] = {}
     for name, source in [*((name, rate.source) for name, rate in rates.stages.items()), ("the rest", rates.source)]:
         named.setdefault(source, []).append(name)
-    say([f"  {', '.join(names)}: {source}" for source, names in named.items()])
+    print_lines([f"  {', '.join(names)}: {source}" for source, names in named.items()])
 
 
 def _as_json(made: Forecast, rates: Rates, helps: Sequence[tuple[str, float]], cost: float | None) -> dict[str, object]:

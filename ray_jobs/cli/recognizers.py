@@ -8,16 +8,16 @@ import typer
 
 from amia import errors
 from ray_jobs.cli.options import Config, Json, Model, PredictedArm, Run, Words
-from ray_jobs.cli.output import say, say_json, why
+from ray_jobs.cli.output import describe_status, print_json, print_lines
 from ray_jobs.runtime.console import console
 from ray_jobs.settings.job import load_settings
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from ray_jobs.jobs.evaluate import Evaluation
-    from ray_jobs.jobs.experiment import Experimented
-    from ray_jobs.jobs.predict import Predicted
-    from ray_jobs.jobs.predict_one import Recognised
-    from ray_jobs.jobs.train import Trained
+    from ray_jobs.jobs.experiment import ExperimentResult
+    from ray_jobs.jobs.predict import PredictResult
+    from ray_jobs.jobs.predict_one import TextPrediction
+    from ray_jobs.jobs.train import TrainResult
 
 __all__ = [
     "evaluate",
@@ -110,11 +110,11 @@ def predict(
         done = job(run, load_settings(config or "default", words or []), model=model, arm=arm, splits=split, quiet=json)
         tell_predicted(done, run, json=json)
     elif text is not None:
-        from ray_jobs.jobs.predict_one import recognise, settings_of
+        from ray_jobs.jobs.predict_one import predict_text, settings_of
 
         own = settings_of(augment, arm) if augment is not None and config is None else config or "default"
         settings = load_settings(own, words or [])
-        tell_recognised(recognise(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
+        tell_recognised(predict_text(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
 
 
 def experiment(
@@ -149,10 +149,10 @@ def experiment(
     tell_experimented(job(load_experiment(config, run or [], words or [], name=name), quiet=json), json=json)
 
 
-def tell_trained(done: "Trained", run: str, *, json: bool) -> None:
+def tell_trained(done: "TrainResult", run: str, *, json: bool) -> None:
     """The best epoch of a training, and where the recogniser stands."""
     if json:
-        say_json({"run": run, "model": done.folder, "epochs": done.epochs, "best": asdict(done.best)})
+        print_json({"run": run, "model": done.folder, "epochs": done.epochs, "best": asdict(done.best)})
         return
     best = done.best
     console.print(
@@ -164,7 +164,7 @@ def tell_trained(done: "Trained", run: str, *, json: bool) -> None:
 def tell_evaluated(done: "Evaluation", run: str, *, json: bool) -> None:
     """Scores by type and by slice, and where they stand."""
     if json:
-        say_json({"run": run, **done.to_json(), "scores": done.key, "conll": done.conll})
+        print_json({"run": run, **done.to_json(), "scores": done.key, "conll": done.conll})
         return
     from amia.mner.evaluation import slice_lines
 
@@ -172,8 +172,8 @@ def tell_evaluated(done: "Evaluation", run: str, *, json: bool) -> None:
     console.print(f"{done.model} on {done.posts:,} posts of {done.split}, arm {done.arm}{swapped} (in percent)")
     if done.unlabelled:
         console.print(f"  {done.unlabelled:,} more have no tags to score against")
-    say(done.lenient["all"].lines())
-    say(slice_lines(done.lenient))
+    print_lines(done.lenient["all"].lines())
+    print_lines(slice_lines(done.lenient))
     strict = done.strict["all"].micro
     console.print(
         f"strict IOB2 on the tags as read: precision {100 * strict.precision:.2f}, recall {100 * strict.recall:.2f}, "
@@ -182,19 +182,19 @@ def tell_evaluated(done: "Evaluation", run: str, *, json: bool) -> None:
     console.print(f"-> {run}/{done.key}, {run}/{done.conll}")
 
 
-def tell_predicted(done: "Predicted", run: str, *, json: bool) -> None:
+def tell_predicted(done: "PredictResult", run: str, *, json: bool) -> None:
     """How many entities were found, and where they stand."""
     if json:
-        say_json({"run": run, "posts": done.posts, "entities": done.entities, "predictions": done.folder})
+        print_json({"run": run, "posts": done.posts, "entities": done.entities, "predictions": done.folder})
         return
     found = ", ".join(f"{count:,} {kind}" for kind, count in done.entities.items()) or "no entity"
     console.print(f"{done.model}: {done.posts:,} posts in, {done.posts:,} out, {found} -> {run}/{done.folder}")
 
 
-def tell_experimented(done: "Experimented", *, json: bool) -> None:
+def tell_experimented(done: "ExperimentResult", *, json: bool) -> None:
     """The tables as Markdown, and where they stand."""
     if json:
-        say_json({"tables": [table.to_json() for table in done.tables], "cells": done.cells, "folders": done.folders})
+        print_json({"tables": [table.to_json() for table in done.tables], "cells": done.cells, "folders": done.folders})
         return
     for table in done.tables:
         console.print(f"\n{table.markdown()}")
@@ -202,15 +202,17 @@ def tell_experimented(done: "Experimented", *, json: bool) -> None:
         console.print(f"-> {folder}")
 
 
-def tell_recognised(done: "Recognised", *, json: bool) -> None:
+def tell_recognised(done: "TextPrediction", *, json: bool) -> None:
     """The entities of one text, one a line, and what became of its picture."""
     if json:
-        say_json(done.to_json())
+        print_json(done.to_json())
         return
     if (augmented := done.augmented) is not None:
         share = "no picture" if augmented.ratio is None else f"{augmented.ratio:.3f} of the original in the picture"
-        console.print(f"theta {augmented.theta:.3f} ({why(f'image={augmented.image_status}')}), {share}")
+        console.print(f"theta {augmented.theta:.3f} ({describe_status(f'image={augmented.image_status}')}), {share}")
     if not done.looked:
         console.print("recognised by the text alone")
     rows = [[each.type, f"{each.start}-{each.end}", f"{each.score:.3f}", each.text] for each in done.entities]
-    say([" ".join((kind.ljust(5), where.rjust(9), score, text)) for kind, where, score, text in rows] or ["no entity"])
+    print_lines(
+        [" ".join((kind.ljust(5), where.rjust(9), score, text)) for kind, where, score, text in rows] or ["no entity"]
+    )

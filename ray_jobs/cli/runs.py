@@ -10,17 +10,17 @@ import typer
 
 from amia import errors
 from ray_jobs.cli.options import Config, Images, Json, Systems, Words
-from ray_jobs.cli.output import aligned, say, say_json, why
+from ray_jobs.cli.output import describe_status, format_table, print_json, print_lines
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.throughput import clock
+from ray_jobs.runtime.throughput import format_duration
 from ray_jobs.settings.job import load_settings
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
-    from amia.export.shard import Summary
-    from ray_jobs.jobs.download import Fetched
+    from amia.export.shard import ExportSummary
+    from ray_jobs.jobs.download import DownloadResult
     from ray_jobs.jobs.gc import Orphan
-    from ray_jobs.jobs.report import Reported
-    from ray_jobs.jobs.retry import Retried
+    from ray_jobs.jobs.report import ReportResult
+    from ray_jobs.jobs.retry import RetryResult
 
 __all__ = [
     "export",
@@ -92,7 +92,7 @@ def export(
 
 def fetch(words: Words = None, model: Systems = None, config: Config = "default", json: Json = False) -> None:
     """Fetch every model of a config into this machine's cache (HF_HOME), for workers that have no internet."""
-    from ray_jobs.jobs.download import fetch as job
+    from ray_jobs.jobs.download import download_models as job
 
     tell_fetched(job(load_settings(config, words or []), model or []), json=json)
 
@@ -132,10 +132,10 @@ def gc(
     tell_collected(found, run, dry_run=dry_run, json=json)
 
 
-def tell_exported(done: "Summary", run: str, to: str, *, json: bool) -> None:
+def tell_exported(done: "ExportSummary", run: str, to: str, *, json: bool) -> None:
     """Posts by arm, and what was left out or changed on the way."""
     if json:
-        say_json({"run": run, "to": to, **done.to_json()})
+        print_json({"run": run, "to": to, **done.to_json()})
         return
     for arm, each in done.arms.items():
         splits = ", ".join(f"{count:,} {split}" for split, count in sorted(each.posts.items()))
@@ -150,63 +150,65 @@ def tell_exported(done: "Summary", run: str, to: str, *, json: bool) -> None:
     console.print(f"images of {done.size} x {done.size}; {to}/README.md says what public code needs")
 
 
-def tell_reported(done: "Reported", *, json: bool) -> None:
+def tell_reported(done: "ReportResult", *, json: bool) -> None:
     """Where the page stands, and what is on it."""
     if json:
-        say_json(asdict(done))
+        print_json(asdict(done))
         return
     console.print(f"arm {done.arm}, {done.posts:,} posts: {', '.join(done.sections)} ({done.bytes / 1e6:,.2f} MB)")
     console.print(f"-> {done.run}/{done.key}")
 
 
-def tell_retried(done: "Retried", run: str, to: str, *, json: bool) -> None:
+def tell_retried(done: "RetryResult", run: str, to: str, *, json: bool) -> None:
     """What was mended, what was taken over, and how it goes on."""
     if json:
-        say_json({"run": to, "of": run, **asdict(done)})
+        print_json({"run": to, "of": run, **asdict(done)})
         return
-    say([f"{run} -> {to}: {done.posts:,} posts in, {done.posts:,} out"])
+    print_lines([f"{run} -> {to}: {done.posts:,} posts in, {done.posts:,} out"])
     if done.images and done.image_root is None:
-        say(["  no folder of images is on this machine: broken ones stay as they are (--images DIR names one)"])
+        print_lines(["  no folder of images is on this machine: broken ones stay as they are (--images DIR names one)"])
     for status, (before, after) in done.images.items():
-        say([f"  {before:>9,} {why(status)}: {before - after:,} could be read now"])
+        print_lines([f"  {before:>9,} {describe_status(status)}: {before - after:,} could be read now"])
     if done.redrawn:
-        say([f"  {done.redrawn:>9,} whose synthesis failed: drawn again by the command below"])
+        print_lines([f"  {done.redrawn:>9,} whose synthesis failed: drawn again by the command below"])
     if done.refused:
-        say([f"  {done.refused:>9,} whose picture the model's safety check refused: they stay so"])
+        print_lines([f"  {done.refused:>9,} whose picture the model's safety check refused: they stay so"])
     rows = [["stage", "taken over", "to be made"]]
     rows += [[name, f"{shards:,}", f"{done.of_shards - shards:,}"] for name, shards in done.stages.items()]
-    say(aligned(rows))
+    print_lines(format_table(rows))
     if "scores" in done.stages:
-        say([f"Mixture and bank are those of {run}, so theta means the same."])
-    say([f"Models, predictions and tables stay in {run}. Go on with the settings that made it:"])
-    say([f"  {' '.join(done.command)}"])
+        print_lines([f"Mixture and bank are those of {run}, so theta means the same."])
+    print_lines([f"Models, predictions and tables stay in {run}. Go on with the settings that made it:"])
+    print_lines([f"  {' '.join(done.command)}"])
 
 
 def tell_collected(found: "Sequence[Orphan]", run: str, *, dry_run: bool, json: bool) -> None:
     """The orphans by kind; of a dry run each of them."""
     if json:
-        say_json({"run": run, "dry_run": dry_run, "orphans": [asdict(each) for each in found]})
+        print_json({"run": run, "dry_run": dry_run, "orphans": [asdict(each) for each in found]})
         return
     if dry_run:
-        say([f"{each.key}: {each.what}, {each.bytes:,} bytes in {_files(each.files)}" for each in found])
+        print_lines([f"{each.key}: {each.what}, {each.bytes:,} bytes in {_files(each.files)}" for each in found])
     files, size = Counter[str](), Counter[str]()
     for each in found:
         files[each.what] += each.files
         size[each.what] += each.bytes
     would = "would be removed" if dry_run else "removed"
     rows = [[what, _files(files[what]), f"{size[what] / 1e6:,.1f} MB"] for what in sorted(files)]
-    say(aligned(rows) if rows else [])
-    say([f"{run}: {_files(files.total())}, {size.total() / 1e6:,.1f} MB {would}; nothing published was touched"])
+    print_lines(format_table(rows) if rows else [])
+    print_lines(
+        [f"{run}: {_files(files.total())}, {size.total() / 1e6:,.1f} MB {would}; nothing published was touched"]
+    )
 
 
 def _files(count: int) -> str:
     return f"{count:,} file" if count == 1 else f"{count:,} files"
 
 
-def tell_fetched(done: Sequence["Fetched"], *, json: bool) -> None:
+def tell_fetched(done: Sequence["DownloadResult"], *, json: bool) -> None:
     """Each model's role, what it is, and where its files lie."""
     if json:
-        say_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
+        print_json({each.role: {"identity": each.identity, "folder": str(each.folder)} for each in done})
         return
     for each in done:
         console.print(f"{each.role}: {each.identity} -> {each.folder}")
@@ -218,12 +220,14 @@ HEAD = ["stage", "shards", "posts", "in work", "failed", "left", "posts/s", "tim
 def tell_status(about: Mapping[str, Any], *, json: bool) -> None:
     """A run at a glance."""
     if json:
-        say_json(about)
+        print_json(about)
         return
-    say([*_head(about), *_drivers(about)])
+    print_lines([*_head(about), *_drivers(about)])
     if about["stages"]:
-        say(aligned([HEAD, *(_row(name, stage, about["finished"]) for name, stage in about["stages"].items())]))
-        say(list(_rest(about)))
+        print_lines(
+            format_table([HEAD, *(_row(name, stage, about["finished"]) for name, stage in about["stages"].items())])
+        )
+        print_lines(list(_rest(about)))
 
 
 def _head(about: Mapping[str, Any]) -> Iterator[str]:
@@ -259,7 +263,7 @@ def _row(name: str, stage: Mapping[str, Any], finished: list[str]) -> list[str]:
         f"{stage['shards']:,} of {stage['of_shards']:,}",
         *(f"{stage[part]:,}" for part in ("posts", "working", "failed", "left")),
         "" if rate is None else f"{rate:,.1f}",
-        "" if left is None else clock(left),
+        "" if left is None else format_duration(left),
         f"{stage['bytes'] / 1e6:,.1f}",
         note,
     ]
@@ -274,7 +278,7 @@ def _rest(about: Mapping[str, Any]) -> Iterator[str]:
         waiting = len(about["trainings"]) - len(done) - len(begun)
         yield f"models: {len(done):,} trained, {len(begun):,} begun, {waiting:,} before their first epoch"
     for each in begun:
-        speed = f", {clock(each['epoch_s'])} each" if each["epoch_s"] else ""
+        speed = f", {format_duration(each['epoch_s'])} each" if each["epoch_s"] else ""
         when = f", the last {_ago(time.time() - each['told'])} ago" if each["told"] else ""
         yield f"  {each['name']}: epoch {each['epochs']} of {each['of_epochs']} at most{speed}{when}"
     if about["cells"]:

@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from amia.errors import RunError
-from amia.hub import fetch_generator, identity_of
+from amia.hub import fetch_generator, weights_identity
 from amia.matching.model import MIXTURE_FILE
 from amia.mixing.arms import check_arm, needs_synthesis
 from ray_jobs.jobs.autobatch import micro_batch
-from ray_jobs.jobs.context import Job, open_job, precision, shaded, tuned
+from ray_jobs.jobs.context import RunContext, compile_key, dtype_key, open_context, shaded
 from ray_jobs.jobs.manifest import publish_manifest
 from ray_jobs.jobs.mixture import mean_theta
-from ray_jobs.jobs.score_variants import by_measure
-from ray_jobs.jobs.scoring import Measured, measure
+from ray_jobs.jobs.score_variants import group_by_variant
+from ray_jobs.jobs.scoring import ScoringResult, score_posts
 from ray_jobs.settings.job import Settings
-from ray_jobs.stages.mix import DRAWN_BY_LOT, Mix
+from ray_jobs.stages.mix import SEEDED_ARMS, Mix
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.storage.fingerprint import Identity, claim
-from ray_jobs.storage.status import EARLIER
+from ray_jobs.storage.fingerprint import Identity, check_or_write_identity
+from ray_jobs.storage.status import RETRY_DIR
 
-__all__ = ["Augmented", "augment"]
+__all__ = ["AugmentResult", "augment"]
 
 
 @dataclass(frozen=True, slots=True)
-class Augmented:
+class AugmentResult:
     """What came out."""
 
     posts: int
@@ -54,7 +54,7 @@ def augment(
     mixture: str | None = None,
     accept_mixture: bool = False,
     quiet: bool = False,
-) -> Augmented:
+) -> AugmentResult:
     """Augment every post of an ingested run; started again, it goes on where it stopped.
 
     `mixture`: a run or a folder whose frozen mixture and bank are taken instead of fitting. `accept_mixture`: go on
@@ -62,36 +62,38 @@ def augment(
     """
     for arm in arms:
         check_arm(arm)
-    job = open_job(run, settings, quiet=quiet)
-    done = Augmented(job.plan.total, {}, {})
-    for asked, group in by_measure(arms, settings.triplet):
-        some = _augment(job, group, measure(job, asked, mixture, accept_mixture))
-        done = Augmented(done.posts, done.counts | some.counts, done.manifests | some.manifests)
+    job = open_context(run, settings, quiet=quiet)
+    done = AugmentResult(job.plan.total, {}, {})
+    for asked, group in group_by_variant(arms, settings.triplet):
+        some = _augment(job, group, score_posts(job, asked, mixture, accept_mixture))
+        done = AugmentResult(done.posts, done.counts | some.counts, done.manifests | some.manifests)
     return done
 
 
-def _augment(job: Job, arms: Sequence[str], measured: Measured) -> Augmented:
+def _augment(job: RunContext, arms: Sequence[str], measured: ScoringResult) -> AugmentResult:
     """synthesize and mix, then account for every post and write the manifests."""
     settings, store, plan, frozen = job.settings, job.store, job.plan, measured.frozen
     stages = []
     weights: str | None = None
     synthesized: str | None = None
     if any(needs_synthesis(arm) for arm in arms):
-        weights = identity_of(settings.generator.model, fetch_generator(settings.generator))
+        weights = weights_identity(settings.generator.model, fetch_generator(settings.generator))
         synthesize, synthesized = _synthesize(job, weights)
         stages.append((synthesize, settings.pools.synthesize))
     identities = {arm: _arm_identity(job, arm, synthesized, measured) for arm in arms}
-    digests = {arm: claim(store, f"{Mix.name}/{arm}", identity) for arm, identity in identities.items()}
+    digests = {
+        arm: check_or_write_identity(store, f"{Mix.name}/{arm}", identity) for arm, identity in identities.items()
+    }
     mix = Mix(
         store,
         digests,
         images=job.images,
         types=plan.types,
         mixture=frozen,
-        scores=measured.measure.scores,
+        scores=measured.variant.scores,
         synthesized=synthesized is not None,
         seed=settings.seed,
-        mean_theta=mean_theta(store, plan, frozen, measured.measure.scores) if "constant" in arms and frozen else None,
+        mean_theta=mean_theta(store, plan, frozen, measured.variant.scores) if "constant" in arms and frozen else None,
     )
     job.run([*stages, (mix, settings.pools.mix)], plan.shards)
     manifests: dict[str, str] = {}
@@ -100,10 +102,10 @@ def _augment(job: Job, arms: Sequence[str], measured: Measured) -> Augmented:
         manifests[arm], counts[arm] = publish_manifest(job, arm, identity, weights)
         if counts[arm].total() != plan.total:
             raise RunError(f"{arm}: {plan.total} posts went in, {counts[arm].total()} came out: report this as a bug")
-    return Augmented(plan.total, counts, manifests)
+    return AugmentResult(plan.total, counts, manifests)
 
 
-def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
+def _synthesize(job: RunContext, weights: str) -> tuple[Synthesize, str]:
     pool, generator = job.settings.pools.synthesize, job.settings.generator
     threads = job.threads(Synthesize.name, pool)
     device = job.device(generator.device, pool)
@@ -116,9 +118,9 @@ def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
         "settings": {
             "generator": {
                 "weights": weights,
-                "dtype": precision(generator.dtype, device),
+                "dtype": dtype_key(generator.dtype, device),
                 **made,
-                **tuned(generator.compile, device),
+                **compile_key(generator.compile, device),
                 **shaded(generator.dtype, device),
             },
             "image": job.settings.image.model_dump(include={"size", "quality"}),
@@ -127,7 +129,7 @@ def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
         },
         "input": {"posts": job.plan.digest},
     }
-    digest = claim(job.store, Synthesize.name, identity)
+    digest = check_or_write_identity(job.store, Synthesize.name, identity)
     stage = Synthesize(
         job.store,
         digest,
@@ -135,14 +137,14 @@ def _synthesize(job: Job, weights: str) -> tuple[Synthesize, str]:
         images=job.images,
         seed=job.settings.seed,
         threads=threads,
-        earlier=[PurePosixPath(key).stem for key in job.store.sizes(EARLIER)],
+        earlier=[PurePosixPath(key).stem for key in job.store.sizes(RETRY_DIR)],
     )
     return stage, digest
 
 
-def _arm_identity(job: Job, arm: str, synthesized: str | None, measured: Measured) -> Identity:
+def _arm_identity(job: RunContext, arm: str, synthesized: str | None, measured: ScoringResult) -> Identity:
     frozen = measured.frozen
-    seed = {"seed": job.settings.seed} if arm in DRAWN_BY_LOT else {}
+    seed = {"seed": job.settings.seed} if arm in SEEDED_ARMS else {}
     return {
         "stage": f"{Mix.name}/{arm}",
         "version": Mix.version,

@@ -11,9 +11,9 @@ import ray
 
 from amia.errors import AmiaError, ClusterError, StageError
 from amia.synthesis.settings import GeneratorSettings
-from ray_jobs.jobs.context import Job
+from ray_jobs.jobs.context import RunContext
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.storage.fingerprint import recorded
+from ray_jobs.storage.fingerprint import read_identity
 
 __all__ = ["PROPOSAL", "micro_batch"]
 
@@ -23,12 +23,12 @@ LOADING_S = 900.0
 """Weights may have to come from the hub first."""
 
 
-def micro_batch(job: Job, generator: GeneratorSettings) -> int:
+def micro_batch(job: RunContext, generator: GeneratorSettings) -> int:
     """As set; else as the run was begun with; else, on a GPU, as its memory allows, and the settings' own on a CPU.
 
     `generator.device` is already known. Raises ClusterError when no GPU comes to be measured.
     """
-    begun = recorded(job.store, Synthesize.name)
+    begun = read_identity(job.store, Synthesize.name)
     if generator.micro_batch is not None:
         return generator.micro_batch  # whether it is the one that the run was begun with, its identity decides
     if begun is not None:
@@ -45,24 +45,24 @@ def micro_batch(job: Job, generator: GeneratorSettings) -> int:
     return int(json.loads(job.store.read(PROPOSAL))["micro_batch"])  # of two drivers, the first one's
 
 
-def measured_here(generator: GeneratorSettings, size: int, share: float) -> dict[str, Any]:
+def measure_batch_size(generator: GeneratorSettings, size: int, share: float) -> dict[str, Any]:
     """What the GPU of this process holds, and the micro-batch that follows."""
     import torch  # here, so that the driver does not wait for it
 
-    from amia.synthesis.autobatch import measure_memory, proposed
+    from amia.synthesis.autobatch import measure_memory, propose_batch_size
     from amia.synthesis.generator import Generator
 
     Generator.fetch(generator)  # once a node: the hub's cache lets one process fetch
     memory = measure_memory(generator, size, share)
-    return {"micro_batch": proposed(memory), "gpu": torch.cuda.get_device_name(), **asdict(memory)}
+    return {"micro_batch": propose_batch_size(memory), "gpu": torch.cuda.get_device_name(), **asdict(memory)}
 
 
-def _measured(job: Job, generator: GeneratorSettings) -> dict[str, Any]:
+def _measured(job: RunContext, generator: GeneratorSettings) -> dict[str, Any]:
     """The same in a process that gets what an actor of the stage gets."""
     pools = job.machines.fitted({Synthesize.pool: job.settings.pools.synthesize})
     pool, wait_s = pools[Synthesize.pool], job.machines.wait_s(job.settings.wait_for_gpus_s)
     job.machines.require(pools, wait_s)
-    task = ray.remote(measured_here).options(num_cpus=pool.cpus, num_gpus=pool.gpus, max_retries=1)
+    task = ray.remote(measure_batch_size).options(num_cpus=pool.cpus, num_gpus=pool.gpus, max_retries=1)
     answer = task.remote(generator, job.settings.image.size, pool.gpus or 1.0)
     try:
         told: dict[str, Any] = ray.get(answer, timeout=wait_s + LOADING_S)

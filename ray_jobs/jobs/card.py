@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from amia.report.attribution import Credit
+from amia.report.attribution import Attribution
 from amia.report.card import BARS, Card, SplitThetas
-from ray_jobs.jobs.context import Job
+from ray_jobs.jobs.context import RunContext
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.arm import Arm
-from ray_jobs.storage.fingerprint import recorded
+from ray_jobs.storage.fingerprint import read_identity
 from ray_jobs.storage.schemas import augmented_schema, card_features
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -25,7 +25,7 @@ SHOWN = ("seed", "image", "clip", "triplet", "mixture", "generator")
 NOT_SHOWN = ("model", "revision", "device")
 
 
-def publish_card(job: Job, manifest: Mapping[str, Any]) -> None:
+def publish_card(job: RunContext, manifest: Mapping[str, Any]) -> None:
     """Write the card of the arm that `manifest` is of, unless one stands there."""
     folder = f"{Mix.name}/{manifest['arm']}"
     key = f"{folder}/README.md"
@@ -58,12 +58,12 @@ def _thetas(store: Store, keys: Sequence[str]) -> SplitThetas:
     return SplitThetas(bars=[int(count) for count in bars], matched=int((theta[own] > 0.5).sum()))
 
 
-def _models(job: Job, manifest: Mapping[str, Any]) -> list[Credit]:
+def _models(job: RunContext, manifest: Mapping[str, Any]) -> list[Attribution]:
     """The encoder, where the run has compared anything, and the arm's generator."""
-    models: list[Credit] = []
-    if (embedded := recorded(job.store, Embed.name)) is not None:
+    models: list[Attribution] = []
+    if (embedded := read_identity(job.store, Embed.name)) is not None:
         weights = embedded["settings"]["clip"]["weights"]
-        models.append(Credit(role="Encoder", name=manifest["settings"]["clip"]["model"], weights=weights))
+        models.append(Attribution(role="Encoder", name=manifest["settings"]["clip"]["model"], weights=weights))
     generator = Arm(job.store, manifest["arm"], dict(manifest)).generator
     return models if generator is None else [*models, generator]
 

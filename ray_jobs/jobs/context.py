@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from amia.errors import RunError
 from amia.images import ImageSettings
 from amia.utils.config import Compile
-from ray_jobs.runtime.cluster import Machines, connect
+from ray_jobs.runtime.cluster import Cluster, connect
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.executor import AnyStage, Step, run_steps
+from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
 from ray_jobs.settings.job import Pool, Settings
-from ray_jobs.storage.fingerprint import Identity, digest, recorded
+from ray_jobs.storage.fingerprint import Identity, digest, read_identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
-__all__ = ["Job", "open_job", "open_run", "precision", "shaded", "tuned"]
+__all__ = ["RunContext", "compile_key", "dtype_key", "open_context", "open_run", "shaded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RunContext:
     """A run whose corpus is ingested, on machines that are connected."""
 
     store: Store
@@ -26,7 +26,7 @@ class Job:
     plan: Plan
     posts: Identity
     """The identity of `posts/`."""
-    machines: Machines
+    machines: Cluster
     quiet: bool = False
 
     @property
@@ -46,11 +46,11 @@ class Job:
 
     def run(self, stages: Sequence[tuple[AnyStage, Pool]], shards: Sequence[str]) -> None:
         """Run shards through one stage, or through two of them streaming."""
-        run_steps(
+        run_stages(
             self.store,
             self.machines,
             self.plan,
-            [Step(stage, pool) for stage, pool in stages],
+            [StageSpec(stage, pool) for stage, pool in stages],
             shards,
             wait_s=self.machines.wait_s(self.settings.wait_for_gpus_s),
             quiet=self.quiet,
@@ -68,7 +68,7 @@ class Job:
 
     def threads(self, folder: str, pool: Pool) -> int:
         """Threads of one actor: as set; else as the folder was begun with; else this machine's cores."""
-        begun = recorded(self.store, folder)
+        begun = read_identity(self.store, folder)
         if pool.threads is None and begun is not None:
             return int(begun["settings"]["threads"])
         return self.machines.threads(pool)
@@ -76,7 +76,7 @@ class Job:
 
 def open_run(store: Store) -> tuple[Plan, Identity]:
     """The plan and the identity of an ingested run. Raises RunError when nothing was ingested here."""
-    plan, posts = Plan.find(store), recorded(store, "posts")
+    plan, posts = Plan.find(store), read_identity(store, "posts")
     if plan is None or posts is None:
         raise RunError(f"no posts in {store.address}: start with `amia ingest SOURCE --run {store.address}`")
     missing = {f"posts/{shard}.parquet" for shard in plan.shards} - store.sizes("posts").keys()
@@ -88,20 +88,20 @@ def open_run(store: Store) -> tuple[Plan, Identity]:
     return plan, posts
 
 
-def open_job(run: str, settings: Settings, *, quiet: bool = False) -> Job:
+def open_context(run: str, settings: Settings, *, quiet: bool = False) -> RunContext:
     """Check the storage and the posts, then connect to the machines."""
     store = Store(run)
     plan, posts = open_run(store)
     store.probe()
-    return Job(store, settings, plan, posts, connect(), quiet)
+    return RunContext(store, settings, plan, posts, connect(), quiet)
 
 
-def precision(asked: str, device: str) -> str:
+def dtype_key(asked: str, device: str) -> str:
     """Precision of a stage's model as far as it is known before a GPU is seen: part of its identity."""
     return asked if asked != "auto" else "float32" if device == "cpu" else "half"
 
 
-def tuned(asked: Compile, device: str) -> dict[str, bool]:
+def compile_key(asked: Compile, device: str) -> dict[str, bool]:
     """What makes the model faster there and moves its last bits, likewise; nothing for a CPU that was not told to."""
     gpu = device != "cpu"
     compiled = gpu if asked == "auto" else asked
@@ -110,4 +110,4 @@ def tuned(asked: Compile, device: str) -> dict[str, bool]:
 
 def shaded(asked: str, device: str) -> dict[str, str]:
     """In what a half-precision generator's values become grey levels: it was its own precision once."""
-    return {} if precision(asked, device) == "float32" else {"shades": "float32"}
+    return {} if dtype_key(asked, device) == "float32" else {"shades": "float32"}

@@ -12,7 +12,7 @@ from amia.demo import write_corpus
 from amia.report.grid import Triple, draw_grid, spread
 from ray_jobs.cli.corpus import tell_augmented, tell_ingested
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.context import open_job
+from ray_jobs.jobs.context import open_context
 from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.report import report
@@ -23,7 +23,7 @@ from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.training.train_parallel import train_side_by_side
+from ray_jobs.training.train_parallel import train_parallel
 
 __all__ = ["demo"]
 
@@ -72,8 +72,8 @@ def demo(folder: Path, posts: int) -> None:
 
 def _tell_recognisers(run: str, settings: Settings, words: str) -> None:
     """The same recogniser on three arms: no image, the posts' own, the augmented ones."""
-    job = open_job(run, settings)
-    trained = train_side_by_side(job, [prepare(job, RECOGNISER, open_arm(job.store, arm)) for arm in TRAINED])
+    job = open_context(run, settings)
+    trained = train_parallel(job, [prepare(job, RECOGNISER, open_arm(job.store, arm)) for arm in TRAINED])
     console.print(f"7. amia evaluate {words} --model NAME --arm text|original|adaptive")
     console.print(f"   F1 on the test split, in percent{'':11}all  matched  mismatched   unseen names  ambiguous names")
     for arm, one in zip(TRAINED, trained, strict=True):

@@ -8,18 +8,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amia.hub import identity_of
+from amia.hub import weights_identity
 from amia.matching.clip import ClipEncoder
 from amia.mner.builder import fetch_encoders
 from amia.mner.systems import system_of
 from amia.synthesis.generator import Generator
 from ray_jobs.settings.job import Settings
 
-__all__ = ["Fetched", "fetch"]
+__all__ = ["DownloadResult", "download_models"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class DownloadResult:
     """A model whose files are on this machine."""
 
     role: str
@@ -29,7 +29,7 @@ class Fetched:
     folder: Path
 
 
-def fetch(settings: Settings, systems: Sequence[str] = ()) -> list[Fetched]:
+def download_models(settings: Settings, systems: Sequence[str] = ()) -> list[DownloadResult]:
     """Fetch encoder and generator, and the encoders that each of `systems` starts from.
 
     Each is looked up again without the hub, as actors do. Raises ModelError when one cannot be had, and
@@ -40,7 +40,7 @@ def fetch(settings: Settings, systems: Sequence[str] = ()) -> list[Fetched]:
     for _ in _folders(settings, systems, local_files_only=False):
         pass
     found = {
-        role: Fetched(role, identity_of(model, folder), folder)
+        role: DownloadResult(role, weights_identity(model, folder), folder)
         for role, model, folder in _folders(settings, systems, local_files_only=True)
     }
     return list(found.values())  # two systems may start from one encoder

@@ -7,11 +7,11 @@ from typing import Any
 
 from amia.errors import CorpusError, IdentityError
 from amia.mner.conll import to_conll
-from amia.mner.evaluation import Judged, lenient, slice_reports, strict, surface_forms
+from amia.mner.evaluation import ScoredPost, lenient, slice_reports, strict, surface_forms
 from amia.mner.metrics import Report
 from amia.mner.spans import label_names
 from amia.posts import canonical_split
-from ray_jobs.jobs.predict import Predicted, predict
+from ray_jobs.jobs.predict import PredictResult, predict
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
@@ -76,7 +76,7 @@ def evaluate(
     return publish_scores(done, canonical_split(split), judged(done))
 
 
-def publish_scores(done: Predicted, split: str, posts: Sequence[Judged]) -> Evaluation:
+def publish_scores(done: PredictResult, split: str, posts: Sequence[ScoredPost]) -> Evaluation:
     """Score the predictions of one split, and keep scores and CoNLL in the run. Raises as `evaluate` does."""
     if not posts:
         raise CorpusError(f"no post of split {split!r} in {done.store.address} has labels to score against")
@@ -99,11 +99,11 @@ def publish_scores(done: Predicted, split: str, posts: Sequence[Judged]) -> Eval
     return evaluation
 
 
-def judged(done: Predicted) -> list[Judged]:
+def judged(done: PredictResult) -> list[ScoredPost]:
     """The predicted posts that have gold labels, in the plan's order."""
     names = label_names(done.types)
     return [
-        Judged(
+        ScoredPost(
             id=row["id"],
             tokens=tuple(row["tokens"]),
             tags=None if row["tags"] is None else tuple(row["tags"]),

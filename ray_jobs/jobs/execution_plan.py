@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 from amia.mixing.arms import check_arm, needs_synthesis
 from ray_jobs.jobs.context import open_run
-from ray_jobs.jobs.mixture import bank_shards, with_image
-from ray_jobs.jobs.score_variants import by_measure
+from ray_jobs.jobs.mixture import bank_shards, count_with_image
+from ray_jobs.jobs.score_variants import group_by_variant
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.store import Store
 
-__all__ = ["Planned", "plan_augment"]
+__all__ = ["PlannedStage", "plan_augment"]
 
 JPEG_BYTES_A_PIXEL = 0.35
 """A 4:2:0 JPEG of a photograph at quality 95, roughly; what matters is the order of magnitude."""
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedStage:
     """One stage of one execution. Between two executions all actors wait for the last shard."""
 
     execution: int
@@ -32,7 +32,7 @@ class Planned:
 
 def plan_augment(
     run: str, settings: Settings, arms: Sequence[str], *, mixture: str | None = None, accept_mixture: bool = False
-) -> list[Planned]:
+) -> list[PlannedStage]:
     """The stages of `amia augment` with what is left of each, in the order in which they would run."""
     for arm in arms:
         check_arm(arm)
@@ -40,17 +40,17 @@ def plan_augment(
     plan, _ = open_run(store)
     pools = settings.pools
     picture = settings.image.size**2 * JPEG_BYTES_A_PIXEL / 1e6
-    images = sum(with_image(store, plan.shards))
-    to_fit = sum(with_image(store, [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]))
+    images = sum(count_with_image(store, plan.shards))
+    to_fit = sum(count_with_image(store, [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]))
     ships = settings.shipped_mixture is not None and to_fit < settings.mixture.min_losses and not accept_mixture
 
-    def left(execution: int, folder: str, shards: Sequence[str], pool: Pool, megabytes: float) -> Planned:
+    def left(execution: int, folder: str, shards: Sequence[str], pool: Pool, megabytes: float) -> PlannedStage:
         sizes = store.sizes(folder)
         todo = [shard for shard in shards if f"{folder}/{shard}.parquet" not in sizes]
         posts = sum(plan.rows_of(shard) for shard in todo)
-        return Planned(execution, folder, len(todo), posts, pool, posts * megabytes)
+        return PlannedStage(execution, folder, len(todo), posts, pool, posts * megabytes)
 
-    steps: list[Planned] = []
+    steps: list[PlannedStage] = []
     execution, bank = 0, list[str]()
     if images and mixture is None and not ships:  # a mixture that is given brings its bank
         bank = bank_shards(store, plan, settings.triplet.bank)
@@ -63,7 +63,7 @@ def plan_augment(
         steps += [left(execution, "embeddings", rest, pools.embed, 0.002)] if rest else []
         steps.append(left(execution, "scores", plan.shards, pools.score, 0.00005))
     drawn = False
-    for asked, group in by_measure(arms, settings.triplet):
+    for asked, group in group_by_variant(arms, settings.triplet):
         if images and asked.suffix:
             execution += 1
             steps.append(left(execution, asked.scores, plan.shards, pools.score, 0.00005))

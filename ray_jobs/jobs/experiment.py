@@ -12,8 +12,8 @@ from typing import Any
 
 from amia.demo import write_corpus
 from amia.errors import SettingsError, StageError
-from amia.experiments.results import CellResult, DataFacts
-from amia.experiments.run_specs import Need, needs
+from amia.experiments.results import CellResult, DatasetInfo
+from amia.experiments.run_specs import RunSpec, run_specs
 from amia.experiments.table import Table
 from amia.experiments.table_builder import build_tables
 from amia.mixing.arms import needs_synthesis
@@ -22,7 +22,7 @@ from amia.mner.systems import system_of
 from amia.report.attribution import is_demo
 from amia.settings import shipped_names
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.context import Job, open_job
+from ray_jobs.jobs.context import RunContext, open_context
 from ray_jobs.jobs.experiment_cells import Cell, Outcome, cell_of, run_cells
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.experiment import DataSet, Experiment, ExperimentSettings
@@ -31,14 +31,14 @@ from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
-__all__ = ["Experimented", "experiment"]
+__all__ = ["ExperimentResult", "experiment"]
 
-Place = tuple[str, Need, int]
+Place = tuple[str, RunSpec, int]
 """Where a result stands in the tables: data set, recogniser on an arm, seed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Experimented:
+class ExperimentResult:
     """What came out."""
 
     tables: list[Table]
@@ -50,7 +50,7 @@ class Experimented:
     """Where the tables stand: one a data set."""
 
 
-def experiment(asked: Experiment, *, quiet: bool = False) -> Experimented:
+def experiment(asked: Experiment, *, quiet: bool = False) -> ExperimentResult:
     """Run every cell that is not finished, and write the tables.
 
     A cell that fails leaves a dash in the tables; when all others have ended its error is raised. Raises whatever of
@@ -69,10 +69,10 @@ def experiment(asked: Experiment, *, quiet: bool = False) -> Experimented:
     folders = [_publish(asked, job.store, tables) for job in jobs.values()]
     if failed:
         raise _broken_off(failed)
-    return Experimented(tables, len(cells), finished, folders)
+    return ExperimentResult(tables, len(cells), finished, folders)
 
 
-def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> Job:
+def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> RunContext:
     """A data set with posts, and every arm that the tables need."""
     grid, settings, store = asked.grid, asked.settings, Store(data.run)
     if not _whole(store):
@@ -80,7 +80,7 @@ def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> Job:
             raise SettingsError(f"{name}: no posts in {store.address}: ingest them first, or give `source` in the file")
         source = data.source or _drawn(store, grid.draw or 0)
         ingest(source, data.run, settings, images=data.images, quiet=quiet)
-    job = open_job(data.run, settings, quiet=quiet)
+    job = open_context(data.run, settings, quiet=quiet)
     if grid.split not in job.plan.posts:
         raise SettingsError(f"{name}: no split {grid.split!r}: there are {', '.join(sorted(job.plan.posts))}")
     wanted = dict.fromkeys(need.arm for need in _needs(grid, settings))
@@ -114,19 +114,19 @@ def _drawn(store: Store, posts: int) -> str:
     return str(folder)
 
 
-def _needs(grid: ExperimentSettings, settings: Settings) -> list[Need]:
+def _needs(grid: ExperimentSettings, settings: Settings) -> list[RunSpec]:
     """Without repetition, in the order of the tables."""
     found = [
         need
         for table in grid.tables
-        for need in needs(table, grid.recognisers, grid.text_systems, settings.triplet.negatives)
+        for need in run_specs(table, grid.recognisers, grid.text_systems, settings.triplet.negatives)
     ]
     for need in found:
         system_of(need.recogniser)
     return list(dict.fromkeys(found))
 
 
-def _cells(grid: ExperimentSettings, name: str, job: Job) -> dict[Place, Cell]:
+def _cells(grid: ExperimentSettings, name: str, job: RunContext) -> dict[Place, Cell]:
     """Every place of the tables with its cell; a cell serves several places where their posts are the same."""
     wanted: dict[tuple[str, str], set[bool]] = {}
     for need in _needs(grid, job.settings):
@@ -143,7 +143,7 @@ def _cells(grid: ExperimentSettings, name: str, job: Job) -> dict[Place, Cell]:
             cell = cell_of(name, job, arms[arm], system, encoders[system], seed=seed, split=grid.split, swapped=swaps)
             known = cells.get(cell.key, cell)
             cells[cell.key] = replace(known, swapped=tuple(sorted({*known.swapped, *cell.swapped})))
-            keys |= {(name, Need(system, arm, swapped), seed): cell.key for swapped in swaps}
+            keys |= {(name, RunSpec(system, arm, swapped), seed): cell.key for swapped in swaps}
     return {place: cells[key] for place, key in keys.items()}
 
 
@@ -162,7 +162,7 @@ def _minutes(seconds: float) -> str:
     return "the last" if seconds == 0 else f"about {max(1, round(seconds / 60))} min left"
 
 
-def _tables(asked: Experiment, jobs: Mapping[str, Job], places: Mapping[Place, Cell]) -> list[Table]:
+def _tables(asked: Experiment, jobs: Mapping[str, RunContext], places: Mapping[Place, Cell]) -> list[Table]:
     results = [
         # Under the name that this experiment gives data set and arm, whatever other one made it.
         replace(found, data=name, arm=need.arm)
@@ -171,7 +171,7 @@ def _tables(asked: Experiment, jobs: Mapping[str, Job], places: Mapping[Place, C
     ]
     settings = asked.settings
     facts = {
-        name: DataFacts(
+        name: DatasetInfo(
             posts=job.plan.posts,
             text_encoder=settings.recogniser.text.model,
             visual_encoder=settings.recogniser.visual.model,

@@ -14,19 +14,27 @@ import ray
 from amia.errors import AmiaError
 from amia.experiments.results import CellResult
 from amia.mner.training.trainer import EpochReport
-from ray_jobs.jobs.context import Job
+from ray_jobs.jobs.context import RunContext
 from ray_jobs.jobs.evaluate import judged, publish_scores
 from ray_jobs.jobs.predict import predict_by
-from ray_jobs.jobs.train import described, fitted, prepare, require, result_of, streams, train_with_workers
+from ray_jobs.jobs.train import (
+    check_capacity,
+    fit_workers,
+    load_result,
+    prepare,
+    train_with_workers,
+    training_identity,
+    use_streaming,
+)
 from ray_jobs.runtime.cluster import resources
-from ray_jobs.runtime.executor import run_here
+from ray_jobs.runtime.executor import run_locally
 from ray_jobs.settings.job import Workers
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.fingerprint import Identity, digest
 from ray_jobs.storage.model_store import find_model
 from ray_jobs.training.worker import Training, train_one
-from ray_jobs.training.worker_messages import Teller
+from ray_jobs.training.worker_messages import WorkerReporter
 
 __all__ = ["Cell", "Outcome", "cell_of", "run_cells"]
 
@@ -40,7 +48,7 @@ class Cell:
 
     data: str
     """The data set, as the experiment names it."""
-    job: Job
+    job: RunContext
     """Of the data set, with this cell's seed among its settings."""
     training: Training
     key: str
@@ -79,7 +87,7 @@ class Outcome:
 
 def cell_of(
     data: str,
-    job: Job,
+    job: RunContext,
     arm: Arm,
     system: str,
     encoders: Mapping[str, str],
@@ -94,14 +102,14 @@ def cell_of(
     if not settings.workers.gpus and settings.prediction.device == "auto":
         # It is scored where it was trained, whatever the pool of `amia predict` would take.
         settings = settings.model_copy(update={"prediction": settings.prediction.model_copy(update={"device": "cpu"})})
-    job = Job(job.store, settings, job.plan, job.posts, job.machines, job.quiet)
-    identity = described(job, system, arm, encoders)
+    job = RunContext(job.store, settings, job.plan, job.posts, job.machines, job.quiet)
+    identity = training_identity(job, system, arm, encoders)
     key = _key(job, identity, split)
     training = prepare(job, system, arm, f"{system}-{arm.name}-seed{seed}-{key[:8]}", identity)
     return Cell(data=data, job=job, training=training, key=key, split=split, swapped=tuple(sorted(swapped)))
 
 
-def _key(job: Job, identity: Identity, split: str) -> str:
+def _key(job: RunContext, identity: Identity, split: str) -> str:
     """Without the arm's name: two arms with the same rows are the same cell."""
     prediction = job.settings.prediction
     return digest(
@@ -142,17 +150,17 @@ def run_cells(cells: Sequence[Cell]) -> Iterator[Outcome]:
 
 def _side_by_side(cell: Cell) -> int:
     """How many such cells the cluster has room for now, one at least."""
-    workers, there = fitted(cell.job, cell.training.arm), resources()
+    workers, there = fit_workers(cell.job, cell.training.arm), resources()
     need = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
     return max(1, min(int(there.get(kind, 0.0) / amount + 1e-9) for kind, amount in need.items() if amount))
 
 
 def _start(cell: Cell) -> "ray.ObjectRef[Outcome]":
-    workers = fitted(cell.job, cell.training.arm)
-    streamed = streams(workers, cell.training.arm)
+    workers = fit_workers(cell.job, cell.training.arm)
+    streamed = use_streaming(workers, cell.training.arm)
     if workers.count == 1 and not streamed:
         return _task(workers, cell)
-    require(cell.job, workers, streamed)
+    check_capacity(cell.job, workers, streamed)
     # Of no cores of its own: it only waits for the workers.
     started: ray.ObjectRef[Outcome] = ray.remote(_by_workers).options(num_cpus=0).remote(cell, workers, streamed)
     return started
@@ -168,7 +176,7 @@ def _here(cell: Cell) -> Outcome:
     """Train in this process, and score."""
     begun = time.monotonic()
     try:
-        if result_of(cell.training) is None:
+        if load_result(cell.training) is None:
             train_one(cell.training, _Mute())
         return Outcome(cell, _score(cell), time.monotonic() - begun)
     except Exception as error:  # noqa: BLE001  # told in the driver, which goes on with the other cells
@@ -179,7 +187,7 @@ def _by_workers(cell: Cell, workers: Workers, streamed: bool) -> Outcome:
     """Train by Ray Train; scoring takes one worker's room."""
     begun = time.monotonic()
     try:
-        if result_of(cell.training) is None:
+        if load_result(cell.training) is None:
             train_with_workers(cell.training, workers, streamed, lambda said: None)
         done = ray.get(_task(workers, cell))
     except Exception as error:  # noqa: BLE001  # as in `_here`
@@ -193,7 +201,7 @@ def _score(cell: Cell) -> float:
     model = find_model(cell.training.folder.partition("/")[2], job.store)
     f1 = 0.0
     for swapped in sorted(cell.unfinished(), reverse=True):
-        done = predict_by(job, model, arm, [cell.split], swap_images=swapped, run=run_here)
+        done = predict_by(job, model, arm, [cell.split], swap_images=swapped, run=run_locally)
         posts = judged(done)
         publish_scores(done, cell.split, posts)
         result = CellResult.of(
@@ -216,7 +224,7 @@ def _failed(cell: Cell, error: Exception, begun: float) -> Outcome:
     return Outcome(cell, None, time.monotonic() - begun, str(error) if foreseen else said[-1], whole)
 
 
-class _Mute(Teller):
+class _Mute(WorkerReporter):
     """Of many trainings at once nobody reads the epochs; their curves stand in the run."""
 
     def __init__(self) -> None:

@@ -20,24 +20,24 @@ from typing import Any
 import pyarrow as pa
 
 from amia.errors import CorpusError, RunError, SettingsError, StoreError
-from amia.export.filenames import clashing
-from amia.export.images import Pictures, placeholders
+from amia.export.filenames import find_collisions
+from amia.export.images import ImageExporter, placeholders
 from amia.export.readme import readme
-from amia.export.shard import ArmSummary, Summary
-from amia.export.umt import LEAST_SIZE, Umt, text_file
-from amia.export.webdataset import WebDataset
+from amia.export.shard import ArmSummary, ExportSummary
+from amia.export.umt import MIN_SIZE, UmtLayout, text_file
+from amia.export.webdataset import WebDatasetLayout
 from amia.images import ImageSettings
 from amia.mixing.arms import check_arm
 from amia.mner.spans import label_names
 from amia.report.attribution import is_demo
-from amia.settings import build, nearest
+from amia.settings import build_settings, suggest
 from ray_jobs.jobs.context import open_run
 from ray_jobs.runtime.cluster import connect
-from ray_jobs.runtime.executor import Step, run_steps
+from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout, keep, part_key
 from ray_jobs.storage.arm import Arm, open_arm
-from ray_jobs.storage.fingerprint import claim, digest, recorded
+from ray_jobs.storage.fingerprint import check_or_write_identity, digest, read_identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -62,7 +62,7 @@ def export(
     size: int | None = None,
     name: str | None = None,
     quiet: bool = False,
-) -> Summary:
+) -> ExportSummary:
     """Write finished arms of a run into the folder or URL `to`; started again, it goes on where it stopped.
 
     `size`: pixels a side of every image; default: the run's own, in layout umt at least 256. `name`: the image folder
@@ -81,7 +81,7 @@ def export(
         )
     opened = [open_arm(store, arm) for arm in dict.fromkeys(arms)]
     stored = _geometry(opened)
-    pictures = Pictures(stored=stored, size=_size(layout, size, stored))
+    pictures = ImageExporter(stored=stored, size=_size(layout, size, stored))
     folder = (name or "images") if layout == "umt" else None
     identity = _claim(target, layout, pictures, folder, opened)
     if (done := finished(target)) is not None:
@@ -89,16 +89,16 @@ def export(
         return done
     machines = connect()
     laid_out: Layout = (
-        WebDataset(pictures, tuple(label_names(plan.types)))
+        WebDatasetLayout(pictures, tuple(label_names(plan.types)))
         if folder is None
-        else Umt(pictures, folder, clashing(_ids(store, plan, opened[0])))
+        else UmtLayout(pictures, folder, find_collisions(_ids(store, plan, opened[0])))
     )
     for arm in opened:  # one after the other: a shard of one arm is enough to hold in memory
-        run_steps(
+        run_stages(
             Store(f"{target.address}/{CONTROL}"),
             machines,
             plan,
-            [Step(Export(target, identity, source=store, arm=arm.name, layout=laid_out), settings.pools.export)],
+            [StageSpec(Export(target, identity, source=store, arm=arm.name, layout=laid_out), settings.pools.export)],
             plan.shards,
             wait_s=machines.wait_s(settings.wait_for_gpus_s),
             quiet=quiet,
@@ -119,7 +119,7 @@ def export(
 
 def _check(layout: str, arms: Sequence[str], name: str | None) -> None:
     if layout not in LAYOUTS:
-        raise SettingsError(f"no layout {layout!r}{nearest(layout, LAYOUTS)}: there are {' and '.join(LAYOUTS)}")
+        raise SettingsError(f"no layout {layout!r}{suggest(layout, LAYOUTS)}: there are {' and '.join(LAYOUTS)}")
     for arm in arms:
         check_arm(arm)
     if name is not None and layout != "umt":
@@ -144,20 +144,20 @@ def _geometry(arms: Sequence[Arm]) -> ImageSettings:
 def _size(layout: str, asked: int | None, stored: ImageSettings) -> int:
     if asked is None:
         return max(stored.size, USUAL_SIZE) if layout == "umt" else stored.size
-    if layout == "umt" and asked < LEAST_SIZE:
+    if layout == "umt" and asked < MIN_SIZE:
         raise SettingsError(
-            f"--size {asked}: UMT and MAF cut {LEAST_SIZE} pixels out of an image without resizing it, and silently "
-            f"show a grey picture instead of a smaller one. Give {LEAST_SIZE} or more"
+            f"--size {asked}: UMT and MAF cut {MIN_SIZE} pixels out of an image without resizing it, and silently "
+            f"show a grey picture instead of a smaller one. Give {MIN_SIZE} or more"
         )
-    return build(ImageSettings, {"size": asked}).size
+    return build_settings(ImageSettings, {"size": asked}).size
 
 
-def _claim(target: Store, layout: str, pictures: Pictures, folder: str | None, arms: Sequence[Arm]) -> str:
+def _claim(target: Store, layout: str, pictures: ImageExporter, folder: str | None, arms: Sequence[Arm]) -> str:
     """The export's identity, in a folder that holds it or nothing at all."""
-    if recorded(target, CONTROL) is None:
+    if read_identity(target, CONTROL) is None:
         there = [name for name in ("README.md", "SHA256SUMS") if target.exists(name)]
         there += [f"{arm.name}/" for arm in arms if target.sizes(arm.name)]
-        if there and recorded(target, CONTROL) is None:
+        if there and read_identity(target, CONTROL) is None:
             raise RunError(
                 f"{target.address} holds {there[0]} already, and no export of amia: give another --to, or empty it"
             )
@@ -168,7 +168,9 @@ def _claim(target: Store, layout: str, pictures: Pictures, folder: str | None, a
         "settings": {"layout": layout, "size": pictures.size, "name": folder},
         "input": {arm.name: digest(arm.content) for arm in arms},
     }
-    return claim(target, CONTROL, identity, advice="Give another --to, or empty this one to export anew.")
+    return check_or_write_identity(
+        target, CONTROL, identity, advice="Give another --to, or empty this one to export anew."
+    )
 
 
 def _ids(store: Store, plan: Plan, arm: Arm) -> pa.ChunkedArray:
@@ -202,24 +204,24 @@ class _Files:
         return "".join(f"{each}  {key}\n" for key, each in sorted(self._sums.items())).encode()
 
 
-def finished(target: Store) -> Summary | None:
+def finished(target: Store) -> ExportSummary | None:
     """What a finished export holds, or None before it is finished."""
     if not target.exists(FINISHED):
         return None
     try:
-        return Summary.from_json(json.loads(target.read(FINISHED)))
+        return ExportSummary.from_json(json.loads(target.read(FINISHED)))
     except (ValueError, TypeError, KeyError) as error:
         raise RunError(f"{FINISHED} in {target.address} was not written by this version of amia: {error!r}") from error
 
 
-def finish(target: Store, plan: Plan, arms: Sequence[Arm], about: dict[str, Any]) -> Summary:
+def finish(target: Store, plan: Plan, arms: Sequence[Arm], about: dict[str, Any]) -> ExportSummary:
     """Join the parts of every arm, write what describes the whole, and tidy the parts away.
 
-    `about`: the fields of `Summary` but `arms`. Another driver may finish the same export first.
+    `about`: the fields of `ExportSummary` but `arms`. Another driver may finish the same export first.
     """
     try:
         files = _Files(target)
-        summary = Summary(**about, arms={arm.name: _join(target, plan, arm, about, files) for arm in arms})
+        summary = ExportSummary(**about, arms={arm.name: _join(target, plan, arm, about, files) for arm in arms})
         files.add("README.md", readme(summary).encode())
         keep(target, "SHA256SUMS", files.lines())
         target.create(FINISHED, json.dumps(summary.to_json(), indent=1, sort_keys=True).encode())

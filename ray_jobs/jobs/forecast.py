@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from amia.errors import SettingsError
 from amia.mixing.arms import check_arm, needs_synthesis
-from ray_jobs.jobs.score_variants import by_measure
+from ray_jobs.jobs.score_variants import group_by_variant
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.settings.rates import Rates, StageRate
 
-__all__ = ["Execution", "Forecast", "Power", "forecast", "what_would_help"]
+__all__ = ["Execution", "Forecast", "Power", "forecast", "suggest_speedups"]
 
 GPUS, CORES, DRIVER, START = "the GPUs", "the CPU cores", "the driver", "starting and ending"
 LARGEST_SHARD = 65_536
@@ -122,7 +122,7 @@ def forecast(posts: int, rates: Rates, power: Power, settings: Settings, arms: S
     )
 
 
-def what_would_help(made: Forecast, rates: Rates, settings: Settings, arms: Sequence[str]) -> list[tuple[str, float]]:
+def suggest_speedups(made: Forecast, rates: Rates, settings: Settings, arms: Sequence[str]) -> list[tuple[str, float]]:
     """Changes that would shorten the job, the best first, each with the seconds that it would take then.
 
     More machines come with room for more actors, and are told only where they save more than that room alone does.
@@ -169,7 +169,7 @@ def _executions(posts: int, settings: Settings, arms: Sequence[str]) -> list[dic
     else:
         found += [{"embeddings": bank}, {"embeddings": posts - bank, "scores": posts}]
     drawn = False
-    for asked, group in by_measure(arms, settings.triplet):
+    for asked, group in group_by_variant(arms, settings.triplet):
         if asked.suffix:
             found.append({asked.scores: posts})
         draws = not drawn and any(needs_synthesis(arm) for arm in group)

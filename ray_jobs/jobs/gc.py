@@ -14,8 +14,8 @@ from pathlib import Path
 from amia.errors import SettingsError, StoreError
 from ray_jobs.runtime.heartbeat import END
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.status import EARLIER
-from ray_jobs.storage.store import Listed, Store
+from ray_jobs.storage.status import RETRY_DIR
+from ray_jobs.storage.store import ObjectInfo, Store
 from ray_jobs.training.training_status import FOLDER as MODELS
 from ray_jobs.training.training_status import WHOLE
 
@@ -37,7 +37,7 @@ _OURS = [
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
-Files = dict[str, Listed]
+Files = dict[str, ObjectInfo]
 Candidate = tuple[str, str, Files, float]
 """What it is; its file or folder; its files; since when it is no longer needed, where their own times do not tell."""
 
@@ -121,7 +121,7 @@ def _others(store: Store) -> Iterator[Candidate]:
     for key, about in store.listed("log").items():
         if key.endswith(END):
             yield "heartbeat of a killed job", key, {key: about}, 0.0
-    if earlier := store.listed(EARLIER):
+    if earlier := store.listed(RETRY_DIR):
         drawn = store.listed("synthesized")
         for key, about in earlier.items():
             # A link is as old as its file: what counts is when it was last needed.

@@ -13,33 +13,35 @@ from pathlib import Path
 
 from amia.errors import AmiaError, CorpusError, IdentityError, StoreError
 from amia.mner.spans import TYPES
-from amia.posts import Rejected, checked, content_hash
+from amia.posts import Rejected, content_hash, validate_post
 from amia.readers import Corpus, open_corpus
 from ray_jobs.runtime.cluster import connect
-from ray_jobs.runtime.executor import Step, run_steps
+from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.fetch import Fetch
-from ray_jobs.storage.external_sort import Buckets, bucket_count, order_file
-from ray_jobs.storage.fingerprint import Identity, claim, difference, digest
+from ray_jobs.storage.external_sort import BucketWriter, bucket_count, order_file
+from ray_jobs.storage.fingerprint import Identity, check_or_write_identity, difference, digest
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import all_facts, total_counts
+from ray_jobs.storage.shards import read_all_metadata, total_counts
 from ray_jobs.storage.store import Store
 
-__all__ = ["Ingested", "ingest", "posts_identity"]
+__all__ = ["IngestResult", "ingest", "posts_identity"]
 
 PACKED = {"parquet": 4}
 """How many times larger texts are in scratch than in their source, at most as a rule; images are not packed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
+class IngestResult:
     """What came out: the plan, and posts per image status."""
 
     plan: Plan
     counts: Counter[str]
 
 
-def ingest(source: str, run: str, settings: Settings, *, images: str | None = None, quiet: bool = False) -> Ingested:
+def ingest(
+    source: str, run: str, settings: Settings, *, images: str | None = None, quiet: bool = False
+) -> IngestResult:
     """Read a corpus into `run`. A second call with the same source finishes or confirms the first.
 
     Raises CorpusError when the source cannot be read, IdentityError when the run holds another corpus or was made with
@@ -49,17 +51,17 @@ def ingest(source: str, run: str, settings: Settings, *, images: str | None = No
     corpus = open_corpus(source, images)
     store.probe()
     plan = _standing(store, corpus, settings) or _arrange(store, corpus, settings)
-    identity = claim(store, "posts", posts_identity(plan, settings))
+    identity = check_or_write_identity(store, "posts", posts_identity(plan, settings))
     stage = Fetch(store, identity, plan=plan, image_root=_root(corpus), images=settings.image)
     machines = connect()
     wait_s = machines.wait_s(settings.wait_for_gpus_s)
-    run_steps(store, machines, plan, [Step(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet)
-    counts = total_counts(all_facts(store, [key for shard in plan.shards for key in stage.keys(shard)]))
+    run_stages(store, machines, plan, [StageSpec(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet)
+    counts = total_counts(read_all_metadata(store, [key for shard in plan.shards for key in stage.keys(shard)]))
     if counts.total() != plan.total:
         raise CorpusError(f"{plan.total} posts were planned but {counts.total()} stand in posts/: report this as a bug")
     _keep_rejected(store, plan)
     store.delete("scratch")
-    return Ingested(plan, counts)
+    return IngestResult(plan, counts)
 
 
 def _keep_rejected(store: Store, plan: Plan) -> None:
@@ -148,7 +150,7 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | 
     count = bucket_count(size, settings.bucket_mb * 1_000_000)
     if standing is not None:
         count = len(next(iter(standing.segments.values())))
-    buckets = Buckets(store, folder, seed=settings.seed, count=count)
+    buckets = BucketWriter(store, folder, seed=settings.seed, count=count)
     types: set[str] = set()
     repaired = labelled = rejected = 0
     for raw in corpus:
@@ -156,7 +158,7 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | 
             buckets.reject(raw)
             rejected += 1
             continue
-        post = checked(raw)
+        post = validate_post(raw)
         if isinstance(post, Rejected):
             buckets.reject(post)
             rejected += 1

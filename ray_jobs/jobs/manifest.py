@@ -11,12 +11,12 @@ from typing import Any
 
 from amia.settings import shipped_names
 from ray_jobs.jobs.card import publish_card
-from ray_jobs.jobs.context import Job
+from ray_jobs.jobs.context import RunContext
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.fingerprint import Identity
-from ray_jobs.storage.shards import ShardFacts, all_facts, total_counts
+from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, total_counts
 
 __all__ = ["publish_manifest"]
 
@@ -26,11 +26,11 @@ BEHIND = {Embed.name: "scores", Synthesize.name: "synthesized"}
 """Stages with a model, by what an arm's identity calls what was made of their output."""
 
 
-def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | None) -> tuple[str, Counter[str]]:
+def publish_manifest(job: RunContext, arm: str, identity: Identity, generator: str | None) -> tuple[str, Counter[str]]:
     """Write an arm's card, then its manifest, unless they stand there. Returns its key and posts by statuses."""
     folder = f"{Mix.name}/{arm}"
     names = [f"{shard}.parquet" for shard in job.plan.shards]
-    facts = all_facts(job.store, [f"{folder}/{name}" for name in names])
+    facts = read_all_metadata(job.store, [f"{folder}/{name}" for name in names])
     counts = total_counts(facts)
     behind = _behind(job, identity)
     halved = {
@@ -67,16 +67,16 @@ def publish_manifest(job: Job, arm: str, identity: Identity, generator: str | No
     return key, counts
 
 
-def _behind(job: Job, identity: Identity) -> dict[str, list[ShardFacts]]:
+def _behind(job: RunContext, identity: Identity) -> dict[str, list[ShardMetadata]]:
     """What the shards say that the stages with a model, by name, have made for this arm."""
-    found: dict[str, list[ShardFacts]] = {}
+    found: dict[str, list[ShardMetadata]] = {}
     for stage in (stage for stage, made in BEHIND.items() if identity["input"][made] is not None):
         there = job.store.sizes(stage)
         keys = [key for shard in job.plan.shards if (key := f"{stage}/{shard}.parquet") in there]
-        found[stage] = all_facts(job.store, keys)
+        found[stage] = read_all_metadata(job.store, keys)
     return found
 
 
-def _eager(facts: Iterable[ShardFacts]) -> dict[str, str]:
+def _eager(facts: Iterable[ShardMetadata]) -> dict[str, str]:
     """Parts of a model that some shard's machine could not compile, and why; often none."""
     return {part: reason for each in facts for part, reason in sorted(each.extra.get("eager", {}).items())}

@@ -14,33 +14,36 @@ from amia.matching.bank import Bank
 from amia.matching.gmm import MixtureSettings
 from amia.matching.gmm_fit import DIRECT_LIMIT, Fit, fit_histogram, fit_mixture
 from amia.matching.histogram import BINS, LossHistogram
-from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture, fit_groups
+from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel, fit_groups
 from amia.matching.triplet import TripletSettings
-from ray_jobs.storage.embeddings import embedded
+from ray_jobs.storage.embeddings import read_embeddings
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import ShardFacts, all_facts, read_shard
+from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["FOLDER", "bank_shards", "build_bank", "fit_losses", "mean_theta", "read_frozen", "with_image"]
+__all__ = ["FOLDER", "bank_shards", "build_bank", "count_with_image", "fit_losses", "mean_theta", "read_matching_model"]
 
 FOLDER = "mixture"
 
 
-def with_image(store: Store, shards: Sequence[str]) -> list[int]:
+def count_with_image(store: Store, shards: Sequence[str]) -> list[int]:
     """How many posts of each shard have a usable image."""
-    return [each.counts.get("image=ok", 0) for each in all_facts(store, [f"posts/{shard}.parquet" for shard in shards])]
+    return [
+        each.counts.get("image=ok", 0)
+        for each in read_all_metadata(store, [f"posts/{shard}.parquet" for shard in shards])
+    ]
 
 
 def bank_shards(store: Store, plan: Plan, size: int) -> list[str]:
     """The first shards of the fitting splits that hold `size` posts with an image, or all of these splits."""
     shards = [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]
-    held = np.cumsum(with_image(store, shards))
+    held = np.cumsum(count_with_image(store, shards))
     return shards[: int(np.searchsorted(held, size)) + 1]
 
 
 def build_bank(store: Store, shards: Sequence[str], size: int) -> bytes:
     """The bank as a file: the first `size` posts with an image, in the plan's order."""
-    parts = [embedded(read_shard(store, f"embeddings/{shard}.parquet"))[0] for shard in shards]
+    parts = [read_embeddings(read_shard(store, f"embeddings/{shard}.parquet"))[0] for shard in shards]
     return Bank.of(parts, size).to_bytes()
 
 
@@ -52,31 +55,31 @@ def fit_losses(
     triplet: TripletSettings,
     settings: MixtureSettings,
     scores: str,
-) -> FrozenMixture:
+) -> MatchingModel:
     """Eq. 8 on the losses in folder `scores`: directly up to a million of them, on their histogram beyond."""
-    scored = [split for split in sorted(plan.posts) if sum(with_image(store, plan.shards_of(split)))]
+    scored = [split for split in sorted(plan.posts) if sum(count_with_image(store, plan.shards_of(split)))]
     groups = fit_groups(settings.fit_on, scored)
     fits = {name: _fit(store, _keys(plan, splits, scores), triplet.margin, settings) for name, splits in groups.items()}
-    facts = all_facts(store, _keys(plan, plan.fit_splits(), scores))
+    facts = read_all_metadata(store, _keys(plan, plan.fit_splits(), scores))
     ranges = [each.extra["cosine"] for each in facts if each.extra["cosine"]]
     cosine_range = (min(low for low, _ in ranges), max(high for _, high in ranges))
-    return FrozenMixture(fits, bank, {"encoder": encoder}, triplet, cosine_range)
+    return MatchingModel(fits, bank, {"encoder": encoder}, triplet, cosine_range)
 
 
-def read_frozen(store: Store, folder: str = FOLDER) -> FrozenMixture | None:
+def read_matching_model(store: Store, folder: str = FOLDER) -> MatchingModel | None:
     """A frozen mixture and its bank, the run's own by default; None before the fit."""
     if not store.exists(f"{folder}/{MIXTURE_FILE}"):
         return None
     about, bank = store.read(f"{folder}/{MIXTURE_FILE}"), store.read(f"{folder}/{BANK_FILE}")
-    return FrozenMixture.from_bytes(about, bank, where=f"{store.address}/{folder}/{MIXTURE_FILE}")
+    return MatchingModel.from_bytes(about, bank, where=f"{store.address}/{folder}/{MIXTURE_FILE}")
 
 
-def mean_theta(store: Store, plan: Plan, frozen: FrozenMixture, scores: str) -> float:
+def mean_theta(store: Store, plan: Plan, frozen: MatchingModel, scores: str) -> float:
     """Mean of theta over the posts that bank and fit stand on, from the losses' histograms: within 5e-4."""
     centres = LossHistogram(frozen.triplet.margin).centres
     total, posts = 0.0, 0
     for split in plan.fit_splits():
-        counts = _histogram(all_facts(store, _keys(plan, [split], scores)))
+        counts = _histogram(read_all_metadata(store, _keys(plan, [split], scores)))
         filled = np.flatnonzero(counts)
         if len(filled):  # a split without any image has no mixture of its own
             total += float(counts[filled] @ frozen.theta(centres[filled], split))
@@ -85,7 +88,7 @@ def mean_theta(store: Store, plan: Plan, frozen: FrozenMixture, scores: str) -> 
 
 
 def _fit(store: Store, keys: Sequence[str], margin: float, settings: MixtureSettings) -> Fit:
-    counts = _histogram(all_facts(store, keys))
+    counts = _histogram(read_all_metadata(store, keys))
     if counts.sum() > DIRECT_LIMIT:
         return fit_histogram(counts, LossHistogram(margin), settings)
     columns = [read_shard(store, key, ["loss"])["loss"] for key in keys]
@@ -95,7 +98,7 @@ def _fit(store: Store, keys: Sequence[str], margin: float, settings: MixtureSett
     return fit_mixture(losses, settings)
 
 
-def _histogram(facts: Sequence[ShardFacts]) -> NDArray[np.int64]:
+def _histogram(facts: Sequence[ShardMetadata]) -> NDArray[np.int64]:
     counts = np.zeros(BINS, np.int64)
     for each in facts:
         counts[each.extra["histogram"]["bins"]] += each.extra["histogram"]["counts"]

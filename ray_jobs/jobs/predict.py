@@ -8,21 +8,21 @@ from amia.errors import RunError, SettingsError
 from amia.mixing.arms import check_arm
 from amia.mner.systems import system_of
 from amia.posts import canonical_split
-from ray_jobs.jobs.context import Job, open_job, open_run, precision
+from ray_jobs.jobs.context import RunContext, dtype_key, open_context, open_run
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.arm import Arm, open_arm
-from ray_jobs.storage.fingerprint import claim, digest
+from ray_jobs.storage.fingerprint import check_or_write_identity, digest
 from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import all_facts
+from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
 
-__all__ = ["Predicted", "predict", "predict_by"]
+__all__ = ["PredictResult", "predict", "predict_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Predicted:
+class PredictResult:
     """What came out."""
 
     store: Store
@@ -53,7 +53,7 @@ def predict(
     splits: Sequence[str] | None = None,
     swap_images: bool = False,
     quiet: bool = False,
-) -> Predicted:
+) -> PredictResult:
     """Run a recogniser over every post of some splits of a finished arm (all splits); started again, it goes on.
 
     `model`: the name of one that the run has trained, a folder, or a URL. `swap_images`: posts of a shard are shown
@@ -64,7 +64,7 @@ def predict(
     plan, _ = open_run(store)
     wanted = _splits(plan, splits)
     chosen, found = open_arm(store, arm), find_model(model, store)
-    job = open_job(run, settings, quiet=quiet)
+    job = open_context(run, settings, quiet=quiet)
     if swap_images and not system_of(found.config.system).reads_images:
         job.say(f"{found.name} reads no images: exchanging them changes nothing")
     return predict_by(
@@ -78,14 +78,14 @@ def predict(
 
 
 def predict_by(
-    job: Job,
+    job: RunContext,
     model: Model,
     arm: Arm,
     splits: Sequence[str],
     *,
     swap_images: bool,
     run: Callable[[Predict, Sequence[str]], None],
-) -> Predicted:
+) -> PredictResult:
     """The same, with `run` to take shards through the stage: over actors, or in this process."""
     store, plan = job.store, job.plan
     folder = f"{Predict.name}/{model.name}/{arm.name}{'-swapped' if swap_images else ''}"
@@ -93,12 +93,12 @@ def predict_by(
     stage = _stage(job, arm, model, folder, types, swap=job.settings.seed if swap_images else None)
     shards = [shard for split in splits for shard in plan.shards_of(split)]
     run(stage, shards)
-    facts = all_facts(store, [f"{folder}/{shard}.parquet" for shard in shards])
+    facts = read_all_metadata(store, [f"{folder}/{shard}.parquet" for shard in shards])
     posts, came = sum(plan.rows_of(shard) for shard in shards), sum(each.rows for each in facts)
     if came != posts:
         raise RunError(f"{folder}: {posts} posts went in, {came} came out: report this as a bug")
     entities = sum((Counter(each.extra["entities"]) for each in facts), Counter[str]())
-    return Predicted(
+    return PredictResult(
         store=store,
         plan=plan,
         model=model.name,
@@ -113,7 +113,7 @@ def predict_by(
     )
 
 
-def _stage(job: Job, arm: Arm, model: Model, folder: str, types: Sequence[str], *, swap: int | None) -> Predict:
+def _stage(job: RunContext, arm: Arm, model: Model, folder: str, types: Sequence[str], *, swap: int | None) -> Predict:
     pool, chosen = job.settings.pools.predict, job.settings.prediction
     threads = job.threads(folder, pool)
     device = job.device(chosen.device, pool)
@@ -121,7 +121,7 @@ def _stage(job: Job, arm: Arm, model: Model, folder: str, types: Sequence[str], 
         "stage": folder,
         "version": Predict.version,
         "settings": {
-            "dtype": precision(chosen.dtype, device),
+            "dtype": dtype_key(chosen.dtype, device),
             "micro_batch": chosen.micro_batch,
             "swap": swap,
             "threads": threads,
@@ -130,7 +130,7 @@ def _stage(job: Job, arm: Arm, model: Model, folder: str, types: Sequence[str], 
     }
     return Predict(
         job.store,
-        claim(job.store, folder, identity),
+        check_or_write_identity(job.store, folder, identity),
         arm=arm.name,
         folder=folder,
         model=model.address,

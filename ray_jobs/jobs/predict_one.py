@@ -9,21 +9,21 @@ from amia.accelerator import autocast
 from amia.augment import AugmentedPost, augment_posts
 from amia.errors import CorpusError, MixtureError
 from amia.images import ImageSettings, read_image
-from amia.mner.predictor import Entity, Recogniser
+from amia.mner.predictor import Entity, Recognizer
 from amia.mner.systems import system_of
-from amia.posts import Post, RawPost, Rejected, checked
+from amia.posts import Post, RawPost, Rejected, validate_post
 from amia.settings import MethodSettings, located
-from ray_jobs.jobs.mixture import read_frozen
+from ray_jobs.jobs.mixture import read_matching_model
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.model_store import find_model
 from ray_jobs.storage.store import Store
 
-__all__ = ["Recognised", "recognise", "settings_of"]
+__all__ = ["TextPrediction", "predict_text", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recognised:
+class TextPrediction:
     """What came out for one text."""
 
     text: str
@@ -50,7 +50,7 @@ class Recognised:
         return told
 
 
-def recognise(
+def predict_text(
     text: str,
     settings: Settings,
     *,
@@ -58,7 +58,7 @@ def recognise(
     image: Path | None = None,
     augment: str | None = None,
     arm: str = "adaptive",
-) -> Recognised:
+) -> TextPrediction:
     """The entities of one text, with an image file beside it or without.
 
     `augment`: a run; the post is scored against its mixture and bank, and the recogniser is shown the post's picture in
@@ -71,11 +71,11 @@ def recognise(
     post = _post(text, image, ImageSettings() if store is None else settings.image)
     augmented = None if store is None else _augmented(post, settings, store, arm)
     picture = post.image if augmented is None else augmented.image
-    recogniser = Recogniser.load(found.folder, settings.prediction.device)
+    recogniser = Recognizer.load(found.folder, settings.prediction.device)
     with autocast(recogniser.model.device, settings.prediction.dtype):
         entities = recogniser.predict(text, picture)
     looked = picture is not None and system_of(found.config.system).reads_images
-    return Recognised(text=text, model=found.address, entities=entities, looked=looked, augmented=augmented)
+    return TextPrediction(text=text, model=found.address, entities=entities, looked=looked, augmented=augmented)
 
 
 def settings_of(run: str, arm: str) -> Mapping[str, Any]:
@@ -92,14 +92,14 @@ def settings_of(run: str, arm: str) -> Mapping[str, Any]:
 
 def _post(text: str, image: Path | None, limits: ImageSettings) -> Post:
     data = None if image is None else read_image(image, limits)
-    post = checked(RawPost(where="--text", text=text, image=data))
+    post = validate_post(RawPost(where="--text", text=text, image=data))
     if isinstance(post, Rejected):
         raise CorpusError(f"{post.where}: {post.reason}")
     return post
 
 
 def _augmented(post: Post, settings: Settings, run: Store, arm: str) -> AugmentedPost:
-    frozen = read_frozen(run)
+    frozen = read_matching_model(run)
     if frozen is None and post.image is not None:
         raise MixtureError(
             f"{run.address} has no mixture to score a new image by: `amia augment` fits one on posts with images"

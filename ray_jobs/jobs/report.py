@@ -12,16 +12,16 @@ from amia.errors import RunError
 from amia.images import ImageSettings
 from amia.matching.triplet import TripletSettings
 from amia.report.page import render, sections_of
-from amia.report.view_models import Content
+from amia.report.view_models import ReportContent
 from ray_jobs.jobs.context import open_run
-from ray_jobs.jobs.mixture import read_frozen
-from ray_jobs.jobs.score_variants import measure_of
+from ray_jobs.jobs.mixture import read_matching_model
+from ray_jobs.jobs.score_variants import variant_of
 from ray_jobs.reporting.accounting import account, failures, notices, quarantined
 from ray_jobs.reporting.attribution import models_used
-from ray_jobs.reporting.images import shown
+from ray_jobs.reporting.images import read_post_views
 from ray_jobs.reporting.losses import loss_figures
 from ray_jobs.reporting.model_comparison import chosen, compare, disagreements, pairs_of
-from ray_jobs.reporting.scan import look
+from ray_jobs.reporting.scan import scan_arm
 from ray_jobs.reporting.select import groups, places, strip
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, experiments, trained
@@ -30,7 +30,7 @@ from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
-__all__ = ["KEY", "Reported", "report"]
+__all__ = ["KEY", "ReportResult", "report"]
 
 KEY = "report.html"
 DEFAULT_ARM = "adaptive"
@@ -39,7 +39,7 @@ WITHOUT_AUGMENTED = {"original", "text"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
+class ReportResult:
     """What came out."""
 
     run: str
@@ -52,7 +52,7 @@ class Reported:
     """What the page shows, by anchor."""
 
 
-def report(run: str, arm: str | None = None) -> Reported:
+def report(run: str, arm: str | None = None) -> ReportResult:
     """Write the page of an arm (None: adaptive, or the first that is finished), in place of an earlier one.
 
     Raises RunError when no arm is finished, or something in the run was not written by amia.
@@ -62,7 +62,7 @@ def report(run: str, arm: str | None = None) -> Reported:
     content = _content(_arm(store, arm), plan, posts, asked=arm)
     page = render(content).encode()
     store.replace(KEY, page)
-    return Reported(
+    return ReportResult(
         run=store.address,
         key=KEY,
         arm=content.arm,
@@ -72,26 +72,26 @@ def report(run: str, arm: str | None = None) -> Reported:
     )
 
 
-def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Content:
+def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> ReportContent:
     store, manifest = arm.store, arm.manifest
-    measure = measure_of(arm.name, TripletSettings(**manifest["settings"]["triplet"]))
-    frozen = read_frozen(store, measure.mixture) if manifest["identity"]["input"].get("scores") else None
+    measure = variant_of(arm.name, TripletSettings(**manifest["settings"]["triplet"]))
+    frozen = read_matching_model(store, measure.mixture) if manifest["identity"]["input"].get("scores") else None
     encoder = frozen.encoder["encoder"] if frozen else None
-    looked, rejected = look(arm, plan.seed), quarantined(store)
+    looked, rejected = scan_arm(arm, plan.seed), quarantined(store)
     models = trained(store)
     other = DEFAULT_ARM if arm.name in WITHOUT_AUGMENTED else arm.name
     # Cases are shown with that arm's pictures, which may have been removed since the recognisers learned from them.
     pairs = pairs_of(models, other, set(store.sizes("predictions"))) if other in _finished(store) else []
     compared = [done for pair in pairs if (done := compare(store, plan, pair, plan.seed)) is not None]
     images = ImageSettings(**{**manifest["settings"]["image"], **posts["settings"]["image"]})
-    pictures = shown(arm, plan.types, images, places(looked))
+    pictures = read_post_views(arm, plan.types, images, places(looked))
     cases = [case.place for some in chosen(compared) for case in some]
-    of_cases = shown(open_arm(store, other), plan.types, images, cases) if cases else {}
+    of_cases = read_post_views(open_arm(store, other), plan.types, images, cases) if cases else {}
     used = models_used(arm, encoder, models)
     said = notices(used)
     if asked is None and arm.name != DEFAULT_ARM:
         said.append(f"This is arm {arm.name}: no arm {DEFAULT_ARM} is finished in this run.")
-    return Content(
+    return ReportContent(
         run=store.address,
         arm=arm.name,
         notices=said,

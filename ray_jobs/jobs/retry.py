@@ -16,17 +16,17 @@ from amia.images import ImageSettings
 from amia.mixing.arms import needs_synthesis
 from ray_jobs.jobs.context import open_run
 from ray_jobs.runtime.cluster import connect
-from ray_jobs.runtime.executor import AnyStage, Step, run_steps
+from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.refetch import Refetch
 from ray_jobs.stages.take_over import TakeOver
-from ray_jobs.storage.fingerprint import claim, recorded
+from ray_jobs.storage.fingerprint import check_or_write_identity, read_identity
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import ShardFacts, all_facts, total_counts
-from ray_jobs.storage.status import EARLIER, synthesis_curable
+from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, total_counts
+from ray_jobs.storage.status import RETRY_DIR, is_synthesis_retryable
 from ray_jobs.storage.store import Store
 
-__all__ = ["Retried", "retry"]
+__all__ = ["RetryResult", "retry"]
 
 MEASURES = ("", "-batch", "-expected")
 """Suffixes of the folders of scores and mixtures."""
@@ -35,7 +35,7 @@ OF_ALL_POSTS = {"constant"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retried:
+class RetryResult:
     """What was taken over, and what is left to do."""
 
     posts: int
@@ -54,7 +54,7 @@ class Retried:
     """What goes on from here, without the settings."""
 
 
-def retry(run: str, to: str, settings: Settings, *, images: str | None = None, quiet: bool = False) -> Retried:
+def retry(run: str, to: str, settings: Settings, *, images: str | None = None, quiet: bool = False) -> RetryResult:
     """Begin `to` with whatever of `run` no failure has reached; a second call goes on where the first stopped.
 
     `images`: the folder that paths of images lead from, where it is no longer the one of ingest. Raises RunError when
@@ -62,16 +62,20 @@ def retry(run: str, to: str, settings: Settings, *, images: str | None = None, q
     """
     old, new = Store(run), Store(to)
     plan, posts = open_run(old)
-    before, drawn = all_facts(old, _keys("posts", plan.shards)), _drawn(old, plan)
+    before, drawn = read_all_metadata(old, _keys("posts", plan.shards)), _drawn(old, plan)
     root = _image_root(plan, images)
     again = {shard for shard, told in drawn.items() if any(map(_redrawn, told.counts))}
     _require_failures(old, plan, root, before, again)
     _begin(new, old)
     stage = Refetch(
-        new, claim(new, "posts", posts), old=old, image_root=root, images=ImageSettings(**posts["settings"]["image"])
+        new,
+        check_or_write_identity(new, "posts", posts),
+        old=old,
+        image_root=root,
+        images=ImageSettings(**posts["settings"]["image"]),
     )
     _run(stage, plan, settings, quiet)
-    after = all_facts(new, _keys("posts", plan.shards))
+    after = read_all_metadata(new, _keys("posts", plan.shards))
     if (came := total_counts(after).total()) != plan.total:
         raise RunError(f"{plan.total} posts stand in {run}, {came} came to {to}: report this as a bug")
     mended = {shard for shard, one, other in zip(plan.shards, before, after, strict=True) if one.sha256 != other.sha256}
@@ -79,7 +83,7 @@ def retry(run: str, to: str, settings: Settings, *, images: str | None = None, q
     taken = _take_over(new, old, plan, reached, settings, quiet)
     broken, still = _broken(before), _broken(after)
     pictures = total_counts(list(drawn.values()))
-    return Retried(
+    return RetryResult(
         posts=plan.total,
         images={status: (count, still[status]) for status, count in sorted(broken.items())},
         image_root=None if root is None else str(root),
@@ -92,7 +96,7 @@ def retry(run: str, to: str, settings: Settings, *, images: str | None = None, q
 
 
 def _require_failures(
-    old: Store, plan: Plan, root: Path | None, posts: Sequence[ShardFacts], again: Collection[str]
+    old: Store, plan: Plan, root: Path | None, posts: Sequence[ShardMetadata], again: Collection[str]
 ) -> None:
     broken = _broken(posts).total()
     if again or (root is not None and broken):
@@ -113,13 +117,13 @@ def _begin(new: Store, old: Store) -> None:
     if not new.exists("retry/identity.json") and (new.exists("plan.json") or new.sizes("posts")):
         raise RunError(f"{new.address} holds a run of its own: give --to a folder that is empty")
     of = {"run": old.address, "plan": hashlib.sha256(old.read("plan.json")).hexdigest()}
-    standing = recorded(new, "retry")
+    standing = read_identity(new, "retry")
     if standing is not None and standing["input"] != of:
         raise IdentityError(
             f"{new.address} was begun as the retry of {standing['input']['run']}: give --to another one"
         )
     new.probe()
-    claim(new, "retry", {"stage": "retry", "version": 1, "input": of})
+    check_or_write_identity(new, "retry", {"stage": "retry", "version": 1, "input": of})
 
 
 def _reached(old: Store, plan: Plan, mended: set[str], again: set[str]) -> dict[str, set[str]]:
@@ -131,7 +135,7 @@ def _reached(old: Store, plan: Plan, mended: set[str], again: set[str]) -> dict[
         reached[f"augmented/{arm}"] = mended | (again if needs_synthesis(arm) else set())
         if mended and arm in OF_ALL_POSTS:
             reached[f"augmented/{arm}"] = set(plan.shards)
-    return {folder: shards for folder, shards in reached.items() if recorded(old, folder) is not None}
+    return {folder: shards for folder, shards in reached.items() if read_identity(old, folder) is not None}
 
 
 def _take_over(
@@ -152,10 +156,10 @@ def _take_over(
             beside = (f"{folder}/README.md", f"{folder}/manifest.json")
             whole += [key for key in beside if key in there]
     for shard in reached.get("synthesized", ()):
-        names[shard][f"{EARLIER}/{shard}.parquet"] = f"synthesized/{shard}.parquet"
-    there |= (earlier := old.sizes(EARLIER))
+        names[shard][f"{RETRY_DIR}/{shard}.parquet"] = f"synthesized/{shard}.parquet"
+    there |= (earlier := old.sizes(RETRY_DIR))
     for shard in plan.shards:  # of a retry that is retried itself before all was drawn
-        if (key := f"{EARLIER}/{shard}.parquet") in earlier and f"synthesized/{shard}.parquet" not in there:
+        if (key := f"{RETRY_DIR}/{shard}.parquet") in earlier and f"synthesized/{shard}.parquet" not in there:
             names[shard][key] = key
     for folder in ("quarantine", *(f"mixture{suffix}" for suffix in MEASURES)):
         there |= (small := old.sizes(folder))
@@ -182,7 +186,9 @@ def _compare(new: Store, theirs: Mapping[str, int], names: Sequence[tuple[str, s
 def _run(stage: AnyStage, plan: Plan, settings: Settings, quiet: bool) -> None:
     machines = connect()
     wait_s = machines.wait_s(settings.wait_for_gpus_s)
-    run_steps(stage.store, machines, plan, [Step(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet)
+    run_stages(
+        stage.store, machines, plan, [StageSpec(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet
+    )
 
 
 def _command(old: Store, new: Store, reached: Iterable[str]) -> list[str]:
@@ -191,17 +197,17 @@ def _command(old: Store, new: Store, reached: Iterable[str]) -> list[str]:
     for folder in reached:
         if folder.startswith("augmented/"):
             words += ["--arm", folder.partition("/")[2]]
-    if "taken" in ((recorded(old, "mixture") or {}).get("settings") or {}):
+    if "taken" in ((read_identity(old, "mixture") or {}).get("settings") or {}):
         # It came with the preset, perhaps because there were too few images: now there may be enough.
         words += ["--mixture", old.address]
     return words
 
 
-def _drawn(old: Store, plan: Plan) -> dict[str, ShardFacts]:
+def _drawn(old: Store, plan: Plan) -> dict[str, ShardMetadata]:
     """Of each shard that was synthesized what its footer says."""
     sizes = old.sizes("synthesized")
     there = [shard for shard in plan.shards if f"synthesized/{shard}.parquet" in sizes]
-    return dict(zip(there, all_facts(old, _keys("synthesized", there), sizes), strict=True))
+    return dict(zip(there, read_all_metadata(old, _keys("synthesized", there), sizes), strict=True))
 
 
 def _image_root(plan: Plan, images: str | None) -> Path | None:
@@ -211,12 +217,12 @@ def _image_root(plan: Plan, images: str | None) -> Path | None:
     return Path(root).resolve() if root and Path(root).is_dir() else None
 
 
-def _broken(posts: Sequence[ShardFacts]) -> Counter[str]:
+def _broken(posts: Sequence[ShardMetadata]) -> Counter[str]:
     return Counter({status: n for status, n in total_counts(posts).items() if status.startswith("image=bad_image(")})
 
 
 def _redrawn(status: str) -> bool:
-    return synthesis_curable(status.removeprefix("synthesis="))
+    return is_synthesis_retryable(status.removeprefix("synthesis="))
 
 
 def _keys(folder: str, shards: Sequence[str]) -> list[str]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from amia.matching.triplet import TripletSettings
 
-__all__ = ["Measure", "by_measure", "measure_of"]
+__all__ = ["ScoreVariant", "group_by_variant", "variant_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class ScoreVariant:
     """One way to compare."""
 
     triplet: TripletSettings
@@ -31,17 +31,17 @@ class Measure:
         return f"mixture{self.suffix}"
 
 
-def measure_of(arm: str, triplet: TripletSettings) -> Measure:
+def variant_of(arm: str, triplet: TripletSettings) -> ScoreVariant:
     """The measure that an arm's theta comes from; `adaptive-batch` and `adaptive-expected` name theirs."""
     negatives = {"adaptive-batch": "batch", "adaptive-expected": "expected"}.get(arm, triplet.negatives)
     if negatives == triplet.negatives:
-        return Measure(triplet, "")
-    return Measure(triplet.model_copy(update={"negatives": negatives}), f"-{negatives}")
+        return ScoreVariant(triplet, "")
+    return ScoreVariant(triplet.model_copy(update={"negatives": negatives}), f"-{negatives}")
 
 
-def by_measure(arms: Sequence[str], triplet: TripletSettings) -> list[tuple[Measure, list[str]]]:
+def group_by_variant(arms: Sequence[str], triplet: TripletSettings) -> list[tuple[ScoreVariant, list[str]]]:
     """Each measure that arms ask for with its arms, each arm once; the run's own comes first."""
     groups: dict[str, list[str]] = {}
     for arm in dict.fromkeys(arms):
-        groups.setdefault(measure_of(arm, triplet).suffix, []).append(arm)
-    return [(measure_of(groups[suffix][0], triplet), groups[suffix]) for suffix in sorted(groups)]
+        groups.setdefault(variant_of(arm, triplet).suffix, []).append(arm)
+    return [(variant_of(groups[suffix][0], triplet), groups[suffix]) for suffix in sorted(groups)]

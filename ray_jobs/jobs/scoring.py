@@ -5,38 +5,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import MixtureError
-from amia.hub import fetch_encoder, identity_of
+from amia.hub import fetch_encoder, weights_identity
 from amia.matching.bank import Bank
-from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture, triplet_identity
-from ray_jobs.jobs.context import Job, precision, tuned
-from ray_jobs.jobs.mixture import FOLDER, bank_shards, build_bank, fit_losses, read_frozen, with_image
-from ray_jobs.jobs.score_variants import Measure
+from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel, triplet_identity
+from ray_jobs.jobs.context import RunContext, compile_key, dtype_key
+from ray_jobs.jobs.mixture import FOLDER, bank_shards, build_bank, count_with_image, fit_losses, read_matching_model
+from ray_jobs.jobs.score_variants import ScoreVariant
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.score import Score
-from ray_jobs.storage.fingerprint import claim
+from ray_jobs.storage.fingerprint import check_or_write_identity
 from ray_jobs.storage.store import Store
 
-__all__ = ["Measured", "measure"]
+__all__ = ["ScoringResult", "score_posts"]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ScoringResult:
     """A measure with what came out."""
 
-    measure: Measure
-    frozen: FrozenMixture | None
+    variant: ScoreVariant
+    frozen: MatchingModel | None
     """None where no post has an image."""
     scores: str | None
     """Digest of the identity of the losses; None likewise."""
 
 
-def measure(job: Job, asked: Measure, mixture: str | None, accept_mixture: bool) -> Measured:
+def score_posts(job: RunContext, asked: ScoreVariant, mixture: str | None, accept_mixture: bool) -> ScoringResult:
     """embed, score, fit. `mixture`: a run or folder whose frozen mixture is taken; a control's measure fits its own."""
     settings, store, plan = job.settings, job.store, job.plan
-    if not sum(with_image(store, plan.shards)):
+    if not sum(count_with_image(store, plan.shards)):
         job.say("no post has a usable image: theta is 0 everywhere, and nothing is compared or fitted")
-        return Measured(asked, None, None)
-    weights = identity_of(settings.clip.model, fetch_encoder(settings.clip))
+        return ScoringResult(asked, None, None)
+    weights = weights_identity(settings.clip.model, fetch_encoder(settings.clip))
     taken = None if asked.suffix else _taken(job, mixture, accept_mixture)
     embed, embeddings = _embed(job, weights)
     triplet, folder = asked.triplet, asked.mixture
@@ -45,13 +45,15 @@ def measure(job: Job, asked: Measure, mixture: str | None, accept_mixture: bool)
         # Where the bank is most of the corpus, the rest goes with it: a second start of the encoder costs more.
         job.run([(embed, settings.pools.embed)], plan.shards if 2 * len(shards) >= len(plan.shards) else shards)
         about = {"settings": {"mixture": settings.mixture.model_dump(), "bank": triplet.bank}}
-        claim(store, folder, {"stage": folder, "version": 1, **about, "input": {"embeddings": embeddings}})
+        check_or_write_identity(
+            store, folder, {"stage": folder, "version": 1, **about, "input": {"embeddings": embeddings}}
+        )
         store.create(f"{folder}/{BANK_FILE}", build_bank(store, shards, triplet.bank))
     else:
         taken.check({"encoder": weights}, triplet)
         files = taken.to_bytes()
         about = {"settings": {"taken": hashlib.sha256(files[MIXTURE_FILE]).hexdigest()}}
-        claim(store, folder, {"stage": folder, "version": 1, **about, "input": {}})
+        check_or_write_identity(store, folder, {"stage": folder, "version": 1, **about, "input": {}})
         for name in (BANK_FILE, MIXTURE_FILE):
             store.create(f"{folder}/{name}", files[name])
     bank = hashlib.sha256(store.read(f"{folder}/{BANK_FILE}")).hexdigest()
@@ -61,13 +63,13 @@ def measure(job: Job, asked: Measure, mixture: str | None, accept_mixture: bool)
         "settings": triplet_identity(triplet),
         "input": {"embeddings": embeddings, "bank": bank},
     }
-    scores = claim(store, asked.scores, identity)
+    scores = check_or_write_identity(store, asked.scores, identity)
     score = Score(store, scores, triplet=triplet, folder=asked.scores, bank=f"{folder}/{BANK_FILE}")
     job.run([(embed, settings.pools.embed), (score, settings.pools.score)], plan.shards)
-    return Measured(asked, _frozen(job, asked, weights, accept_mixture), scores)
+    return ScoringResult(asked, _frozen(job, asked, weights, accept_mixture), scores)
 
 
-def _embed(job: Job, weights: str) -> tuple[Embed, str]:
+def _embed(job: RunContext, weights: str) -> tuple[Embed, str]:
     pool, clip = job.settings.pools.embed, job.settings.clip
     threads = job.threads(Embed.name, pool)
     device = job.device(clip.device, pool)
@@ -77,41 +79,43 @@ def _embed(job: Job, weights: str) -> tuple[Embed, str]:
         "settings": {
             "clip": {
                 "weights": weights,
-                "dtype": precision(clip.dtype, device),
+                "dtype": dtype_key(clip.dtype, device),
                 "micro_batch": clip.micro_batch,
-                **tuned(clip.compile, device),
+                **compile_key(clip.compile, device),
             },
             "threads": threads,
         },
         "input": {"posts": job.posts_digest},
     }
-    digest = claim(job.store, Embed.name, identity)
+    digest = check_or_write_identity(job.store, Embed.name, identity)
     clip = clip.model_copy(update={"device": device})
     more = {"threads": threads, "decoders": job.decoders(pool)}
     return Embed(job.store, digest, clip=clip, images=job.images, **more), digest
 
 
-def _taken(job: Job, mixture: str | None, accept_mixture: bool) -> FrozenMixture | None:
+def _taken(job: RunContext, mixture: str | None, accept_mixture: bool) -> MatchingModel | None:
     """Another run's mixture where one was given, or the preset's where the corpus is too little to fit one on."""
     if mixture is not None:
         return _given(mixture)
-    few = sum(with_image(job.store, [shard for split in job.plan.fit_splits() for shard in job.plan.shards_of(split)]))
+    few = sum(
+        count_with_image(job.store, [shard for split in job.plan.fit_splits() for shard in job.plan.shards_of(split)])
+    )
     if few >= job.settings.mixture.min_losses or accept_mixture or job.settings.shipped_mixture is None:
         return None
     job.say(
         f"{few} posts with an image are too few to fit a mixture on ({job.settings.mixture.min_losses} wanted): "
         f"taking the one that ships with this preset ({job.settings.shipped_mixture})"
     )
-    return FrozenMixture.load(Path(job.settings.shipped_mixture))
+    return MatchingModel.load(Path(job.settings.shipped_mixture))
 
 
-def _given(mixture: str) -> FrozenMixture:
+def _given(mixture: str) -> MatchingModel:
     """The mixture of a run, or one that lies in a folder; on a disk or in an object store."""
     store = Store(mixture)
     if store.folder is not None:
-        return FrozenMixture.load(store.folder / FOLDER if (store.folder / FOLDER).is_dir() else store.folder)
+        return MatchingModel.load(store.folder / FOLDER if (store.folder / FOLDER).is_dir() else store.folder)
     above, _, name = mixture.rstrip("/").rpartition("/")
-    found = read_frozen(store) or read_frozen(Store(above), name)
+    found = read_matching_model(store) or read_matching_model(Store(above), name)
     if found is None:
         raise MixtureError(
             f"{mixture}: no frozen mixture can be read here: it is no run with one, and no folder of one"
@@ -119,10 +123,10 @@ def _given(mixture: str) -> FrozenMixture:
     return found
 
 
-def _frozen(job: Job, asked: Measure, weights: str, accept_mixture: bool) -> FrozenMixture:
+def _frozen(job: RunContext, asked: ScoreVariant, weights: str, accept_mixture: bool) -> MatchingModel:
     """The measure's mixture: the one that stands, else a fit, published once unless it is refused."""
     store, folder = job.store, asked.mixture
-    if (standing := read_frozen(store, folder)) is not None:
+    if (standing := read_matching_model(store, folder)) is not None:
         return standing
     bank = Bank.from_bytes(store.read(f"{folder}/{BANK_FILE}"))
     frozen = fit_losses(store, job.plan, bank, weights, asked.triplet, job.settings.mixture, asked.scores)
@@ -136,4 +140,4 @@ def _frozen(job: Job, asked: Measure, weights: str, accept_mixture: bool) -> Fro
                 "another run's, or --accept-mixture to go on with this one"
             )
     store.create(f"{folder}/{MIXTURE_FILE}", frozen.to_bytes()[MIXTURE_FILE])
-    return read_frozen(store, folder) or frozen
+    return read_matching_model(store, folder) or frozen

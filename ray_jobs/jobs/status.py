@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from ray_jobs.runtime.heartbeat import SILENT_S, Beat, heard
-from ray_jobs.runtime.throughput import pace
-from ray_jobs.storage.plan import Plan, shard_place
-from ray_jobs.storage.shards import all_facts, total_counts
-from ray_jobs.storage.store import Listed, Store
+from ray_jobs.runtime.heartbeat import SILENT_S, HeartbeatRecord, read_heartbeats
+from ray_jobs.runtime.throughput import posts_per_second
+from ray_jobs.storage.plan import Plan, parse_shard_name
+from ray_jobs.storage.shards import read_all_metadata, total_counts
+from ray_jobs.storage.store import ObjectInfo, Store
 from ray_jobs.training.training_status import trainings
 
 __all__ = ["status"]
@@ -25,7 +25,7 @@ STAGES = ("posts", "embeddings", "scores", "scores-batch", "scores-expected", "s
 ACCOUNTS = ("posts", "synthesized", "augmented")
 """Stages at which posts fail: only their footers are read."""
 
-Files = Mapping[str, Listed]
+Files = Mapping[str, ObjectInfo]
 
 
 def status(run: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def status(run: str) -> dict[str, Any]:
     """
     store, now = Store(run), time.time()
     plan = Plan.find(store)
-    heartbeats = heard(store)
+    heartbeats = read_heartbeats(store)
     alive = [beat for beat, told in heartbeats.values() if now - told < SILENT_S]
     about: dict[str, Any] = {
         "run": store.address,
@@ -69,18 +69,20 @@ def status(run: str) -> dict[str, Any]:
     }
 
 
-def _stage(store: Store, plan: Plan, folder: str, files: Files, alive: Sequence[Beat], now: float) -> dict[str, Any]:
+def _stage(
+    store: Store, plan: Plan, folder: str, files: Files, alive: Sequence[HeartbeatRecord], now: float
+) -> dict[str, Any]:
     shards = plan.shards
     if folder.startswith("predictions/"):  # of the splits that were asked for, as far as their shards tell
-        splits = {shard_place(key.rpartition("/")[2])[0] for key in files if key.endswith(".parquet")}
-        shards = [shard for shard in shards if shard_place(shard)[0] in splits]
+        splits = {parse_shard_name(key.rpartition("/")[2])[0] for key in files if key.endswith(".parquet")}
+        shards = [shard for shard in shards if parse_shard_name(shard)[0] in splits]
     there = {shard: files[key] for shard in shards if (key := f"{folder}/{shard}.parquet") in files}
     at_it = [beat for beat in alive if folder in beat.working]
     working = {shard for beat in at_it for shard in beat.working[folder]} - there.keys()
     posts, of_posts = (sum(map(plan.rows_of, some)) for some in (there, shards))
     counts = _counts(store, folder, there) if folder.partition("/")[0] in ACCOUNTS else Counter[str]()
     times = [(each.modified, plan.rows_of(shard)) for shard, each in there.items()]
-    rate = pace(times, min(beat.started for beat in at_it), now) if at_it and posts < of_posts else None
+    rate = posts_per_second(times, min(beat.started for beat in at_it), now) if at_it and posts < of_posts else None
     return {
         "shards": len(there),
         "of_shards": len(shards),
@@ -102,12 +104,12 @@ def _counts(store: Store, folder: str, there: Files) -> Counter[str]:
     if store.exists(manifest := f"{folder}/manifest.json"):
         return Counter(json.loads(store.read(manifest))["counts"])
     sizes = {f"{folder}/{shard}.parquet": each.size for shard, each in there.items()}
-    return total_counts(all_facts(store, list(sizes), sizes))
+    return total_counts(read_all_metadata(store, list(sizes), sizes))
 
 
-def _by_folder(files: Files) -> dict[str, dict[str, Listed]]:
+def _by_folder(files: Files) -> dict[str, dict[str, ObjectInfo]]:
     """Listed files by the folder that they lie in: of arms and predictions there may be several."""
-    found: dict[str, dict[str, Listed]] = {}
+    found: dict[str, dict[str, ObjectInfo]] = {}
     for key in sorted(files):
         found.setdefault(key.rpartition("/")[0], {})[key] = files[key]
     return found

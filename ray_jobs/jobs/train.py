@@ -18,26 +18,26 @@ from amia.errors import AmiaError, ClusterError, RunError, StageError
 from amia.mner.builder import encoder_identities
 from amia.mner.systems import system_of
 from amia.mner.training.trainer import EpochReport
-from ray_jobs.jobs.context import Job, open_job
-from ray_jobs.runtime.cluster import beside_the_driver, resources
+from ray_jobs.jobs.context import RunContext, open_context
+from ray_jobs.runtime.cluster import driver_node_options, resources
 from ray_jobs.settings.job import Settings, Workers
 from ray_jobs.storage.arm import Arm, open_arm
-from ray_jobs.storage.fingerprint import Identity, claim
-from ray_jobs.training.storage_filesystem import train_files
-from ray_jobs.training.streaming import READING_CPUS, UnevenShares, stream
+from ray_jobs.storage.fingerprint import Identity, check_or_write_identity
+from ray_jobs.training.storage_filesystem import train_filesystem
+from ray_jobs.training.streaming import READING_CPUS, UnequalSplit, stream
 from ray_jobs.training.worker import DONE, Training, train_one
-from ray_jobs.training.worker_messages import Teller, listening
+from ray_jobs.training.worker_messages import WorkerReporter, relay_messages
 
 __all__ = [
-    "Trained",
-    "described",
-    "fitted",
+    "TrainResult",
+    "check_capacity",
+    "fit_workers",
+    "load_result",
     "prepare",
-    "require",
-    "result_of",
-    "streams",
     "train",
     "train_with_workers",
+    "training_identity",
+    "use_streaming",
 ]
 
 VERSION = 1
@@ -45,7 +45,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainResult:
     """What came out."""
 
     folder: str
@@ -61,26 +61,26 @@ class Trained:
 
 def train(
     run: str, settings: Settings, *, system: str, arm: str = "adaptive", name: str | None = None, quiet: bool = False
-) -> Trained:
+) -> TrainResult:
     """Train one recogniser; started again, it goes on after its last finished epoch.
 
     Raises whatever of `amia.errors` stands in the way.
     """
-    job = open_job(run, settings, quiet=quiet)
+    job = open_context(run, settings, quiet=quiet)
     training = prepare(job, system, open_arm(job.store, arm), name)
-    if (done := result_of(training)) is not None:
+    if (done := load_result(training)) is not None:
         job.say(f"{training.folder} is trained already")
         return done
-    workers = fitted(job, training.arm)
-    streamed = streams(workers, training.arm)
-    require(job, workers, streamed)
+    workers = fit_workers(job, training.arm)
+    streamed = use_streaming(workers, training.arm)
+    check_capacity(job, workers, streamed)
     train_with_workers(training, workers, streamed, job.say)
-    if (done := result_of(training)) is None:
+    if (done := load_result(training)) is None:
         raise RunError(f"{training.folder} was not finished: start the same command again, it goes on where it stopped")
     return done
 
 
-def described(job: Job, system: str, arm: Arm, encoders: Mapping[str, str]) -> Identity:
+def training_identity(job: RunContext, system: str, arm: Arm, encoders: Mapping[str, str]) -> Identity:
     """What a training's result depends on; `encoders` as `encoder_identities` tells them."""
     settings = job.settings
     recipe = system_of(system).recipe
@@ -103,14 +103,16 @@ def described(job: Job, system: str, arm: Arm, encoders: Mapping[str, str]) -> I
     }
 
 
-def prepare(job: Job, system: str, arm: Arm, name: str | None = None, identity: Identity | None = None) -> Training:
-    """Everything the workers need, with the model's folder claimed. `identity`: as `described`, where it is known."""
+def prepare(
+    job: RunContext, system: str, arm: Arm, name: str | None = None, identity: Identity | None = None
+) -> Training:
+    """Everything the workers need, with the model's folder claimed. `identity`: as `training_identity`, where it is known."""
     settings = job.settings
     if identity is None:
-        identity = described(job, system, arm, encoder_identities(system, settings.recogniser))
+        identity = training_identity(job, system, arm, encoder_identities(system, settings.recogniser))
     folder = f"models/{name or f'{system}-{arm.name}-seed{settings.training.seed}'}"
     identity = {"stage": folder, **identity}
-    claim(job.store, folder, identity)
+    check_or_write_identity(job.store, folder, identity)
     return Training(
         arm=arm,
         folder=folder,
@@ -124,23 +126,23 @@ def prepare(job: Job, system: str, arm: Arm, name: str | None = None, identity: 
     )
 
 
-def result_of(training: Training) -> Trained | None:
+def load_result(training: Training) -> TrainResult | None:
     """The finished training, or None."""
     store, key = training.arm.store, f"{training.folder}/{DONE}"
     if not store.exists(key):
         return None
     about = json.loads(store.read(key))
-    return Trained(training.folder, EpochReport(**about["best"]), about["epochs"])
+    return TrainResult(training.folder, EpochReport(**about["best"]), about["epochs"])
 
 
-def fitted(job: Job, arm: Arm) -> Workers:
+def fit_workers(job: RunContext, arm: Arm) -> Workers:
     """The workers as they will run: on a machine of its own they are made to fit it, with room for Ray Data."""
     workers = job.settings.workers
     if not job.machines.own:
         return workers
     there = resources()
     cores, gpus = there.get("CPU", 1.0), there.get("GPU", 0.0)
-    room = cores - READING_CPUS if streams(workers, arm) else cores
+    room = cores - READING_CPUS if use_streaming(workers, arm) else cores
     return workers.model_copy(
         update={
             "gpus": workers.gpus if gpus >= workers.gpus * workers.count else 0.0,
@@ -149,7 +151,7 @@ def fitted(job: Job, arm: Arm) -> Workers:
     )
 
 
-def streams(workers: Workers, arm: Arm) -> bool:
+def use_streaming(workers: Workers, arm: Arm) -> bool:
     """Whether the training posts come by Ray Data."""
     if workers.feed != "auto":
         return workers.feed == "stream"
@@ -157,7 +159,7 @@ def streams(workers: Workers, arm: Arm) -> bool:
     return sum(sizes.get(key, 0) for key in arm.keys("train")) > workers.memory_mb * 1_000_000
 
 
-def require(job: Job, workers: Workers, streamed: bool) -> None:
+def check_capacity(job: RunContext, workers: Workers, streamed: bool) -> None:
     """Raises ClusterError where the workers do not fit the cluster, or would leave Ray Data no core to read with.
 
     Without that check both would wait for ever, and say nothing.
@@ -181,12 +183,12 @@ def require(job: Job, workers: Workers, streamed: bool) -> None:
 
 def train_with_workers(training: Training, workers: Workers, streamed: bool, say: Callable[[str], None]) -> None:
     """Train by Ray Train; `say` is told what the workers tell. Raises whatever of `amia.errors` stands in the way."""
-    queue = Queue(actor_options=beside_the_driver())
+    queue = Queue(actor_options=driver_node_options())
     arm, seed = training.arm, training.settings.seed
-    files = train_files(arm.store)
+    files = train_filesystem(arm.store)
     trainer = TorchTrainer(
         _worker,
-        train_loop_config={"training": training, "teller": Teller(queue), "streamed": streamed},
+        train_loop_config={"training": training, "teller": WorkerReporter(queue), "streamed": streamed},
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers.count,
             use_gpu=workers.gpus > 0,
@@ -200,9 +202,9 @@ def train_with_workers(training: Training, workers: Workers, streamed: bool, say
             failure_config=ray.train.FailureConfig(max_failures=workers.max_failures),
         ),
         datasets={"train": stream(arm.store, arm.keys("train"), seed)} if streamed else None,
-        dataset_config=UnevenShares() if streamed else None,
+        dataset_config=UnequalSplit() if streamed else None,
     )
-    with listening(queue, say):
+    with relay_messages(queue, say):
         try:
             trainer.fit()
         except (ray.exceptions.RayError, ray.train.TrainingFailedError) as error:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from amia.errors import RunError
 from amia.posts import ordered_splits
-from amia.report.attribution import Credit, is_demo
+from amia.report.attribution import Attribution, is_demo
 from amia.report.view_models import Accounting, Breakdown, Check, Example, Failure
-from ray_jobs.cli.output import by_part, why
-from ray_jobs.reporting.images import Shown
-from ray_jobs.reporting.scan import EXAMPLES, Looked
+from ray_jobs.cli.output import by_part, describe_status
+from ray_jobs.reporting.images import PostView
+from ray_jobs.reporting.scan import EXAMPLES, ScanResult
 from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
@@ -28,7 +28,7 @@ RATIOS = {
 }
 
 
-def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, models: Sequence[Credit]) -> Accounting:
+def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, models: Sequence[Attribution]) -> Accounting:
     """`read`: rows that were read of the arm, by split; `quarantined`: lines in quarantine/."""
     manifest = arm.manifest
     counts = Counter[str](manifest["counts"])
@@ -64,7 +64,7 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, model
     )
 
 
-def notices(models: Sequence[Credit]) -> list[str]:
+def notices(models: Sequence[Attribution]) -> list[str]:
     """What a reader must know before any figure."""
     demo = [model.name for model in models if is_demo(model.name)]
     if not demo:
@@ -76,7 +76,7 @@ def notices(models: Sequence[Credit]) -> list[str]:
 
 
 def _by_status(counts: Counter[str], part: str) -> dict[str, int]:
-    return {why(status): count for status, count in by_part(counts, part).most_common()}
+    return {describe_status(status): count for status, count in by_part(counts, part).most_common()}
 
 
 MOST_KINDS = 20
@@ -120,11 +120,11 @@ def quarantined(store: Store) -> Quarantined:
     return found
 
 
-def failures(looked: Looked, pictures: Mapping[tuple[str, int], Shown], rows: Quarantined) -> list[Failure]:
+def failures(looked: ScanResult, pictures: Mapping[tuple[str, int], PostView], rows: Quarantined) -> list[Failure]:
     """All reasons, the most frequent first; rows that are no posts after the posts."""
     of_posts = [
         Failure(
-            reason=f"posts {why(status)}",
+            reason=f"posts {describe_status(status)}",
             count=some.seen,
             examples=[
                 Example(

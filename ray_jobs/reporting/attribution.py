@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amia import demo
-from amia.hub import identity_of
-from amia.report.attribution import Credit
-from ray_jobs.reporting.training import Trained
+from amia.hub import weights_identity
+from amia.report.attribution import Attribution
+from ray_jobs.reporting.training import ModelSummary
 from ray_jobs.storage.arm import Arm
 
 __all__ = ["models_used"]
@@ -14,16 +14,16 @@ __all__ = ["models_used"]
 SHIPPED = {"demo:bert": demo.BERT_DIR, "demo:resnet": demo.RESNET_DIR}
 
 
-def models_used(arm: Arm, encoder: str | None, trainings: Sequence[Trained]) -> list[Credit]:
+def models_used(arm: Arm, encoder: str | None, trainings: Sequence[ModelSummary]) -> list[Attribution]:
     """`encoder`: identity of the weights that compared text and image, None where nothing was compared."""
     used = []
     if encoder is not None:
-        used.append(Credit(role="Encoder", name=arm.manifest["settings"]["clip"]["model"], weights=encoder))
+        used.append(Attribution(role="Encoder", name=arm.manifest["settings"]["clip"]["model"], weights=encoder))
     if arm.generator is not None:
         used.append(arm.generator)
     encoders = sorted({pair for training in trainings for pair in training.encoders.items()})
     return used + [
-        Credit(role=f"Recognisers' {role}", name=_name(weights), weights=weights) for role, weights in encoders
+        Attribution(role=f"Recognisers' {role}", name=_name(weights), weights=weights) for role, weights in encoders
     ]
 
 
@@ -31,5 +31,5 @@ def _name(weights: str) -> str:
     """`name@commit` by its name; a folder's weights where they are ours."""
     if not weights.startswith("sha256:"):
         return weights.partition("@")[0]
-    found = (name for name, folder in SHIPPED.items() if identity_of(str(folder), Path(folder)) == weights)
+    found = (name for name, folder in SHIPPED.items() if weights_identity(str(folder), Path(folder)) == weights)
     return next(found, "a folder")

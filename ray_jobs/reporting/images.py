@@ -11,14 +11,14 @@ from amia.errors import RunError
 from amia.images import ImageSettings
 from amia.mixing.arms import needs_synthesis
 from amia.mner.spans import label_names, lenient_spans
-from amia.report.entity_markup import Piece, marked, plain
+from amia.report.entity_markup import TextPiece, mark_entities, plain
 from amia.report.thumbnails import thumbnail
 from ray_jobs.reporting.read_ahead import read_ahead
-from ray_jobs.reporting.scan import Place
+from ray_jobs.reporting.scan import PostRef
 from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.shards import read_shard
 
-__all__ = ["Shown", "shown"]
+__all__ = ["PostView", "read_post_views"]
 
 THREADS = 3
 """Shards whose pictures are in memory at once."""
@@ -27,17 +27,19 @@ Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class PostView:
     """What a chosen post looks like."""
 
     text: str
-    pieces: Sequence[Piece]
+    pieces: Sequence[TextPiece]
     original: bytes | None
     synthesized: bytes | None
     augmented: bytes | None
 
 
-def shown(arm: Arm, types: Sequence[str], images: ImageSettings, places: Iterable[Place]) -> dict[Key, Shown]:
+def read_post_views(
+    arm: Arm, types: Sequence[str], images: ImageSettings, places: Iterable[PostRef]
+) -> dict[Key, PostView]:
     """Text and thumbnails of posts, by shard and row. `types` name the labels; `images`: limits and geometry.
 
     Raises RunError when folders of the run hold other posts at the same place.
@@ -47,10 +49,10 @@ def shown(arm: Arm, types: Sequence[str], images: ImageSettings, places: Iterabl
         by_shard[place.shard][place.row] = place.id
     labels = label_names(types)
 
-    def read(item: tuple[str, Mapping[int, str]]) -> dict[Key, Shown]:
+    def read(item: tuple[str, Mapping[int, str]]) -> dict[Key, PostView]:
         return _of_shard(arm, item[0], item[1], labels, images)
 
-    found: dict[Key, Shown] = {}
+    found: dict[Key, PostView] = {}
     for some in read_ahead(read, sorted(by_shard.items()), threads=THREADS):
         found |= some
     return found
@@ -58,7 +60,7 @@ def shown(arm: Arm, types: Sequence[str], images: ImageSettings, places: Iterabl
 
 def _of_shard(
     arm: Arm, shard: str, ids: Mapping[int, str], labels: Sequence[str], images: ImageSettings
-) -> dict[Key, Shown]:
+) -> dict[Key, PostView]:
     numbers = sorted(ids)
     folder = f"augmented/{arm.name}"
     rows = _rows(arm, f"{folder}/{shard}.parquet", numbers, ("id", "text", "tokens", "ner_tags", "image"))
@@ -66,7 +68,7 @@ def _of_shard(
     drawn: list[dict[str, Any]] = [{"id": row["id"], "image": None} for row in rows]
     if needs_synthesis(arm.name) and arm.store.exists(f"synthesized/{shard}.parquet"):
         drawn = _rows(arm, f"synthesized/{shard}.parquet", numbers, ("id", "image"))
-    found: dict[Key, Shown] = {}
+    found: dict[Key, PostView] = {}
     for number, row, original, picture in zip(numbers, rows, originals, drawn, strict=True):
         if not ids[number] == row["id"] == original["id"] == picture["id"]:
             raise RunError(
@@ -74,9 +76,9 @@ def _of_shard(
                 "elsewhere: the run's folders do not belong together"
             )
         tags = row["tokens"] and row["ner_tags"] and [labels[label] for label in row["ner_tags"]]
-        found[shard, number] = Shown(
+        found[shard, number] = PostView(
             text=row["text"],
-            pieces=marked(row["tokens"], lenient_spans(tags)) if tags else plain(row["text"]),
+            pieces=mark_entities(row["tokens"], lenient_spans(tags)) if tags else plain(row["text"]),
             original=thumbnail(original["image"] and original["image"]["bytes"], images),
             synthesized=thumbnail(picture["image"], images),
             augmented=thumbnail(row["image"] and row["image"]["bytes"], images),

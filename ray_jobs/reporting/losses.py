@@ -5,20 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from amia.matching.histogram import BINS, LossHistogram
-from amia.matching.model import FrozenMixture
+from amia.matching.model import MatchingModel
 from amia.report.loss_figure import LossFigure, loss_figure
-from ray_jobs.jobs.score_variants import Measure
-from ray_jobs.storage.fingerprint import recorded
+from ray_jobs.jobs.score_variants import ScoreVariant
+from ray_jobs.storage.fingerprint import read_identity
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import all_facts
+from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
 
 __all__ = ["loss_figures"]
 
 
-def loss_figures(store: Store, plan: Plan, measure: Measure, frozen: FrozenMixture) -> list[LossFigure]:
+def loss_figures(store: Store, plan: Plan, measure: ScoreVariant, frozen: MatchingModel) -> list[LossFigure]:
     """One figure a mixture: over the losses that it was fitted on, or over all of them where it was taken."""
-    identity = recorded(store, measure.mixture)
+    identity = read_identity(store, measure.mixture)
     taken = identity is not None and "taken" in identity["settings"]
     figures = []
     for name, fit in sorted(frozen.fits.items()):
@@ -35,6 +35,6 @@ def loss_figures(store: Store, plan: Plan, measure: Measure, frozen: FrozenMixtu
 
 def _counts(store: Store, keys: Sequence[str]) -> np.ndarray:
     counts = np.zeros(BINS, np.int64)
-    for each in all_facts(store, keys):
+    for each in read_all_metadata(store, keys):
         counts[each.extra["histogram"]["bins"]] += each.extra["histogram"]["counts"]
     return counts

@@ -7,16 +7,16 @@ from typing import Any
 
 from amia.errors import RunError
 from amia.mner.spans import Span, label_names, lenient_spans
-from amia.report.sampling import Smallest, keyed
+from amia.report.sampling import BottomK, keyed
 from amia.report.view_models import Answer, Disagreement, Disagreements, Pairing
-from ray_jobs.reporting.images import Shown
-from ray_jobs.reporting.scan import Place
-from ray_jobs.reporting.training import Trained
+from ray_jobs.reporting.images import PostView
+from ray_jobs.reporting.scan import PostRef
+from ray_jobs.reporting.training import ModelSummary
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["Case", "Compared", "chosen", "compare", "disagreements", "pairs_of"]
+__all__ = ["Case", "ModelComparison", "chosen", "compare", "disagreements", "pairs_of"]
 
 ORIGINAL = "original"
 SPLIT = "test"
@@ -29,7 +29,7 @@ COLUMNS = ("id", "split", "tokens", "ner_tags", "spans", "theta")
 class Case:
     """A post on which a pair disagrees, and one of the two is right."""
 
-    place: Place
+    place: PostRef
     tokens: Sequence[str]
     gold: frozenset[Span]
     of_original: frozenset[Span]
@@ -38,7 +38,7 @@ class Case:
 
 
 @dataclass(slots=True)
-class Compared:
+class ModelComparison:
     """A pair of trainings over the test split."""
 
     pairing: Pairing
@@ -46,7 +46,9 @@ class Compared:
     worse: list[Case]
 
 
-def pairs_of(models: Sequence[Trained], arm: str, keys: Collection[str]) -> list[tuple[Trained, Trained]]:
+def pairs_of(
+    models: Sequence[ModelSummary], arm: str, keys: Collection[str]
+) -> list[tuple[ModelSummary, ModelSummary]]:
     """(trained on the originals, trained on `arm`) of everything that is alike but for that.
 
     Only those that were asked about their own arm count; `keys` are the run's below predictions/.
@@ -58,18 +60,18 @@ def pairs_of(models: Sequence[Trained], arm: str, keys: Collection[str]) -> list
     return sorted(pairs, key=lambda pair: (pair[1].system, pair[1].seed, pair[1].name))
 
 
-def folder_of(model: Trained) -> str:
+def folder_of(model: ModelSummary) -> str:
     """Where a recogniser's answers about its own arm stand."""
     return f"predictions/{model.name}/{model.arm}"
 
 
-def compare(store: Store, plan: Plan, pair: tuple[Trained, Trained], seed: int) -> Compared | None:
+def compare(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary], seed: int) -> ModelComparison | None:
     """Both recognisers' answers for the labelled test posts; None where they were never both asked.
 
     Right is a post whose entities are all found, and no other, in place and type. Raises RunError when the two have
     answered for other posts.
     """
-    better, worse = Smallest[Case](MOST_POSTS), Smallest[Case](MOST_POSTS)
+    better, worse = BottomK[Case](MOST_POSTS), BottomK[Case](MOST_POSTS)
     posts = both_wrong = 0
     for case in _answered(store, plan, pair):
         posts += 1
@@ -87,10 +89,10 @@ def compare(store: Store, plan: Plan, pair: tuple[Trained, Trained], seed: int) 
     recogniser = f"{pair[1].system}, seed {pair[1].seed}"
     pairing = Pairing(recogniser=recogniser, posts=posts, better=better.seen, worse=worse.seen, both_wrong=both_wrong)
     named = [[replace(case, recogniser=recogniser) for case in some.items] for some in (better, worse)]
-    return Compared(pairing, *named)
+    return ModelComparison(pairing, *named)
 
 
-def chosen(compared: Sequence[Compared]) -> tuple[list[Case], list[Case]]:
+def chosen(compared: Sequence[ModelComparison]) -> tuple[list[Case], list[Case]]:
     """The cases to show: augmented right, and original right; half of MOST_POSTS each, every post once.
 
     Of several pairs each has its turn.
@@ -107,7 +109,7 @@ def _by_turns(kinds: Sequence[Sequence[Case]]) -> list[Case]:
 
 
 def disagreements(
-    arm: str, compared: Sequence[Compared], pictures: Mapping[tuple[str, int], Shown]
+    arm: str, compared: Sequence[ModelComparison], pictures: Mapping[tuple[str, int], PostView]
 ) -> Disagreements | None:
     """What the page shows; None where there is no pair."""
     if not compared:
@@ -130,7 +132,7 @@ def disagreements(
     return Disagreements(arm=arm, pairings=[each.pairing for each in compared], examples=examples)
 
 
-def _answered(store: Store, plan: Plan, pair: tuple[Trained, Trained]) -> Iterator[Case]:
+def _answered(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary]) -> Iterator[Case]:
     folders = [folder_of(model) for model in pair]
     there = [store.sizes(folder) for folder in folders]
     labels = label_names(plan.types)
@@ -145,7 +147,7 @@ def _answered(store: Store, plan: Plan, pair: tuple[Trained, Trained]) -> Iterat
             if augmented["ner_tags"] is not None:
                 place = {name: augmented[name] for name in ("id", "split", "theta")}
                 yield Case(
-                    place=Place(shard=shard, row=number, **place),
+                    place=PostRef(shard=shard, row=number, **place),
                     tokens=augmented["tokens"],
                     gold=frozenset(lenient_spans([labels[label] for label in augmented["ner_tags"]])),
                     of_original=_spans(original),

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from amia.posts import ordered_splits
-from amia.report.sampling import DecileSample, Smallest, keyed
+from amia.report.sampling import BottomK, DecileSample, keyed
 from amia.report.view_models import SplitThetas
 from ray_jobs.reporting.read_ahead import read_ahead
 from ray_jobs.storage.arm import Arm
-from ray_jobs.storage.plan import shard_place
+from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.shards import read_shard
 
-__all__ = ["THETA_BARS", "Looked", "Place", "look"]
+__all__ = ["THETA_BARS", "PostRef", "ScanResult", "scan_arm"]
 
 COLUMNS = ("id", "split", "theta", "ratio", "loss", "cosine", "image_status", "synthesis_status")
 THETA_BARS = 20
@@ -31,7 +31,7 @@ MOST_REASONS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class PostRef:
     """A post, and where it stands."""
 
     shard: str
@@ -51,16 +51,16 @@ class Place:
         return self.shard, self.row
 
 
-def _sample() -> DecileSample[Place]:
+def _sample() -> DecileSample[PostRef]:
     return DecileSample(A_DECILE, EXTREMES, ("theta", "loss"))
 
 
-def _few() -> Smallest[Place]:
-    return Smallest(A_DECILE)
+def _few() -> BottomK[PostRef]:
+    return BottomK(A_DECILE)
 
 
 @dataclass(slots=True)
-class Looked:
+class ScanResult:
     """What one pass over the arm's columns has found; grows with what is shown, not with the run."""
 
     posts: int = 0
@@ -69,13 +69,13 @@ class Looked:
     """By split, posts that have a loss, in THETA_BARS bars of theta."""
     matched: Counter[str] = field(default_factory=Counter)
     """By split, those with theta above 0.5."""
-    sample: DecileSample[Place] = field(default_factory=_sample)
+    sample: DecileSample[PostRef] = field(default_factory=_sample)
     """Of the posts that have a loss."""
-    unusable: Smallest[Place] = field(default_factory=_few)
+    unusable: BottomK[PostRef] = field(default_factory=_few)
     """Posts without an image, or with a broken one."""
-    unscored: Smallest[Place] = field(default_factory=_few)
+    unscored: BottomK[PostRef] = field(default_factory=_few)
     """Posts with an image that was compared with nothing."""
-    failures: dict[str, Smallest[Place]] = field(default_factory=dict)
+    failures: dict[str, BottomK[PostRef]] = field(default_factory=dict)
     """By status, as in a shard's footer: `image=bad_image(truncated)`."""
 
     def split_thetas(self) -> list[SplitThetas]:
@@ -89,9 +89,9 @@ class Looked:
         """The rows of one shard."""
         # A split's shards are in the order of a keyed hash of the ids, so its first ones are a sample already: posts
         # are chosen from those, and the pictures of few shards have to be fetched.
-        _, index = shard_place(shard)
+        _, index = parse_shard_name(shard)
         for number, row in enumerate(rows):
-            place = Place(shard=shard, row=number, **row)
+            place = PostRef(shard=shard, row=number, **row)
             key = (index, keyed(seed, place.id), place.id)
             self.posts += 1
             self.splits[place.split] += 1
@@ -105,17 +105,17 @@ class Looked:
                 self.unusable.offer(key, place)
             for status in _failures(place):
                 if status in self.failures or len(self.failures) < MOST_REASONS:
-                    self.failures.setdefault(status, Smallest(EXAMPLES)).offer(key, place)
+                    self.failures.setdefault(status, BottomK(EXAMPLES)).offer(key, place)
 
-    def _count(self, place: Place, theta: float) -> None:
+    def _count(self, place: PostRef, theta: float) -> None:
         bars = self.thetas.setdefault(place.split, np.zeros(THETA_BARS, np.int64))
         bars[min(THETA_BARS - 1, int(theta * THETA_BARS))] += 1
         self.matched[place.split] += theta > 0.5
 
 
-def look(arm: Arm, seed: int) -> Looked:
+def scan_arm(arm: Arm, seed: int) -> ScanResult:
     """One pass over all of an arm's shards."""
-    looked = Looked()
+    looked = ScanResult()
     names = [each["name"].removesuffix(".parquet") for each in arm.manifest["files"]]
 
     def read(shard: str) -> tuple[str, list[dict[str, Any]]]:
@@ -126,7 +126,7 @@ def look(arm: Arm, seed: int) -> Looked:
     return looked
 
 
-def _failures(place: Place) -> Iterator[str]:
+def _failures(place: PostRef) -> Iterator[str]:
     if "(" in place.image_status:
         yield f"image={place.image_status}"
     if "(" in place.synthesis_status or place.synthesis_status == "no_prompt":

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from amia.report.sampling import DECILES, decile_of
-from amia.report.view_models import Group, Triple
-from ray_jobs.cli.output import why
-from ray_jobs.reporting.images import Shown
-from ray_jobs.reporting.scan import Looked, Place
+from amia.report.view_models import ImageGroup, ImageTriple
+from ray_jobs.cli.output import describe_status
+from ray_jobs.reporting.images import PostView
+from ray_jobs.reporting.scan import PostRef, ScanResult
 
 __all__ = ["groups", "places", "strip"]
 
@@ -15,17 +15,17 @@ SHORTEST_STRIP = 4
 Key = tuple[str, int]
 
 
-def places(looked: Looked) -> list[Place]:
+def places(looked: ScanResult) -> list[PostRef]:
     """Every post that `groups` and the failures show."""
     sample = looked.sample
     some = [*sample.deciles, *sample.extremes.values(), looked.unusable, looked.unscored, *looked.failures.values()]
     return list({place.key: place for each in some for place in each.items}.values())
 
 
-def groups(looked: Looked, pictures: Mapping[Key, Shown]) -> list[Group]:
+def groups(looked: ScanResult, pictures: Mapping[Key, PostView]) -> list[ImageGroup]:
     """Tenths of theta with their posts in rising theta, the extremes among them; then the posts that have no theta."""
     notes: dict[Key, list[str]] = {}
-    extreme: dict[Key, Place] = {}
+    extreme: dict[Key, PostRef] = {}
     for end, some in looked.sample.extremes.items():
         for place in some.items:
             notes.setdefault(place.key, []).append(end)
@@ -37,14 +37,14 @@ def groups(looked: Looked, pictures: Mapping[Key, Shown]) -> list[Group]:
         rising = sorted(chosen.values(), key=lambda place: (place.theta or 0.0, place.id))
         title = f"θ {number / DECILES:.1f} – {(number + 1) / DECILES:.1f}"
         triples = [_triple(place, pictures[place.key], notes.get(place.key, ())) for place in rising]
-        found.append(Group(title=title, posts=decile.seen, triples=triples))
+        found.append(ImageGroup(title=title, posts=decile.seen, triples=triples))
     for title, some in (("Without a usable image", looked.unusable), ("Compared with nothing", looked.unscored)):
         triples = [_triple(place, pictures[place.key], ()) for place in some.items]
-        found.append(Group(title=title, posts=some.seen, triples=triples))
+        found.append(ImageGroup(title=title, posts=some.seen, triples=triples))
     return found
 
 
-def strip(looked: Looked, pictures: Mapping[Key, Shown]) -> list[Triple]:
+def strip(looked: ScanResult, pictures: Mapping[Key, PostView]) -> list[ImageTriple]:
     """One post of each tenth of theta that has both pictures, in rising theta; none where there are too few."""
     found = []
     for decile in looked.sample.deciles:
@@ -54,10 +54,10 @@ def strip(looked: Looked, pictures: Mapping[Key, Shown]) -> list[Triple]:
     return found if len(found) >= SHORTEST_STRIP else []
 
 
-def _triple(place: Place, picture: Shown, notes: Sequence[str]) -> Triple:
+def _triple(place: PostRef, picture: PostView, notes: Sequence[str]) -> ImageTriple:
     image, synthesis = f"image={place.image_status}", f"synthesis={place.synthesis_status}"
-    said = [why(status) for status in (image, synthesis) if not status.endswith(("=ok", "=not_asked"))]
-    return Triple(
+    said = [describe_status(status) for status in (image, synthesis) if not status.endswith(("=ok", "=not_asked"))]
+    return ImageTriple(
         id=place.id,
         split=place.split,
         pieces=picture.pieces,

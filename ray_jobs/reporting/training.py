@@ -10,7 +10,7 @@ from amia.report.experiment_tables import Experiment, read_tables
 from amia.report.view_models import TrainedCurve
 from ray_jobs.storage.store import Store
 
-__all__ = ["Trained", "curves", "experiments", "trained"]
+__all__ = ["ModelSummary", "curves", "experiments", "trained"]
 
 # Named here once more, since the modules that write them load torch.
 MODELS = "models"
@@ -20,7 +20,7 @@ MOST_TRAININGS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class ModelSummary:
     """A finished training of the run."""
 
     name: str
@@ -34,7 +34,7 @@ class Trained:
     """Everything that it depends on but its posts, as JSON: equal for trainings that differ in their arm alone."""
 
 
-def trained(store: Store) -> list[Trained]:
+def trained(store: Store) -> list[ModelSummary]:
     """All that `amia train` has finished here, by name. Raises RunError when a description is not readable."""
     found = []
     for key in sorted(store.sizes(MODELS)):
@@ -47,7 +47,7 @@ def trained(store: Store) -> list[Trained]:
                 continue  # a recogniser that was brought here, not trained
             settings = identity["settings"]
             found.append(
-                Trained(
+                ModelSummary(
                     name=folder.partition("/")[2],
                     system=str(settings["system"]),
                     seed=int(settings["training"]["seed"]),
@@ -61,7 +61,7 @@ def trained(store: Store) -> list[Trained]:
     return found
 
 
-def curves(store: Store, models: Sequence[Trained]) -> list[TrainedCurve]:
+def curves(store: Store, models: Sequence[ModelSummary]) -> list[TrainedCurve]:
     """Validation F1 by epoch, of MOST_TRAININGS trainings at most; of those that are alike in everything, of one."""
     found = []
     unlike = {(model.settings, model.arm): model for model in models}

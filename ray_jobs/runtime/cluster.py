@@ -18,10 +18,10 @@ from ray.autoscaler.sdk import request_resources
 
 from amia.errors import ClusterError
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.signals import heeding_still
+from ray_jobs.runtime.signals import keep_sigterm_handler
 from ray_jobs.settings.job import Pool
 
-__all__ = ["Machines", "beside_the_driver", "connect", "resources"]
+__all__ = ["Cluster", "connect", "driver_node_options", "resources"]
 
 MODELS = ("embed", "synthesize", "predict")
 """Pools whose actors compute on all their threads."""
@@ -30,7 +30,7 @@ WAIT_AUTOSCALED_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Machines:
+class Cluster:
     """What the job runs on."""
 
     own: bool
@@ -119,7 +119,7 @@ def _said(short: dict[str, tuple[float, float]]) -> str:
     return ", ".join(f"{need:g} {kind} needed, {has:g} there" for kind, (need, has) in short.items())
 
 
-def connect() -> Machines:
+def connect() -> Cluster:
     """Join the cluster that RAY_ADDRESS (or `ray job submit`) names or that the caller has joined; else start Ray here.
 
     A Ray of one's own shows no dashboard and keeps its logs in its session folder.
@@ -127,7 +127,7 @@ def connect() -> Machines:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails there is raised here, once, in our words
     attached = ray.is_initialized() or bool(os.environ.get("RAY_ADDRESS"))
     if not ray.is_initialized():
-        with heeding_still():
+        with keep_sigterm_handler():
             if attached:
                 ray.init(logging_level=logging.WARNING, log_to_driver=False)
             else:
@@ -135,10 +135,10 @@ def connect() -> Machines:
                 logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
                 ray.init(address="local", include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
     scales = attached and ray_state.get_max_resources_from_cluster_config() is not None
-    return Machines(own=not attached, scales=scales)
+    return Cluster(own=not attached, scales=scales)
 
 
-def beside_the_driver() -> dict[str, Any]:
+def driver_node_options() -> dict[str, Any]:
     """Options of a small actor that must live as long as the command does: no resources, on the driver's node.
 
     A soft affinity would not hold on a head that was told to offer no CPUs: the actor would go with some other node.

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["console", "spelled_out"]
+__all__ = ["console", "escape_controls"]
 
 
 # MERGED FROM ray_jobs.runtime.console: Text of strangers on somebody's terminal, which obeys some characters instead of showing them.
@@ -14,7 +14,7 @@ class _Terminal(Console):
     """Ids, names and reasons come from a corpus: whatever is printed is shown, and nothing of it obeyed."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(spelled_out(text), **options)
+        return super().render_str(escape_controls(text), **options)
 
 
 # Folders and ids are printed as they are called: in `[run]` and `:tada:` no mark-up is looked for.
@@ -25,7 +25,7 @@ _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """They show what follows from right to left: `gpj.exe` as `exe.jpg`."""
 
 
-def spelled_out(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""The text with what a terminal would obey as its escape: `\x1b[2J` for what clears the screen.
 
     Those are controls (lines and tabs may stay), what turns the direction of writing, and halves of characters, which

@@ -21,32 +21,32 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
-from ray_jobs.runtime.cluster import Machines, resources
-from ray_jobs.runtime.gc_freeze import lasting
-from ray_jobs.runtime.heartbeat import Beat, Heartbeat
-from ray_jobs.runtime.metrics import Counters
-from ray_jobs.runtime.progress import Board, Watch
-from ray_jobs.runtime.signals import finishing
+from ray_jobs.runtime.cluster import Cluster, resources
+from ray_jobs.runtime.gc_freeze import freeze_gc_after
+from ray_jobs.runtime.heartbeat import Heartbeat, HeartbeatRecord
+from ray_jobs.runtime.metrics import StageCounters
+from ray_jobs.runtime.progress import ProgressDisplay, ProgressTracker
+from ray_jobs.runtime.signals import drain_on_sigterm
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import ShardFacts
+from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.store import Store
 
-__all__ = ["Step", "leases", "run_here", "run_steps", "unpublished"]
+__all__ = ["StageSpec", "leases", "run_locally", "run_stages", "unpublished"]
 
 Batch = dict[str, np.ndarray]
 AnyStage = Stage[Any, Any]
 
-MOST_ATTEMPTS = 5
+MAX_ATTEMPTS = 5
 """Processes that may die at one shard. Ray starts a lost actor again for ever, which is right where nodes come and go;
 a shard that takes its actor down each time, by its memory above all, must end."""
-MOST_IDS = 20
+MAX_IDS = 20
 """Posts of one shard that the log names for each way in which they failed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StageSpec:
     """A stage and the actors that run it."""
 
     stage: AnyStage
@@ -65,11 +65,11 @@ def leases(shards: Sequence[str], longest: int, actors: int) -> list[list[str]]:
     return [list(shards[start : start + length]) for start in range(0, len(shards), length)]
 
 
-def run_steps(
+def run_stages(
     store: Store,
-    machines: Machines,
+    machines: Cluster,
     plan: Plan,
-    steps: Sequence[Step],
+    steps: Sequence[StageSpec],
     shards: Sequence[str],
     *,
     wait_s: float,
@@ -89,7 +89,7 @@ def run_steps(
     waiting = [shard for shard in shards if any(shard in todo for _, todo in left)]
     pools = machines.fitted({step.stage.pool: step.pool for step in steps}, len(waiting))
     machines.require(pools, wait_s)
-    board = Board.start()
+    board = ProgressTracker.start()
     first = pools[steps[0].stage.pool]
     rows = [{"lease": json.dumps(each), "failure": ""} for each in leases(waiting, first.lease, _actors(first))]
     _configure(wait_s)
@@ -109,9 +109,9 @@ def run_steps(
     started = time.time()
     try:
         with (
-            Watch(board, totals, quiet=quiet),
+            ProgressDisplay(board, totals, quiet=quiet),
             Heartbeat(store, _log_name(started), lambda: _beat(board, started, steps, waiting)),
-            finishing(lambda: ray.get(board.stop.remote())),
+            drain_on_sigterm(lambda: ray.get(board.stop.remote())),
         ):
             for row in _rows(dataset, pools, wait_s):
                 if row["failure"]:
@@ -120,7 +120,7 @@ def run_steps(
         _keep_log(store, board, started)
 
 
-def run_here(stage: AnyStage, shards: Sequence[str]) -> None:
+def run_locally(stage: AnyStage, shards: Sequence[str]) -> None:
     """Run the unpublished ones of a few shards through a stage in this process, one after the other."""
     todo = unpublished(stage.store, stage, shards)
     if todo:
@@ -129,7 +129,7 @@ def run_here(stage: AnyStage, shards: Sequence[str]) -> None:
         try:
             stage.publish(shard, stage.run(stage.load(shard)))
         except AmiaError as error:
-            raise _placed(type(error), f"{stage.name} {shard}: {error}") from error
+            raise _with_context(type(error), f"{stage.name} {shard}: {error}") from error
         except Exception as error:  # whatever it is keeps its kind, and says where
             error.add_note(f"{stage.name} {shard}")
             raise
@@ -140,7 +140,7 @@ class StageActor:
 
     def __init__(self, stage: AnyStage, board: Any) -> None:
         self._stage, self._board, self._ready = stage, board, False
-        self._counters = Counters(stage.name)
+        self._counters = StageCounters(stage.name)
         self._told: list[ray.ObjectRef[None]] = []
         self._cpu_s = 0.0
 
@@ -151,11 +151,11 @@ class StageActor:
         try:
             if not self._ready:
                 # Not in __init__: loading weights must not count as waiting for machines.
-                with lasting():
+                with freeze_gc_after():
                     self._stage.setup()
                 self._ready = True
             self._work(json.loads(batch["lease"][0]))
-        except _AtShard as at:
+        except _ShardError as at:
             return self._failed(batch, at.error, at.shard)
         except Exception as error:  # noqa: BLE001  # raised in the driver, in few lines, with the traceback in the log
             return self._failed(batch, error, "")
@@ -198,9 +198,9 @@ class StageActor:
         if self._is_published(shard) or ray.get(self._board.stopped.remote()):
             return None, 0.0  # published before, or by another driver since; or the job is to end
         attempts = ray.get(self._board.begin.remote(self._stage.name, shard))
-        if attempts > MOST_ATTEMPTS:
+        if attempts > MAX_ATTEMPTS:
             raise ClusterError(
-                f"{MOST_ATTEMPTS} processes died at this shard, of too little memory most likely: take fewer actors on "
+                f"{MAX_ATTEMPTS} processes died at this shard, of too little memory most likely: take fewer actors on "
                 "a node (raise pools.*.cpus), larger nodes, or smaller shards (per_shard of `amia ingest`)"
             )
         try:
@@ -227,9 +227,7 @@ class StageActor:
             "stage": self._stage.name,
             "shard": shard,
             "posts": facts.rows,
-            "failures": {
-                status: {"posts": len(ids), "ids": ids[:MOST_IDS]} for status, ids in sorted(failures.items())
-            },
+            "failures": {status: {"posts": len(ids), "ids": ids[:MAX_IDS]} for status, ids in sorted(failures.items())},
             "ended": time.time(),
             **{name: round(value, 4) for name, value in seconds.items()},
             "host": socket.gethostname(),
@@ -239,7 +237,7 @@ class StageActor:
         self._told.append(self._board.report.remote(self._stage.name, facts.rows, _failed(facts), line))
 
 
-class _AtShard(Exception):  # noqa: N818  # not an error of its own: it carries one, and says where
+class _ShardError(Exception):  # not an error of its own: it carries one, and says where
     """An error on its way out of an actor's threads."""
 
     def __init__(self, shard: str, error: Exception) -> None:
@@ -254,10 +252,10 @@ def _at(shard: str) -> Iterator[None]:
     except ray.exceptions.RayError:
         raise  # of the cluster, not of the shard
     except Exception as error:  # sorted by kind where it is told, not here
-        raise _AtShard(shard, error) from error
+        raise _ShardError(shard, error) from error
 
 
-def _failed(facts: ShardFacts) -> int:
+def _failed(facts: ShardMetadata) -> int:
     return sum(count for status, count in facts.counts.items() if "(" in status)
 
 
@@ -272,7 +270,7 @@ def _folders(stage: AnyStage, shards: Sequence[str]) -> set[str]:
     return {key.rpartition("/")[0] for shard in shards for key in stage.keys(shard)}
 
 
-def _beat(board: Any, started: float, steps: Sequence[Step], shards: Sequence[str]) -> Beat | None:
+def _beat(board: Any, started: float, steps: Sequence[StageSpec], shards: Sequence[str]) -> HeartbeatRecord | None:
     """What the execution has in work, or None while the board does not answer."""
     try:
         found: list[tuple[str, str]] = ray.get(board.working.remote(), timeout=10)
@@ -283,7 +281,7 @@ def _beat(board: Any, started: float, steps: Sequence[Step], shards: Sequence[st
         for shard in (shard for name, shard in found if name == step.stage.name):
             for folder in _folders(step.stage, [shard]):
                 working[folder].append(shard)
-    return Beat(host=socket.gethostname(), pid=os.getpid(), started=started, working=working)
+    return HeartbeatRecord(host=socket.gethostname(), pid=os.getpid(), started=started, working=working)
 
 
 def _configure(wait_s: float) -> None:
@@ -308,7 +306,7 @@ def _rows(dataset: Any, pools: dict[str, Pool], wait_s: float) -> Iterator[dict[
 def _raise(store: Store, started: float, failure: dict[str, str]) -> None:
     where, said = f"{failure['stage']} {failure['shard']}".strip(), failure["said"]
     if failure["kind"]:
-        raise _placed(getattr(errors, failure["kind"], RunError), f"{where}: {said}")
+        raise _with_context(getattr(errors, failure["kind"], RunError), f"{where}: {said}")
     key = f"log/{_log_name(started)}-{failure['stage']}-error.txt"
     store.create(key, f"{where}\n{said}".encode())
     raise StageError(
@@ -316,7 +314,7 @@ def _raise(store: Store, started: float, failure: dict[str, str]) -> None:
     )
 
 
-def _placed(kind: type[AmiaError], said: str) -> AmiaError:
+def _with_context(kind: type[AmiaError], said: str) -> AmiaError:
     """An error of that kind, or a RunError where the kind is not made of words alone."""
     return (kind if kind.__init__ is AmiaError.__init__ else RunError)(said)
 

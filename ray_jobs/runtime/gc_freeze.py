@@ -8,11 +8,11 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["lasting"]
+__all__ = ["freeze_gc_after"]
 
 
 @contextmanager
-def lasting() -> Iterator[None]:
+def freeze_gc_after() -> Iterator[None]:
     """Whatever is made in the block, and before it, is taken to last."""
     gc.disable()
     try:

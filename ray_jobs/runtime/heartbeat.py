@@ -14,7 +14,7 @@ from typing import Self
 from amia.errors import StoreError
 from ray_jobs.storage.store import Store
 
-__all__ = ["END", "EVERY_S", "SILENT_S", "Beat", "Heartbeat", "heard"]
+__all__ = ["END", "EVERY_S", "SILENT_S", "Heartbeat", "HeartbeatRecord", "read_heartbeats"]
 
 EVERY_S = 10.0
 SILENT_S = 60.0
@@ -27,7 +27,7 @@ END = "-running.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
+class HeartbeatRecord:
     """What a driver tells of its execution."""
 
     host: str
@@ -45,7 +45,9 @@ class Heartbeat:
     concern: whoever looks sees the silence.
     """
 
-    def __init__(self, store: Store, driver: str, tell: Callable[[], Beat | None], every_s: float = EVERY_S) -> None:
+    def __init__(
+        self, store: Store, driver: str, tell: Callable[[], HeartbeatRecord | None], every_s: float = EVERY_S
+    ) -> None:
         self._store, self._key, self._tell, self._every_s = store, f"log/{driver}{END}", tell, every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -68,12 +70,12 @@ class Heartbeat:
             self._store.remove([self._key])
 
 
-def heard(store: Store) -> dict[str, tuple[Beat, float]]:
+def read_heartbeats(store: Store) -> dict[str, tuple[HeartbeatRecord, float]]:
     """The last word of every driver whose execution has not ended properly, and when it was written; by key."""
-    found: dict[str, tuple[Beat, float]] = {}
+    found: dict[str, tuple[HeartbeatRecord, float]] = {}
     for key, about in store.listed("log").items():
         if key.endswith(END):
             # It may end between the listing and this; and a file of that name may be anybody's.
             with contextlib.suppress(StoreError, ValueError, TypeError):
-                found[key] = Beat(**json.loads(store.read(key))), about.modified
+                found[key] = HeartbeatRecord(**json.loads(store.read(key))), about.modified
     return found

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from ray.util.metrics import Counter, Histogram
 
-__all__ = ["Counters"]
+__all__ = ["StageCounters"]
 
 SECONDS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
 """Upper bounds of the histogram's buckets."""
 
 
-class Counters:
+class StageCounters:
     """One actor's counts of one stage.
 
     As Ray names them: `ray_amia_posts_total{stage}`, `ray_amia_failed_posts_total{stage, reason}` and

@@ -12,17 +12,17 @@ from typing import Any
 import ray
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ray_jobs.runtime.cluster import beside_the_driver
+from ray_jobs.runtime.cluster import driver_node_options
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.throughput import clock
+from ray_jobs.runtime.throughput import format_duration
 
-__all__ = ["Board", "Watch"]
+__all__ = ["ProgressDisplay", "ProgressTracker"]
 
 LOOK_EVERY_S = 0.5
 PLAIN_EVERY_S = 15.0
 
 
-class Board:
+class ProgressTracker:
     """Counts what the actors report; run as an actor (`Board.start()`)."""
 
     def __init__(self) -> None:
@@ -69,10 +69,10 @@ class Board:
     @classmethod
     def start(cls) -> Any:
         """A board as an actor that takes no resources, on the driver's node."""
-        return ray.remote(cls).options(**beside_the_driver()).remote()
+        return ray.remote(cls).options(**driver_node_options()).remote()
 
 
-class Watch:
+class ProgressDisplay:
     """Shows a board while a block of code runs: `with Watch(board, {"embed": 1200}): ...`."""
 
     def __init__(self, board: Any, totals: dict[str, int], *, quiet: bool = False) -> None:
@@ -80,7 +80,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "ProgressDisplay":
         self._thread.start()
         return self
 
@@ -140,5 +140,5 @@ def _said(done: int, total: int, failed: int, seconds: float) -> str:
     if done:
         said += f", {rate:,.1f} posts/s"
         if done < total:
-            said += f", {clock((total - done) / rate)} left"
+            said += f", {format_duration((total - done) / rate)} left"
     return said + (f", {failed:,} failed" if failed else "")

@@ -13,7 +13,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import ParamSpec
 
-__all__ = ["GRACE_S", "STOPPED", "Stopped", "finishing", "heeding_sigterm", "heeding_still", "stoppable"]
+__all__ = [
+    "GRACE_S",
+    "STOPPED",
+    "Stopped",
+    "drain_on_sigterm",
+    "exit_on_sigterm",
+    "handle_sigterm",
+    "keep_sigterm_handler",
+]
 
 GRACE_S = 25.0
 """From the signal on; schedulers commonly allow 30 s, and leaving takes some."""
@@ -51,8 +59,8 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def heeding_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM ends what is `stoppable`: at once, or when what is in hand is finished."""
+def handle_sigterm() -> Iterator[None]:
+    """Inside, SIGTERM ends what is `exit_on_sigterm`: at once, or when what is in hand is finished."""
     _State.asked = False
     before = signal.signal(signal.SIGTERM, _leave)
     try:
@@ -62,7 +70,7 @@ def heeding_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def stoppable(command: Callable[Words, None]) -> Callable[Words, None]:
+def exit_on_sigterm(command: Callable[Words, None]) -> Callable[Words, None]:
     """A command that raises Stopped when it is ended by SIGTERM."""
 
     @functools.wraps(command)
@@ -78,7 +86,7 @@ def stoppable(command: Callable[Words, None]) -> Callable[Words, None]:
 
 
 @contextmanager
-def heeding_still() -> Iterator[None]:
+def keep_sigterm_handler() -> Iterator[None]:
     """Keeps our handler over a block that puts its own in its place, as `ray.init` does; else does nothing."""
     ours = signal.getsignal(signal.SIGTERM) is _leave
     yield
@@ -87,7 +95,7 @@ def heeding_still() -> Iterator[None]:
 
 
 @contextmanager
-def finishing(tell: Callable[[], None]) -> Iterator[None]:
+def drain_on_sigterm(tell: Callable[[], None]) -> Iterator[None]:
     """A block that ends soon after `tell` is called, with its work in order; then the command ends, too."""
     _State.finish = tell
     try:

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-__all__ = ["clock", "pace"]
+__all__ = ["format_duration", "posts_per_second"]
 
 WINDOW_S = 600.0
 SILENCE_S = 60.0
 
 
-def pace(published: Sequence[tuple[float, int]], started: float, now: float) -> float | None:
+def posts_per_second(published: Sequence[tuple[float, int]], started: float, now: float) -> float | None:
     """Posts a second of late; None where nothing was published since the execution `started`.
 
     `published`: of each shard the time at which it was written, in seconds, and its posts. Counts the last ten minutes,
@@ -24,7 +24,7 @@ def pace(published: Sequence[tuple[float, int]], started: float, now: float) -> 
     return sum(posts for time, posts in since if time > begin) / seconds
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`3:07`, or `2:00:41` from an hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from amia import settings as method
 from amia.errors import SettingsError
-from amia.settings import build, merged, read_tree
-from amia.utils.config import Strict
+from amia.settings import build_settings, deep_merge, read_tree
+from amia.utils.config import StrictModel
 from ray_jobs.settings import job
 from ray_jobs.settings.job import Settings, load_settings
 
@@ -19,7 +19,7 @@ __all__ = ["DataSet", "Experiment", "ExperimentSettings", "load_experiment"]
 PRESETS = Path(__file__).parent / "presets" / "experiments"
 
 
-class DataSet(Strict):
+class DataSet(StrictModel):
     """One corpus of an experiment."""
 
     run: str
@@ -32,7 +32,7 @@ class DataSet(Strict):
     """A run or folder whose frozen mixture is taken, as for `amia augment --mixture`."""
 
 
-class ExperimentSettings(Strict):
+class ExperimentSettings(StrictModel):
     """The grid and its tables."""
 
     tables: tuple[Literal["table1", "table2", "table3", "controls"], ...] = ("table1", "table2", "table3", "controls")
@@ -84,15 +84,15 @@ def load_experiment(
     fields = ExperimentSettings.model_fields
     own = [word for word in words if word.partition("=")[0].partition(".")[0] in fields]
     for word in own:
-        tree = merged(tree, job.override(word))
+        tree = deep_merge(tree, job.override(word))
     if runs:
         tree["data"] = dict(_named(run) for run in runs)
-    grid = build(ExperimentSettings, tree)
+    grid = build_settings(ExperimentSettings, tree)
     if not grid.data:
         raise SettingsError("an experiment needs a data set: give --run RUN, or `data:` in its file")
     given = dict(grid.settings)
     base = read_tree(str(given.pop("preset", "default")), [method.PRESETS, job.PRESETS])
-    settings = load_settings(merged(base, given), [word for word in words if word not in own])
+    settings = load_settings(deep_merge(base, given), [word for word in words if word not in own])
     return Experiment(name or Path(config).stem, grid, settings)
 
 

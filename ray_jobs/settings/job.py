@@ -10,17 +10,17 @@ from pydantic import Field, model_validator
 
 from amia import settings as method
 from amia.errors import SettingsError
-from amia.mner.settings import PredictionSettings, RecogniserSettings
+from amia.mner.settings import PredictionSettings, RecognizerSettings
 from amia.mner.training.settings import TrainingSettings
-from amia.settings import MethodSettings, build, merged, nested, read_tree
-from amia.utils.config import Strict
+from amia.settings import MethodSettings, build_settings, deep_merge, expand_dotted, read_tree
+from amia.utils.config import StrictModel
 
 __all__ = ["PRESETS", "Pool", "Pools", "Settings", "Workers", "load_settings", "override", "settings_help"]
 
 PRESETS = Path(__file__).parent / "presets"
 
 
-class Pool(Strict):
+class Pool(StrictModel):
     """The actors of one stage."""
 
     min: int = Field(default=1, ge=1)
@@ -48,7 +48,7 @@ class Pool(Strict):
         return self
 
 
-class Pools(Strict):
+class Pools(StrictModel):
     """Where each stage runs."""
 
     fetch: Pool = Pool(max=64, cpus=0.5, lease=16)
@@ -67,7 +67,7 @@ class Pools(Strict):
     """Augmented posts into other people's layouts."""
 
 
-class Workers(Strict):
+class Workers(StrictModel):
     """The processes that train one recogniser together."""
 
     count: int = Field(default=1, ge=1)
@@ -96,7 +96,7 @@ class Settings(MethodSettings):
     """Posts in a shard. Fixed when the corpus is ingested."""
     pools: Pools = Pools()
     """Actors a stage."""
-    recogniser: RecogniserSettings = RecogniserSettings()
+    recogniser: RecognizerSettings = RecognizerSettings()
     """What a new recogniser starts from."""
     training: TrainingSettings = TrainingSettings()
     """How it is trained."""
@@ -120,8 +120,8 @@ def load_settings(config: str | Path | Mapping[str, Any] = "default", overrides:
     """
     tree = dict(config) if isinstance(config, Mapping) else read_tree(config, [method.PRESETS, PRESETS])
     for word in overrides:
-        tree = merged(tree, override(word))
-    return build(Settings, tree)
+        tree = deep_merge(tree, override(word))
+    return build_settings(Settings, tree)
 
 
 def override(word: str) -> dict[str, Any]:
@@ -130,16 +130,16 @@ def override(word: str) -> dict[str, Any]:
     if not equals:
         raise SettingsError(f"{word!r} is no setting: write name=value, for example triplet.margin=0.2")
     try:
-        return nested(name, yaml.safe_load(value))
+        return expand_dotted(name, yaml.safe_load(value))
     except yaml.YAMLError as error:
         raise SettingsError(f"{word!r}: the value is not readable: {error}") from error
 
 
-def settings_help(kind: type[Strict] = Settings, head: str = "Settings (NAME=VALUE, or in a YAML file):") -> str:
+def settings_help(kind: type[StrictModel] = Settings, head: str = "Settings (NAME=VALUE, or in a YAML file):") -> str:
     """Every setting of a tree with its default and its help text, for the end of `--help`."""
     lines = ["\b", head]
     said: set[str] = set()
-    for leaf in method.leaves(kind):
+    for leaf in method.iter_fields(kind):
         lines.append(f"  {leaf.name} = {_shown(leaf.default)}")
         if not (leaf.name.startswith("pools.") and leaf.help in said):  # every pool's settings mean the same
             lines += [f"      {line}" for line in textwrap.wrap(leaf.help, 70)]

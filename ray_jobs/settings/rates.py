@@ -11,8 +11,8 @@ import yaml
 from pydantic import Field, ValidationError
 
 from amia.errors import SettingsError
-from amia.settings import merged
-from amia.utils.config import Strict
+from amia.settings import deep_merge
+from amia.utils.config import StrictModel
 from ray_jobs.settings.job import PRESETS
 
 __all__ = ["FOLDERS", "Rates", "StageRate", "load_rates", "shipped"]
@@ -27,7 +27,7 @@ FOLDERS = ("posts", "embeddings", "scores", "synthesized", "augmented")
 Seconds = Annotated[float, Field(ge=0)]
 
 
-class StageRate(Strict):
+class StageRate(StrictModel):
     """What one post costs in one stage."""
 
     cpu_s: Seconds
@@ -48,7 +48,7 @@ class StageRate(Strict):
         return max(self.cpu_s / loaders, self.gpu_s) if self.gpu_s else self.cpu_s
 
 
-class Rates(Strict):
+class Rates(StrictModel):
     """A kind of machine."""
 
     gpu: str | None = None
@@ -109,7 +109,7 @@ def load_rates(kind: str) -> Rates:
     cores = yaml.safe_load((FOLDER / f"{CORES}.yaml").read_text())
     own = yaml.safe_load((FOLDER / f"{kind}.yaml").read_text()) if kind in shipped() else _measured(file)
     try:
-        rates = Rates.model_validate(merged(cores, own))
+        rates = Rates.model_validate(deep_merge(cores, own))
     except ValidationError as error:
         told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise SettingsError(f"{kind} holds no rates: {'; '.join(told)}") from None

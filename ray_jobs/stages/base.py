@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import ClassVar, Generic, TypeVar
 
 from amia.errors import ImageError, RunError
-from ray_jobs.storage.shards import ShardFacts
+from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.store import Store
 
-__all__ = ["Stage", "at_post", "encoding", "failed"]
+__all__ = ["Stage", "encoding_context", "failed_ids_by_status", "post_context"]
 
 Loaded = TypeVar("Loaded")
 Done = TypeVar("Done")
@@ -52,7 +52,7 @@ class Stage(ABC, Generic[Loaded, Done]):
         """The stage's work on one shard. The actor's main thread."""
 
     @abstractmethod
-    def publish(self, shard: str, done: Done) -> ShardFacts:
+    def publish(self, shard: str, done: Done) -> ShardMetadata:
         """Encode the shard and publish it under its final name, unless somebody was first. Own thread."""
 
     def failures(self, done: Done) -> dict[str, list[str]]:
@@ -60,7 +60,7 @@ class Stage(ABC, Generic[Loaded, Done]):
         return {}
 
 
-def failed(part: str, ids: Iterable[str], statuses: Iterable[str]) -> dict[str, list[str]]:
+def failed_ids_by_status(part: str, ids: Iterable[str], statuses: Iterable[str]) -> dict[str, list[str]]:
     """What `failures` returns, from a column of statuses: `{"image=bad_image(empty)": ["17", "29"]}`."""
     found: dict[str, list[str]] = {}
     for post_id, status in zip(ids, statuses, strict=True):
@@ -70,7 +70,7 @@ def failed(part: str, ids: Iterable[str], statuses: Iterable[str]) -> dict[str, 
 
 
 @contextmanager
-def at_post(post_id: str) -> Iterator[None]:
+def post_context(post_id: str) -> Iterator[None]:
     """Names the post where a stored image, which could be decoded once, stops a stage: no failure of the post's."""
     try:
         yield
@@ -82,7 +82,7 @@ def at_post(post_id: str) -> Iterator[None]:
 
 
 @contextmanager
-def encoding(post_id: str) -> Iterator[None]:
+def encoding_context(post_id: str) -> Iterator[None]:
     """Names the post whose picture could not be made a file: the machine's fault, not the post's."""
     try:
         yield

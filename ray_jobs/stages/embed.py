@@ -12,8 +12,8 @@ from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
 from amia.matching.settings import ClipSettings
 from amia.text import clean_text
-from ray_jobs.stages.base import Stage, at_post
-from ray_jobs.storage.shards import ShardFacts, eager, encode, halved, read_shard
+from ray_jobs.stages.base import Stage, post_context
+from ray_jobs.storage.shards import ShardMetadata, eager, encode, halved, read_shard
 from ray_jobs.storage.store import Store
 
 __all__ = ["Embed"]
@@ -88,7 +88,7 @@ class Embed(Stage[Inputs, Vectors]):
         def levels(some: Sequence[int]) -> NDArray[np.uint8]:
             pictures = []
             for row in some:
-                with at_post(ids[row]):
+                with post_context(ids[row]):
                     pictures.append(decode(files[row], self._images))
             return self._encoder.levels(pictures)
 
@@ -123,7 +123,7 @@ class Embed(Stage[Inputs, Vectors]):
         )
         return Vectors(table, self._encoder.halved - before, dict(self._encoder.eager))
 
-    def publish(self, shard: str, done: Vectors) -> ShardFacts:
+    def publish(self, shard: str, done: Vectors) -> ShardMetadata:
         """The vectors, and how many posts have both."""
         both = done.table.num_rows - done.table["image_vector"].null_count
         extra = {"with_image": both, **halved(done.halved), **eager(done.eager)}

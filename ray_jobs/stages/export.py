@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from amia.errors import RunError
-from amia.export.shard import Part
+from amia.export.shard import ShardFiles
 from ray_jobs.stages.base import Stage
-from ray_jobs.storage.shards import ShardFacts, read_shard
+from ray_jobs.storage.shards import ShardMetadata, read_shard
 from ray_jobs.storage.store import Store
 
 __all__ = ["CONTROL", "PARTS", "Export", "Layout", "keep", "part_key"]
@@ -24,13 +24,13 @@ Rows = list[dict[str, Any]]
 
 
 class Layout(Protocol):
-    """What makes files of a shard's rows: `amia.export.umt.Umt`, `amia.export.webdataset.WebDataset`."""
+    """What makes files of a shard's rows: `amia.export.umt.UmtLayout`, `amia.export.webdataset.WebDatasetLayout`."""
 
-    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> Part:
+    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> ShardFiles:
         """The files of one shard."""
 
 
-class Export(Stage[tuple[str, Rows], Part]):
+class Export(Stage[tuple[str, Rows], ShardFiles]):
     """Augmented rows of one arm -> files in the target. The store it publishes to is not the run's."""
 
     name = "export"
@@ -49,17 +49,17 @@ class Export(Stage[tuple[str, Rows], Part]):
         """The arm's rows, and the shard they are of."""
         return shard, read_shard(self._source, f"augmented/{self._arm}/{shard}.parquet").to_pylist()
 
-    def run(self, loaded: tuple[str, Rows]) -> Part:
+    def run(self, loaded: tuple[str, Rows]) -> ShardFiles:
         """Lay the rows out; images are decoded and encoded only where size or quality ask for it."""
         return self._layout.part(*loaded)
 
-    def publish(self, shard: str, done: Part) -> ShardFacts:
+    def publish(self, shard: str, done: ShardFiles) -> ShardMetadata:
         """The files, then the part that says they are there."""
         with ThreadPoolExecutor(WRITES) as pool:
             list(pool.map(lambda item: keep(self.store, f"{self._arm}/{item[0]}", item[1]), done.files.items()))
         about = json.dumps(done.summary(), sort_keys=True).encode()
         self.store.create(part_key(self._arm, shard), about)
-        return ShardFacts(stage=self.name, rows=done.posts + done.untagged, sha256="", identity=self.identity)
+        return ShardMetadata(stage=self.name, rows=done.posts + done.untagged, sha256="", identity=self.identity)
 
 
 def keep(store: Store, key: str, data: bytes) -> None:

@@ -7,11 +7,11 @@ import pyarrow as pa
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
-from ray_jobs.stages.base import Stage, failed
-from ray_jobs.storage.external_sort import BucketReader, segments_of
-from ray_jobs.storage.plan import Plan, shard_place
+from ray_jobs.stages.base import Stage, failed_ids_by_status
+from ray_jobs.storage.external_sort import BucketReader, bucket_slices
+from ray_jobs.storage.plan import Plan, parse_shard_name
 from ray_jobs.storage.schemas import posts_table, publish_posts
-from ray_jobs.storage.shards import ShardFacts
+from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.store import Store
 
 __all__ = ["Fetch"]
@@ -33,11 +33,11 @@ class Fetch(Stage[list[Row], pa.Table]):
 
     def load(self, shard: str) -> list[Row]:
         """The shard's posts, with the bytes of their images or the reason why there are none."""
-        split, index = shard_place(shard)
+        split, index = parse_shard_name(shard)
         first = index * self._plan.per_shard
         span = slice(first, first + self._plan.rows_of(shard))
         rows: list[Row] = []
-        for bucket, part in segments_of(self._plan.segments[split], span):
+        for bucket, part in bucket_slices(self._plan.segments[split], span):
             rows += self._buckets.read(bucket, split, part)
         for row in rows:
             row["status"] = "ok" if row["image"] is not None or row["image_path"] is not None else "no_image"
@@ -58,10 +58,10 @@ class Fetch(Stage[list[Row], pa.Table]):
                     row["image"], row["status"] = None, f"bad_image({error.reason})"
         return posts_table(loaded)
 
-    def publish(self, shard: str, done: pa.Table) -> ShardFacts:
+    def publish(self, shard: str, done: pa.Table) -> ShardMetadata:
         """The posts, and how many of them have an image."""
         return publish_posts(self.store, self.keys(shard)[0], done, self.identity)
 
     def failures(self, done: pa.Table) -> dict[str, list[str]]:
         """Posts whose image cannot be had or become pixels."""
-        return failed("image", done["id"].to_pylist(), done["image_status"].to_pylist())
+        return failed_ids_by_status("image", done["id"].to_pylist(), done["image_status"].to_pylist())

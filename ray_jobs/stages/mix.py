@@ -7,28 +7,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from amia.images import ImageSettings, decode, fit_to
-from amia.matching.model import FrozenMixture
-from amia.mixing.arms import needs_synthesis, ratio
-from amia.mixing.controls import noise, shuffled
-from amia.mixing.derangement import swapped
-from amia.mixing.mixup import mixed_picture
+from amia.images import ImageSettings, decode, resize_to_square
+from amia.matching.model import MatchingModel
+from amia.mixing.arms import mixing_ratio, needs_synthesis
+from amia.mixing.controls import noise_image, shuffle_thetas
+from amia.mixing.derangement import derange_images
+from amia.mixing.mixup import mix_images
 from amia.mner.spans import label_names
 from amia.synthesis.seeds import post_seed
-from ray_jobs.stages.base import Stage, at_post
-from ray_jobs.storage.plan import shard_place
+from ray_jobs.stages.base import Stage, post_context
+from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.schemas import augmented_schema
-from ray_jobs.storage.shards import ShardFacts, encode, read_shard
+from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["DRAWN_BY_LOT", "Mix"]
+__all__ = ["SEEDED_ARMS", "Mix"]
 
 Row = dict[str, Any]
 
-DRAWN_BY_LOT = {"random", "noise", "shuffled"}
+SEEDED_ARMS = {"random", "noise", "shuffled"}
 """Control arms that depend on the run's seed."""
 
-NOT_ASKED: Row = {"drawn": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}
+NO_SYNTHESIS: Row = {"drawn": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}
 """Arms that look at no synthesized image."""
 
 
@@ -46,7 +46,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         *,
         images: ImageSettings,
         types: Sequence[str],
-        mixture: FrozenMixture | None,
+        mixture: MatchingModel | None,
         scores: str,
         synthesized: bool,
         seed: int,
@@ -71,7 +71,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         for row in rows:
             row["ner_tags"] = row["ner_tags"] and [self._label[tag] for tag in row["ner_tags"]]
         columns = [self._scores(shard, len(rows)), self._pictures(shard, len(rows))]
-        split, _ = shard_place(shard)
+        split, _ = parse_shard_name(shard)
         for row, *others in zip(rows, *columns, strict=True):
             for other in others:
                 if other.get("id", row["id"]) != row["id"]:
@@ -83,9 +83,9 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         if self._mixture is not None and scored.any():
             thetas[scored] = self._mixture.theta(losses[scored], split)
         for row, theta in zip(rows, thetas, strict=True):
-            # Rounded as it is stored, so that column `ratio` is exactly what made the picture.
+            # Rounded as it is stored, so that column `mixing_ratio` is exactly what made the picture.
             row["theta"] = float(np.float32(theta))
-            with at_post(row["id"]):
+            with post_context(row["id"]):
                 row["original"] = self._fitted(row["image"]["bytes"]) if row["image_status"] == "ok" else None
         return rows
 
@@ -93,7 +93,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         """Blend and encode."""
         return {arm: [self._augmented(arm, row) for row in self._controlled(arm, loaded)] for arm in self._identities}
 
-    def publish(self, shard: str, done: dict[str, list[Row]]) -> ShardFacts:
+    def publish(self, shard: str, done: dict[str, list[Row]]) -> ShardMetadata:
         """One file an arm, with the accounting in its footer."""
         for arm, rows in done.items():
             counts = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in rows)
@@ -119,12 +119,12 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
 
     def _pictures(self, shard: str, count: int) -> list[Row]:
         if not self._synthesized:
-            return [NOT_ASKED] * count
+            return [NO_SYNTHESIS] * count
         table = read_shard(self.store, f"synthesized/{shard}.parquet").rename_columns({"image": "drawn"})
         return list(table.to_pylist())
 
     def _fitted(self, data: bytes) -> np.ndarray:
-        return fit_to(decode(data, self._images, at_least=2 * self._images.size), self._images)
+        return resize_to_square(decode(data, self._images, at_least=2 * self._images.size), self._images)
 
     def _controlled(self, arm: str, rows: list[Row]) -> list[Row]:
         """The rows with what a control arm exchanges among them; `weight` is what stands for theta in eq. 9."""
@@ -132,26 +132,26 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         if arm == "random":
             ids, images = [row["id"] for row in rows], [row["original"] for row in rows]
             files = [None if row["original"] is None else row["image"]["bytes"] for row in rows]
-            shown = swapped(ids, files, self._seed)
+            shown = derange_images(ids, files, self._seed)
             return [
                 {**row, "original": None if other is None else images[other]}
                 for row, other in zip(rows, shown, strict=True)
             ]
         if arm == "noise":
-            drawn = {row["id"]: noise(self._images.size, post_seed(self._seed, row["id"])) for row in seen}
+            drawn = {row["id"]: noise_image(self._images.size, post_seed(self._seed, row["id"])) for row in seen}
             return [{**row, "original": drawn.get(row["id"])} for row in rows]
         weights = {row["id"]: row["theta"] for row in rows}
         if arm == "shuffled":
             ids = [row["id"] for row in seen]
-            weights |= zip(ids, shuffled(ids, [weights[name] for name in ids], self._seed), strict=True)
+            weights |= zip(ids, shuffle_thetas(ids, [weights[name] for name in ids], self._seed), strict=True)
         elif arm == "constant" and self._mean_theta is not None:
             weights |= {row["id"]: self._mean_theta for row in seen}
         return [{**row, "weight": weights[row["id"]]} for row in rows]
 
     def _augmented(self, arm: str, row: Row) -> Row:
         if not needs_synthesis(arm):
-            row = {**row, **NOT_ASKED}  # whatever other arms stand beside it, an arm's rows are the same
-        share = ratio(
+            row = {**row, **NO_SYNTHESIS}  # whatever other arms stand beside it, an arm's rows are the same
+        share = mixing_ratio(
             arm,
             theta=row.get("weight"),
             cosine=row["cosine"],
@@ -162,7 +162,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         share = None if share is None else float(np.float32(share))
         image: Row | None = None
         if share is not None:
-            with at_post(row["id"]):
-                data = mixed_picture(row["original"], row["drawn"], share, self._images)
+            with post_context(row["id"]):
+                data = mix_images(row["original"], row["drawn"], share, self._images)
             image = {"bytes": data, "path": f"{row['id']}.jpg"}
         return {**{name: row.get(name) for name in self._schema.names}, "image": image, "ratio": share}

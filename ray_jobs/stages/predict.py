@@ -9,16 +9,16 @@ import pyarrow as pa
 import torch
 
 from amia.accelerator import autocast
-from amia.mixing.derangement import swapped
+from amia.mixing.derangement import derange_images
 from amia.mner.features import Example
-from amia.mner.predictor import Recogniser, Tagged
+from amia.mner.predictor import Recognizer, TaggedPost
 from amia.mner.spans import label_names
 from amia.mner.word_tokenizer import Word, words
 from amia.utils.config import Dtype
 from ray_jobs.stages.base import Stage
-from ray_jobs.storage.model_store import at_hand
+from ray_jobs.storage.model_store import local_copy
 from ray_jobs.storage.schemas import prediction_schema
-from ray_jobs.storage.shards import ShardFacts, encode, halved, read_shard
+from ray_jobs.storage.shards import ShardMetadata, encode, halved, read_shard
 from ray_jobs.storage.store import Store
 
 __all__ = ["Predict"]
@@ -93,7 +93,7 @@ class Predict(Stage[Posts, Labelled]):
     def setup(self) -> None:
         """Load the recogniser from this node's files, fetched once a node."""
         torch.set_num_threads(self._threads)
-        self._recogniser = Recogniser.load(at_hand(self._model, self._sha256), self._device)
+        self._recogniser = Recognizer.load(local_copy(self._model, self._sha256), self._device)
         self._batches = self._recogniser.batches(decoders=self._decoders)
 
     def load(self, shard: str) -> Posts:
@@ -108,7 +108,7 @@ class Predict(Stage[Posts, Labelled]):
         pictures = [image and image["bytes"] for image in images]
         shown: list[int | None] = [None if image is None else place for place, image in enumerate(pictures)]
         if self._swap is not None:
-            shown = swapped([row["id"] for row in rows], pictures, self._swap)
+            shown = derange_images([row["id"] for row in rows], pictures, self._swap)
         examples: dict[int, Example] = {}
         for place, (row, other) in enumerate(zip(rows, shown, strict=True)):
             row["seen"] = None if other is None else rows[other]["id"]
@@ -132,7 +132,7 @@ class Predict(Stage[Posts, Labelled]):
                 row["seen"] = None
         return Labelled(loaded.rows, self._recogniser.halved - before)
 
-    def publish(self, shard: str, done: Labelled) -> ShardFacts:
+    def publish(self, shard: str, done: Labelled) -> ShardMetadata:
         """The rows; the footer says what became of their images, and how many entities there are of each type."""
         entities = Counter(span["type"] for row in done.rows for span in row["spans"])
         data, facts = encode(
@@ -147,7 +147,7 @@ class Predict(Stage[Posts, Labelled]):
         return facts
 
 
-def _spans(row: Row, tagged: Tagged, cut: Sequence[Word] | None) -> list[Row]:
+def _spans(row: Row, tagged: TaggedPost, cut: Sequence[Word] | None) -> list[Row]:
     spans: list[Row] = []
     for span, score in tagged.spans:
         start, end = (cut[span.start].start, cut[span.end - 1].end) if cut else (None, None)

@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
-from ray_jobs.stages.base import Stage, failed
+from ray_jobs.stages.base import Stage, failed_ids_by_status
 from ray_jobs.storage.schemas import posts_table, publish_posts
-from ray_jobs.storage.shards import ShardFacts, facts, read_shard
-from ray_jobs.storage.status import image_curable
+from ray_jobs.storage.shards import ShardMetadata, read_metadata, read_shard
+from ray_jobs.storage.status import is_image_retryable
 from ray_jobs.storage.store import Store
 
 __all__ = ["Refetch"]
@@ -36,13 +36,13 @@ class Refetch(Stage[list[Row], pa.Table | None]):
     def load(self, shard: str) -> list[Row]:
         """The posts of a shard with a failure, each with the image that was fetched for it anew; else none."""
         key = self.keys(shard)[0]
-        if self._image_root is None or not any("=bad_image(" in each for each in facts(self._old, key).counts):
+        if self._image_root is None or not any("=bad_image(" in each for each in read_metadata(self._old, key).counts):
             return []
         rows: list[Row] = read_shard(self._old, key).to_pylist()
         for row in rows:
             image = row["image"] or {"bytes": None, "path": None}
             row |= {"image": image["bytes"], "image_path": image["path"], "status": row["image_status"], "again": None}
-            if image_curable(row["status"]) and row["image_path"] is not None:
+            if is_image_retryable(row["status"]) and row["image_path"] is not None:
                 try:
                     row["again"] = fetch_image(self._image_root, row["image_path"], self._images)
                 except ImageError:
@@ -62,14 +62,18 @@ class Refetch(Stage[list[Row], pa.Table | None]):
                 mended += 1
         return posts_table(loaded) if mended else None
 
-    def publish(self, shard: str, done: pa.Table | None) -> ShardFacts:
+    def publish(self, shard: str, done: pa.Table | None) -> ShardMetadata:
         """The mended shard, or the old one."""
         key = self.keys(shard)[0]
         if done is not None:
             return publish_posts(self.store, key, done, self.identity)
         self.store.take(self._old, key)
-        return facts(self.store, key)
+        return read_metadata(self.store, key)
 
     def failures(self, done: pa.Table | None) -> dict[str, list[str]]:
         """Posts of a mended shard whose image still fails."""
-        return {} if done is None else failed("image", done["id"].to_pylist(), done["image_status"].to_pylist())
+        return (
+            {}
+            if done is None
+            else failed_ids_by_status("image", done["id"].to_pylist(), done["image_status"].to_pylist())
+        )

@@ -7,8 +7,8 @@ from amia.matching.bank import Bank
 from amia.matching.histogram import LossHistogram
 from amia.matching.triplet import TripletSettings, losses
 from ray_jobs.stages.base import Stage
-from ray_jobs.storage.embeddings import embedded
-from ray_jobs.storage.shards import ShardFacts, encode, read_shard
+from ray_jobs.storage.embeddings import read_embeddings
+from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
 __all__ = ["Score"]
@@ -40,7 +40,7 @@ class Score(Stage[pa.Table, pa.Table]):
 
     def run(self, loaded: pa.Table) -> pa.Table:
         """Losses as float32, from float32 similarities."""
-        posts, rows = embedded(loaded)
+        posts, rows = read_embeddings(loaded)
         found = losses(posts, self._bank, self._triplet) if rows else None
         columns = {"id": loaded["id"]}
         for name in ("i2t", "t2i", "total", "cosine"):
@@ -51,7 +51,7 @@ class Score(Stage[pa.Table, pa.Table]):
             columns[known] = pa.array(values, mask=np.isnan(values))
         return pa.table(columns)
 
-    def publish(self, shard: str, done: pa.Table) -> ShardFacts:
+    def publish(self, shard: str, done: pa.Table) -> ShardMetadata:
         """The scores; the footer holds their histogram (integer counts, so any number of shards adds up exactly)."""
         total = done["loss"].drop_null().to_numpy()
         cosine = done["cosine"].drop_null().to_numpy()

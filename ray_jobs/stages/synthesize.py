@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from amia.images import ImageSettings, encode_jpeg
 from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
-from amia.text import prompt_of
-from ray_jobs.stages.base import Stage, encoding, failed
-from ray_jobs.storage.shards import ShardFacts, eager, encode, halved, read_shard
-from ray_jobs.storage.status import EARLIER, next_seed, synthesis_curable
+from amia.text import make_prompt
+from ray_jobs.stages.base import Stage, encoding_context, failed_ids_by_status
+from ray_jobs.storage.shards import ShardMetadata, eager, encode, halved, read_shard
+from ray_jobs.storage.status import RETRY_DIR, is_synthesis_retryable, next_seed
 from ray_jobs.storage.store import Store
 
 if TYPE_CHECKING:
-    from amia.synthesis.generator import Drawn
+    from amia.synthesis.generator import GeneratedImage
 
 __all__ = ["Synthesize"]
 
@@ -40,7 +40,7 @@ class Pictures:
     """What was drawn for one shard, by row, where there was a prompt."""
 
     prompts: Prompts
-    drawn: dict[int, "Drawn"]
+    drawn: dict[int, "GeneratedImage"]
     halved: int
     """Prompts whose micro-batch did not fit the memory."""
     eager: dict[str, str] = field(default_factory=dict)
@@ -83,14 +83,14 @@ class Synthesize(Stage[Prompts, Pictures]):
     def load(self, shard: str) -> Prompts:
         """The shard's texts as prompts; the images stay where they are."""
         posts = read_shard(self.store, f"posts/{shard}.parquet", ["id", "text"])
-        ids, prompts = posts["id"].to_pylist(), [prompt_of(text) for text in posts["text"].to_pylist()]
+        ids, prompts = posts["id"].to_pylist(), [make_prompt(text) for text in posts["text"].to_pylist()]
         loaded = Prompts(ids, prompts, [post_seed(self._seed, each) for each in ids])
         if shard in self._earlier:
-            before = read_shard(self.store, f"{EARLIER}/{shard}.parquet").to_pylist()
+            before = read_shard(self.store, f"{RETRY_DIR}/{shard}.parquet").to_pylist()
             for place, (post_id, row) in enumerate(zip(ids, before, strict=True)):
                 if row["id"] != post_id:
                     raise AssertionError(f"post {post_id} stands beside the picture of {row['id']}")
-                if synthesis_curable(row["synthesis_status"]):
+                if is_synthesis_retryable(row["synthesis_status"]):
                     loaded.seeds[place] = next_seed(row["synthesis_status"], row["seed"])
                 else:
                     loaded.kept[place] = row
@@ -102,7 +102,7 @@ class Synthesize(Stage[Prompts, Pictures]):
         before = self._generator.halved
 
         def encoded(place: int, pixels: NDArray[np.uint8]) -> bytes:
-            with encoding(loaded.ids[rows[place]]):
+            with encoding_context(loaded.ids[rows[place]]):
                 return encode_jpeg(pixels, self._images.quality, source="synthesized")
 
         drawn = self._generator.generate(
@@ -112,7 +112,7 @@ class Synthesize(Stage[Prompts, Pictures]):
             loaded, dict(zip(rows, drawn, strict=True)), self._generator.halved - before, dict(self._generator.eager)
         )
 
-    def publish(self, shard: str, done: Pictures) -> ShardFacts:
+    def publish(self, shard: str, done: Pictures) -> ShardMetadata:
         """The images and what they were drawn from."""
         prompts, drawn = done.prompts, done.drawn
         statuses = _statuses(prompts, drawn)
@@ -143,10 +143,10 @@ class Synthesize(Stage[Prompts, Pictures]):
 
     def failures(self, done: Pictures) -> dict[str, list[str]]:
         """Posts whose pictures were all unusable, or refused."""
-        return failed("synthesis", done.prompts.ids, _statuses(done.prompts, done.drawn))
+        return failed_ids_by_status("synthesis", done.prompts.ids, _statuses(done.prompts, done.drawn))
 
 
-def _statuses(prompts: Prompts, drawn: dict[int, "Drawn"]) -> list[str]:
+def _statuses(prompts: Prompts, drawn: dict[int, "GeneratedImage"]) -> list[str]:
     statuses: list[str] = []
     for row in range(len(prompts.ids)):
         if (kept := prompts.kept.get(row)) is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import ShardFacts
+from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.store import Store
 
 __all__ = ["TakeOver"]
@@ -34,8 +34,8 @@ class TakeOver(Stage[dict[str, str], dict[str, str]]):
         """Nothing is done to them."""
         return loaded
 
-    def publish(self, shard: str, done: dict[str, str]) -> ShardFacts:
+    def publish(self, shard: str, done: dict[str, str]) -> ShardMetadata:
         """Take them."""
         for key, theirs in done.items():
             self.store.take(self._old, theirs, under=key)
-        return ShardFacts(stage=self.name, rows=self._plan.rows_of(shard), sha256="", identity="")
+        return ShardMetadata(stage=self.name, rows=self._plan.rows_of(shard), sha256="", identity="")

@@ -10,7 +10,7 @@ import pyarrow as pa
 from amia.errors import RunError
 from amia.mixing.arms import needs_synthesis
 from amia.mner.features import Example
-from amia.report.attribution import Credit
+from amia.report.attribution import Attribution
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -39,12 +39,12 @@ class Arm:
         return {each["name"]: each["sha256"] for each in self.manifest["files"]}
 
     @property
-    def generator(self) -> Credit | None:
+    def generator(self) -> Attribution | None:
         """What drew its images; None where it shows no drawn one."""
         if not needs_synthesis(self.name):
             return None
         model = self.manifest["settings"]["generator"]["model"]
-        return Credit(role="Generator", name=model, weights=str(self.manifest["generator"]))
+        return Attribution(role="Generator", name=model, weights=str(self.manifest["generator"]))
 
     def examples(self, keys: Iterable[str]) -> list[Example]:
         """The labelled posts of some shards."""

@@ -3,12 +3,12 @@
 import numpy as np
 import pyarrow as pa
 
-from amia.matching.bank import Embedded
+from amia.matching.bank import Embeddings
 
-__all__ = ["embedded"]
+__all__ = ["read_embeddings"]
 
 
-def embedded(table: pa.Table) -> tuple[Embedded, list[int]]:
+def read_embeddings(table: pa.Table) -> tuple[Embeddings, list[int]]:
     """The posts of an embeddings shard that have an image, and which rows they are."""
     rows = [row for row, vector in enumerate(table["image_vector"].to_pylist()) if vector is not None]
     those = table.take(pa.array(rows, pa.int64()))
@@ -21,8 +21,8 @@ def embedded(table: pa.Table) -> tuple[Embedded, list[int]]:
 
     if not rows:
         nothing = np.empty((0, 0), "<f2")
-        return Embedded([], nothing, nothing, np.empty(0, "S16"), np.empty(0, "S16")), rows
-    posts = Embedded(
+        return Embeddings([], nothing, nothing, np.empty(0, "S16"), np.empty(0, "S16")), rows
+    posts = Embeddings(
         ids=those["id"].to_pylist(),
         texts=vectors("text_vector"),
         images=vectors("image_vector"),

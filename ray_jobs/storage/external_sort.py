@@ -1,6 +1,6 @@
 """Ingest's first pass: from posts in any order to posts in the plan's order, without holding a corpus in memory.
 
-Every post goes into one of B buckets by the first bits of a keyed hash of its id. Buckets are small enough to sort
+Every post goes into one of B buckets by the first bits of a keyed hash of its id. BucketWriter are small enough to sort
 one at a time; one after the other they are the whole corpus in hash order. Posts with one id meet in one bucket, so
 duplicates are found there. A post's image bytes are read once, here, where they lie inside the source.
 
@@ -28,16 +28,16 @@ from ray_jobs.storage.store import Store
 
 __all__ = [
     "BucketReader",
-    "Buckets",
-    "Sorted",
+    "BucketWriter",
+    "SortedBucket",
     "bucket_count",
+    "bucket_slices",
     "order_file",
     "order_key",
-    "segments_of",
     "sort_bucket",
 ]
 
-MOST_BUCKETS = 1024
+MAX_BUCKETS = 1024
 UNKNOWN_BUCKETS = 64
 """Of a source that does not say how large it is."""
 BUFFER_BYTES = 256_000_000
@@ -82,10 +82,10 @@ def bucket_count(source_bytes: int | None, bucket_bytes: int) -> int:
     """How many buckets a source of that size wants (None: it does not say); the plan does not depend on it."""
     if source_bytes is None:
         return UNKNOWN_BUCKETS
-    return min(MOST_BUCKETS, max(1, -(-source_bytes // bucket_bytes)))
+    return min(MAX_BUCKETS, max(1, -(-source_bytes // bucket_bytes)))
 
 
-class Buckets:
+class BucketWriter:
     """Takes posts in any order and writes each bucket's posts of one split in parts.
 
     A part is written when it is full, or when it is the largest and the buffer is full: memory stays bounded by
@@ -143,7 +143,7 @@ class Buckets:
         if self._rejected:
             self._flush_rejected()
 
-    def sort(self, bucket: int) -> "Sorted":
+    def sort(self, bucket: int) -> "SortedBucket":
         """`sort_bucket`, when every part has been written. Raises StoreError when another hand has removed some."""
         parts = sum(count for (each, _), count in self._parts.items() if each == bucket)
         return sort_bucket(self._store, self._folder, bucket, parts=parts)
@@ -169,7 +169,7 @@ class Buckets:
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class SortedBucket:
     """One bucket in the plan's order."""
 
     orders: dict[str, pa.Table]
@@ -177,7 +177,7 @@ class Sorted:
     duplicates: list[Rejected]
 
 
-def sort_bucket(store: Store, folder: str, bucket: int, *, parts: int) -> Sorted:
+def sort_bucket(store: Store, folder: str, bucket: int, *, parts: int) -> SortedBucket:
     """Order one bucket of `parts` parts by key, resolve equal ids, and write the order down for `BucketReader`.
 
     Of several posts with one id the one with the smallest content hash stays. Posts without an id are named by their
@@ -212,7 +212,7 @@ def sort_bucket(store: Store, folder: str, bucket: int, *, parts: int) -> Sorted
         of_split = table.filter(pc.equal(table["split"], split))
         store.create(order_file(folder, bucket, split), _to_ipc(of_split.select(["id", "part", "row"])))
         orders[split] = of_split.select(["id", "part", "row", "content"])
-    return Sorted(orders, duplicates)
+    return SortedBucket(orders, duplicates)
 
 
 class BucketReader:
@@ -249,7 +249,7 @@ class BucketReader:
         return found
 
 
-def segments_of(counts: Sequence[int], rows: slice) -> Iterator[tuple[int, slice]]:
+def bucket_slices(counts: Sequence[int], rows: slice) -> Iterator[tuple[int, slice]]:
     """Which buckets hold rows `[start, stop)` of a split, given its count in each: (bucket, rows within it)."""
     start = 0
     for bucket, count in enumerate(counts):

@@ -12,7 +12,7 @@ from typing import Any
 from amia.errors import IdentityError, RunError
 from ray_jobs.storage.store import Store
 
-__all__ = ["Identity", "claim", "difference", "digest", "recorded"]
+__all__ = ["Identity", "check_or_write_identity", "difference", "digest", "read_identity"]
 
 Identity = dict[str, Any]
 
@@ -26,7 +26,7 @@ def digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(identity)).hexdigest()
 
 
-def recorded(store: Store, folder: str) -> Identity | None:
+def read_identity(store: Store, folder: str) -> Identity | None:
     """The identity that `folder` was made with, or None where nobody has started it. Raises RunError on another's."""
     key = f"{folder}/identity.json"
     if not store.exists(key):
@@ -38,13 +38,13 @@ def recorded(store: Store, folder: str) -> Identity | None:
     return identity
 
 
-def claim(store: Store, folder: str, identity: Identity, *, advice: str = ADVICE) -> str:
+def check_or_write_identity(store: Store, folder: str, identity: Identity, *, advice: str = ADVICE) -> str:
     """Publish the identity of `folder`, or hold it against the one that stands there. Returns its digest.
 
     Raises IdentityError with every setting that differs when the folder was made with another one.
     """
     if not store.create(f"{folder}/identity.json", _canonical(identity)):
-        standing = recorded(store, folder) or {}
+        standing = read_identity(store, folder) or {}
         changes = difference(standing, json.loads(_canonical(identity)))
         if changes:
             listed = "\n".join(f"  {line}" for line in changes)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import ModelError
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from ray_jobs.storage.store import Store
 from ray_jobs.training.training_status import FOLDER, WHOLE
 
-__all__ = ["FOLDER", "Model", "at_hand", "content_sha256", "find_model"]
+__all__ = ["FOLDER", "Model", "content_sha256", "find_model", "local_copy"]
 
 KINDS = {".json", ".safetensors", ".txt"}
 ABOUT_TRAINING = {WHOLE, "identity.json"}
@@ -39,7 +39,7 @@ class Model:
     """Its files on this machine."""
     sha256: str
     """Of its files, names included."""
-    config: RecogniserConfig
+    config: RecognizerConfig
 
 
 def find_model(asked: str, run: Store | None = None) -> Model:
@@ -49,8 +49,8 @@ def find_model(asked: str, run: Store | None = None) -> Model:
     ended.
     """
     address = _address(asked, run)
-    folder = at_hand(address)
-    config = RecogniserConfig.load(folder)
+    folder = local_copy(address)
+    config = RecognizerConfig.load(folder)
     name = Path(address).name
     if not _NAME.fullmatch(name):
         raise ModelError(
@@ -77,7 +77,7 @@ def _address(asked: str, run: Store | None) -> str:
     raise ModelError(f"no recogniser {asked!r}: neither a name in a run's {FOLDER}/ nor a folder with config.json{has}")
 
 
-def at_hand(address: str, sha256: str | None = None) -> Path:
+def local_copy(address: str, sha256: str | None = None) -> Path:
     """The folder of a model on this machine: itself on a disk, else a copy, fetched once where `sha256` is known.
 
     Raises ModelError when its content is not that of `sha256`.

@@ -20,7 +20,7 @@ from amia.errors import StoreError
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
-__all__ = ["RETRY", "ask_again", "check_address", "open_remote", "said", "what_to_do"]
+__all__ = ["RETRY", "check_address", "error_hint", "error_summary", "is_retryable", "open_remote"]
 
 RETRY: "RetryConfig" = {
     "max_retries": 10,
@@ -65,12 +65,12 @@ def open_remote(address: str) -> ObjectStore:
     return from_url(address, client_options=options, retry_config=RETRY)
 
 
-def ask_again(error: Exception) -> bool:
+def is_retryable(error: Exception) -> bool:
     """Whether a request broke off in a way that obstore, which does not know that ours may be repeated, gives up on."""
     return "kind: Interrupted" in str(error) or "kind: Timeout" in str(error)
 
 
-def said(error: Exception) -> str:
+def error_summary(error: Exception) -> str:
     """The storage's own words in one line, without what it echoes of the request."""
     text = str(error).strip()
     first = text.splitlines()[0] if text else type(error).__name__
@@ -80,7 +80,7 @@ def said(error: Exception) -> str:
     return ": ".join([line.strip().removesuffix(":"), *words])
 
 
-def what_to_do(error: Exception) -> str:
+def error_hint(error: Exception) -> str:
     """The rest of the message: what the person can do about it."""
     text = str(error)
     if "No space left" in text or "StorageFull" in text:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from amia.errors import RunError
 from ray_jobs.storage.store import Store
 
-__all__ = ["Plan", "shard_place"]
+__all__ = ["Plan", "parse_shard_name"]
 
 _KEY = "plan.json"
 
@@ -59,7 +59,7 @@ class Plan:
 
     def rows_of(self, shard: str) -> int:
         """How many posts a shard holds."""
-        split, index = shard_place(shard)
+        split, index = parse_shard_name(shard)
         return min(self.per_shard, self.posts[split] - index * self.per_shard)
 
     def fit_splits(self) -> list[str]:
@@ -82,7 +82,7 @@ class Plan:
             raise RunError(f"{_KEY} in {store.address} was not written by this version of amia: {error}") from error
 
 
-def shard_place(shard: str) -> tuple[str, int]:
+def parse_shard_name(shard: str) -> tuple[str, int]:
     """`train-00003-of-00007` -> (`train`, 3)."""
     split, index, _, _ = shard.rsplit("-", 3)
     return split, int(index)

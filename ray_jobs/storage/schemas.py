@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from amia.mner.spans import label_names
-from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
 
 __all__ = ["IMAGE", "augmented_schema", "card_features", "posts_table", "prediction_schema", "publish_posts"]
@@ -140,7 +140,7 @@ def posts_table(rows: Sequence[Row]) -> pa.Table:
     )
 
 
-def publish_posts(store: Store, key: str, posts: pa.Table, identity: str) -> ShardFacts:
+def publish_posts(store: Store, key: str, posts: pa.Table, identity: str) -> ShardMetadata:
     """Publish a shard of posts, with its counts per image status."""
     counts = Counter(f"image={status}" for status in posts["image_status"].to_pylist())
     data, facts = encode(posts, stage="posts", identity=identity, counts=counts)

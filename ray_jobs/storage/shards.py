@@ -1,6 +1,6 @@
 """A shard: some rows of one split as one Parquet file, with what the driver needs of it in the footer.
 
-The footer (`ShardFacts`) carries the row count, the counts per status, the loss histogram where there is one, and a
+The footer (`ShardMetadata`) carries the row count, the counts per status, the loss histogram where there is one, and a
 SHA-256 of the rows' content, so that nobody has to read a shard's pixels to account for it.
 """
 
@@ -18,13 +18,22 @@ import pyarrow.parquet as pq
 from amia.errors import RunError
 from ray_jobs.storage.store import Store
 
-__all__ = ["ShardFacts", "all_facts", "content_sha256", "encode", "facts", "halved", "read_shard", "total_counts"]
+__all__ = [
+    "ShardMetadata",
+    "content_sha256",
+    "encode",
+    "halved",
+    "read_all_metadata",
+    "read_metadata",
+    "read_shard",
+    "total_counts",
+]
 
 _FOOTER = b"amia"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShardFacts:
+class ShardMetadata:
     """What the footer of a shard says of it."""
 
     stage: str
@@ -58,9 +67,9 @@ def encode(
     counts: Mapping[str, int] | None = None,
     extra: Mapping[str, Any] | None = None,
     schema_metadata: Mapping[bytes, bytes] | None = None,
-) -> tuple[bytes, ShardFacts]:
+) -> tuple[bytes, ShardMetadata]:
     """The Parquet bytes of a shard and its facts. Equal tables and facts give equal bytes."""
-    told = ShardFacts(
+    told = ShardMetadata(
         stage=stage,
         rows=table.num_rows,
         sha256=content_sha256(table),
@@ -108,27 +117,27 @@ def read_shard(store: Store, key: str, columns: Sequence[str] | None = None) -> 
     return table
 
 
-def facts(store: Store, key: str, size: int | None = None) -> ShardFacts:
+def read_metadata(store: Store, key: str, size: int | None = None) -> ShardMetadata:
     """What a published shard's footer says; only the footer is fetched. `size`: of the file, where it is known."""
     with store.open(key, size) as file:
         try:
             metadata = pq.read_metadata(file).metadata or {}
-            return ShardFacts(**json.loads(metadata[_FOOTER]))
+            return ShardMetadata(**json.loads(metadata[_FOOTER]))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{key} in {store.address} is no shard that amia wrote: {error!r}") from error
 
 
-def all_facts(store: Store, keys: Sequence[str], sizes: Mapping[str, int] | None = None) -> list[ShardFacts]:
+def read_all_metadata(store: Store, keys: Sequence[str], sizes: Mapping[str, int] | None = None) -> list[ShardMetadata]:
     """The facts of many shards, in the order of the keys, with some requests in flight at once.
 
     `sizes`: of the files, from a listing; one request a shard instead of two.
     """
     known = sizes or {}
     with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(lambda key: facts(store, key, known.get(key)), keys))
+        return list(pool.map(lambda key: read_metadata(store, key, known.get(key)), keys))
 
 
-def total_counts(many: Sequence[ShardFacts]) -> Counter[str]:
+def total_counts(many: Sequence[ShardMetadata]) -> Counter[str]:
     """Counts per status over many shards."""
     total: Counter[str] = Counter()
     for each in many:

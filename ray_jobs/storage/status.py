@@ -2,18 +2,18 @@
 
 from amia.synthesis.seeds import redraw_seed
 
-__all__ = ["EARLIER", "image_curable", "next_seed", "synthesis_curable"]
+__all__ = ["RETRY_DIR", "is_image_retryable", "is_synthesis_retryable", "next_seed"]
 
-EARLIER = "retry/synthesized"
+RETRY_DIR = "retry/synthesized"
 """Where a retried run holds the old shards of pictures in which some are to be drawn again."""
 
 
-def image_curable(status: str) -> bool:
+def is_image_retryable(status: str) -> bool:
     """A broken image may have been mended where it came from; `no_image` says that the post has none."""
     return status.startswith("bad_image(")
 
 
-def synthesis_curable(status: str) -> bool:
+def is_synthesis_retryable(status: str) -> bool:
     """Another seed may give a better picture; one that the model's safety check refused is not asked for again."""
     return status.startswith("failed(") and status != "failed(refused)"
 

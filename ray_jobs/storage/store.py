@@ -21,9 +21,9 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
 from amia.errors import StoreError
-from ray_jobs.storage.object_store import ask_again, check_address, open_remote, said, what_to_do
+from ray_jobs.storage.object_store import check_address, error_hint, error_summary, is_retryable, open_remote
 
-__all__ = ["Listed", "Store"]
+__all__ = ["ObjectInfo", "Store"]
 
 Answer = TypeVar("Answer")
 
@@ -33,7 +33,7 @@ _TIMES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ObjectInfo:
     """What a listing says of a key."""
 
     size: int
@@ -80,7 +80,9 @@ class Store:
                     else LocalStore(self.address, mkdir=True, automatic_cleanup=True)
                 )
             except (BaseError, OSError, ValueError) as error:
-                raise StoreError(f"run {self.address} cannot be opened: {said(error)}{what_to_do(error)}") from error
+                raise StoreError(
+                    f"run {self.address} cannot be opened: {error_summary(error)}{error_hint(error)}"
+                ) from error
             self.__dict__["_opened"] = store
         return store
 
@@ -137,7 +139,7 @@ class Store:
         except (BaseError, OSError) as error:
             raise self._failed(f"{key} could not be read from", error) from error
 
-    def open(self, key: str, size: int | None = None) -> "Ranged":
+    def open(self, key: str, size: int | None = None) -> "RangeReader":
         """A key as a seekable file that fetches the ranges it is asked for, so that columns can be read alone.
 
         `size`: in bytes, where a listing has told it; it is asked for otherwise.
@@ -147,7 +149,7 @@ class Store:
             size = self._asked(lambda: obstore.head(self._objects, key)["size"]) if size is None else size
         except (BaseError, OSError) as error:
             raise self._failed(f"{key} could not be opened in", error) from error
-        return Ranged(self, key, size)
+        return RangeReader(self, key, size)
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
         """Bytes `[start, end)` of a key."""
@@ -172,14 +174,14 @@ class Store:
         """Keys below a folder, with their bytes: one listing instead of a question per key."""
         return {key: each.size for key, each in self.listed(prefix).items()}
 
-    def listed(self, prefix: str) -> dict[str, Listed]:
+    def listed(self, prefix: str) -> dict[str, ObjectInfo]:
         """The same with the times at which they were written."""
         if not self._is_there():
             return {}
         try:
             return self._asked(
                 lambda: {
-                    entry["path"]: Listed(entry["size"], entry["last_modified"].timestamp())
+                    entry["path"]: ObjectInfo(entry["size"], entry["last_modified"].timestamp())
                     for batch in obstore.list(self._objects, prefix=prefix)
                     for entry in batch
                 }
@@ -218,13 +220,13 @@ class Store:
             try:
                 return request()
             except BaseError as error:
-                if not ask_again(error):
+                if not is_retryable(error):
                     raise
             time.sleep(random.uniform(0, 0.2 * 2**attempt))
         return request()
 
     def _failed(self, what: str, error: Exception) -> StoreError:
-        return StoreError(f"{what} {self.address}: {said(error)}{what_to_do(error)}")
+        return StoreError(f"{what} {self.address}: {error_summary(error)}{error_hint(error)}")
 
     def probe(self) -> None:
         """Prove on a key of its own that a second create fails and leaves the first content alone.
@@ -242,7 +244,7 @@ class Store:
             )
 
 
-class Ranged(io.RawIOBase):
+class RangeReader(io.RawIOBase):
     """A stored object as a read-only, seekable file; each read is one ranged request."""
 
     def __init__(self, store: Store, key: str, size: int) -> None:

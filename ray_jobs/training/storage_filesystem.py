@@ -12,10 +12,10 @@ from pyarrow.fs import FileInfo, FileSystem, FileSystemHandler, FileType, PyFile
 
 from ray_jobs.storage.store import Store
 
-__all__ = ["train_files"]
+__all__ = ["train_filesystem"]
 
 
-def train_files(store: Store) -> FileSystem | None:
+def train_filesystem(store: Store) -> FileSystem | None:
     """The file system of `ray.train.RunConfig` for a run in an object store; None: a disk, which it opens itself."""
     return PyFileSystem(_Files(store)) if store.folder is None else None
 

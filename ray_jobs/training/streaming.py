@@ -15,12 +15,12 @@ from ray.data import Dataset, RandomSeedConfig
 from ray.train import DataConfig
 
 from amia.mner.data_collator import in_batches
-from amia.mner.features import Item, Reader, encoded
+from amia.mner.features import Feature, Tokenizer, encode_example
 from ray_jobs.storage.arm import COLUMNS, examples_of
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["READING_CPUS", "StreamFeed", "UnevenShares", "stream"]
+__all__ = ["READING_CPUS", "StreamingLoader", "UnequalSplit", "stream"]
 
 READING_CPUS = 0.5
 """CPU cores that one task takes to read shards. Workers that leave less would wait for it for ever."""
@@ -47,7 +47,7 @@ class _Read:
         )
 
 
-class UnevenShares(DataConfig):
+class UnequalSplit(DataConfig):
     """Hands every post to exactly one worker, also where that gives one worker more than another."""
 
     def configure(self, datasets: dict[str, Dataset], world_size: int, *_: Any, **__: Any) -> list[dict[str, Any]]:
@@ -59,20 +59,20 @@ class UnevenShares(DataConfig):
         return shares
 
 
-class StreamFeed:
-    """This worker's share of a stream, as `amia.mner.training.data.Feed` wants it."""
+class StreamingLoader:
+    """This worker's share of a stream, as `amia.mner.training.data.EpochLoader` wants it."""
 
-    def __init__(self, source: Any, reader: Reader, *, posts: int, batch: int, seed: int, workers: int) -> None:
+    def __init__(self, source: Any, reader: Tokenizer, *, posts: int, batch: int, seed: int, workers: int) -> None:
         self._source, self._reader, self._seed = source, reader, seed
         self._share = max(1, batch // workers)
         self.steps = -(-posts // batch)
         """What it would be if all workers had equally many posts."""
 
-    def epoch(self, number: int) -> Iterator[Sequence[Item]]:
+    def epoch(self, number: int) -> Iterator[Sequence[Feature]]:
         """Shares of similar lengths, in a random order within each window."""
         windows = self._source.iter_batches(batch_size=self._share * WINDOW, batch_format="pyarrow", prefetch_batches=1)
         for place, table in enumerate(windows):
-            items = encoded(examples_of(table), self._reader)
+            items = encode_example(examples_of(table), self._reader)
             seed = int(np.random.SeedSequence([self._seed, number, place]).generate_state(1)[0])
             for places in in_batches([item.text.length for item in items], self._share, seed=seed):
                 yield [items[one] for one in places]

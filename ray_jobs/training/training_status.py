@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ray_jobs.storage.fingerprint import recorded
-from ray_jobs.storage.store import Listed, Store
+from ray_jobs.storage.fingerprint import read_identity
+from ray_jobs.storage.store import ObjectInfo, Store
 
 __all__ = ["FOLDER", "WHOLE", "TrainingState", "trainings"]
 
@@ -39,7 +39,7 @@ class TrainingState:
 
 def trainings(store: Store) -> list[TrainingState]:
     """Every training that was begun, by name; whatever else lies in `models/` is none."""
-    files: dict[str, dict[str, Listed]] = {}
+    files: dict[str, dict[str, ObjectInfo]] = {}
     for key, about in store.listed(FOLDER).items():
         _, name, rest = [*key.split("/", 2), ""][:3]
         files.setdefault(name, {})[rest] = about
@@ -48,7 +48,7 @@ def trainings(store: Store) -> list[TrainingState]:
         return list(pool.map(lambda name: _state(store, name, files[name]), begun))
 
 
-def _state(store: Store, name: str, files: Mapping[str, Listed]) -> TrainingState:
+def _state(store: Store, name: str, files: Mapping[str, ObjectInfo]) -> TrainingState:
     curves = sorted(files[key].modified for key in files if _CURVE.fullmatch(key))
     of_late = curves[-4:]
     epoch_s = (of_late[-1] - of_late[0]) / (len(of_late) - 1) if len(of_late) > 1 else None
@@ -58,7 +58,7 @@ def _state(store: Store, name: str, files: Mapping[str, Listed]) -> TrainingStat
     if WHOLE in files:
         about = json.loads(store.read(f"{FOLDER}/{name}/{WHOLE}"))
         kept, f1 = about["epochs"], about["best"]["f1"]
-    elif (identity := recorded(store, f"{FOLDER}/{name}")) is not None:
+    elif (identity := read_identity(store, f"{FOLDER}/{name}")) is not None:
         most = identity["settings"]["training"]["epochs"]
     return TrainingState(
         name=name, finished=WHOLE in files, epochs=kept, of_epochs=most, f1=f1, told=told, epoch_s=epoch_s

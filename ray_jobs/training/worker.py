@@ -11,20 +11,20 @@ from typing import Any
 import torch
 
 from amia.accelerator import resolve_device
-from amia.mner.builder import start
-from amia.mner.features import encoded
-from amia.mner.predictor import Recogniser
-from amia.mner.settings import RecogniserSettings
-from amia.mner.training.data import Feed, MemoryFeed
-from amia.mner.training.distributed import World
+from amia.mner.builder import build_recognizer
+from amia.mner.features import encode_example
+from amia.mner.predictor import Recognizer
+from amia.mner.settings import RecognizerSettings
+from amia.mner.training.data import EpochLoader, InMemoryLoader
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import EpochReport, fit
 from amia.mner.visual_features import FeatureCache
 from ray_jobs.storage.arm import Arm
 from ray_jobs.training.checkpoints import StoreCheckpoints
-from ray_jobs.training.streaming import StreamFeed
+from ray_jobs.training.streaming import StreamingLoader
 from ray_jobs.training.tensorboard import publish_curves
-from ray_jobs.training.worker_messages import Teller
+from ray_jobs.training.worker_messages import WorkerReporter
 
 __all__ = ["DONE", "Training", "train_one"]
 
@@ -42,7 +42,7 @@ class Training:
     """`models/<name>` of the run."""
     system: str
     types: list[str]
-    recogniser: RecogniserSettings
+    recogniser: RecognizerSettings
     settings: TrainingSettings
     identity: dict[str, Any]
     caches: str
@@ -51,7 +51,7 @@ class Training:
     """Threads of each worker that decode images."""
 
 
-def train_one(training: Training, teller: Teller, source: Any = None) -> list[EpochReport]:
+def train_one(training: Training, teller: WorkerReporter, source: Any = None) -> list[EpochReport]:
     """Train, alone or as one of several workers; `source`: this worker's share of a stream, None: from memory.
 
     Goes on after the last epoch whose checkpoint stands in the run. Raises whatever of `amia.errors` stands in the way.
@@ -60,9 +60,9 @@ def train_one(training: Training, teller: Teller, source: Any = None) -> list[Ep
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     device = resolve_device(settings.device)
-    world = World(device)
+    world = DistContext(device)
     torch.manual_seed(settings.seed)
-    recogniser, notice = start(
+    recogniser, notice = build_recognizer(
         training.system,
         training.recogniser,
         training.types,
@@ -96,17 +96,17 @@ def train_one(training: Training, teller: Teller, source: Any = None) -> list[Ep
     return reports
 
 
-def _feed(training: Training, recogniser: Recogniser, source: Any, world: World) -> Feed:
+def _feed(training: Training, recogniser: Recognizer, source: Any, world: DistContext) -> EpochLoader:
     arm, seed = training.arm, training.settings.seed
     batch = training.settings.batch or recogniser.model.recipe.batch
     if source is None:
-        items = encoded(arm.examples(arm.keys("train")), recogniser.reader)
-        return MemoryFeed(items, batch, seed, world)
+        items = encode_example(arm.examples(arm.keys("train")), recogniser.reader)
+        return InMemoryLoader(items, batch, seed, world)
     posts = arm.manifest["splits"].get("train", 0)
-    return StreamFeed(source, recogniser.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
+    return StreamingLoader(source, recogniser.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
 
 
-def _cache(training: Training, recogniser: Recogniser) -> FeatureCache | None:
+def _cache(training: Training, recogniser: Recognizer) -> FeatureCache | None:
     """Features of the backbone on this machine's disk, shared by every training with the same weights and pixels."""
     if not training.settings.cache_gb or training.recogniser.train_visual:
         return None
@@ -118,7 +118,7 @@ def _cache(training: Training, recogniser: Recogniser) -> FeatureCache | None:
     return FeatureCache(Path(training.caches) / f"features-{name}.sqlite", int(training.settings.cache_gb * 1e9))
 
 
-def _publish(training: Training, recogniser: Recogniser, reports: list[EpochReport]) -> None:
+def _publish(training: Training, recogniser: Recognizer, reports: list[EpochReport]) -> None:
     """The recogniser's folder, its curves, and last what says that all of it is there."""
     store, folder = training.arm.store, training.folder
     with tempfile.TemporaryDirectory() as scratch:

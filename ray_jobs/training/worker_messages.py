@@ -11,10 +11,10 @@ from amia import errors
 from amia.errors import AmiaError, RunError
 from amia.mner.training.trainer import EpochReport
 
-__all__ = ["Teller", "listening"]
+__all__ = ["WorkerReporter", "relay_messages"]
 
 
-class Teller:
+class WorkerReporter:
     """A worker's end; travels to it."""
 
     def __init__(self, queue: Queue, name: str = "") -> None:
@@ -37,7 +37,7 @@ class Teller:
 
 
 @contextmanager
-def listening(queue: Queue, say: Callable[[str], None]) -> Iterator[None]:
+def relay_messages(queue: Queue, say: Callable[[str], None]) -> Iterator[None]:
     """Says what is told while a block runs; the first error that was told is raised rather than what it led to."""
     failures: list[dict[str, str]] = []
     over = threading.Event()

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from amia.settings import merged
+from amia.settings import deep_merge
 from tests.benchmarks.facts import machine, versions
 from tests.benchmarks.table import markdown, rates_file
 
@@ -46,7 +46,7 @@ def main() -> None:
             file.unlink()
             lines += found["lines"]
             rates |= found["rates"]
-            plan = merged(plan, found["plan"])
+            plan = deep_merge(plan, found["plan"])
         print(f"  {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     table = markdown(lines, failed, facts, numbers)
     whole = {"machine": facts, "versions": numbers, "lines": lines, "failed": failed}

@@ -18,19 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from amia.images import decode, encode_jpeg, fetch_image, fit_to
-from amia.matching.bank import Bank, Embedded, image_key, text_key
+from amia.images import decode, encode_jpeg, fetch_image, resize_to_square
+from amia.matching.bank import Bank, Embeddings, image_key, text_key
 from amia.matching.clip import ClipEncoder
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import BANK_FILE
 from amia.matching.triplet import losses
-from amia.mixing.arms import ratio
-from amia.mixing.mixup import mixed_picture
-from amia.posts import Post, Rejected, checked
+from amia.mixing.arms import mixing_ratio
+from amia.mixing.mixup import mix_images
+from amia.posts import Post, Rejected, validate_post
 from amia.readers import open_corpus
 from amia.synthesis.generator import Generator
 from amia.synthesis.seeds import post_seed
-from amia.text import clean_text, prompt_of
+from amia.text import clean_text, make_prompt
 from ray_jobs.jobs.mixture import FOLDER
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
@@ -58,7 +58,7 @@ def augmented(
 ) -> pa.Table:
     """`held`: ids of the bank's posts, in its order; the first training posts where there are none."""
     corpus = open_corpus(source)
-    posts = [post for raw in corpus if not isinstance(raw, Rejected) and isinstance(post := checked(raw), Post)]
+    posts = [post for raw in corpus if not isinstance(raw, Rejected) and isinstance(post := validate_post(raw), Post)]
     files = [fetch_image(corpus.image_root, post.image_path or "", settings.image) for post in posts]
     embedded = embed(posts, files, settings, encoder)
     train = [row for row, post in enumerate(posts) if post.split == "train"]
@@ -70,25 +70,27 @@ def augmented(
     pictures: list[bytes] = []
     for start in range(0, len(posts), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        prompts = [prompt_of(post.text) or "" for post in posts[some]]
+        prompts = [make_prompt(post.text) or "" for post in posts[some]]
         drawn = generator.generate(prompts, [post_seed(settings.seed, post.id) for post in posts[some]])
         for picture, file, theta in zip(drawn, files[some], thetas[some], strict=True):
             made = picture.pixels
             synthesized = None if made is None else encode_jpeg(made, settings.image.quality, source="synthesized")
-            share = ratio("adaptive", theta=theta, cosine=None, cosine_range=None, has_image=True, has_synthesis=True)
-            original = fit_to(decode(file, settings.image, at_least=2 * settings.image.size), settings.image)
-            pictures.append(mixed_picture(original, synthesized, share or 0.0, settings.image))
+            share = mixing_ratio(
+                "adaptive", theta=theta, cosine=None, cosine_range=None, has_image=True, has_synthesis=True
+            )
+            original = resize_to_square(decode(file, settings.image, at_least=2 * settings.image.size), settings.image)
+            pictures.append(mix_images(original, synthesized, share or 0.0, settings.image))
     ids, texts = [post.id for post in posts], [post.text for post in posts]
     return pa.table({"id": ids, "text": texts, "theta": thetas.astype(np.float32), "image": pictures})
 
 
-def embed(posts: list[Post], files: list[bytes], settings: Settings, encoder: ClipEncoder) -> Embedded:
+def embed(posts: list[Post], files: list[bytes], settings: Settings, encoder: ClipEncoder) -> Embeddings:
     texts = [clean_text(post.text) for post in posts]
     images = [
         encoder.encode_images([decode(file, settings.image) for file in files[start : start + AT_ONCE]])
         for start in range(0, len(files), AT_ONCE)
     ]
-    return Embedded(
+    return Embeddings(
         ids=[post.id for post in posts],
         texts=encoder.encode_texts(texts).astype(np.float16),
         images=np.concatenate(images).astype(np.float16),

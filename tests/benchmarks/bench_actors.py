@@ -26,13 +26,13 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import ray
 
-from ray_jobs.runtime.cluster import Machines
-from ray_jobs.runtime.executor import Step, run_steps
+from ray_jobs.runtime.cluster import Cluster
+from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
 
 LATENCY_S, BYTES_PER_S, SHARD_BYTES = 0.05, 200e6, 25e6
@@ -76,7 +76,7 @@ class Sleeping(Stage[str, str]):
         time.sleep(self._seconds)
         return loaded
 
-    def publish(self, shard: str, done: str) -> ShardFacts:
+    def publish(self, shard: str, done: str) -> ShardMetadata:
         data, facts = encode(pa.table({"id": [done]}), stage=self.name, identity="bench")
         self.store.create(self.keys(shard)[0], data)
         return facts
@@ -110,9 +110,9 @@ def one(actors: int, seconds: float, shards: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         store = FarStore(folder)
         pool = Pool(min=actors, max=actors, cpus=1, lease=4 if seconds > 1 else 16)
-        step = Step(Sleeping(store, seconds), pool)
+        step = StageSpec(Sleeping(store, seconds), pool)
         begun, before, machine = time.time(), resource.getrusage(resource.RUSAGE_SELF), busy_s()
-        run_steps(store, Machines(own=False, scales=False), plan, [step], plan.shards, wait_s=300, quiet=True)
+        run_stages(store, Cluster(own=False, scales=False), plan, [step], plan.shards, wait_s=300, quiet=True)
         after, spent = resource.getrusage(resource.RUSAGE_SELF), busy_s() - machine
         wall = time.time() - begun
         lines = [json.loads(line) for file in Path(folder, "log").iterdir() for line in file.read_text().splitlines()]

@@ -23,7 +23,7 @@ from probing import FIELDS, Reader, Seer, attributes_read, types_read
 from theta_reference import auc, batch_losses, expected_losses, fit_theta
 
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
-from amia.demo.drawing.scene import photograph
+from amia.demo.drawing.scene import draw_photograph
 from amia.demo.names import KINDS
 from amia.demo.training.clip import train_clip
 from amia.demo.world import held_out_posts
@@ -66,7 +66,7 @@ def retrieval(judge, pipeline, count, rng):
     groups = groups_of_different(held_out_posts(4 * count * GROUP, seed=11), count)
     posts = [post for group in groups for post in group]
     photo_rng = random.Random("retrieval")
-    real = own_text_first(judge, groups, [photograph(post.entities, photo_rng) for post in posts]).ravel()
+    real = own_text_first(judge, groups, [draw_photograph(post.entities, photo_rng) for post in posts]).ravel()
     drawn = own_text_first(judge, groups, synthesize(pipeline, [post.text for post in posts])).ravel()
     rows = {"all": np.ones(len(posts), bool)}
     for kind in KINDS:
@@ -91,7 +91,7 @@ def mismatched_images(posts, share, rng):
         surfaces = {entity.surface for entity in post.entities}
         while not is_matched and surfaces & {entity.surface for entity in other.entities}:
             other = rng.choice(posts)
-        images.append(photograph(other.entities, rng))
+        images.append(draw_photograph(other.entities, rng))
     return images, matched
 
 
@@ -140,7 +140,7 @@ def grid(pipeline, path, count=24):
     texts = [post.text for post in posts]
     photo_rng = random.Random("grid")
     columns = [
-        [photograph(post.entities, photo_rng) for post in posts],
+        [draw_photograph(post.entities, photo_rng) for post in posts],
         *(synthesize(pipeline, texts, s) for s in (1, 2)),
     ]
     sheet = Image.new("RGB", (4 * 420, (count + 3) // 4 * 162), "white")

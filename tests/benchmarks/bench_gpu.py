@@ -35,22 +35,22 @@ from PIL import Image
 from transformers.utils import logging as transformers_logging
 
 from amia import accelerator as compiling
-from amia.accelerator import Tuning
+from amia.accelerator import GpuOptions
 from amia.images import encode_jpeg
 from amia.matching.clip import ClipEncoder
 from amia.matching.settings import ClipSettings
-from amia.synthesis.autobatch import measure_memory, proposed
+from amia.synthesis.autobatch import measure_memory, propose_batch_size
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 from tests.benchmarks.facts import machine, versions
 
 QUALITY = 95
-EVERYTHING = Tuning(compiled=True, channels_last=True, distinct=True)
+EVERYTHING = GpuOptions(compiled=True, channels_last=True, distinct=True)
 WAYS = (
-    ("float32", "float32", Tuning()),
-    ("half", "auto", Tuning()),
-    ("+ channels last", "auto", Tuning(channels_last=True)),
-    ("+ each text once", "auto", Tuning(channels_last=True, distinct=True)),
+    ("float32", "float32", GpuOptions()),
+    ("half", "auto", GpuOptions()),
+    ("+ channels last", "auto", GpuOptions(channels_last=True)),
+    ("+ each text once", "auto", GpuOptions(channels_last=True, distinct=True)),
     ("+ compiled", "auto", EVERYTHING),
     ("the same in float16", "float16", EVERYTHING),
 )
@@ -168,7 +168,7 @@ def _sweep(work: Work) -> Iterator[Row]:
     if work.device.type == "cuda":
         settings = GeneratorSettings(model=work.generator, device=str(work.device))
         memory = measure_memory(settings, work.size, 1.0)
-        yield _told(Row("generator", "proposed", proposed(memory), note=json.dumps(asdict(memory))))
+        yield _told(Row("generator", "proposed", propose_batch_size(memory), note=json.dumps(asdict(memory))))
     for batch in work.sweep:
         row = Row("generator", "everything", batch)
         _drawn(work, row, "auto", EVERYTHING, behind=True)
@@ -177,7 +177,7 @@ def _sweep(work: Work) -> Iterator[Row]:
             return
 
 
-def _drawn(work: Work, row: Row, dtype: Any, tuning: Tuning, *, behind: bool) -> list[np.ndarray | None]:
+def _drawn(work: Work, row: Row, dtype: Any, tuning: GpuOptions, *, behind: bool) -> list[np.ndarray | None]:
     """Fill in the row; the pictures of one more pass, not measured."""
     settings = GeneratorSettings(
         model=work.generator, device=str(work.device), dtype=dtype, micro_batch=row.micro_batch, redraws=0
@@ -214,7 +214,7 @@ def _encoder_rows(work: Work) -> Iterator[Row]:
         yield _told(row)
 
 
-def _encoded(work: Work, row: Row, dtype: Any, tuning: Tuning) -> np.ndarray:
+def _encoded(work: Work, row: Row, dtype: Any, tuning: GpuOptions) -> np.ndarray:
     """Fill in the row; the images' vectors."""
     texts, images = [f"a street in Paris, number {number}" for number in range(work.posts)], work.images
     settings = ClipSettings(model=work.encoder, device=str(work.device), dtype=dtype, micro_batch=row.micro_batch)

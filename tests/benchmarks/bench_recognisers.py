@@ -11,12 +11,12 @@ import argparse
 import statistics
 
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.context import open_job
+from ray_jobs.jobs.context import open_context
 from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.train import prepare
 from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.arm import open_arm
-from ray_jobs.training.train_parallel import train_side_by_side
+from ray_jobs.training.train_parallel import train_parallel
 
 ARMS = ("text", "original", "synthesized", "adaptive")
 SLICES = ("all", "matched", "mismatched", "seen", "unseen", "ambiguous")
@@ -33,10 +33,10 @@ def main() -> None:
     cells = {}
     for seed in range(chosen.seeds):
         seeded = load_settings("demo", [f"training.seed={seed}"])
-        job = open_job(chosen.run, seeded)
+        job = open_context(chosen.run, seeded)
         for arm in ARMS:
             cells[arm, seed] = prepare(job, chosen.model, open_arm(job.store, arm))
-    trained = dict(zip(cells, train_side_by_side(job, list(cells.values())), strict=True))
+    trained = dict(zip(cells, train_parallel(job, list(cells.values())), strict=True))
     print(f"{chosen.model}, {chosen.seeds} seeds: F1 on the test posts in percent, mean (standard deviation)")
     print("| arm | " + " | ".join([*SLICES, "images exchanged"]) + " |")
     print("|---|" + "---|" * (len(SLICES) + 1))

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from amia.matching.gmm import MixtureSettings, Pair, two_means
+from amia.matching.gmm import MixtureSettings, TwoGaussians, two_means
 from amia.matching.gmm_fit import fit_histogram
 from amia.matching.histogram import BINS, LossHistogram
 from tests.benchmarks.bench import Bench
@@ -87,7 +87,7 @@ def _against_scikit_learn(bench: Bench, count: int, aim: float | None) -> Sides:
     )
 
 
-def _scikit_learn(x: np.ndarray, start: Pair) -> Pair:
+def _scikit_learn(x: np.ndarray, start: TwoGaussians) -> TwoGaussians:
     model = GaussianMixture(
         2,
         max_iter=ITERATIONS,
@@ -102,7 +102,7 @@ def _scikit_learn(x: np.ndarray, start: Pair) -> Pair:
         model.fit(x[:, None])
     assert model.n_iter_ == ITERATIONS
     weights, means, variances = (tuple(each.flat) for each in (model.weights_, model.means_, model.covariances_))
-    return Pair(weights, means, variances).ordered()
+    return TwoGaussians(weights, means, variances).ordered()
 
 
 def thetas_alike(ours: Theta, theirs: Theta) -> str:

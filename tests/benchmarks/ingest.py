@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from amia.demo import write_corpus
-from ray_jobs.jobs.ingest import Ingested, ingest
+from ray_jobs.jobs.ingest import IngestResult, ingest
 from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -34,7 +34,7 @@ def run(bench: Bench) -> None:
             megabytes = sum(file.stat().st_size for file in files) / 1e6
             settings = load_settings("demo")
 
-            def read(corpus: Path = corpus, target: Path = target) -> Ingested:
+            def read(corpus: Path = corpus, target: Path = target) -> IngestResult:
                 return ingest(str(corpus), str(target), load_settings("demo"), quiet=True)
 
             sides = compare(
@@ -64,7 +64,7 @@ def run(bench: Bench) -> None:
             bench.add(sides.line)
 
 
-def _published(store: Store, done: Ingested) -> Files:
+def _published(store: Store, done: IngestResult) -> Files:
     found: Files = Counter()
     for shard in done.plan.shards:
         images = read_shard(store, f"posts/{shard}.parquet", ["image"])["image"].to_pylist()

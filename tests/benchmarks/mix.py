@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from amia.images import ImageSettings, decode, encode_jpeg, fit_to
-from amia.synthesis.generator import Drawn
+from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
+from amia.synthesis.generator import GeneratedImage
 from amia.synthesis.settings import GeneratorSettings
-from amia.text import prompt_of
+from amia.text import make_prompt
 from ray_jobs.settings.job import load_settings
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Pictures as Drawings
@@ -107,10 +107,12 @@ def _drawn(store: Store, plan: Plan, images: ImageSettings) -> Iterator[tuple[st
         ids, texts = posts["id"].to_pylist(), posts["text"].to_pylist()
         files = [image["bytes"] for image in posts["image"].to_pylist()]
         drawn = {
-            row: Drawn(None, row, 0, None, _file(fit_to(decode(photograph(data, SIZE, row), images), images), images))
+            row: GeneratedImage(
+                None, row, 0, None, _file(resize_to_square(decode(photograph(data, SIZE, row), images), images), images)
+            )
             for row, data in enumerate(files[::-1])
         }
-        prompts = Prompts(ids, [prompt_of(text) or "a picture" for text in texts], list(range(len(ids))))
+        prompts = Prompts(ids, [make_prompt(text) or "a picture" for text in texts], list(range(len(ids))))
         yield shard, Drawings(prompts, drawn, 0)
 
 

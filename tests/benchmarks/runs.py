@@ -14,7 +14,7 @@ from PIL import Image
 from amia.demo import write_corpus
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.runtime.executor import StageActor
-from ray_jobs.runtime.progress import Board
+from ray_jobs.runtime.progress import ProgressTracker
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
@@ -80,6 +80,6 @@ def one_actor(stage: Stage[Any, Any], shards: Sequence[str]) -> tuple[Callable[[
 
 def _standing() -> Any:
     """A board that answers: the start of its process is no part of a stage's work."""
-    board = Board.start()
+    board = ProgressTracker.start()
     ray.get(board.counts.remote())
     return board

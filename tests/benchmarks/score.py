@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from amia.matching.bank import Bank, Embedded, image_key, text_key
+from amia.matching.bank import Bank, Embeddings, image_key, text_key
 from amia.matching.triplet import TripletSettings, hardest_weights, losses
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare
@@ -55,14 +55,14 @@ def run(bench: Bench) -> None:
     bench.add(once.line)
 
 
-def drawn(count: int, name: str, seed: int) -> Embedded:
+def drawn(count: int, name: str, seed: int) -> Embeddings:
     """Embeddings as a shard stores them."""
     chance = np.random.default_rng(seed)
     shared = chance.normal(size=(count, WIDTH))
     noise = np.where(np.arange(count) % 2, *SHARED)[:, None]
     texts, images = (shared + noise * chance.normal(size=(count, WIDTH)) for _ in range(2))
     ids = [f"{name}{number}" for number in range(count)]
-    return Embedded(
+    return Embeddings(
         ids=ids,
         texts=(texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float16),
         images=(images / np.linalg.norm(images, axis=1, keepdims=True)).astype(np.float16),
@@ -71,7 +71,7 @@ def drawn(count: int, name: str, seed: int) -> Embedded:
     )
 
 
-def loop(posts: Embedded, bank: Bank, settings: TripletSettings) -> Table:
+def loop(posts: Embeddings, bank: Bank, settings: TripletSettings) -> Table:
     """Eqs. 1-7 post by post, as one would write them down: float32 similarities, all of them sorted."""
     bank_ids = np.array(bank.ids)
     table = np.empty((len(posts), 3))

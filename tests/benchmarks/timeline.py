@@ -71,7 +71,7 @@ def main() -> None:
     ingest.connect = marked(ingest.connect, **starting)
     job.run_steps, ingest.run_steps = executed(job.run_steps), executed(ingest.run_steps)
     ingest._arrange = marked(ingest._arrange, before="order asked for", after="posts in order")
-    progress.Board.start = noted(marked(progress.Board.start, "first stage asked for"))
+    progress.ProgressTracker.start = noted(marked(progress.ProgressTracker.start, "first stage asked for"))
     verb, run, *source = sys.argv[2:]
     settings = load_settings("demo")
     if verb == "ingest":

@@ -21,19 +21,19 @@ from torch.amp import GradScaler
 from transformers import BertConfig, ResNetConfig
 
 from amia.accelerator import resolve_device
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from amia.mner.data_collator import Batch, collate
-from amia.mner.features import Encoded, Item
+from amia.mner.features import EncodedPost, Feature
 from amia.mner.image_processor import read_pixels
-from amia.mner.model import RecogniserModel
+from amia.mner.model import RecognizerModel
 from amia.mner.systems import system_of
-from amia.mner.training.data import MemoryFeed
-from amia.mner.training.distributed import World
+from amia.mner.training.data import InMemoryLoader
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.training.trainer import Stepper
-from amia.mner.visual_features import Batches, FeatureCache, Seeing
-from amia.utils.prefetch import prefetched
+from amia.mner.training.trainer import TrainStep
+from amia.mner.visual_features import DataCollator, FeatureCache, VisualFeatureExtractor
+from amia.utils.prefetch import prefetch
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare, figure
 
@@ -90,16 +90,16 @@ def run(bench: Bench) -> None:
         bench.add(figure(f"train, waiting for data, {shapes}", median, "%", aim=2, less=True, note=note, each=each))
 
 
-def ours(items: list[Item], epochs: int, model: RecogniserModel, waits: list[float]) -> Seen:
+def ours(items: list[Feature], epochs: int, model: RecognizerModel, waits: list[float]) -> Seen:
     """As `amia.mner.training.trainer` goes over its epochs, without looking at validation posts in between."""
     steps = posts = 0
     with tempfile.TemporaryDirectory() as scratch, FeatureCache(Path(scratch) / "features", 10**10) as cache:
-        batches = Batches(0, Seeing(model.visual, PIXELS, cache=cache))
-        feed = MemoryFeed(items, BATCH, 0, World(model.device))
+        batches = DataCollator(0, VisualFeatureExtractor(model.visual, PIXELS, cache=cache))
+        feed = InMemoryLoader(items, BATCH, 0, DistContext(model.device))
         stepper = stepper_of(model, epochs * feed.steps)
         for epoch in range(epochs):
             begun, waited = perf_counter(), 0.0
-            shares: Iterator[list[Batch]] = prefetched([batches.of(share)] for share in feed.epoch(epoch))
+            shares: Iterator[list[Batch]] = prefetch([batches.of(share)] for share in feed.epoch(epoch))
             while True:
                 asked = perf_counter()
                 share = next(shares, None)
@@ -113,7 +113,7 @@ def ours(items: list[Item], epochs: int, model: RecogniserModel, waits: list[flo
     return steps, posts
 
 
-def public(items: list[Item], epochs: int) -> Seen:
+def public(items: list[Feature], epochs: int) -> Seen:
     model = make_model()
     steps = posts = 0
     pixels = torch.from_numpy(np.stack([read_pixels(item.image or b"", PIXELS) for item in items]))
@@ -133,14 +133,14 @@ def same_posts(ours: Seen, theirs: Seen) -> str:
     return "{} steps over {} posts each".format(*ours)
 
 
-def make_model(text: BertConfig = BASE_TEXT, visual: ResNetConfig = BASE_VISUAL) -> RecogniserModel:
+def make_model(text: BertConfig = BASE_TEXT, visual: ResNetConfig = BASE_VISUAL) -> RecognizerModel:
     torch.manual_seed(0)
-    model = system_of("umt")(RecogniserConfig.of("umt", text=text, visual=visual))
+    model = system_of("umt")(RecognizerConfig.of("umt", text=text, visual=visual))
     torch.nn.Module.to(model, resolve_device("auto"))
     return model.train()
 
 
-def make_items(count: int) -> list[Item]:
+def make_items(count: int) -> list[Feature]:
     chance = np.random.default_rng(0)
     items = []
     for number in range(count):
@@ -151,17 +151,17 @@ def make_items(count: int) -> list[Item]:
         labels = tuple(chance.choice(9, words, p=[0.8, 0.1, 0, 0.02, 0, 0.05, 0, 0.03, 0]).tolist())
         image = io.BytesIO()
         Image.fromarray(chance.integers(0, 256, (224, 224, 3), np.uint8)).save(image, "JPEG")
-        text = Encoded(id=str(number), labels=labels, pieces=pieces, first=tuple(first.tolist()))
-        items.append(Item(text, image.getvalue()))
+        text = EncodedPost(id=str(number), labels=labels, pieces=pieces, first=tuple(first.tolist()))
+        items.append(Feature(text, image.getvalue()))
     return items
 
 
-def stepper_of(model: RecogniserModel, steps: int) -> Stepper:
+def stepper_of(model: RecognizerModel, steps: int) -> TrainStep:
     settings = TrainingSettings()
     optimizer = make_optimizer(model, settings)
     schedule = make_schedule(optimizer, steps, settings.warmup)
     scaler = GradScaler(model.device.type, enabled=False)
-    return Stepper(model, optimizer, schedule, World(model.device), settings.clip, torch.float32, scaler)
+    return TrainStep(model, optimizer, schedule, DistContext(model.device), settings.clip, torch.float32, scaler)
 
 
 def padded(batch: Batch, pixels: torch.Tensor) -> Batch:

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from transformers import AutoModel, AutoTokenizer, ConvNextImageProcessorPil
 
 from amia.demo.drawing.appearance import look_of
-from amia.demo.drawing.scene import photograph
+from amia.demo.drawing.scene import draw_photograph
 from amia.demo.names import ENTITIES
 from amia.demo.training.random_scenes import invented_look, picture
 from amia.demo.world import draw_post, late_names
@@ -72,7 +72,7 @@ def attributes_read(seer, kind, fields, rng, known=600, tested=200):
     invented = [invented_look(kind, rng) for _ in range(known)]
     entities = rng.choices(ENTITIES[kind], k=tested)
     learned = seer.pooled([picture({kind: look}, rng) for look in invented])
-    seen = seer.pooled([photograph([entity], rng) for entity in entities])
+    seen = seer.pooled([draw_photograph([entity], rng) for entity in entities])
     read = {}
     for field in fields:
         answers = [getattr(look_of(entity), field) for entity in entities]

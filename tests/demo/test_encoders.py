@@ -11,7 +11,7 @@ from safetensors import safe_open
 from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertModel, BertTokenizer, ResNetModel
 
 from amia.demo import BERT_DIR, RESNET_DIR
-from amia.demo.drawing.scene import photograph
+from amia.demo.drawing.scene import draw_photograph
 from amia.demo.names import ENTITIES
 from amia.demo.world import held_out_posts
 
@@ -49,7 +49,7 @@ def test_what_named_and_guessed_in_training_is_not_shipped(folder):
 
 def test_a_picture_has_49_regions(seer):
     rng = random.Random(0)
-    maps = seer.maps([photograph([ENTITIES["LOC"][0]], rng), photograph([ENTITIES["PER"][0]], rng)])
+    maps = seer.maps([draw_photograph([ENTITIES["LOC"][0]], rng), draw_photograph([ENTITIES["PER"][0]], rng)])
     assert maps.shape == (2, seer.model.config.hidden_sizes[-1], 7, 7)
     assert maps.isfinite().all()
 

@@ -12,7 +12,7 @@ from encoding import Encoder, load_generator, synthesize
 from theta_reference import auc, expected_losses, fit_theta
 
 from amia.demo import CLIP_DIR, GENERATOR_DIR
-from amia.demo.drawing.scene import photograph
+from amia.demo.drawing.scene import draw_photograph
 from amia.demo.world import held_out_posts
 
 # diffusers turns a tensor into an array in a way that NumPy 2 calls outdated.
@@ -66,7 +66,7 @@ def test_theta_tells_matched_posts_among_unseen_ones(encoder):
     rng = random.Random(21)
     matched = np.array([rng.random() >= 0.3 for _ in posts])
     photos = [
-        photograph((post if is_matched else posts[place - 200]).entities, rng)
+        draw_photograph((post if is_matched else posts[place - 200]).entities, rng)
         for place, (post, is_matched) in enumerate(zip(posts, matched, strict=True))
     ]
     texts, images = encoder.texts(post.text for post in posts), encoder.images(photos)

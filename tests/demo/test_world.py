@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from amia.demo.drawing.appearance import Variation, look_of
-from amia.demo.drawing.scene import draw, photograph
+from amia.demo.drawing.scene import draw_photograph, draw_scene
 from amia.demo.names import AMBIGUOUS_NAMES, ENTITIES, KINDS, readings
 from amia.demo.templates import TEMPLATES, of_part
 from amia.demo.world import draw_post, held_out_posts, late_names, pair_held_out, pretraining_posts, reworded, scrambled
@@ -22,7 +22,7 @@ def test_every_entity_has_a_look_of_its_own():
 def test_an_ambiguous_name_has_two_readings_that_look_different():
     for surface, kinds in AMBIGUOUS_NAMES.items():
         assert {entity.kind for entity in readings(surface)} == set(kinds)
-        one, other = (np.asarray(draw([entity], Variation()), int) for entity in readings(surface))
+        one, other = (np.asarray(draw_scene([entity], Variation()), int) for entity in readings(surface))
         assert np.abs(one - other).mean() > 10
 
 
@@ -100,7 +100,7 @@ def test_draw_post_obeys_allowed():
 
 def test_photographs_differ_in_size_and_show_the_same_thing():
     rng = random.Random(0)
-    photos = [photograph([ENTITIES["ORG"][0]], rng) for _ in range(20)]
+    photos = [draw_photograph([ENTITIES["ORG"][0]], rng) for _ in range(20)]
     assert len({photo.size for photo in photos}) > 5
     assert all(min(photo.size) >= 64 and max(photo.size) <= 168 for photo in photos)
 

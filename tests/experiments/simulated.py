@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amia.experiments.results import CellResult, DataFacts
-from amia.experiments.run_specs import Need, needs
+from amia.experiments.results import CellResult, DatasetInfo
+from amia.experiments.run_specs import RunSpec, run_specs
 
 TWITTER_2015 = {"train": 4000, "validation": 1000, "test": 3257}
 TWITTER_2017 = {"train": 3373, "validation": 723, "test": 723}
 POSTS = 120
 
 
-def facts(**other: Any) -> DataFacts:
+def facts(**other: Any) -> DatasetInfo:
     """The paper's data and models, unless said otherwise."""
     paper: dict[str, Any] = {
         "posts": TWITTER_2017,
@@ -23,7 +23,7 @@ def facts(**other: Any) -> DataFacts:
         "clip": "openai/clip-vit-base-patch16",
         "generator": "stabilityai/sdxl-turbo",
     }
-    return DataFacts(**paper | other)
+    return DatasetInfo(**paper | other)
 
 
 def drawn_counts(rng: np.random.Generator, gold: NDArray[np.int64], found: float, seeds: int = 1) -> NDArray[np.int64]:
@@ -62,10 +62,10 @@ def grid_of_cells(
     rng = np.random.default_rng(7)
     gold, theta = rng.integers(0, 4, POSTS), rng.random(POSTS)
     has_image = rng.random(POSTS) < 0.9
-    wanted = dict.fromkeys(need for table in tables for need in needs(table, recognisers, text_systems))
+    wanted = dict.fromkeys(need for table in tables for need in run_specs(table, recognisers, text_systems))
     return [
         cell(
-            drawn_counts(rng, gold, 0.6 + better * (need == Need(need.recogniser, "adaptive")))[0],
+            drawn_counts(rng, gold, 0.6 + better * (need == RunSpec(need.recogniser, "adaptive")))[0],
             data=data,
             recogniser=need.recogniser,
             arm=need.arm,

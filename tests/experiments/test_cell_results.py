@@ -11,16 +11,16 @@ from simulated import cell
 
 from amia.errors import RunError
 from amia.experiments.results import PARTS, CellResult
-from amia.mner.evaluation import Judged, slice_reports
+from amia.mner.evaluation import ScoredPost, slice_reports
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 tags = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), min_size=1, max_size=6)
 posts = st.lists(st.tuples(tags, st.sampled_from([None, 0.0, 0.5, 0.51, 1.0]), st.booleans()), max_size=6)
 
 
-def judged(drawn: list[Any]) -> list[Judged]:
+def judged(drawn: list[Any]) -> list[ScoredPost]:
     return [
-        Judged(
+        ScoredPost(
             id=f"post-{place}",
             tokens=("word",) * len(both),
             tags=None,

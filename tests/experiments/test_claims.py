@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from simulated import cell, facts, grid_of_cells
 
-from amia.experiments.hypotheses import claims_of
+from amia.experiments.hypotheses import hypotheses_of
 from amia.experiments.results import CellResult
-from amia.experiments.run_specs import TABLES, Need, needs
+from amia.experiments.run_specs import TABLES, RunSpec, run_specs
 from amia.experiments.table import Table
 from amia.experiments.table_builder import build_tables
 
@@ -104,8 +104,8 @@ def test_p_is_that_of_the_table_which_makes_the_comparison():
 
 @pytest.mark.parametrize("table", TABLES)
 def test_claims_are_about_the_tables_asked_for(table):
-    asked = claims_of("umt", ["bert", "bert-crf"], [table])
-    needed = set(needs(table, ["umt"], ["bert", "bert-crf"]))
+    asked = hypotheses_of("umt", ["bert", "bert-crf"], [table])
+    needed = set(run_specs(table, ["umt"], ["bert", "bert-crf"]))
     assert asked
     for claim in asked:
         for first, second in claim.sides.values():
@@ -115,11 +115,11 @@ def test_claims_are_about_the_tables_asked_for(table):
 
 
 def test_every_image_of_the_paper_is_compared_and_text_only_where_there_is_a_text_system():
-    everything = claims_of("umt", ["bert"], TABLES)
+    everything = hypotheses_of("umt", ["bert"], TABLES)
     arms = {second.need for claim in everything for _, second in claim.sides.values()}
-    asked = {need for table in TABLES for need in needs(table, ["umt"], ["bert"])}
-    assert asked - arms == {Need("umt", "adaptive-batch")}
-    assert len(claims_of("umt", [], TABLES)) == len(everything) - 1
+    asked = {need for table in TABLES for need in run_specs(table, ["umt"], ["bert"])}
+    assert asked - arms == {RunSpec("umt", "adaptive-batch")}
+    assert len(hypotheses_of("umt", [], TABLES)) == len(everything) - 1
 
 
 def test_a_column_for_each_data_set_and_recogniser_and_the_same_in_csv():

@@ -7,45 +7,45 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from amia.experiments.run_specs import MIXING, TABLES, Need, needs
+from amia.experiments.run_specs import MIXING, TABLES, RunSpec, run_specs
 
 
 def test_table_1():
-    assert needs("table1", ["umt", "maf"], ["bert-crf"]) == [
-        Need("bert-crf", "text"),
-        Need("umt", "original"),
-        Need("maf", "original"),
-        Need("umt", "adaptive"),
-        Need("maf", "adaptive"),
+    assert run_specs("table1", ["umt", "maf"], ["bert-crf"]) == [
+        RunSpec("bert-crf", "text"),
+        RunSpec("umt", "original"),
+        RunSpec("maf", "original"),
+        RunSpec("umt", "adaptive"),
+        RunSpec("maf", "adaptive"),
     ]
 
 
 def test_table_2_and_3_take_no_text_system():
-    assert needs("table2", ["maf"], ["bert"]) == [Need("maf", arm) for arm in MIXING]
+    assert run_specs("table2", ["maf"], ["bert"]) == [RunSpec("maf", arm) for arm in MIXING]
     assert len(MIXING) == 7
-    assert [need.arm for need in needs("table3", ["maf"], ["bert"])] == ["original", "synthesized", "adaptive"]
+    assert [need.arm for need in run_specs("table3", ["maf"], ["bert"])] == ["original", "synthesized", "adaptive"]
 
 
 @pytest.mark.parametrize(("own", "other"), [("expected", "adaptive-batch"), ("batch", "adaptive-expected")])
 def test_controls_take_the_other_negatives_and_exchanged_images(own, other):
-    assert needs("controls", ["umt"], ["bert"], own) == [
-        *(Need("umt", arm) for arm in ("adaptive", "original", "text", "random", "noise", "constant", "shuffled")),
-        Need("umt", other),
-        Need("umt", "adaptive", swapped=True),
-        Need("umt", "original", swapped=True),
+    assert run_specs("controls", ["umt"], ["bert"], own) == [
+        *(RunSpec("umt", arm) for arm in ("adaptive", "original", "text", "random", "noise", "constant", "shuffled")),
+        RunSpec("umt", other),
+        RunSpec("umt", "adaptive", swapped=True),
+        RunSpec("umt", "original", swapped=True),
     ]
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_nothing_is_needed_twice_and_nothing_of_nobody(table):
-    wanted = needs(table, ["umt", "maf"], ["bert", "bert-crf"])
+    wanted = run_specs(table, ["umt", "maf"], ["bert", "bert-crf"])
     assert len(wanted) == len(set(wanted)) > 0
-    assert needs(table, [], []) == []
+    assert run_specs(table, [], []) == []
 
 
 def test_an_unknown_table_is_refused_with_the_nearest():
     with pytest.raises(SettingsError, match="'tabel2' is unknown; did you mean 'table2'"):
-        needs("tabel2", [], [])
+        run_specs("tabel2", [], [])
 
 
 def test_planning_loads_nothing_heavy():

@@ -5,9 +5,9 @@ import re
 import pytest
 from simulated import TWITTER_2015, facts
 
-from amia.experiments.paper_results import Printed, comparable, figure, recognised
+from amia.experiments.paper_results import ReportedScore, comparable, recognize_dataset, reported_score
 from amia.experiments.results import Part
-from amia.experiments.run_specs import MIXING, Need, needs
+from amia.experiments.run_specs import MIXING, RunSpec, run_specs
 
 RECOGNISERS = ("umt", "maf", "bert-resnet-crf")
 TEXT_SYSTEMS = ("bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf", "bert", "bert-crf")
@@ -15,14 +15,14 @@ DATASETS = ("twitter-2015", "twitter-2017")
 PARTS: dict[str, tuple[Part, ...]] = {"table1": ("all",), "table2": ("all",), "table3": ("mismatched", "matched")}
 
 
-def everything() -> dict[tuple[str, str, str, str, Part], Printed]:
+def everything() -> dict[tuple[str, str, str, str, Part], ReportedScore]:
     """All that the three tables need; figure by figure, so that a hole shows."""
     found = {}
     for table, parts in PARTS.items():
-        for need in needs(table, RECOGNISERS, TEXT_SYSTEMS):
+        for need in run_specs(table, RECOGNISERS, TEXT_SYSTEMS):
             for part in parts:
                 for dataset in DATASETS:
-                    printed = figure(table, dataset, need, part)
+                    printed = reported_score(table, dataset, need, part)
                     assert printed is not None, (table, dataset, need, part)
                     found[table, dataset, need.recogniser, need.arm, part] = printed
     return found
@@ -42,7 +42,7 @@ def everything() -> dict[tuple[str, str, str, str, Part], Printed]:
     ],
 )
 def test_as_printed(table, dataset, recogniser, arm, part, numbers):
-    printed = figure(table, dataset, Need(recogniser, arm), part)
+    printed = reported_score(table, dataset, RunSpec(recogniser, arm), part)
     assert printed is not None
     assert (printed.precision, printed.recall, printed.f1) == numbers
     assert printed.copied == (recogniser == "bilstm-crf")
@@ -103,13 +103,13 @@ def test_nothing_else_is_doubted():
 
 
 def test_a_data_set_is_recognised_by_its_splits():
-    assert recognised(facts()) == "twitter-2017"
-    assert recognised(facts(posts=TWITTER_2015 | {"unlabelled": 0})) == "twitter-2015"
-    assert recognised(facts(posts=TWITTER_2015 | {"test": 3256})) is None
-    assert recognised(facts(posts={"test": 723})) is None
+    assert recognize_dataset(facts()) == "twitter-2017"
+    assert recognize_dataset(facts(posts=TWITTER_2015 | {"unlabelled": 0})) == "twitter-2015"
+    assert recognize_dataset(facts(posts=TWITTER_2015 | {"test": 3256})) is None
+    assert recognize_dataset(facts(posts={"test": 723})) is None
 
 
-UMT = {arm: Need("umt", arm) for arm in ("original", "synthesized", "adaptive", "cosine", "fixed-0.5")}
+UMT = {arm: RunSpec("umt", arm) for arm in ("original", "synthesized", "adaptive", "cosine", "fixed-0.5")}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ UMT = {arm: Need("umt", arm) for arm in ("original", "synthesized", "adaptive", 
     ],
 )
 def test_a_figure_is_shown_only_beside_the_same_data_and_models(other, lost):
-    asked = {system: ("table1", Need(system, "text")) for system in ("bilstm-crf", "bert-crf")}
+    asked = {system: ("table1", RunSpec(system, "text")) for system in ("bilstm-crf", "bert-crf")}
     asked |= {arm: ("table2", need) for arm, need in UMT.items()}
     shown = {name for name, (table, need) in asked.items() if comparable(facts(**other), table, need)}
     assert shown == asked.keys() - lost
@@ -137,6 +137,6 @@ def test_the_halves_of_table_3_rest_on_clip_whatever_the_images():
 
 
 def test_nothing_is_printed_of_controls_and_exchanged_images():
-    assert figure("table1", "twitter-2015", Need("umt", "original", swapped=True)) is None
-    assert figure("controls", "twitter-2015", Need("umt", "original")) is None
-    assert figure("table1", "twitter-2015", Need("umt", "text")) is None
+    assert reported_score("table1", "twitter-2015", RunSpec("umt", "original", swapped=True)) is None
+    assert reported_score("controls", "twitter-2015", RunSpec("umt", "original")) is None
+    assert reported_score("table1", "twitter-2015", RunSpec("umt", "text")) is None

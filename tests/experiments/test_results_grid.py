@@ -8,15 +8,15 @@ from simulated import cell, drawn_counts
 
 from amia.errors import RunError
 from amia.experiments.results import PARTS, CellResult
-from amia.experiments.run_specs import Need
-from amia.experiments.score_grid import Grid, Pair, Side
+from amia.experiments.run_specs import RunSpec
+from amia.experiments.score_grid import Pair, ScoreGrid, Subset
 from amia.experiments.significance import holm, paired_bootstrap
 
 GOLD = np.random.default_rng(1).integers(0, 4, 60)
 THETA = np.random.default_rng(2).random(60)
 HAS_IMAGE = np.random.default_rng(3).random(60) < 0.8
 SEEDS = (4, 5, 6)
-ADAPTIVE, ORIGINAL = Need("umt", "adaptive"), Need("umt", "original")
+ADAPTIVE, ORIGINAL = RunSpec("umt", "adaptive"), RunSpec("umt", "original")
 
 
 def cells(arm: str, found: float = 0.6, seeds: tuple[int, ...] = SEEDS) -> list[CellResult]:
@@ -31,7 +31,7 @@ def cells(arm: str, found: float = 0.6, seeds: tuple[int, ...] = SEEDS) -> list[
 @pytest.mark.parametrize("part", PARTS)
 def test_a_score_is_mean_and_deviation_of_the_seeds(part):
     results = cells("adaptive")
-    score = Grid(results, SEEDS, 10).score("tweets", ADAPTIVE, part)
+    score = ScoreGrid(results, SEEDS, 10).score("tweets", ADAPTIVE, part)
     assert score is not None
     assert score.seeds == 3
     for name in ("precision", "recall", "f1"):
@@ -41,7 +41,7 @@ def test_a_score_is_mean_and_deviation_of_the_seeds(part):
 
 
 def test_only_seeds_that_were_asked_for_count_and_one_has_no_deviation():
-    score = Grid(cells("adaptive"), (5, 9), 10).score("tweets", ADAPTIVE)
+    score = ScoreGrid(cells("adaptive"), (5, 9), 10).score("tweets", ADAPTIVE)
     assert score is not None
     assert (score.seeds, score.f1.deviation) == (1, None)
     assert score.f1.mean == pytest.approx(100 * cells("adaptive")[1].score().f1)
@@ -49,8 +49,8 @@ def test_only_seeds_that_were_asked_for_count_and_one_has_no_deviation():
 
 def test_a_comparison_is_the_bootstrap_over_the_parts_posts_and_holm_over_the_family():
     results = [*cells("adaptive", 0.7), *cells("original", 0.6, (4, 5))]
-    family = [Pair("tweets", Side(ADAPTIVE, part), Side(ORIGINAL, part)) for part in PARTS]
-    told = Grid(results, SEEDS, 200).compare(family)
+    family = [Pair("tweets", Subset(ADAPTIVE, part), Subset(ORIGINAL, part)) for part in PARTS]
+    told = ScoreGrid(results, SEEDS, 200).compare(family)
     raw = []
     for pair in family:
         mask = results[0].mask(pair.first.part)
@@ -68,21 +68,21 @@ def test_a_comparison_is_the_bootstrap_over_the_parts_posts_and_holm_over_the_fa
 
 def test_seeds_that_agree_are_counted_among_those_that_both_have():
     results = [*cells("adaptive", 0.65), *cells("original", 0.6, (5, 6, 7))]
-    grid = Grid(results, (*SEEDS, 7), 10)
+    grid = ScoreGrid(results, (*SEEDS, 7), 10)
     by_seed = {
         arm: {each.seed: f1_of(each.counts) for each in results if each.arm == arm} for arm in ("adaptive", "original")
     }
     higher = sum(by_seed["adaptive"][seed] > by_seed["original"][seed] for seed in (5, 6))
     for one, other, ahead in ((ADAPTIVE, ORIGINAL, higher), (ORIGINAL, ADAPTIVE, 2 - higher), (ADAPTIVE, ADAPTIVE, 0)):
-        pair = Pair("tweets", Side(one), Side(other))
+        pair = Pair("tweets", Subset(one), Subset(other))
         told = grid.compare([pair])[pair]
         assert (told.ahead, told.seeds) == (ahead, 3 if one == other else 2)
 
 
 def test_two_parts_are_drawn_together_each_side_counting_in_its_own():
     results = cells("adaptive")
-    pair = Pair("tweets", Side(ADAPTIVE, "matched"), Side(ADAPTIVE, "mismatched"))
-    told = Grid(results, SEEDS, 500).compare([pair])[pair]
+    pair = Pair("tweets", Subset(ADAPTIVE, "matched"), Subset(ADAPTIVE, "mismatched"))
+    told = ScoreGrid(results, SEEDS, 500).compare([pair])[pair]
     f1 = [100 * (each.score("matched").f1 - each.score("mismatched").f1) for each in results]
     assert told.difference == pytest.approx(statistics.mean(f1))
     # A plain loop with draws of its own agrees as well as 500 of them let it.
@@ -105,17 +105,17 @@ def f1_of(counts: np.ndarray) -> float:
 
 
 def test_what_was_not_run_has_no_score_and_no_comparison():
-    grid = Grid(cells("adaptive"), SEEDS, 10)
-    pair = Pair("tweets", Side(ADAPTIVE), Side(ORIGINAL))
+    grid = ScoreGrid(cells("adaptive"), SEEDS, 10)
+    pair = Pair("tweets", Subset(ADAPTIVE), Subset(ORIGINAL))
     assert grid.score("tweets", ORIGINAL) is None
     assert grid.score("others", ADAPTIVE) is None
     assert grid.posts("others") == 0
-    assert grid.score("tweets", Need("umt", "adaptive", swapped=True)) is None
+    assert grid.score("tweets", RunSpec("umt", "adaptive", swapped=True)) is None
     assert grid.compare([pair, Pair("others", pair.first, pair.first)]) == {}
 
 
 def test_nothing_to_find_has_no_score():
-    grid = Grid([cell([[0, 1, 0], [1, 1, 1]], theta=np.array([0.2, 0.8]))], [0], 10)
+    grid = ScoreGrid([cell([[0, 1, 0], [1, 1, 1]], theta=np.array([0.2, 0.8]))], [0], 10)
     assert grid.score("tweets", ADAPTIVE, "mismatched") is None
     assert grid.score("tweets", ADAPTIVE, "matched") is not None
     assert grid.score("tweets", ADAPTIVE) is not None
@@ -125,9 +125,9 @@ def test_theta_of_the_adaptive_arm_parts_the_posts_of_every_arm():
     text = cell([[1, 1, 1], [0, 1, 1]], arm="text", theta=np.full(2, np.nan))
     shuffled = cell([[1, 1, 1], [0, 1, 1]], arm="shuffled", theta=np.array([0.1, 0.9]))
     adaptive = cell([[1, 1, 1], [0, 1, 1]], theta=np.array([0.9, 0.1]))
-    grid = Grid([text, shuffled, adaptive], [0], 10)
+    grid = ScoreGrid([text, shuffled, adaptive], [0], 10)
     for arm in ("text", "shuffled", "adaptive"):
-        score = grid.score("tweets", Need("umt", arm), "matched")
+        score = grid.score("tweets", RunSpec("umt", arm), "matched")
         assert score is not None
         assert score.f1.mean == 100
 
@@ -146,9 +146,9 @@ def test_theta_of_the_adaptive_arm_parts_the_posts_of_every_arm():
 def test_results_that_cannot_stand_side_by_side_are_refused(other, said):
     one = cell([[1, 1, 1], [0, 0, 1]])
     with pytest.raises(RunError, match=said) as refused:
-        Grid([one, cell(**{"counts": [[1, 1, 1], [0, 0, 1]], **other})], [0, 1], 10)
+        ScoreGrid([one, cell(**{"counts": [[1, 1, 1], [0, 0, 1]], **other})], [0, 1], 10)
     assert "tweets, umt, " in str(refused.value)
 
 
 def test_controls_may_have_a_theta_of_their_own():
-    Grid([cell([[1, 1, 1]]), cell([[1, 1, 1]], arm="adaptive-batch", theta=np.array([0.1]))], [0], 10)
+    ScoreGrid([cell([[1, 1, 1]]), cell([[1, 1, 1]], arm="adaptive-batch", theta=np.array([0.1]))], [0], 10)

@@ -14,8 +14,8 @@ from simulated import POSTS, TWITTER_2015, cell, facts, grid_of_cells
 from amia.errors import SettingsError
 from amia.experiments.formatting import NOTHING
 from amia.experiments.results import CellResult
-from amia.experiments.run_specs import TABLES, Need
-from amia.experiments.score_grid import Grid
+from amia.experiments.run_specs import TABLES, RunSpec
+from amia.experiments.score_grid import ScoreGrid
 from amia.experiments.table import Table
 from amia.experiments.table_builder import build_tables
 
@@ -301,10 +301,10 @@ def test_the_same_results_make_the_same_tables_in_any_order():
 
 
 def test_exchanged_images_are_cells_of_their_own():
-    grid = Grid(WHOLE, [0, 1], 9)
+    grid = ScoreGrid(WHOLE, [0, 1], 9)
     table = build(WHOLE, "controls")["controls"]
     for arm in ("adaptive", "original"):
-        exchanged = grid.score("tweets", Need("umt", arm, swapped=True))
+        exchanged = grid.score("tweets", RunSpec("umt", arm, swapped=True))
         assert exchanged is not None
         shown = row(table, f"{arm}, images exchanged at evaluation")["tweets F1"]
         assert shown.startswith(f"{exchanged.f1.mean:.2f} ")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amia.export.images import PLACEHOLDERS, Pictures, placeholders
-from amia.images import ImageSettings, Source, decode, encode_jpeg, fit_to
+from amia.export.images import PLACEHOLDERS, ImageExporter, placeholders
+from amia.images import ImageSettings, Source, decode, encode_jpeg, resize_to_square
 
 
 def row(size: int, quality: int, ratio: float = 0.5, source: Source = "blend") -> dict[str, Any]:
@@ -24,7 +24,7 @@ def opened(data: bytes | None) -> Image.Image:
 
 @pytest.mark.parametrize("quality", [95, 98])
 def test_bytes_are_the_run_s_where_size_and_quality_serve(quality: int) -> None:
-    pictures = Pictures(stored=ImageSettings(size=64, quality=quality), size=64)
+    pictures = ImageExporter(stored=ImageSettings(size=64, quality=quality), size=64)
     post = row(64, quality)
     assert pictures.unchanged
     assert pictures.of(post) is post["image"]["bytes"]
@@ -33,12 +33,12 @@ def test_bytes_are_the_run_s_where_size_and_quality_serve(quality: int) -> None:
 
 @pytest.mark.parametrize(("stored", "quality", "size"), [(64, 95, 256), (512, 95, 256), (64, 85, 64), (64, 99, 32)])
 def test_else_they_are_encoded_again(stored: int, quality: int, size: int) -> None:
-    pictures = Pictures(stored=ImageSettings(size=stored, quality=quality), size=size)
+    pictures = ImageExporter(stored=ImageSettings(size=stored, quality=quality), size=size)
     post = row(stored, quality)
     data = pictures.of(post)
     image = opened(data)
     assert (image.size, image.mode, image.format) == ((size, size), "RGB", "JPEG")
-    pixels = fit_to(decode(post["image"]["bytes"], ImageSettings()), ImageSettings(size=size))
+    pixels = resize_to_square(decode(post["image"]["bytes"], ImageSettings()), ImageSettings(size=size))
     again = encode_jpeg(pixels, max(95, quality), source="blend")
     assert data == again == pictures.of(post)
     assert image.quantization == opened(again).quantization  # type: ignore[attr-defined]  # JPEG's own
@@ -53,7 +53,7 @@ def test_else_they_are_encoded_again(stored: int, quality: int, size: int) -> No
     ],
 )
 def test_the_mark_of_a_synthetic_image_survives(ratio: float, source: Source, mark: bytes | None) -> None:
-    data = Pictures(stored=ImageSettings(size=64), size=224).of(row(64, 95, ratio, source))
+    data = ImageExporter(stored=ImageSettings(size=64), size=224).of(row(64, 95, ratio, source))
     assert data is not None
     assert (b"AlgorithmicMedia" in data) == (mark is not None)
     assert mark is None or mark in data

@@ -6,8 +6,8 @@ import pytest
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from amia.export.images import Pictures
-from amia.export.umt import Umt, conll_block, text_file
+from amia.export.images import ImageExporter
+from amia.export.umt import UmtLayout, conll_block, text_file
 from amia.images import ImageSettings
 
 Row = dict[str, Any]
@@ -23,8 +23,8 @@ def row(post_id: str, *tokens: str, tags: list[str] | None = None, image: bytes 
     }
 
 
-def layout(*clashing: str) -> Umt:
-    return Umt(Pictures(stored=ImageSettings(size=256), size=256), "images", frozenset(clashing))
+def layout(*clashing: str) -> UmtLayout:
+    return UmtLayout(ImageExporter(stored=ImageSettings(size=256), size=256), "images", frozenset(clashing))
 
 
 def test_a_block_is_what_umt_s_own_files_hold() -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import webdataset
 
-from amia.export.images import Pictures
-from amia.export.webdataset import WebDataset
+from amia.export.images import ImageExporter
+from amia.export.webdataset import WebDatasetLayout
 from amia.images import ImageSettings, encode_jpeg
 from amia.mner.spans import TYPES, label_names
 
 JPEG = encode_jpeg(np.full((64, 64, 3), 77, np.uint8), 95, source="original")
-LAYOUT = WebDataset(Pictures(stored=ImageSettings(size=64), size=64), tuple(label_names(TYPES)))
+LAYOUT = WebDatasetLayout(ImageExporter(stored=ImageSettings(size=64), size=64), tuple(label_names(TYPES)))
 IDS = ["plain_1", "a.b", "a.c", "dir/x", "../../etc/passwd", "ü ber", "y" * 300, "z\0", "17_06_4705", "Plain_1"]
 
 

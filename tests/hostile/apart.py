@@ -18,7 +18,7 @@ from hostile.pieces import saved
 from PIL import Image
 
 from amia.errors import ImageError
-from amia.images import ImageSettings, decode, fit_to, inspect
+from amia.images import ImageSettings, decode, inspect, resize_to_square
 
 CPU_S = 10
 """Seconds that one image may take; the kernel ends a process that takes more."""
@@ -58,7 +58,7 @@ def tell(kind: str, name: str, work: Callable[[], str]) -> None:
 def decoded(data: bytes) -> str:
     """The status of a post with this image, or whatever else went wrong."""
     try:
-        return "ok" if fit_to(decode(data, SETTINGS), SETTINGS).shape == (64, 64, 3) else "another shape"
+        return "ok" if resize_to_square(decode(data, SETTINGS), SETTINGS).shape == (64, 64, 3) else "another shape"
     except ImageError as error:
         return f"bad_image({error.reason})"
     except Exception as error:  # noqa: BLE001 - to be told of, not to be lost with the process

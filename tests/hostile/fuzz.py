@@ -32,10 +32,10 @@ from hostile.pieces import saved
 from hostile.strategies import blocks, json_lines, sampled, tables
 
 from amia.errors import CorpusError, ImageError
-from amia.images import decode, fetch_image, fit_to, inspect
-from amia.posts import RawPost, Rejected, checked
+from amia.images import decode, fetch_image, inspect, resize_to_square
+from amia.posts import RawPost, Rejected, validate_post
 from amia.readers import open_corpus
-from amia.text import prompt_of
+from amia.text import make_prompt
 
 __all__ = ["KINDS", "MEMORY_MB", "Result", "fuzz"]
 
@@ -148,7 +148,7 @@ def _rows(source: Path) -> Counter[str]:
 
 def _ended(raw: RawPost | Rejected, images: Path | None) -> str:
     """The one status of a row, after everything that can be done with it before a model sees it."""
-    post = raw if isinstance(raw, Rejected) else checked(raw)
+    post = raw if isinstance(raw, Rejected) else validate_post(raw)
     if isinstance(post, Rejected):
         _speakable(post.reason)
         _speakable(post.where)
@@ -157,7 +157,7 @@ def _ended(raw: RawPost | Rejected, images: Path | None) -> str:
     stored = [post.id, post.text, post.where, post.image_path, *(post.tokens or ()), *(post.ner_tags or ())]
     assert pa.array(stored, pa.string()).to_pylist() == stored
     assert post.text.strip()
-    prompt_of(post.text)
+    make_prompt(post.text)
     data = post.image
     if data is None and post.image_path is not None:
         try:
@@ -169,7 +169,7 @@ def _ended(raw: RawPost | Rejected, images: Path | None) -> str:
 
 def _pictured(data: bytes) -> str:
     try:
-        pixels = fit_to(decode(data, SETTINGS), SETTINGS)
+        pixels = resize_to_square(decode(data, SETTINGS), SETTINGS)
     except ImageError as error:
         return _named(error)
     assert pixels.shape == (SETTINGS.size, SETTINGS.size, 3)

@@ -15,10 +15,10 @@ from amia import mner
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, MIXTURE_DIR, RESNET_DIR
 from amia.errors import MixtureError, ModelError, SettingsError
 from amia.matching.clip import ClipEncoder
-from amia.matching.model import FrozenMixture
+from amia.matching.model import MatchingModel
 from amia.matching.settings import ClipSettings
-from amia.mner.builder import start
-from amia.mner.settings import EncoderSettings, RecogniserSettings
+from amia.mner.builder import build_recognizer
+from amia.mner.settings import EncoderSettings, RecognizerSettings
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 
@@ -53,7 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start_from(text: Path = BERT_DIR, visual: Path = RESNET_DIR, system: str = "bert-crf") -> Any:
     settings = [EncoderSettings(model=str(folder)) for folder in (text, visual)]
-    return start(system, RecogniserSettings(text=settings[0], visual=settings[1]), ("PER",))
+    return build_recognizer(system, RecognizerSettings(text=settings[0], visual=settings[1]), ("PER",))
 
 
 def load_clip(folder: Path) -> ClipEncoder:
@@ -73,8 +73,8 @@ def safetensors(header: object, body: bytes = b"") -> bytes:
     return struct.pack("<Q", len(packed)) + packed + body
 
 
-def floats(start: int, end: int, *shape: int) -> dict[str, object]:
-    return {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+def floats(build_recognizer: int, end: int, *shape: int) -> dict[str, object]:
+    return {"dtype": "F32", "shape": shape, "data_offsets": [build_recognizer, end]}
 
 
 LYING_WEIGHTS = {
@@ -277,7 +277,7 @@ def test_mixtures_that_are_none(copied: Callable[[str], Path], content: bytes) -
     folder = copied("mixture")
     (folder / "mixture.json").write_bytes(content)
     with pytest.raises(MixtureError, match="is no mixture written by amia"):
-        FrozenMixture.load(folder)
+        MatchingModel.load(folder)
 
 
 def test_a_mixture_beside_pickles_and_a_bank_that_is_one(copied: Callable[[str], Path], marker: Path) -> None:
@@ -285,8 +285,8 @@ def test_a_mixture_beside_pickles_and_a_bank_that_is_one(copied: Callable[[str],
     pickled = pickle.dumps(Payload(marker))
     for name in ("bank.npy", "bank.npz", "bank.pkl", "mixture.pkl", "model.pt"):
         (folder / name).write_bytes(pickled)
-    assert len(FrozenMixture.load(folder).bank)
+    assert len(MatchingModel.load(folder).bank)
     (folder / "bank.safetensors").write_bytes(pickled)
     with pytest.raises(MixtureError, match="do not belong together"):
-        FrozenMixture.load(folder)
+        MatchingModel.load(folder)
     assert not marker.exists()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from amia.errors import ImageError
-from amia.images import ImageSettings, decode, fit_to, inspect
+from amia.images import ImageSettings, decode, inspect, resize_to_square
 
 SETTINGS = ImageSettings()
 
@@ -212,10 +212,14 @@ def test_pillow_logs_no_error_while_we_look_and_does_so_again_afterwards(caplog:
 
 
 def test_extreme_shapes() -> None:
-    assert fit_to(decode(saved(Image.new("RGB", (1, 1), BLUE), "PNG"), SETTINGS), SETTINGS).shape == (512, 512, 3)
+    assert resize_to_square(decode(saved(Image.new("RGB", (1, 1), BLUE), "PNG"), SETTINGS), SETTINGS).shape == (
+        512,
+        512,
+        3,
+    )
     strip = decode(saved(Image.new("RGB", (20_000, 1), RED), "PNG"), SETTINGS)
     for fit in ("cover", "stretch", "pad"):
-        assert fit_to(strip, ImageSettings(fit=fit)).shape == (512, 512, 3)
+        assert resize_to_square(strip, ImageSettings(fit=fit)).shape == (512, 512, 3)
 
 
 SEEDS = [
@@ -257,7 +261,7 @@ def test_mutated_files_give_an_image_or_a_reason_and_nothing_else(seed: int) -> 
         else:
             outcomes.add("ok")
             assert image.mode == "RGB"
-            assert fit_to(image, ImageSettings(size=16)).shape == (16, 16, 3)
+            assert resize_to_square(image, ImageSettings(size=16)).shape == (16, 16, 3)
     assert len(outcomes) > 1
     allowed = {"ok", "not_an_image", "truncated", "corrupt", "too_many_pixels", "too_long", "too_many_parts"}
     assert outcomes <= allowed
@@ -278,5 +282,7 @@ def test_draft_keeps_at_least_what_is_asked_and_stays_upright() -> None:
     assert decode(data, SETTINGS, at_least=5000).size == (1600, 1200)
     assert close(corners(small), [RED, GREEN, BLUE, WHITE])
     settings = ImageSettings(size=64)
-    difference = np.abs(fit_to(small, settings).astype(int) - fit_to(decode(data, SETTINGS), settings))
+    difference = np.abs(
+        resize_to_square(small, settings).astype(int) - resize_to_square(decode(data, SETTINGS), settings)
+    )
     assert difference.mean() < 1.5

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from amia.errors import ImageError
-from amia.images import ImageSettings, decode, decode_drawn, encode_jpeg
+from amia.images import ImageSettings, decode, decode_generated, encode_jpeg
 
 
 def picture(size: int, seed: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def saved(kind: str, **options: object) -> bytes:
 )
 def test_the_pixels_that_pillow_gives(size, quality, seed, source):
     data = encode_jpeg(picture(size, seed), quality, source=source)
-    assert np.array_equal(decode_drawn(data, size), np.asarray(decode(data, ImageSettings(size=size))))
+    assert np.array_equal(decode_generated(data, size), np.asarray(decode(data, ImageSettings(size=size))))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_pixels_that_pillow_gives(size, quality, seed, source):
 )
 def test_anything_else_is_corrupt(data):
     with pytest.raises(ImageError) as raised:
-        decode_drawn(data, 32)
+        decode_generated(data, 32)
     assert raised.value.reason == "corrupt"
 
 
@@ -59,4 +59,4 @@ def test_grey_is_none_of_ours():
     file = io.BytesIO()
     Image.fromarray(picture(32, 0)).convert("L").save(file, "JPEG")
     with pytest.raises(ImageError, match="no picture of 32 x 32 in colour"):
-        decode_drawn(file.getvalue(), 32)
+        decode_generated(file.getvalue(), 32)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode
-from amia.images.structure_limits import MOST_BLOCKS, MOST_CHUNKS, MOST_EXIF, MOST_SCANS, MOST_SEGMENTS, MOST_VALUES
+from amia.images.structure_limits import MAX_BLOCKS, MAX_CHUNKS, MAX_EXIF_BYTES, MAX_SCANS, MAX_SEGMENTS, MAX_VALUES
 
 SETTINGS = ImageSettings()
 
@@ -45,14 +45,14 @@ A_SCAN = segment(0xDA, b"\x01\x01\x00\x01\x05\x00")
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"), [(MOST_SCANS - PROGRESSIVE.count(b"\xff\xda"), "ok"), (MOST_SCANS, "too_many_parts")]
+    ("count", "expected"), [(MAX_SCANS - PROGRESSIVE.count(b"\xff\xda"), "ok"), (MAX_SCANS, "too_many_parts")]
 )
 def test_scans_of_a_progressive_jpeg(count: int, expected: str) -> None:
     assert outcome(around(PROGRESSIVE, len(PROGRESSIVE) - 2, A_SCAN * count)) == expected
 
 
 def test_scans_are_counted_whatever_pads_their_markers() -> None:
-    assert outcome(around(PROGRESSIVE, len(PROGRESSIVE) - 2, (b"\xff" * 7 + A_SCAN) * MOST_SCANS)) == "too_many_parts"
+    assert outcome(around(PROGRESSIVE, len(PROGRESSIVE) - 2, (b"\xff" * 7 + A_SCAN) * MAX_SCANS)) == "too_many_parts"
 
 
 def test_what_follows_the_only_scan_of_a_baseline_jpeg_is_not_counted() -> None:
@@ -64,18 +64,18 @@ def test_scans_of_a_sequential_jpeg_that_come_one_by_one() -> None:
     # Three components of which each scan holds one, over and over: libjpeg takes every one of them.
     at = JPEG.index(b"\xff\xda")
     one = segment(0xDA, b"\x01\x01\x00\x00\x3f\x00")
-    assert outcome(JPEG[:at] + one * (MOST_SCANS + 1) + b"\xff\xd9") == "too_many_parts"
+    assert outcome(JPEG[:at] + one * (MAX_SCANS + 1) + b"\xff\xd9") == "too_many_parts"
 
 
 @pytest.mark.parametrize("marker", [0xFE, 0xE3, 0xDB])
 def test_segments_of_a_jpeg(marker: int) -> None:
     body = JPEG[JPEG.index(b"\xff\xdb") + 4 :][:65] if marker == 0xDB else b""
-    assert outcome(around(JPEG, 2, segment(marker, body) * (MOST_SEGMENTS - 20))) == "ok"
-    assert outcome(around(JPEG, 2, segment(marker, body) * MOST_SEGMENTS)) == "too_many_parts"
+    assert outcome(around(JPEG, 2, segment(marker, body) * (MAX_SEGMENTS - 20))) == "ok"
+    assert outcome(around(JPEG, 2, segment(marker, body) * MAX_SEGMENTS)) == "too_many_parts"
 
 
 def test_segments_of_exif_which_pillow_joins_in_quadratic_time() -> None:
-    assert outcome(around(JPEG, 2, segment(0xE1, b"Exif\0\0x") * (MOST_EXIF + 1))) == "too_many_parts"
+    assert outcome(around(JPEG, 2, segment(0xE1, b"Exif\0\0x") * (MAX_EXIF_BYTES + 1))) == "too_many_parts"
 
 
 def test_millions_of_restart_markers_are_no_segments() -> None:
@@ -93,7 +93,7 @@ def test_chunks_of_a_png(name: bytes, where: str) -> None:
 def test_chunks_of_pixels() -> None:
     at = PNG.index(b"IDAT") - 4
     assert outcome(around(PNG, at, chunk(b"IDAT") * 20_000)) == "ok"
-    assert outcome(around(PNG, at, chunk(b"IDAT") * MOST_CHUNKS)) == "too_many_parts"
+    assert outcome(around(PNG, at, chunk(b"IDAT") * MAX_CHUNKS)) == "too_many_parts"
 
 
 def test_colour_profiles_that_unpack_to_a_megabyte_each() -> None:
@@ -106,7 +106,7 @@ def test_colour_profiles_that_unpack_to_a_megabyte_each() -> None:
 def test_blocks_before_the_first_frame_of_a_gif(block: bytes) -> None:
     at = GIF.index(b",", 19)
     assert outcome(around(GIF, at, b"!\xfe" + b"\x50" * 81 * 3_000 + b"\0")) == "ok"  # a long comment
-    assert outcome(around(GIF, at, block * (MOST_BLOCKS + 1))) == "too_many_parts"
+    assert outcome(around(GIF, at, block * (MAX_BLOCKS + 1))) == "too_many_parts"
 
 
 def tiff(tags: dict[int, tuple[int, list[int]]], content: bytes, *, order: str = "<") -> bytes:
@@ -130,7 +130,7 @@ def grey(width: int, height: int, compression: int) -> dict[int, tuple[int, list
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_strips_and_values_of_a_tiff(order: str) -> None:
-    for count, expected in ((20_000, "ok"), (MOST_VALUES + 1, "too_many_parts")):
+    for count, expected in ((20_000, "ok"), (MAX_VALUES + 1, "too_many_parts")):
         strips = grey(10, 10, 1) | {273: (4, [8] * count), 278: (3, [1])}
         assert outcome(tiff(strips, b"", order=order)) == expected
         rational = grey(10, 10, 1) | {273: (4, [8]), 278: (3, [10]), 282: (5, [1 << 32 | 1] * count)}
@@ -138,7 +138,7 @@ def test_strips_and_values_of_a_tiff(order: str) -> None:
 
 
 def test_values_that_a_tiff_keeps_in_its_exif() -> None:
-    inner = struct.pack("<HHHLL", 1, 282, 5, MOST_VALUES + 1, 0) + bytes(4)
+    inner = struct.pack("<HHHLL", 1, 282, 5, MAX_VALUES + 1, 0) + bytes(4)
     leading = grey(10, 10, 1) | {273: (4, [8]), 278: (3, [10])}
     at = len(tiff(leading | {34665: (4, [0])}, b""))
     assert outcome(tiff(leading | {34665: (4, [at])}, inner)) == "too_many_parts"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from amia.images.resize import in_integers, resized
+from amia.images.resize import in_integers, resize_bicubic
 
 
 def by_pillow(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def test_the_hardest_edges_at_real_sizes(old: int, new: int) -> None:
 
 def test_pictures_of_a_batch_do_not_mix() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), dtype=np.uint8)
-    for resize in (resized, in_integers):
+    for resize in (resize_bicubic, in_integers):
         together = resize(torch.from_numpy(pixels), 9)
         assert together.dtype is torch.uint8
         assert [np.array_equal(one, by_pillow(each, 9)) for one, each in zip(together, pixels, strict=True)] == [
@@ -42,9 +42,9 @@ def test_pictures_of_a_batch_do_not_mix() -> None:
 
 def test_a_picture_that_is_no_square_becomes_one() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (1, 10, 30, 3), dtype=np.uint8)
-    assert np.array_equal(resized(torch.from_numpy(pixels), 16)[0], by_pillow(pixels[0], 16))
+    assert np.array_equal(resize_bicubic(torch.from_numpy(pixels), 16)[0], by_pillow(pixels[0], 16))
 
 
 def test_the_size_it_has_already_changes_nothing() -> None:
     pixels = torch.zeros(2, 8, 8, 3, dtype=torch.uint8)
-    assert resized(pixels, 8) is pixels
+    assert resize_bicubic(pixels, 8) is pixels

@@ -9,15 +9,15 @@ import torch
 from tokenizers import pre_tokenizers
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
-from amia.matching.bank import Embedded, image_key, text_key
+from amia.matching.bank import Embeddings, image_key, text_key
 
 
-def embedded(n: int, d: int = 8, seed: int = 0, texts: list[str] | None = None, name: str = "p") -> Embedded:
+def embedded(n: int, d: int = 8, seed: int = 0, texts: list[str] | None = None, name: str = "p") -> Embeddings:
     """n posts whose image is their text plus noise; `texts` gives some of them equal texts."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(n, d)).astype(np.float32)
     ids = [f"{name}{row}" for row in range(n)]
-    return Embedded(
+    return Embeddings(
         ids=ids,
         texts=vectors,
         images=vectors + rng.normal(size=(n, d)).astype(np.float32),
@@ -27,7 +27,7 @@ def embedded(n: int, d: int = 8, seed: int = 0, texts: list[str] | None = None, 
 
 
 @pytest.fixture(scope="session")
-def posts() -> Callable[..., Embedded]:
+def posts() -> Callable[..., Embeddings]:
     return embedded
 
 

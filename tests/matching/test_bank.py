@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import MixtureError
-from amia.matching.bank import Bank, Embedded, image_key, text_key
+from amia.matching.bank import Bank, Embeddings, image_key, text_key
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5), st.sampled_from(["f2", "f4"]), st.binary(min_size=32, max_size=32))
@@ -57,9 +57,9 @@ def test_a_foreign_file(data):
 def test_arrays_that_disagree(posts):
     a = posts(3)
     with pytest.raises(MixtureError, match="2 posts"):
-        Embedded(a.ids[:2], a.texts, a.images, a.text_keys, a.image_keys)
+        Embeddings(a.ids[:2], a.texts, a.images, a.text_keys, a.image_keys)
     with pytest.raises(MixtureError, match="keys"):
-        Embedded(a.ids, a.texts, a.images, a.text_keys[:2], a.image_keys)
+        Embeddings(a.ids, a.texts, a.images, a.text_keys[:2], a.image_keys)
 
 
 def test_keys_tell_contents_apart():

@@ -8,19 +8,19 @@ from amia.errors import IdentityError, MixtureError
 from amia.matching.bank import Bank
 from amia.matching.gmm import Mixture, MixtureSettings
 from amia.matching.gmm_fit import Fit, fit_mixture
-from amia.matching.model import FrozenMixture, fit_groups
+from amia.matching.model import MatchingModel, fit_groups
 from amia.matching.triplet import TripletSettings
 
 LOSSES = np.concatenate([np.linspace(0, 0.1, 300), np.linspace(0.4, 0.6, 200)])
 
 
-def frozen(bank: Bank, names: tuple[str, ...] = ("train",)) -> FrozenMixture:
+def frozen(bank: Bank, names: tuple[str, ...] = ("train",)) -> MatchingModel:
     fits = {name: fit_mixture(LOSSES + place, MixtureSettings()) for place, name in enumerate(names)}
-    return FrozenMixture(fits, bank, {"encoder": "a/clip@1"}, TripletSettings())
+    return MatchingModel(fits, bank, {"encoder": "a/clip@1"}, TripletSettings())
 
 
 @pytest.fixture
-def one(posts) -> FrozenMixture:
+def one(posts) -> MatchingModel:
     return frozen(Bank.of([posts(5)], 5))
 
 
@@ -30,7 +30,7 @@ def test_files_give_back_the_same_measure(one, cosine_range, tmp_path):
     one.save(tmp_path / "new" / "folder")
     folder = tmp_path / "new" / "folder"
     for place in (folder, folder / "mixture.json"):
-        again = FrozenMixture.load(place)
+        again = MatchingModel.load(place)
         assert again.fits == one.fits
         assert again.cosine_range == cosine_range
         assert again.to_bytes() == one.to_bytes()
@@ -71,15 +71,15 @@ def test_other_losses_are_refused_with_both_sides_named(one):
 
 def test_files_that_are_missing_foreign_or_mixed_up(one, posts, tmp_path):
     with pytest.raises(MixtureError, match="no frozen mixture can be read"):
-        FrozenMixture.load(tmp_path)
+        MatchingModel.load(tmp_path)
     one.save(tmp_path)
     frozen(Bank.of([posts(6)], 6)).bank.save(tmp_path / "bank.safetensors")
     with pytest.raises(MixtureError, match="do not belong together"):
-        FrozenMixture.load(tmp_path)
+        MatchingModel.load(tmp_path)
     about = json.loads(one.to_bytes()["mixture.json"])
     for broken in (b"", b"[]", b'{"format": "x"}', json.dumps({**about, "fits": {}}).encode(), b"\xff"):
         with pytest.raises(MixtureError, match="is no mixture written by amia"):
-            FrozenMixture.from_bytes(broken, one.bank.to_bytes())
+            MatchingModel.from_bytes(broken, one.bank.to_bytes())
 
 
 @pytest.mark.parametrize(

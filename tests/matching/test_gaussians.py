@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from amia.matching.gmm import Pair, em, two_means
+from amia.matching.gmm import TwoGaussians, em, two_means
 
 points = st.lists(st.integers(0, 40), min_size=2, max_size=30).map(lambda values: np.sort(np.array(values) / 40))
 pairs = st.builds(
-    Pair,
+    TwoGaussians,
     st.floats(0.05, 0.95).map(lambda weight: (weight, 1 - weight)),
     st.tuples(st.floats(0, 1), st.floats(0, 1)),
     st.tuples(st.floats(1e-3, 1), st.floats(1e-3, 1)),
@@ -23,7 +23,7 @@ def spread(x: np.ndarray) -> float:
     return float(((x - x.mean()) ** 2).sum())
 
 
-def within(pair: Pair) -> float:
+def within(pair: TwoGaussians) -> float:
     return sum(weight * variance for weight, variance in zip(pair.weights, pair.variances, strict=True))
 
 
@@ -104,6 +104,6 @@ def test_the_turn_is_where_the_posterior_turns(pair):
 
 
 def test_an_empty_component_is_no_accident():
-    pair = Pair((1.0, 0.0), (0.2, 0.9), (0.01, 0.01))
+    pair = TwoGaussians((1.0, 0.0), (0.2, 0.9), (0.01, 0.01))
     assert np.array_equal(pair.posterior(np.array([0.0, 0.9])), [1.0, 1.0])
     assert math.isfinite(pair.log_likelihood(np.array([0.5]), np.array([1.0])))

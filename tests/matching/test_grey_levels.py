@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from amia.matching.preprocess import grey_levels
+from amia.matching.preprocess import resize_and_crop
 
 CROP = {"height": 20, "width": 20}
 WAYS: list[dict[str, Any]] = [
@@ -30,6 +30,6 @@ def test_as_the_processor_itself(way: dict[str, Any], sizes: list[tuple[int, int
     processor, rng = CLIPImageProcessorPil(**way), np.random.default_rng(seed)
     images = [Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
     expected = processor(images, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"]
-    made = grey_levels(processor, images)
+    made = resize_and_crop(processor, images)
     assert made.dtype == np.uint8
     np.testing.assert_array_equal(made, expected)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from amia.matching.preprocess import shaded, shades
+from amia.matching.preprocess import apply_lut, normalization_lut
 
 SMALL = {"size": {"shortest_edge": 24}, "crop_size": {"height": 24, "width": 24}}
 SETTINGS: list[dict[str, Any]] = [
@@ -31,6 +31,6 @@ def test_as_the_processor_itself(settings: dict[str, Any], width: int, height: i
     whole = processor([picture], return_tensors="pt")["pixel_values"]
     levels = processor([picture], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"]
     assert levels.dtype == torch.uint8
-    looked_up = shaded(levels, torch.from_numpy(shades(processor)))
+    looked_up = apply_lut(levels, torch.from_numpy(normalization_lut(processor)))
     assert looked_up.dtype == torch.float32
     assert torch.equal(looked_up, whole.float())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import MixtureError
-from amia.matching.bank import Bank, Embedded
+from amia.matching.bank import Bank, Embeddings
 from amia.matching.triplet import Losses, TripletSettings, batch_losses, expected_losses, losses
 
 
@@ -17,7 +17,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
     return wide / np.sqrt((wide * wide).sum())
 
 
-def differs(posts: Embedded, row: int, others: Embedded, other: int) -> bool:
+def differs(posts: Embeddings, row: int, others: Embeddings, other: int) -> bool:
     return (
         posts.ids[row] != others.ids[other]
         and posts.text_keys[row] != others.text_keys[other]
@@ -25,7 +25,7 @@ def differs(posts: Embedded, row: int, others: Embedded, other: int) -> bool:
     )
 
 
-def loop(posts: Embedded, others: Embedded, margin: float, draws: int | None) -> np.ndarray:
+def loop(posts: Embeddings, others: Embeddings, margin: float, draws: int | None) -> np.ndarray:
     """`[n, 3]`: both losses and the cosine, averaged over every draw of negatives (None: all at once)."""
     table = []
     for row in range(len(posts)):
@@ -92,7 +92,7 @@ def test_the_same_bits_in_any_company(posts):
 
 def test_half_precision_moves_losses_little(posts):
     wide = posts(40, d=64)
-    half = Embedded(wide.ids, wide.texts.astype("f2"), wide.images.astype("f2"), wide.text_keys, wide.image_keys)
+    half = Embeddings(wide.ids, wide.texts.astype("f2"), wide.images.astype("f2"), wide.text_keys, wide.image_keys)
     a, b = (expected_losses(one, Bank.of([one], 40)) for one in (wide, half))
     assert np.abs(a.total - b.total).max() < 1e-3
 

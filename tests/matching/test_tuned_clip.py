@@ -12,7 +12,7 @@ from PIL import Image
 from shortage import hold_at_most
 
 from amia import accelerator as compiling
-from amia.accelerator import Tuning
+from amia.accelerator import GpuOptions
 from amia.matching.clip import ClipEncoder
 from amia.matching.settings import ClipSettings
 
@@ -22,7 +22,7 @@ PICTURES = [
 ]
 
 
-def load(folder: Path, tuning: Tuning | None = None, **settings: Any) -> ClipEncoder:
+def load(folder: Path, tuning: GpuOptions | None = None, **settings: Any) -> ClipEncoder:
     asked = ClipSettings(model=str(folder), micro_batch=4, **settings)
     return ClipEncoder.load(asked, local_files_only=True, tuning=tuning)
 
@@ -35,7 +35,7 @@ def apart(one: ClipEncoder, other: ClipEncoder) -> float:
 
 
 def test_channels_last_moves_last_bits_only(clip: Path) -> None:
-    tuned = load(clip, Tuning(channels_last=True))
+    tuned = load(clip, GpuOptions(channels_last=True))
     weights = [each for each in tuned._model.vision_model.parameters() if each.dim() == 4]
     assert [each.is_contiguous(memory_format=torch.channels_last) for each in weights] == [True]
     assert apart(tuned, load(clip)) < 1e-5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from amia.images import ImageSettings, decode, encode_jpeg
-from amia.mixing.mixup import INVISIBLE, mixed_picture
+from amia.mixing.mixup import INVISIBLE, mix_images
 
 SETTINGS = ImageSettings(size=32)
 
@@ -18,17 +18,17 @@ def pair() -> tuple[np.ndarray, bytes]:
 
 def test_the_ends_are_the_sources_themselves(pair: tuple[np.ndarray, bytes]) -> None:
     original, drawn = pair
-    assert mixed_picture(original, drawn, 0.0, SETTINGS) == drawn
-    assert mixed_picture(None, drawn, 0.0, SETTINGS) == drawn
+    assert mix_images(original, drawn, 0.0, SETTINGS) == drawn
+    assert mix_images(None, drawn, 0.0, SETTINGS) == drawn
     whole = encode_jpeg(original, SETTINGS.quality, source="original")
-    assert mixed_picture(original, drawn, 1.0, SETTINGS) == whole
-    assert mixed_picture(original, None, 1.0, SETTINGS) == whole
+    assert mix_images(original, drawn, 1.0, SETTINGS) == whole
+    assert mix_images(original, None, 1.0, SETTINGS) == whole
 
 
 def test_a_share_that_no_pixel_shows_counts_as_an_end(pair: tuple[np.ndarray, bytes]) -> None:
     original, drawn = pair
-    assert mixed_picture(original, drawn, INVISIBLE * 0.99, SETTINGS) == drawn
-    assert mixed_picture(original, drawn, INVISIBLE * 4, SETTINGS) != drawn
+    assert mix_images(original, drawn, INVISIBLE * 0.99, SETTINGS) == drawn
+    assert mix_images(original, drawn, INVISIBLE * 4, SETTINGS) != drawn
     black, white = np.zeros((1, 1, 3)), np.full((1, 1, 3), 255.0)
     assert np.array_equal(np.rint(INVISIBLE * 0.99 * white + (1 - INVISIBLE * 0.99) * black), black)
 
@@ -37,7 +37,7 @@ def test_between_the_ends_the_pixels_lie_between(pair: tuple[np.ndarray, bytes])
     _, drawn = pair
     dark = np.zeros((32, 32, 3), np.uint8)
     levels = [
-        float(np.asarray(decode(mixed_picture(dark, drawn, share, SETTINGS), SETTINGS)).mean())
+        float(np.asarray(decode(mix_images(dark, drawn, share, SETTINGS), SETTINGS)).mean())
         for share in (0.1, 0.5, 0.9)
     ]
     assert levels == pytest.approx([180, 100, 20], abs=2)
@@ -47,4 +47,4 @@ def test_a_missing_source_is_an_error(pair: tuple[np.ndarray, bytes]) -> None:
     original, drawn = pair
     for first, second, share in ((original, None, 0.5), (None, drawn, 0.5), (None, drawn, 1.0), (original, None, 0.0)):
         with pytest.raises(ValueError, match="needs both pictures"):
-            mixed_picture(first, second, share, SETTINGS)
+            mix_images(first, second, share, SETTINGS)

@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import SettingsError
-from amia.mixing.arms import ARMS, needs_synthesis, ratio
+from amia.mixing.arms import ARMS, mixing_ratio, needs_synthesis
 
 SCORES = {"theta": 0.8, "cosine": 0.25, "cosine_range": (0.1, 0.4)}
 
 
 def of(arm: str, has_image: bool = True, has_synthesis: bool = True, **scores: object) -> float | None:
-    return ratio(arm, **{**SCORES, **scores}, has_image=has_image, has_synthesis=has_synthesis)
+    return mixing_ratio(arm, **{**SCORES, **scores}, has_image=has_image, has_synthesis=has_synthesis)
 
 
 @pytest.mark.parametrize(

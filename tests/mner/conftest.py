@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import BertConfig, ResNetConfig
 
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from amia.mner.data_collator import Batch, collate
-from amia.mner.features import Encoded
-from amia.mner.model import RecogniserModel
+from amia.mner.features import EncodedPost
+from amia.mner.model import RecognizerModel
 from amia.mner.systems import system_of
 
 LABELS = 9
@@ -18,7 +18,7 @@ SIDE = 40
 """Pixels of an image."""
 
 
-def tiny_bert_system(system: str, *, drop: float = 0.0, **more: object) -> RecogniserModel:
+def tiny_bert_system(system: str, *, drop: float = 0.0, **more: object) -> RecognizerModel:
     """A system by name, in evaluation mode; the same weights every time. They spread wider than usual, so that every
     layer is felt in what comes out. `drop`: of all dropouts."""
     torch.manual_seed(0)
@@ -34,11 +34,11 @@ def tiny_bert_system(system: str, *, drop: float = 0.0, **more: object) -> Recog
         attention_probs_dropout_prob=drop,
     )
     visual = ResNetConfig(embedding_size=6, hidden_sizes=[6, 10], depths=[1, 1], layer_type="basic")
-    config = RecogniserConfig.of(system, text=text, visual=visual, initializer_range=0.15, dropout=drop, **more)
+    config = RecognizerConfig.of(system, text=text, visual=visual, initializer_range=0.15, dropout=drop, **more)
     return system_of(system)(config).eval()
 
 
-def tiny_piece_posts(lengths: Sequence[int], seed: int = 0) -> list[Encoded]:
+def tiny_piece_posts(lengths: Sequence[int], seed: int = 0) -> list[EncodedPost]:
     """Posts of so many words, each of one to three pieces, with labels that BIO2 allows."""
     chance = torch.Generator().manual_seed(seed)
 
@@ -56,12 +56,12 @@ def tiny_piece_posts(lengths: Sequence[int], seed: int = 0) -> list[Encoded]:
                 free.append(labels[-1] + labels[-1] % 2)  # the I- that goes on
             labels.append(free[draw(0, len(free))])
         posts.append(
-            Encoded(id=f"p{number}", labels=tuple(labels), pieces=(*pieces, 2), first=tuple(first)),
+            EncodedPost(id=f"p{number}", labels=tuple(labels), pieces=(*pieces, 2), first=tuple(first)),
         )
     return posts
 
 
-def tiny_image_batch(posts: Sequence[Encoded], images: Sequence[bool] | None = None, seed: int = 0) -> Batch:
+def tiny_image_batch(posts: Sequence[EncodedPost], images: Sequence[bool] | None = None, seed: int = 0) -> Batch:
     """A batch of these posts with random pixels; `images` says which have an image, all by default."""
     batch = collate(posts)
     batch.pixels = torch.randn(len(posts), 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
@@ -70,12 +70,12 @@ def tiny_image_batch(posts: Sequence[Encoded], images: Sequence[bool] | None = N
 
 
 @pytest.fixture(scope="session")
-def bert_system() -> Callable[..., RecogniserModel]:
+def bert_system() -> Callable[..., RecognizerModel]:
     return tiny_bert_system
 
 
 @pytest.fixture(scope="session")
-def piece_posts() -> Callable[..., list[Encoded]]:
+def piece_posts() -> Callable[..., list[EncodedPost]]:
     return tiny_piece_posts
 
 

@@ -9,16 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.mner.data_collator import Batch, collate, in_batches
-from amia.mner.features import Encoded
+from amia.mner.features import EncodedPost
 
 BERT = [
-    Encoded(id="a", pieces=(1, 7, 8, 9, 2), first=(1, 3), labels=(3, 4)),
-    Encoded(id="b", pieces=(1, 5, 2), first=(1,), labels=(1, 5, 6)),  # longer than the encoder: two words are cut off
-    Encoded(id="c", pieces=(1, 5, 6, 7, 8, 2), first=(1, 2, 4), labels=(0, 1, 2)),
+    EncodedPost(id="a", pieces=(1, 7, 8, 9, 2), first=(1, 3), labels=(3, 4)),
+    EncodedPost(
+        id="b", pieces=(1, 5, 2), first=(1,), labels=(1, 5, 6)
+    ),  # longer than the encoder: two words are cut off
+    EncodedPost(id="c", pieces=(1, 5, 6, 7, 8, 2), first=(1, 2, 4), labels=(0, 1, 2)),
 ]
 LSTM = [
-    Encoded(id="a", words=(4, 5, 6), chars=((2, 3), (4,), (5, 6, 7, 8)), labels=(0, 0, 1)),
-    Encoded(id="b", words=(9,), chars=((3,),), labels=(2,)),
+    EncodedPost(id="a", words=(4, 5, 6), chars=((2, 3), (4,), (5, 6, 7, 8)), labels=(0, 0, 1)),
+    EncodedPost(id="b", words=(9,), chars=((3,),), labels=(2,)),
 ]
 
 
@@ -69,7 +71,7 @@ def test_words_and_their_characters_padded_to_the_longest() -> None:
 
 
 def test_without_labels() -> None:
-    assert collate([Encoded(id="a", pieces=(1, 3, 2), first=(1,))]).labels is None
+    assert collate([EncodedPost(id="a", pieces=(1, 3, 2), first=(1,))]).labels is None
 
 
 def test_on_another_device_all_of_it_is() -> None:

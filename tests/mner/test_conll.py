@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.mner.conll import to_conll
-from amia.mner.evaluation import Judged
-from amia.posts import Post, RawPost, checked
+from amia.mner.evaluation import ScoredPost
+from amia.posts import Post, RawPost, validate_post
 from amia.readers.conll import read_conll
 from amia.readers.image_folder import ImageFolder
 
@@ -15,9 +15,9 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC"])
 
 
-def judged(name: str, rows: list[tuple[str, str, str]]) -> Judged:
+def judged(name: str, rows: list[tuple[str, str, str]]) -> ScoredPost:
     tokens, gold, predicted = zip(*rows, strict=True)
-    return Judged(id=name, tokens=tokens, tags=None, gold=gold, predicted=predicted, theta=None, has_image=False)
+    return ScoredPost(id=name, tokens=tokens, tags=None, gold=gold, predicted=predicted, theta=None, has_image=False)
 
 
 def test_the_layout():
@@ -46,6 +46,6 @@ def test_a_corpus_for_amia(tmp_path: Path):
     (tmp_path / "p.txt").write_text(to_conll([judged("1", [("Rome", "B-LOC", "O")])]), encoding="utf-8")
     (row,) = read_conll(tmp_path / "p.txt", "p.txt", "test", ImageFolder(None))
     assert isinstance(row, RawPost)
-    found = checked(row)
+    found = validate_post(row)
     assert isinstance(found, Post)
     assert (found.id, found.text, found.ner_tags) == ("1", "Rome", ("B-LOC",))

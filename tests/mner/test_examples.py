@@ -1,6 +1,6 @@
 """Examples and the numbers that a reader makes of them, each beside its own image."""
 
-from amia.mner.features import Example, encoded
+from amia.mner.features import Example, encode_example
 from amia.mner.tokenizers import Vocabulary
 
 EXAMPLES = [
@@ -11,7 +11,7 @@ EXAMPLES = [
 
 def test_each_post_in_order_with_its_labels_and_its_image() -> None:
     reader = Vocabulary(["Ali", "sings"], "Aligns")
-    items = encoded(EXAMPLES, reader)
+    items = encode_example(EXAMPLES, reader)
     assert [item.text for item in items] == [
         reader.encode("a", ["Ali", "sings"], [1, 0]),
         reader.encode("b", ["Ali"]),

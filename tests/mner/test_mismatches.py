@@ -5,14 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.systems.maf import differing, swapped
+from amia.mner.systems.maf import differing, swap_images
 
 
 @given(st.integers(0, 100), st.integers(0, 10**6))
 def test_a_quarter_swap_in_pairs(count, seed):
     torch.manual_seed(seed)
     images = (torch.rand(count) < 0.7).tolist()
-    posts, others = (places.tolist() for places in swapped(torch.tensor(images, dtype=torch.bool)))
+    posts, others = (places.tolist() for places in swap_images(torch.tensor(images, dtype=torch.bool)))
     assert len(posts) == sum(images) // 8 * 2
     assert len(set(posts)) == len(posts)
     assert all(images[post] for post in posts)
@@ -23,9 +23,9 @@ def test_a_quarter_swap_in_pairs(count, seed):
 def test_the_quarter_is_drawn_anew_from_torchs_random_state():
     has_image = torch.tensor([True, False] * 16)
     torch.manual_seed(0)
-    draws = [tuple(swapped(has_image)[0].tolist()) for _ in range(200)]
+    draws = [tuple(swap_images(has_image)[0].tolist()) for _ in range(200)]
     torch.manual_seed(0)
-    assert [tuple(swapped(has_image)[0].tolist()) for _ in range(200)] == draws
+    assert [tuple(swap_images(has_image)[0].tolist()) for _ in range(200)] == draws
     counts = [sum(place in draw for draw in draws) for place in range(0, 32, 2)]
     assert sum(counts) == 200 * 4
     assert min(counts) > 20  # 50 expected, standard deviation 6
@@ -33,7 +33,7 @@ def test_the_quarter_is_drawn_anew_from_torchs_random_state():
 
 @pytest.mark.parametrize("images", [0, 1, 7])
 def test_too_few_images(images):
-    assert [len(places) for places in swapped(torch.arange(9) < images)] == [0, 0]
+    assert [len(places) for places in swap_images(torch.arange(9) < images)] == [0, 0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.booleans()), min_size=1, max_size=8))

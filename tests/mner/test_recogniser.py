@@ -15,8 +15,8 @@ from transformers import BertTokenizer
 import amia.mner
 from amia.errors import ImageError, ModelError, SettingsError
 from amia.mner.features import Example
-from amia.mner.model import RecogniserModel
-from amia.mner.predictor import Recogniser, Tagged
+from amia.mner.model import RecognizerModel
+from amia.mner.predictor import Recognizer, TaggedPost
 from amia.mner.spans import lenient_spans
 from amia.mner.tokenizers import WordPieces
 from amia.mner.word_tokenizer import words
@@ -33,22 +33,22 @@ def picture(seed: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def recogniser(bert_system: Callable[..., RecogniserModel]) -> Recogniser:
+def recogniser(bert_system: Callable[..., RecognizerModel]) -> Recognizer:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "@", "#", *LETTERS, *(f"##{each}" for each in LETTERS)]
     vocab = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = BertTokenizer(vocab=vocab, model_max_length=64)  # as many as the encoder has positions
     pixels = {"side": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
-    return Recogniser(bert_system("bert-resnet-crf", pixels=pixels), WordPieces(tokenizer))
+    return Recognizer(bert_system("bert-resnet-crf", pixels=pixels), WordPieces(tokenizer))
 
 
 @pytest.fixture(scope="module")
-def folder(recogniser: Recogniser, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(recogniser: Recognizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "tiny"
     recogniser.save(folder)
     return folder
 
 
-def test_a_loaded_recogniser_says_what_the_saved_one_said(recogniser: Recogniser, folder: Path) -> None:
+def test_a_loaded_recogniser_says_what_the_saved_one_said(recogniser: Recognizer, folder: Path) -> None:
     loaded = amia.mner.load(folder, device="cpu")
     assert not loaded.model.training
     said = recogniser.predict(TEXT, picture(0))
@@ -57,7 +57,7 @@ def test_a_loaded_recogniser_says_what_the_saved_one_said(recogniser: Recogniser
     assert sorted(path.suffix for path in folder.iterdir() if path.stat().st_size > 50_000) == [".safetensors"]
 
 
-def test_offsets_cut_entities_out_of_the_text(recogniser: Recogniser) -> None:
+def test_offsets_cut_entities_out_of_the_text(recogniser: Recognizer) -> None:
     found = recogniser.predict(TEXT)
     assert found
     assert [entity.text for entity in found] == [TEXT[entity.start : entity.end] for entity in found]
@@ -69,7 +69,7 @@ def test_offsets_cut_entities_out_of_the_text(recogniser: Recogniser) -> None:
     assert [entity.start for entity in found] == sorted(entity.start for entity in found)
 
 
-def test_how_texts_are_cut_is_the_recogniser_s_own(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_texts_are_cut_is_the_recogniser_s_own(recogniser: Recognizer, monkeypatch: pytest.MonkeyPatch) -> None:
     text = " ".join(f"#{first}{second}" for first, second in pairwise(LETTERS))
 
     def starts() -> set[str]:
@@ -80,7 +80,7 @@ def test_how_texts_are_cut_is_the_recogniser_s_own(recogniser: Recogniser, monke
     assert starts() & set(LETTERS)
 
 
-def test_an_image_is_looked_at_and_comes_as_bytes_or_path(recogniser: Recogniser, tmp_path: Path) -> None:
+def test_an_image_is_looked_at_and_comes_as_bytes_or_path(recogniser: Recognizer, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(picture(0))
     said = recogniser.predict(TEXT, picture(0))
     assert recogniser.predict(TEXT, tmp_path / "x.png") == recogniser.predict(TEXT, str(tmp_path / "x.png")) == said
@@ -88,13 +88,13 @@ def test_an_image_is_looked_at_and_comes_as_bytes_or_path(recogniser: Recogniser
     assert scores[0] != scores[1] != scores[2]
 
 
-def assert_scores_alike(one: Tagged, other: Tagged) -> None:
+def assert_scores_alike(one: TaggedPost, other: TaggedPost) -> None:
     """As float32: on some processors the last bits of a product depend on its row's place in the batch."""
     scores, others = ([score for _, score in tagged.spans] for tagged in (one, other))
     assert scores == pytest.approx(others, rel=1e-4, abs=1e-6)
 
 
-def test_tags_and_spans_do_not_depend_on_the_batch(recogniser: Recogniser) -> None:
+def test_tags_and_spans_do_not_depend_on_the_batch(recogniser: Recognizer) -> None:
     texts = ["one two three four five six seven", "one", "two @three #four", "x " * 200]
     examples = [
         Example(id=str(place), tokens=tuple(text.split()), image=picture(0) if place % 2 else None)
@@ -116,7 +116,7 @@ def test_out_of_memory_tags_the_same_in_halves__with_a_simulated_device(folder: 
         Example(id=str(place), tokens=tuple(text.split()) or ("a",), image=picture(place) if place % 2 else None)
         for place, text in enumerate(texts)
     ]
-    undisturbed, short = Recogniser.load(folder, "cpu"), Recogniser.load(folder, "cpu")
+    undisturbed, short = Recognizer.load(folder, "cpu"), Recognizer.load(folder, "cpu")
     asked = hold_at_most(2, short.model, lambda batch: len(batch.ids))
     tagged = short.tag(examples, micro_batch=4)
     for one, right in zip(tagged, undisturbed.tag(examples, micro_batch=4), strict=True):
@@ -127,11 +127,11 @@ def test_out_of_memory_tags_the_same_in_halves__with_a_simulated_device(folder: 
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t"])
-def test_a_text_without_words_has_no_entities(recogniser: Recogniser, text: str) -> None:
+def test_a_text_without_words_has_no_entities(recogniser: Recognizer, text: str) -> None:
     assert recogniser.predict(text, picture(0)) == []
 
 
-def test_images_that_cannot_be_read(recogniser: Recogniser, tmp_path: Path) -> None:
+def test_images_that_cannot_be_read(recogniser: Recognizer, tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").write_bytes(b"")
     for image, reason in (
         (tmp_path / "none.jpg", "missing"),

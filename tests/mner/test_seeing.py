@@ -10,10 +10,10 @@ from PIL import Image
 from transformers import ResNetConfig
 
 from amia.mner.data_collator import Batch, collate
-from amia.mner.features import Encoded, Item
+from amia.mner.features import EncodedPost, Feature
 from amia.mner.image_processor import read_pixels
 from amia.mner.layers.visual_encoder import VisualEncoder
-from amia.mner.visual_features import Batches, FeatureCache, Seeing
+from amia.mner.visual_features import DataCollator, FeatureCache, VisualFeatureExtractor
 
 PIXELS = {"side": 32, "mean": [0.5, 0.4, 0.6], "std": [0.2, 0.3, 0.25]}
 PLENTY = 10**9
@@ -49,10 +49,10 @@ def looked_at(visual: VisualEncoder) -> list[int]:
 
 
 def batch_of(count: int) -> Batch:
-    return collate([Encoded(id=str(number), pieces=(1, 3, 2), first=(1,)) for number in range(count)])
+    return collate([EncodedPost(id=str(number), pieces=(1, 3, 2), first=(1,)) for number in range(count)])
 
 
-def seen(seeing: Seeing, images: list[bytes | None]) -> Batch:
+def seen(seeing: VisualFeatureExtractor, images: list[bytes | None]) -> Batch:
     batch = batch_of(len(images))
     seeing.add_to(batch, images)
     return batch
@@ -67,7 +67,7 @@ def assert_same(one: Batch, other: Batch) -> None:
 
 
 def test_features_are_the_backbones_and_zero_where_nothing_can_be_read(visual: VisualEncoder) -> None:
-    batch = seen(Seeing(visual, PIXELS), IMAGES)
+    batch = seen(VisualFeatureExtractor(visual, PIXELS), IMAGES)
     assert batch.has_image.tolist() == [True, False, True, False, True, False]
     assert batch.pixels is None
     assert batch.regions is not None
@@ -87,44 +87,44 @@ def test_features_are_the_backbones_and_zero_where_nothing_can_be_read(visual: V
 
 
 def test_from_the_disk_as_from_the_backbone_to_the_bit(visual: VisualEncoder, tmp_path: Path) -> None:
-    computed = seen(Seeing(visual, PIXELS), IMAGES)
+    computed = seen(VisualFeatureExtractor(visual, PIXELS), IMAGES)
     path = tmp_path / "cache.sqlite"
     with FeatureCache(path, PLENTY) as cache:
-        assert_same(seen(Seeing(visual, PIXELS, cache=cache), IMAGES), computed)
-        assert_same(seen(Seeing(visual, PIXELS, cache=cache), IMAGES), computed)
+        assert_same(seen(VisualFeatureExtractor(visual, PIXELS, cache=cache), IMAGES), computed)
+        assert_same(seen(VisualFeatureExtractor(visual, PIXELS, cache=cache), IMAGES), computed)
     torch.nn.init.zeros_(next(visual.parameters()))  # whatever comes out right now comes from the disk
     with FeatureCache(path, PLENTY) as cache:
-        assert_same(seen(Seeing(visual, PIXELS, cache=cache), IMAGES), computed)
+        assert_same(seen(VisualFeatureExtractor(visual, PIXELS, cache=cache), IMAGES), computed)
 
 
 def test_the_backbone_looks_once_at_each_image(visual: VisualEncoder, looked_at: list[int], tmp_path: Path) -> None:
     with FeatureCache(tmp_path / "cache.sqlite", PLENTY) as cache:
-        seeing = Seeing(visual, PIXELS, cache=cache)
+        seeing = VisualFeatureExtractor(visual, PIXELS, cache=cache)
         seen(seeing, IMAGES)
         assert looked_at == [2], "A stands there twice; two cannot be read, one is none"
         seen(seeing, [None, B, A, A])
         seen(seeing, [None, BROKEN])
         assert looked_at == [2]
-        seen(Seeing(visual, PIXELS, cache=cache), [C, A, C])
+        seen(VisualFeatureExtractor(visual, PIXELS, cache=cache), [C, A, C])
         assert looked_at == [2, 1]
         many = [picture(number) for number in range(10, 80)]
         seen(seeing, [*many, *many])
         assert looked_at == [2, 1, 32, 32, 6]
-    seen(Seeing(visual, PIXELS), [A, B, A])
-    seen(Seeing(visual, PIXELS), [A, B, A])
+    seen(VisualFeatureExtractor(visual, PIXELS), [A, B, A])
+    seen(VisualFeatureExtractor(visual, PIXELS), [A, B, A])
     assert looked_at[5:] == [2, 2], "nothing is kept where there is nothing to keep it in"
 
 
 def test_a_cache_that_is_full_changes_no_feature(visual: VisualEncoder, looked_at: list[int], tmp_path: Path) -> None:
     with FeatureCache(tmp_path / "cache.sqlite", 0) as cache:
-        seeing = Seeing(visual, PIXELS, cache=cache)
+        seeing = VisualFeatureExtractor(visual, PIXELS, cache=cache)
         assert_same(seen(seeing, [A, None, B]), seen(seeing, [A, None, B]))
     assert looked_at == [2, 2]
 
 
 def test_a_backbone_that_learns_is_given_pixels(visual: VisualEncoder, looked_at: list[int], tmp_path: Path) -> None:
     with FeatureCache(tmp_path / "cache.sqlite", PLENTY) as cache:
-        batch = seen(Seeing(visual, PIXELS, trained=True, cache=cache), IMAGES)
+        batch = seen(VisualFeatureExtractor(visual, PIXELS, trained=True, cache=cache), IMAGES)
     assert not looked_at
     assert (batch.regions, batch.pooled) == (None, None)
     assert batch.has_image.tolist() == [True, False, True, False, True, False]
@@ -139,14 +139,14 @@ def test_a_backbone_that_learns_is_given_pixels(visual: VisualEncoder, looked_at
 
 def test_batches_of_posts_with_what_they_show(visual: VisualEncoder) -> None:
     items = [
-        Item(Encoded(id="a", pieces=(1, 5, 6, 2), first=(1, 2), labels=(0, 1)), A),
-        Item(Encoded(id="b", pieces=(1, 5, 2), first=(1,), labels=(3,)), None),
+        Feature(EncodedPost(id="a", pieces=(1, 5, 6, 2), first=(1, 2), labels=(0, 1)), A),
+        Feature(EncodedPost(id="b", pieces=(1, 5, 2), first=(1,), labels=(3,)), None),
     ]
-    batch = Batches(9, Seeing(visual, PIXELS)).of(items)
+    batch = DataCollator(9, VisualFeatureExtractor(visual, PIXELS)).of(items)
     assert batch.ids == ["a", "b"]
     assert batch.pieces.tolist() == [[1, 5, 6, 2], [1, 5, 2, 9]]
     assert batch.has_image.tolist() == [True, False]
-    assert_same(batch, seen(Seeing(visual, PIXELS), [A, None]))
-    blind = Batches(9, None).of(items)
+    assert_same(batch, seen(VisualFeatureExtractor(visual, PIXELS), [A, None]))
+    blind = DataCollator(9, None).of(items)
     assert (blind.regions, blind.pixels) == (None, None)
     assert blind.has_image.tolist() == [False, False]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.evaluation import Judged, lenient, slice_lines, slice_reports, strict, surface_forms
+from amia.mner.evaluation import ScoredPost, lenient, slice_lines, slice_reports, strict, surface_forms
 from amia.mner.metrics import Counts
 from amia.mner.spans import TYPES, Span, label_names
 from amia.posts import to_bio2
@@ -15,11 +15,11 @@ WORDS = ("Paris", "paris", "Ford", "of", "@x")
 
 
 @st.composite
-def judged(draw: st.DrawFn) -> Judged:
+def judged(draw: st.DrawFn) -> ScoredPost:
     tokens = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6))
     tags = [draw(st.sampled_from(READ)) for _ in tokens]
     gold, _ = to_bio2(tags)
-    return Judged(
+    return ScoredPost(
         id="p",
         tokens=tuple(tokens),
         tags=tuple(tags) if draw(st.booleans()) else None,
@@ -43,7 +43,7 @@ def loop_spans(tags: tuple[str, ...], opening: str) -> list[tuple[int, int, str]
     return found
 
 
-def loop(posts: list[Judged], train: list[Judged], name: str, opening: str) -> dict[str, list[int]]:
+def loop(posts: list[ScoredPost], train: list[ScoredPost], name: str, opening: str) -> dict[str, list[int]]:
     """Type -> true positives, predicted, gold."""
     known: dict[str, set[str]] = {}
     for post in train:
@@ -87,9 +87,9 @@ def test_every_slice_against_a_loop(spans, opening, posts, train):
     assert reports["seen"].micro + reports["unseen"].micro == reports["all"].micro
 
 
-def post(tokens: str, gold: str, predicted: str, **rest: object) -> Judged:
+def post(tokens: str, gold: str, predicted: str, **rest: object) -> ScoredPost:
     as_read = rest.pop("tags", None)
-    return Judged(
+    return ScoredPost(
         id="p",
         tokens=tuple(tokens.split()),
         tags=None if as_read is None else tuple(str(as_read).split()),

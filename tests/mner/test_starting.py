@@ -19,10 +19,10 @@ from transformers import (
 
 from amia import demo
 from amia.errors import ModelError, SettingsError
-from amia.mner.builder import start
-from amia.mner.features import Example, encoded
-from amia.mner.predictor import Recogniser
-from amia.mner.settings import EncoderSettings, RecogniserSettings
+from amia.mner.builder import build_recognizer
+from amia.mner.features import Example, encode_example
+from amia.mner.predictor import Recognizer
+from amia.mner.settings import EncoderSettings, RecognizerSettings
 
 TYPES = ("PER", "LOC")
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh", *(f"##{letter}" for letter in "abcdefgh")]
@@ -67,10 +67,10 @@ def encoders(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def begin(system: str, encoders: Path, seed: int = 1, **more: Any) -> Recogniser:
+def begin(system: str, encoders: Path, seed: int = 1, **more: Any) -> Recognizer:
     torch.manual_seed(seed)
     text, visual = (EncoderSettings(model=str(encoders / part)) for part in ("text", "visual"))
-    return start(system, RecogniserSettings(text=text, visual=visual, **more), TYPES)[0]
+    return build_recognizer(system, RecognizerSettings(text=text, visual=visual, **more), TYPES)[0]
 
 
 def assert_taken_over(part: torch.nn.Module, source: torch.nn.Module) -> None:
@@ -95,7 +95,7 @@ def test_pretrained_weights_bit_for_bit(encoders: Path, system: str) -> None:
     assert model.config.labels == ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
     # And they are what is computed with.
     model.eval()
-    batch = recogniser.batches().of(encoded([Example(id="x", tokens=("abc", "d"))], recogniser.reader))
+    batch = recogniser.batches().of(encode_example([Example(id="x", tokens=("abc", "d"))], recogniser.reader))
     states, _ = model.text(batch.pieces, batch.pieces_mask)
     assert torch.equal(states, source.eval()(input_ids=batch.pieces).last_hidden_state)
 
@@ -119,16 +119,16 @@ def test_settings_reach_the_model(encoders: Path) -> None:
 
 def test_the_beginning_is_told(encoders: Path) -> None:
     text, visual = encoders / "text", encoders / "visual"
-    settings = RecogniserSettings(text=EncoderSettings(model=str(text)), visual=EncoderSettings(model=str(visual)))
-    assert start("umt", settings, TYPES)[1] == f"umt starts from {text} and {visual}"
-    assert start("bert", settings, TYPES)[1] == f"bert starts from {text}"
-    cut = start("bert", settings, TYPES, training=[["@", "a"], ["b"]])[0]
+    settings = RecognizerSettings(text=EncoderSettings(model=str(text)), visual=EncoderSettings(model=str(visual)))
+    assert build_recognizer("umt", settings, TYPES)[1] == f"umt starts from {text} and {visual}"
+    assert build_recognizer("bert", settings, TYPES)[1] == f"bert starts from {text}"
+    cut = build_recognizer("bert", settings, TYPES, training=[["@", "a"], ["b"]])[0]
     assert cut.model.config.cut_apart
-    lstm, notice = start("bilstm-crf", settings, TYPES, training=[["a", "b"]], other=[["c"]])
+    lstm, notice = build_recognizer("bilstm-crf", settings, TYPES, training=[["a", "b"]], other=[["c"]])
     assert "random vectors of all 2 words" in notice
     assert lstm.model.config.labels[-1] == "I-LOC"
     with pytest.raises(SettingsError, match="no recogniser 'bret'"):
-        start("bret", settings, TYPES)
+        build_recognizer("bret", settings, TYPES)
 
 
 def test_saved_in_half_precision_it_learns_in_full(encoders: Path) -> None:
@@ -154,7 +154,7 @@ def test_an_encoder_saved_without_a_pooler(encoders: Path) -> None:
     assert torch.equal(encoder.pooler.dense.weight, again)
     assert encoder.pooler.dense.weight.any()
     posts = [Example(id="x", tokens=("ab", "h"), labels=(1, 0)), Example(id="y", tokens=("c",), labels=(3,))]
-    output = model(recogniser.batches().of(encoded(posts, recogniser.reader)))
+    output = model(recogniser.batches().of(encode_example(posts, recogniser.reader)))
     assert torch.isfinite(output.total()).all()
 
 
@@ -212,5 +212,5 @@ def test_a_folder_that_holds_no_model(tmp_path: Path) -> None:
 
 def test_the_shipped_encoders_are_named_and_not_where_they_were_installed() -> None:
     text, visual = EncoderSettings(model=str(demo.BERT_DIR)), EncoderSettings(model=str(demo.RESNET_DIR))
-    said = start("umt", RecogniserSettings(text=text, visual=visual), TYPES)[1]
+    said = build_recognizer("umt", RecognizerSettings(text=text, visual=visual), TYPES)[1]
     assert said == "umt starts from demo:bert and demo:resnet"

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from amia.errors import ModelError, SettingsError
-from amia.mner.builder import encoder_identities, new_word_recogniser
-from amia.mner.settings import RecogniserSettings
+from amia.mner.builder import build_word_recognizer, encoder_identities
+from amia.mner.settings import RecognizerSettings
 
 TRAINING = [["Ali", "beats", "the", "champ"], ["the", "champ", "wins"]]
 OTHERS = [["Paris", "beats", "Xyzzy"]]
@@ -15,7 +15,7 @@ OTHERS = [["Paris", "beats", "Xyzzy"]]
 
 def test_without_vectors_the_words_of_training_start_at_random():
     torch.manual_seed(0)
-    model, vocabulary, said = new_word_recogniser("bilstm-crf", ("PER",), TRAINING, OTHERS)
+    model, vocabulary, said = build_word_recognizer("bilstm-crf", ("PER",), TRAINING, OTHERS)
     assert said == "bilstm-crf starts from random vectors of all 5 words: no word vectors were given"
     assert set(vocabulary.words) == {"Ali", "beats", "the", "champ", "wins"}
     assert model.config.words["rare"] == 2 + 2, "the and champ stand in front of what occurs once"
@@ -33,7 +33,7 @@ def test_vectors_of_a_file_are_taken_over_and_survive_saving(tmp_path):
     torch.manual_seed(0)
     path = tmp_path / "glove.txt"
     path.write_text("the 1 2 3\nali 4 5 6\nparis 7 8 9\nchampion 1 1 1\n")
-    model, vocabulary, said = new_word_recogniser(
+    model, vocabulary, said = build_word_recognizer(
         "hbilstm-crf", ("PER",), iter(TRAINING), iter(OTHERS), path, sizes={"hidden": 4}, dropout=0.3
     )
     assert said == f"hbilstm-crf starts from {path}: vectors of 3 of 6 words, the others random"
@@ -51,17 +51,17 @@ def test_what_contradicts_the_family_or_the_file(tmp_path):
     path = tmp_path / "glove.txt"
     path.write_text("the 1 2 3\n")
     with pytest.raises(SettingsError, match="width 3, not 200"):
-        new_word_recogniser("bilstm-crf", ("PER",), TRAINING, vectors=path, sizes={"word_width": 200})
+        build_word_recognizer("bilstm-crf", ("PER",), TRAINING, vectors=path, sizes={"word_width": 200})
     with pytest.raises(SettingsError, match="bert-crf reads word pieces"):
-        new_word_recogniser("bert-crf", ("PER",), TRAINING)
+        build_word_recognizer("bert-crf", ("PER",), TRAINING)
 
 
 def test_word_vectors_are_told_apart_by_their_content(tmp_path: Path) -> None:
     told = []
     for name, text in (("one", "sky 1 2\n"), ("other", "sky 2 1\n"), ("copy", "sky 1 2\n")):
         (tmp_path / name).write_text(text)
-        told.append(encoder_identities("bilstm-crf", RecogniserSettings(vectors=str(tmp_path / name))))
+        told.append(encoder_identities("bilstm-crf", RecognizerSettings(vectors=str(tmp_path / name))))
     assert told[0] == told[2] != told[1]
-    assert encoder_identities("bilstm-crf", RecogniserSettings()) == {}
+    assert encoder_identities("bilstm-crf", RecognizerSettings()) == {}
     with pytest.raises(ModelError, match="lacking"):
-        encoder_identities("bilstm-crf", RecogniserSettings(vectors=str(tmp_path / "lacking")))
+        encoder_identities("bilstm-crf", RecognizerSettings(vectors=str(tmp_path / "lacking")))

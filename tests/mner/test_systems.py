@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import BertTokenizer
 
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from amia.mner.data_collator import Batch, collate
-from amia.mner.features import Encoded
-from amia.mner.model import Output, RecogniserModel
+from amia.mner.features import EncodedPost
+from amia.mner.model import Output, RecognizerModel
 from amia.mner.systems import SYSTEMS, system_of
 from amia.mner.tokenizers import WordPieces
 
@@ -50,7 +50,7 @@ def test_saved_and_loaded_it_is_the_same_to_the_bit(bert_system, piece_posts, im
     model, batch = bert_system(system, train_visual=True), image_batch(piece_posts(LENGTHS), IMAGES)
     model.save_pretrained(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
-    config = RecogniserConfig.from_pretrained(tmp_path)
+    config = RecognizerConfig.from_pretrained(tmp_path)
     assert config.system == system
     assert config.labels == model.config.labels
     loaded, report = system_of(config.system).from_pretrained(tmp_path, output_loading_info=True)
@@ -194,7 +194,7 @@ def test_invisible_words_shorten_neither_gold_nor_prediction(bert_system, image_
         assert [len(path) for path in model.decoder.decode(model(batch).emissions, batch.words_mask)] == [5]
 
 
-def overfit_posts(two_sided: bool) -> tuple[list[Encoded], torch.Tensor]:
+def overfit_posts(two_sided: bool) -> tuple[list[EncodedPost], torch.Tensor]:
     """32 posts, and regions [32, 49, 10]. Two-sided: each text stands there twice, and only the image, in one of its
     regions, tells whether its entity is a person or a place."""
     chance = torch.Generator().manual_seed(0)
@@ -205,14 +205,14 @@ def overfit_posts(two_sided: bool) -> tuple[list[Encoded], torch.Tensor]:
         words = torch.randint(3, 60, (5,), generator=draw).tolist()
         labels = [0] * 5
         labels[text % 3], labels[text % 3 + 1] = 1 + 2 * side, (2 + 2 * side) * (text % 2)
-        posts.append(Encoded(id=str(number), labels=tuple(labels), pieces=(1, *words, 2), first=tuple(range(1, 6))))
+        posts.append(EncodedPost(id=str(number), labels=tuple(labels), pieces=(1, *words, 2), first=tuple(range(1, 6))))
         regions[number, int(torch.randint(49, (1,), generator=chance)), side] += 12
     return posts, regions
 
 
 @every
 def test_32_posts_learned_by_heart(bert_system, system):
-    model: RecogniserModel = bert_system(system)
+    model: RecognizerModel = bert_system(system)
     posts, regions = overfit_posts(two_sided=model.reads_images)
     batch = collate(posts)
     batch.regions, batch.pooled, batch.has_image = regions, regions.mean(1), torch.ones(32, dtype=torch.bool)

@@ -5,7 +5,7 @@ import torch
 from transformers import ResNetConfig
 
 from amia.mner.layers.visual_encoder import VisualEncoder
-from amia.mner.model import RecogniserModel
+from amia.mner.model import RecognizerModel
 
 
 def encoder(trained: bool = False) -> VisualEncoder:
@@ -66,7 +66,7 @@ def test_frozen_has_no_gradients_and_trained_has():
 
 @pytest.mark.parametrize("trained", [False, True])
 def test_frozen_it_stays_when_loaded(bert_system, tmp_path, trained):
-    model: RecogniserModel = bert_system("bert-resnet-crf", train_visual=trained)
+    model: RecognizerModel = bert_system("bert-resnet-crf", train_visual=trained)
     model.save_pretrained(tmp_path)
     loaded = type(model).from_pretrained(tmp_path).train()
     assert {weights.requires_grad for weights in loaded.visual.parameters()} == {trained}

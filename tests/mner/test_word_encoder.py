@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from amia.errors import ModelError
-from amia.mner.config import WordSizes
+from amia.mner.config import LstmConfig
 from amia.mner.layers.word_encoder import CharCnn, CharLstm, WordEncoder
 from amia.mner.tokenizers import UNKNOWN
 
-SIZES = WordSizes(
+SIZES = LstmConfig(
     words=20, rare=10, characters=9, word_width=6, char_width=5, hidden=4, char_filters=3, char_inner=7, char_output=4
 )
 WORDS = [[2, 3, 4], [5], [8, 7, 6, 5, 4], [3, 3, 3, 3, 3, 3, 3, 3]]
@@ -75,7 +75,7 @@ def test_a_post_in_company_has_the_states_that_it_has_alone(spelling):
 @pytest.mark.parametrize("forget", [0.0, 0.5, 1.0])
 def test_training_reads_rare_words_as_unknown_ones_as_often_as_asked(forget):
     torch.manual_seed(0)
-    sizes = WordSizes.of({**SIZES.to_json(), "forget": forget})
+    sizes = LstmConfig.of({**SIZES.to_json(), "forget": forget})
     encoder = WordEncoder(sizes, None, 0.0)
     mask = torch.ones(2000, 1, dtype=torch.bool)
     nothing = torch.empty(0)
@@ -104,6 +104,6 @@ def test_padding_is_trained_in_no_way():
 
 @pytest.mark.parametrize("given", [None, {}, {"words": 3}, {**SIZES.to_json(), "colour": 1}])
 def test_sizes_that_are_missing_or_foreign(given):
-    assert WordSizes.of(SIZES.to_json()).to_json() == SIZES.to_json()
+    assert LstmConfig.of(SIZES.to_json()).to_json() == SIZES.to_json()
     with pytest.raises(ModelError, match="of no LSTM recogniser"):
-        WordSizes.of(given)
+        LstmConfig.of(given)

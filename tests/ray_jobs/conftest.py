@@ -24,7 +24,7 @@ from ray_jobs.cli.main import main as cli
 from ray_jobs.jobs import context as job
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.ingest import ingest
-from ray_jobs.runtime.executor import Step, run_here
+from ray_jobs.runtime.executor import StageSpec, run_locally
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
 
@@ -137,9 +137,9 @@ def copied(tmp_path: Path) -> Callable[..., Path]:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stages run here, one after the other, where their models can be tampered with."""
 
-    def run(store: Store, machines: object, plan: object, steps: Sequence[Step], shards: Any, **_: Any) -> None:
+    def run(store: Store, machines: object, plan: object, steps: Sequence[StageSpec], shards: Any, **_: Any) -> None:
         for step in steps:
-            run_here(step.stage, shards)
+            run_locally(step.stage, shards)
 
     monkeypatch.setattr(job, "run_steps", run)
 

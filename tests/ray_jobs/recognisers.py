@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from encoders import save_tiny_encoders
 
-from amia.mner.builder import new_word_recogniser, start
-from amia.mner.features import Example, encoded
-from amia.mner.predictor import Recogniser
-from amia.mner.settings import EncoderSettings, RecogniserSettings
+from amia.mner.builder import build_recognizer, build_word_recognizer
+from amia.mner.features import Example, encode_example
+from amia.mner.predictor import Recognizer
+from amia.mner.settings import EncoderSettings, RecognizerSettings
 from amia.mner.spans import TYPES
 
 
@@ -18,7 +18,9 @@ def save_random(folder: Path, encoders: Path) -> None:
     save_tiny_encoders(encoders)
     text, visual = (EncoderSettings(model=str(encoders / name)) for name in ("text", "visual"))
     torch.manual_seed(0)
-    recogniser, _ = start("bert-resnet-crf", RecogniserSettings(text=text, visual=visual), TYPES, training=[], other=[])
+    recogniser, _ = build_recognizer(
+        "bert-resnet-crf", RecognizerSettings(text=text, visual=visual), TYPES, training=[], other=[]
+    )
     with torch.no_grad():
         for weights in recogniser.model.parameters():
             weights.mul_(3.0)
@@ -29,9 +31,9 @@ def save_trained(folder: Path, examples: Sequence[Example]) -> None:
     """A `bilstm-crf` after a few steps on these posts: it knows some of their entities."""
     torch.manual_seed(0)
     words = [each.tokens for each in examples]
-    model, vocabulary, _ = new_word_recogniser("bilstm-crf", TYPES, words, sizes={"word_width": 24, "hidden": 24})
-    recogniser = Recogniser(model, vocabulary)
-    batch = recogniser.batches().of(encoded(examples, vocabulary))
+    model, vocabulary, _ = build_word_recognizer("bilstm-crf", TYPES, words, sizes={"word_width": 24, "hidden": 24})
+    recogniser = Recognizer(model, vocabulary)
+    batch = recogniser.batches().of(encode_example(examples, vocabulary))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
     model.train()
     for _ in range(12):

@@ -14,7 +14,7 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.context import open_job
+from ray_jobs.jobs.context import open_context
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.manifest import publish_manifest
 from ray_jobs.settings.job import Settings
@@ -158,7 +158,7 @@ def test_the_card_is_written_before_the_manifest_and_never_again(
         return create(store, key, data)
 
     leases = [f"pools.{stage}.lease=3" for stage in ("embed", "score", "synthesize", "mix")]
-    job = open_job(str(run), small(*leases), quiet=True)
+    job = open_context(str(run), small(*leases), quiet=True)
     monkeypatch.setattr(Store, "create", recorded)
     for _ in range(2):
         publish_manifest(job, "adaptive", manifest["identity"], manifest["generator"])

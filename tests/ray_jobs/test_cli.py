@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amia.demo import CLIP_DIR
-from ray_jobs.storage.shards import facts
+from ray_jobs.storage.shards import read_metadata
 from ray_jobs.storage.store import Store
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "tweets"
@@ -142,7 +142,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing_half_published(
         assert code == 8
         assert "The disk is full" in one_message(complained)
         for shard in (disk / "run").glob("posts/*.parquet"):
-            assert facts(Store(disk / "run"), f"posts/{shard.name}").rows  # whole, or not there
+            assert read_metadata(Store(disk / "run"), f"posts/{shard.name}").rows  # whole, or not there
         subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
         code, said, _ = amia("ingest", FIXTURE, "--run", disk / "run", "--config", "demo", "max_failed=1")
         assert code == 0

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from amia.images import ImageSettings, decode, encode_jpeg, fit_to
+from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
 from amia.mixing.arms import CONTROLS
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.mixture import read_frozen
+from ray_jobs.jobs.mixture import read_matching_model
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 
@@ -81,7 +81,9 @@ def test_constant_is_the_mean_of_theta_over_the_training_posts(controls: Path) -
     )
     posts = {row["id"]: row for row in flat(controls, "posts")}
     images = ImageSettings(size=64)
-    original = fit_to(decode(posts[one["id"]]["image"]["bytes"], images, at_least=128), images).astype(np.float64)
+    original = resize_to_square(decode(posts[one["id"]]["image"]["bytes"], images, at_least=128), images).astype(
+        np.float64
+    )
     painted = np.asarray(decode(drawn["image"], images), np.float64)
     blend = np.rint(painted + one["ratio"] * (original - painted)).astype(np.uint8)
     assert encode_jpeg(blend, images.quality, source="blend") == one["image"]["bytes"]
@@ -89,7 +91,7 @@ def test_constant_is_the_mean_of_theta_over_the_training_posts(controls: Path) -
 
 def test_the_other_negatives_have_scores_and_a_mixture_of_their_own(controls: Path, augmented: Path) -> None:
     store = Store(controls)
-    other = read_frozen(store, "mixture-batch")
+    other = read_matching_model(store, "mixture-batch")
     assert other is not None
     assert other.triplet.negatives == "batch"
     batch = [row for row in flat(controls, "augmented/adaptive-batch") if row["image_status"] == "ok"]

@@ -13,9 +13,9 @@ from drivers import finish, kill_when, start
 
 from amia.errors import IdentityError, SettingsError, StageError
 from amia.experiments.results import CellResult
-from ray_jobs.jobs.context import open_job
+from ray_jobs.jobs.context import open_context
 from ray_jobs.jobs.evaluate import evaluate
-from ray_jobs.jobs.experiment import Experimented, experiment
+from ray_jobs.jobs.experiment import ExperimentResult, experiment
 from ray_jobs.jobs.experiment_cells import Cell
 from ray_jobs.settings.experiment import Experiment, load_experiment
 from ray_jobs.settings.job import Settings
@@ -41,7 +41,7 @@ def asked(run: Path, small_words: Sequence[str]) -> Callable[..., Experiment]:
 
 
 @pytest.fixture(scope="module")
-def done(asked: Callable[..., Experiment]) -> Experimented:
+def done(asked: Callable[..., Experiment]) -> ExperimentResult:
     return experiment(asked(), quiet=True)
 
 
@@ -56,7 +56,7 @@ def stamps(run: Path, *folders: str) -> dict[str, int]:
 
 
 def test_a_result_is_what_evaluate_says_of_the_model(
-    done: Experimented, run: Path, small: Callable[..., Settings]
+    done: ExperimentResult, run: Path, small: Callable[..., Settings]
 ) -> None:
     found = results(run)
     assert (done.cells, done.finished, len(found)) == (3, 0, 3)
@@ -71,7 +71,7 @@ def test_a_result_is_what_evaluate_says_of_the_model(
             assert each.mask(part).sum() == told.lenient[part].posts
 
 
-def test_tables_stand_in_the_run(done: Experimented, run: Path) -> None:
+def test_tables_stand_in_the_run(done: ExperimentResult, run: Path) -> None:
     folder = run / "experiments" / "ours"
     assert done.folders == [str(folder)]
     about = json.loads((folder / "tables.json").read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def test_tables_stand_in_the_run(done: Experimented, run: Path) -> None:
 
 
 def test_the_same_again_trains_and_scores_nothing(
-    done: Experimented, asked: Callable[..., Experiment], run: Path
+    done: ExperimentResult, asked: Callable[..., Experiment], run: Path
 ) -> None:
     before = stamps(run, "cells", "models", "predictions", "evaluations", "augmented")
     again = experiment(asked(), quiet=True)
@@ -98,7 +98,7 @@ def test_the_same_again_trains_and_scores_nothing(
 
 
 def test_another_table_trains_what_it_lacks_alone(
-    done: Experimented, asked: Callable[..., Experiment], run: Path
+    done: ExperimentResult, asked: Callable[..., Experiment], run: Path
 ) -> None:
     before = stamps(run, "cells", "models")
     more = experiment(asked("tables=[table1,table3]", name="more"), quiet=True)
@@ -112,12 +112,12 @@ def test_another_table_trains_what_it_lacks_alone(
 
 
 def test_exchanged_images_are_scored_with_the_model_that_is_there(
-    done: Experimented, asked: Callable[..., Experiment], run: Path, monkeypatch: pytest.MonkeyPatch
+    done: ExperimentResult, asked: Callable[..., Experiment], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from amia.experiments.run_specs import Need
+    from amia.experiments.run_specs import RunSpec
     from ray_jobs.jobs import experiment as module
 
-    monkeypatch.setattr(module, "needs", lambda *_: [Need("bert-resnet-crf", "adaptive", swapped=True)])
+    monkeypatch.setattr(module, "needs", lambda *_: [RunSpec("bert-resnet-crf", "adaptive", swapped=True)])
     before = stamps(run, "models")
     experiment(asked("tables=[controls]", name="swapped"), quiet=True)
     assert stamps(run, "models") == before
@@ -126,7 +126,7 @@ def test_exchanged_images_are_scored_with_the_model_that_is_there(
     assert one.ids == own.ids
 
 
-def test_other_settings_are_other_cells(done: Experimented, asked: Callable[..., Experiment], run: Path) -> None:
+def test_other_settings_are_other_cells(done: ExperimentResult, asked: Callable[..., Experiment], run: Path) -> None:
     from ray_jobs.jobs.experiment import _cells, _data
 
     def keys(ask: Experiment) -> set[str]:
@@ -142,14 +142,14 @@ def test_other_settings_are_other_cells(done: Experimented, asked: Callable[...,
 
 
 def test_as_many_side_by_side_as_the_declared_gpus_and_cores_hold(
-    done: Experimented, asked: Callable[..., Experiment], run: Path
+    done: ExperimentResult, asked: Callable[..., Experiment], run: Path
 ) -> None:
     from ray_jobs.jobs.experiment import _cells
     from ray_jobs.jobs.experiment_cells import _side_by_side
 
     def side_by_side(*words: str) -> set[int]:
         ask = asked(*words)
-        job = open_job(str(run), ask.settings, quiet=True)
+        job = open_context(str(run), ask.settings, quiet=True)
         return {_side_by_side(cell) for cell in _cells(ask.grid, "drawn", job).values()}
 
     assert side_by_side("workers.gpus=1", "workers.cpus=1") == {4}
@@ -160,7 +160,7 @@ def test_as_many_side_by_side_as_the_declared_gpus_and_cores_hold(
 
 
 def test_a_cell_that_fails_is_a_dash_and_the_others_are_finished(
-    done: Experimented, asked: Callable[..., Experiment], run: Path, monkeypatch: pytest.MonkeyPatch
+    done: ExperimentResult, asked: Callable[..., Experiment], run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ray_jobs.jobs import experiment as module
 
@@ -201,14 +201,14 @@ def test_a_run_without_posts_is_told_before_anything_starts(tmp_path: Path, aske
         experiment(replace(ask, grid=grid), quiet=True)
 
 
-def test_arms_that_were_made_otherwise_are_refused(done: Experimented, asked: Callable[..., Experiment]) -> None:
+def test_arms_that_were_made_otherwise_are_refused(done: ExperimentResult, asked: Callable[..., Experiment]) -> None:
     with pytest.raises(IdentityError, match=r"triplet|margin"):
         experiment(asked("triplet.margin=0.3"), quiet=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_two_workers_share_a_cell(run: Path, asked: Callable[..., Experiment], done: Experimented) -> None:
+def test_two_workers_share_a_cell(run: Path, asked: Callable[..., Experiment], done: ExperimentResult) -> None:
     words = ("tables=[table3]", "workers.count=2", "workers.cpus=1", "training.dtype=float32")
     before = len(results(run))
     experiment(asked(*words, "training.batch=12", name="workers"), quiet=True)

@@ -19,7 +19,7 @@ from exports import files, read_as_umt, rows, seen_by_umt
 from PIL import Image
 
 from amia.errors import IdentityError, RunError, StoreError
-from amia.export.shard import Summary
+from amia.export.shard import ExportSummary
 from amia.images.jpeg import encode_jpeg
 from amia.mner.spans import TYPES, label_names
 from amia.posts import RawPost
@@ -42,21 +42,21 @@ def settings(small: Callable[..., Settings]) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def umt(augmented: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+def umt(augmented: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportSummary]:
     """Both arms of the undisturbed run in layout umt, and what was said of them."""
     folder = tmp_path_factory.mktemp("umt") / "out"
     return folder, export(str(augmented), settings, layout="umt", to=str(folder), arms=ARMS, quiet=True)
 
 
 @pytest.fixture(scope="module")
-def tars(augmented: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+def tars(augmented: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportSummary]:
     """The same in layout webdataset."""
     folder = tmp_path_factory.mktemp("tars") / "out"
     return folder, export(str(augmented), settings, layout="webdataset", to=str(folder), arms=ARMS, quiet=True)
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_public_code_reads_posts_and_images(umt: tuple[Path, Summary], augmented: Path, arm: str) -> None:
+def test_public_code_reads_posts_and_images(umt: tuple[Path, ExportSummary], augmented: Path, arm: str) -> None:
     folder, done = umt
     chance = random.Random(0)
     fallen_back = 0
@@ -74,7 +74,7 @@ def test_public_code_reads_posts_and_images(umt: tuple[Path, Summary], augmented
     assert done.arms[arm].posts == {"train": 68, "validation": 14, "test": 14}
 
 
-def test_both_arms_have_the_same_texts_and_images_of_one_size(umt: tuple[Path, Summary], augmented: Path) -> None:
+def test_both_arms_have_the_same_texts_and_images_of_one_size(umt: tuple[Path, ExportSummary], augmented: Path) -> None:
     folder, done = umt
     assert (done.size, done.quality, done.unchanged) == (256, 95, False)
     for name in FILES.values():
@@ -110,7 +110,7 @@ def test_sums_are_true_of_every_file(layout: str, request: pytest.FixtureRequest
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves files to be closed
 @pytest.mark.parametrize("arm", ARMS)
-def test_webdataset_reads_the_tars(tars: tuple[Path, Summary], augmented: Path, arm: str) -> None:
+def test_webdataset_reads_the_tars(tars: tuple[Path, ExportSummary], augmented: Path, arm: str) -> None:
     folder, done = tars
     assert (done.size, done.unchanged, done.arms[arm].posts["train"]) == (64, True, 68)
     labels = label_names(TYPES)
@@ -130,7 +130,7 @@ def test_webdataset_reads_the_tars(tars: tuple[Path, Summary], augmented: Path, 
             assert row["image"] is None or seen["jpg"].size == (64, 64)
 
 
-def test_amia_reads_its_own_tars_back(tars: tuple[Path, Summary], augmented: Path) -> None:
+def test_amia_reads_its_own_tars_back(tars: tuple[Path, ExportSummary], augmented: Path) -> None:
     found = list(open_corpus(tars[0] / "adaptive"))
     assert all(isinstance(post, RawPost) for post in found)
     by_id = {row["id"]: row for row in rows(augmented, "adaptive")}
@@ -147,7 +147,7 @@ def test_amia_reads_its_own_tars_back(tars: tuple[Path, Summary], augmented: Pat
         assert post.image == row["image"]["bytes"]
 
 
-def test_amia_reads_its_own_text_files_back(umt: tuple[Path, Summary], augmented: Path) -> None:
+def test_amia_reads_its_own_text_files_back(umt: tuple[Path, ExportSummary], augmented: Path) -> None:
     found = list(open_corpus(umt[0] / "adaptive"))
     by_id = {row["id"]: row for row in rows(augmented, "adaptive")}
     assert {post.id for post in found} == by_id.keys()
@@ -159,7 +159,7 @@ def test_amia_reads_its_own_text_files_back(umt: tuple[Path, Summary], augmented
 
 
 def test_killed_while_it_writes(
-    umt: tuple[Path, Summary], augmented: Path, tmp_path: Path, settings: Settings, small_words: Sequence[str]
+    umt: tuple[Path, ExportSummary], augmented: Path, tmp_path: Path, settings: Settings, small_words: Sequence[str]
 ) -> None:
     to = tmp_path / "out"
     words = ("export", str(augmented), "--layout", "umt", "--to", str(to), "--arm", "adaptive", "--arm", "original")
@@ -175,7 +175,7 @@ def test_killed_while_it_writes(
     assert {key: data for key, data in files(to).items() if key not in half} == files(umt[0])
 
 
-def test_a_finished_export_is_left_alone(tars: tuple[Path, Summary], augmented: Path, settings: Settings) -> None:
+def test_a_finished_export_is_left_alone(tars: tuple[Path, ExportSummary], augmented: Path, settings: Settings) -> None:
     folder, done = tars
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert export(str(augmented), settings, layout="webdataset", to=str(folder), arms=ARMS, quiet=True) == done
@@ -183,7 +183,7 @@ def test_a_finished_export_is_left_alone(tars: tuple[Path, Summary], augmented: 
 
 
 def test_whoever_comes_second_tells_what_the_first_has_finished(
-    tars: tuple[Path, Summary], augmented: Path, tmp_path: Path
+    tars: tuple[Path, ExportSummary], augmented: Path, tmp_path: Path
 ) -> None:
     folder, done = tars
     plan, _ = open_run(Store(augmented))
@@ -195,7 +195,7 @@ def test_whoever_comes_second_tells_what_the_first_has_finished(
 
 
 def test_another_export_into_the_same_folder_is_refused(
-    umt: tuple[Path, Summary], augmented: Path, settings: Settings
+    umt: tuple[Path, ExportSummary], augmented: Path, settings: Settings
 ) -> None:
     before = files(umt[0])
     for more, said in (
@@ -268,7 +268,7 @@ def test_the_command_says_what_it_wrote(
 
 @pytest.mark.slow  # `test_store.py` has the store, and nothing here knows which it is
 def test_onto_an_object_store(
-    augmented: Path, tars: tuple[Path, Summary], bucket: str, small_words: Sequence[str]
+    augmented: Path, tars: tuple[Path, ExportSummary], bucket: str, small_words: Sequence[str]
 ) -> None:
     words = ("export", str(augmented), "--layout", "webdataset", "--arm", "adaptive", "--arm", "original")
     words += ("--config", "demo", "--to", f"{bucket}/out", *small_words, "pools.export.max=1")

@@ -11,7 +11,7 @@ from drivers import finish, start
 
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
 from amia.errors import SettingsError
-from ray_jobs.jobs.download import fetch
+from ray_jobs.jobs.download import download_models
 from ray_jobs.settings.job import load_settings
 
 COMMIT = "c0ffee" * 6 + "beef"
@@ -20,7 +20,7 @@ Amia = Callable[..., tuple[int, str, str]]
 
 
 def test_the_models_of_the_demo_are_where_they_ship() -> None:
-    found = {each.role: each.folder for each in fetch(load_settings("demo"), ["umt", "bert"])}
+    found = {each.role: each.folder for each in download_models(load_settings("demo"), ["umt", "bert"])}
     assert found == {
         "encoder": CLIP_DIR,
         "generator": GENERATOR_DIR,
@@ -30,7 +30,7 @@ def test_the_models_of_the_demo_are_where_they_ship() -> None:
 
 
 def test_without_a_recogniser_its_encoders_are_not_fetched() -> None:
-    assert [each.role for each in fetch(load_settings("demo"))] == ["encoder", "generator"]
+    assert [each.role for each in download_models(load_settings("demo"))] == ["encoder", "generator"]
 
 
 def test_a_system_that_is_not_there_is_told_before_gigabytes_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_a_system_that_is_not_there_is_told_before_gigabytes_are_fetched(monkeyp
 
     monkeypatch.setattr("ray_jobs.jobs.download.ClipEncoder.fetch", fetched)
     with pytest.raises(SettingsError, match=r"'unt'.*umt"):
-        fetch(load_settings("demo"), ["umt", "unt"])
+        download_models(load_settings("demo"), ["umt", "unt"])
 
 
 def test_a_machine_reads_where_the_models_lie_and_what_they_are(amia: Amia) -> None:

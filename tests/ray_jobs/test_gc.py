@@ -20,7 +20,7 @@ from amia.errors import SettingsError
 from ray_jobs.jobs import gc
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.gc import collect, seconds_of
-from ray_jobs.runtime.heartbeat import Beat
+from ray_jobs.runtime.heartbeat import HeartbeatRecord
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 
@@ -132,7 +132,7 @@ def test_a_scratch_that_is_still_written_to_stays_whole(tmp_path: Path) -> None:
 def test_on_an_object_store(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(f"{bucket}/{tmp_path.name}")
     PLAN.publish(store)
-    beat = Beat(host="node1", pid=42, started=0, working={})
+    beat = HeartbeatRecord(host="node1", pid=42, started=0, working={})
     for key in [f"posts/{shard}.parquet" for shard in PLAN.shards]:
         store.create(key, b"published")
     orphans = {"probe/0123456789abcdef", "scratch/abc/x", "log/x-running.json"}

@@ -13,8 +13,8 @@ import pytest
 from hostile.corpora import CORPORA, SECRET, Corpus, Row
 from hostile.images import ARMED, IMAGES
 
-from ray_jobs.jobs.augment import Augmented, augment
-from ray_jobs.jobs.ingest import Ingested, ingest
+from ray_jobs.jobs.augment import AugmentResult, augment
+from ray_jobs.jobs.ingest import IngestResult, ingest
 from ray_jobs.settings.job import Settings
 
 MEASURED = {"theta", "ratio", "loss", "loss_i2t", "loss_t2i", "cosine"}
@@ -27,7 +27,9 @@ ALONE = ("clip.micro_batch=1", "generator.micro_batch=1")
 """No post shares a batch with another, so that not a bit of it depends on who else is there."""
 
 
-def ingested(write: Callable[..., Corpus], folder: Path, settings: Settings, *, bad: bool) -> tuple[Corpus, Ingested]:
+def ingested(
+    write: Callable[..., Corpus], folder: Path, settings: Settings, *, bad: bool
+) -> tuple[Corpus, IngestResult]:
     corpus = write(folder, bad=bad)
     return corpus, ingest(str(corpus.source), str(folder / "run"), settings, quiet=True)
 
@@ -177,7 +179,7 @@ def test_a_source_that_is_refused_as_a_whole(amia: Amia, tmp_path: Path, kind: s
     assert not any((tmp_path / "run" / stage).exists() for stage in ("plan.json", "posts"))
 
 
-def counted(result: Augmented, total: int) -> None:
+def counted(result: AugmentResult, total: int) -> None:
     """The accounting of the manifest is whole."""
     assert result.posts == total
     assert {arm: counts.total() for arm, counts in result.counts.items()} == {"adaptive": total}

@@ -7,7 +7,7 @@ import pytest
 
 from amia import mner
 from amia.errors import ModelError
-from ray_jobs.storage.model_store import at_hand, find_model
+from ray_jobs.storage.model_store import find_model, local_copy
 from ray_jobs.storage.store import Store
 
 
@@ -34,11 +34,11 @@ def test_a_recogniser_by_name_folder_and_url(
     for found in (find_model("tiny", far), find_model(f"{far.address}/models/tiny")):
         assert (found.name, found.sha256) == ("tiny", here.sha256)
         assert {path.name for path in found.folder.iterdir()} == {path.name for path in tiny.iterdir()}
-    cached = at_hand(found.address, found.sha256)
+    cached = local_copy(found.address, found.sha256)
     assert cached == found.folder
     assert [path.name for path in cached.parent.iterdir()] == [here.sha256]
     with pytest.raises(ModelError, match="not the model"):
-        at_hand(found.address, "0" * 64)
+        local_copy(found.address, "0" * 64)
     assert mner.load(cached, device="cpu").predict("Orla Finch sings")
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from amia.mner.spans import label_names
-from ray_jobs.storage.shards import content_sha256, facts, read_shard
+from ray_jobs.storage.shards import content_sha256, read_metadata, read_shard
 from ray_jobs.storage.store import Store
 
 
@@ -90,7 +90,7 @@ def test_the_manifest_is_true_of_the_files(arm: Path, augmented: Path) -> None:
         key = f"augmented/adaptive/{each['name']}"
         table = read_shard(store, key)
         assert (table.num_rows, content_sha256(table)) == (each["rows"], each["sha256"])
-        assert facts(store, key).sha256 == each["sha256"]
+        assert read_metadata(store, key).sha256 == each["sha256"]
         statuses = zip(table["image_status"].to_pylist(), table["synthesis_status"].to_pylist(), strict=True)
         counted.update(f"image={image}|synthesis={synthesis}" for image, synthesis in statuses)
     assert manifest["counts"] == counted

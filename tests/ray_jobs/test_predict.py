@@ -13,7 +13,7 @@ import pytest
 from amia import mner
 from amia.errors import IdentityError, RunError, SettingsError
 from amia.mner.features import Example
-from amia.mner.predictor import Tagged
+from amia.mner.predictor import TaggedPost
 from amia.mner.spans import TYPES, label_names, lenient_spans
 from amia.mner.word_tokenizer import words
 from ray_jobs.jobs.predict import predict
@@ -22,7 +22,7 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.model_store import content_sha256
 from ray_jobs.storage.schemas import augmented_schema
-from ray_jobs.storage.shards import encode, facts
+from ray_jobs.storage.shards import encode, read_metadata
 from ray_jobs.storage.store import Store
 
 Amia = Callable[..., tuple[int, str, str]]
@@ -91,7 +91,7 @@ def test_a_job_says_what_the_recogniser_itself_says(predicted: Path, run: Path) 
         assert_said(row, tagged)
 
 
-def assert_said(row: Row, tagged: Tagged) -> None:
+def assert_said(row: Row, tagged: TaggedPost) -> None:
     assert names(row["predicted_tags"]) == tagged.tags
     assert [span["score"] for span in row["spans"]] == pytest.approx([score for _, score in tagged.spans], abs=1e-4)
 
@@ -193,7 +193,7 @@ def staged(
     )
     stage.setup()
     told = stage.publish(shard, stage.run(stage.load(shard)))
-    assert facts(store, f"{FOLDER}/{shard}.parquet") == told
+    assert read_metadata(store, f"{FOLDER}/{shard}.parquet") == told
     assert sum(told.counts.values()) == told.rows == len(posts)
     found = pq.read_table(folder / FOLDER / f"{shard}.parquet").to_pylist()
     assert told.extra["entities"] == {

@@ -14,17 +14,17 @@ from amia.synthesis.settings import GeneratorSettings
 from ray_jobs.jobs import autobatch as proposing
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.autobatch import PROPOSAL, micro_batch
-from ray_jobs.jobs.context import Job, open_job, shaded, tuned
+from ray_jobs.jobs.context import RunContext, compile_key, open_context, shaded
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.fingerprint import claim, recorded
+from ray_jobs.storage.fingerprint import check_or_write_identity, read_identity
 from ray_jobs.storage.store import Store
 
 UNSET = GeneratorSettings(device="cuda")
 
 
 @pytest.fixture
-def job(ingested: Path, copied: Callable[..., Path], small: Callable[..., Settings]) -> Job:
-    return open_job(str(copied(ingested)), small("pools.synthesize.gpus=0.5"), quiet=True)
+def job(ingested: Path, copied: Callable[..., Path], small: Callable[..., Settings]) -> RunContext:
+    return open_context(str(copied(ingested)), small("pools.synthesize.gpus=0.5"), quiet=True)
 
 
 def gpu(size: int) -> Callable[..., dict[str, Any]]:
@@ -40,7 +40,7 @@ def gpu(size: int) -> Callable[..., dict[str, Any]]:
 
 
 def test_a_gpu_proposes_once_and_every_later_start_takes_that__with_a_simulated_gpu(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    job: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proposing, "measured_here", gpu(16))
     assert micro_batch(job, UNSET) == 16
@@ -49,12 +49,12 @@ def test_a_gpu_proposes_once_and_every_later_start_takes_that__with_a_simulated_
     assert told["devices"], "it ran where an actor would: with a GPU of its own"
     monkeypatch.setattr(proposing, "measured_here", gpu(32))
     assert micro_batch(job, UNSET) == 16, "another machine, the same run"
-    claim(job.store, "synthesized", {"settings": {"generator": {"micro_batch": 4}}})
+    check_or_write_identity(job.store, "synthesized", {"settings": {"generator": {"micro_batch": 4}}})
     assert micro_batch(job, UNSET) == 4, "what the shards were made with comes first"
 
 
 def test_of_two_drivers_both_take_the_first_ones__with_a_simulated_gpu(
-    job: Job, monkeypatch: pytest.MonkeyPatch
+    job: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def meanwhile(*_: Any) -> dict[str, Any]:
         job.store.create(PROPOSAL, json.dumps({"micro_batch": 8}).encode())
@@ -64,7 +64,7 @@ def test_of_two_drivers_both_take_the_first_ones__with_a_simulated_gpu(
     assert micro_batch(job, UNSET) == 8
 
 
-def test_what_is_set_wins_and_what_is_on_a_cpu_is_not_measured(job: Job) -> None:
+def test_what_is_set_wins_and_what_is_on_a_cpu_is_not_measured(job: RunContext) -> None:
     assert micro_batch(job, GeneratorSettings(device="cuda", micro_batch=3)) == 3
     assert micro_batch(job, GeneratorSettings(device="cpu")) == 8
     assert not job.store.exists(PROPOSAL)
@@ -72,7 +72,7 @@ def test_what_is_set_wins_and_what_is_on_a_cpu_is_not_measured(job: Job) -> None
 
 @pytest.mark.parametrize(("error", "kind"), [(ModelError("no such model"), ModelError), (OSError("odd"), StageError)])
 def test_an_error_of_the_measuring_is_the_commands__with_a_simulated_gpu(
-    job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
+    job: RunContext, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
 ) -> None:
     def broken(*_: Any) -> dict[str, Any]:
         raise error
@@ -83,7 +83,7 @@ def test_an_error_of_the_measuring_is_the_commands__with_a_simulated_gpu(
     assert not job.store.exists(PROPOSAL)
 
 
-def test_a_gpu_that_does_not_come(job: Job, small: Callable[..., Settings]) -> None:
+def test_a_gpu_that_does_not_come(job: RunContext, small: Callable[..., Settings]) -> None:
     many = replace(job, settings=small("pools.synthesize.gpus=64", "wait_for_gpus_s=1"))
     with pytest.raises(ClusterError, match="64 GPU needed"):
         micro_batch(many, UNSET)
@@ -97,23 +97,23 @@ def test_a_run_on_a_cpu_keeps_its_eight(
     run = copied(augmented, leaving_out=["synthesized", "augmented"])
     unset = "generator.micro_batch=null"
     augment(str(run), small(unset), accept_mixture=True, quiet=True)
-    assert (recorded(Store(run), "synthesized") or {})["settings"]["generator"]["micro_batch"] == 8
+    assert (read_identity(Store(run), "synthesized") or {})["settings"]["generator"]["micro_batch"] == 8
     augment(str(run), small("generator.micro_batch=8"), accept_mixture=True, quiet=True)
     with pytest.raises(IdentityError, match=r"micro_batch: 8 in the run, 16 now"):
         augment(str(run), small("generator.micro_batch=16"), accept_mixture=True, quiet=True)
 
 
 def test_the_identity_of_a_run_on_a_cpu_knows_nothing_of_gpus(augmented: Path) -> None:
-    made = (recorded(Store(augmented), "synthesized") or {})["settings"]["generator"]
+    made = (read_identity(Store(augmented), "synthesized") or {})["settings"]["generator"]
     assert set(made) == {"weights", "dtype", "steps", "guidance", "micro_batch", "redraws"}
-    assert set((recorded(Store(augmented), "embeddings") or {})["settings"]["clip"]) == {
+    assert set((read_identity(Store(augmented), "embeddings") or {})["settings"]["clip"]) == {
         "weights",
         "dtype",
         "micro_batch",
     }
-    assert tuned("auto", "cpu") == {}
-    assert tuned("auto", "cuda") == {"channels_last": True, "compile": True}
-    assert tuned(False, "cuda:1") == {"channels_last": True, "compile": False}
+    assert compile_key("auto", "cpu") == {}
+    assert compile_key("auto", "cuda") == {"channels_last": True, "compile": True}
+    assert compile_key(False, "cuda:1") == {"channels_last": True, "compile": False}
     assert shaded("auto", "cpu") == shaded("float32", "cuda") == {}
     assert shaded("auto", "cuda") == shaded("bfloat16", "cpu") == {"shades": "float32"}
 

@@ -18,7 +18,7 @@ from amia.errors import RunError
 from amia.mner.spans import lenient_spans
 from ray_jobs.jobs.report import KEY, report
 from ray_jobs.reporting.accounting import quarantined
-from ray_jobs.reporting.model_comparison import Compared, chosen, compare, pairs_of
+from ray_jobs.reporting.model_comparison import ModelComparison, chosen, compare, pairs_of
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, trained
 from ray_jobs.storage.store import Store
@@ -127,7 +127,7 @@ def test_curves_are_the_trainings_own(written: Written) -> None:
     assert found["bert-crf-adaptive-seed1"].best == 0.6
 
 
-def of_pairs(written: Written) -> list[Compared]:
+def of_pairs(written: Written) -> list[ModelComparison]:
     pairs = pairs_of(trained(written.store), "adaptive", list(written.store.sizes("predictions")))
     assert [(one.name, other.name) for one, other in pairs] == [
         (f"bert-crf-original-seed{seed}", f"bert-crf-adaptive-seed{seed}") for seed in (0, 1)

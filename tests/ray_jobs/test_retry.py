@@ -15,12 +15,12 @@ from drivers import contents, same
 
 from amia.errors import CorpusError, IdentityError, RunError
 from amia.synthesis.seeds import post_seed, redraw_seed
-from ray_jobs.jobs.augment import Augmented, augment
+from ray_jobs.jobs.augment import AugmentResult, augment
 from ray_jobs.jobs.ingest import ingest
-from ray_jobs.jobs.retry import Retried, retry
+from ray_jobs.jobs.retry import RetryResult, retry
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.shards import encode, facts, read_shard
-from ray_jobs.storage.status import EARLIER
+from ray_jobs.storage.shards import encode, read_metadata, read_shard
+from ray_jobs.storage.status import RETRY_DIR
 from ray_jobs.storage.store import Store
 
 Amia = Callable[..., tuple[int, str, str]]
@@ -41,8 +41,8 @@ class Story:
     """The corpus with the broken images mended, but for one."""
     before: dict[str, bytes]
     """Every file of the old run before the retry."""
-    told: Retried
-    done: Augmented
+    told: RetryResult
+    done: AugmentResult
     reached: set[str]
     """Shards in which an image was mended."""
     unmended: str
@@ -56,7 +56,7 @@ def rows(run: Path, folder: str, shard: str) -> list[Row]:
 def spoil(run: Path, shard: str, failures: dict[int, str]) -> None:
     """Publish a synthesized shard as it would be had some posts failed: what makes the generator fail is a GPU."""
     store, key = Store(run), f"synthesized/{shard}.parquet"
-    table, told = read_shard(store, key), facts(store, key)
+    table, told = read_shard(store, key), read_metadata(store, key)
     changed = table.to_pylist()
     for row, reason in failures.items():
         first = changed[row]["seed"]
@@ -226,7 +226,7 @@ def test_onto_s3_the_same_bytes(
     told = retry(str(story.old), target.address, small(), images=str(story.repaired / "images"), quiet=True)
     assert told.stages == story.told.stages
     for key in target.sizes(""):
-        if key.startswith(EARLIER):
+        if key.startswith(RETRY_DIR):
             theirs = story.old / key.removeprefix("retry/")
         elif key.startswith("retry/"):
             continue
@@ -234,14 +234,14 @@ def test_onto_s3_the_same_bytes(
             theirs = story.new / key
         assert target.read(key) == theirs.read_bytes()
     assert target.exists("plan.json")
-    assert target.exists(f"{EARLIER}/{SPOILT}.parquet")
+    assert target.exists(f"{RETRY_DIR}/{SPOILT}.parquet")
 
 
 def here(store: Store, machines: Any, plan: Any, steps: Sequence[Any], shards: Sequence[str], **_: Any) -> None:
-    from ray_jobs.runtime.executor import run_here
+    from ray_jobs.runtime.executor import run_locally
 
     for step in steps:
-        run_here(step.stage, shards)
+        run_locally(step.stage, shards)
 
 
 def test_a_retry_that_has_not_drawn_yet_can_be_retried(
@@ -253,7 +253,7 @@ def test_a_retry_that_has_not_drawn_yet_can_be_retried(
     (begun / "synthesized" / f"{SPOILT}.parquet").unlink()
     third = retry(str(begun), str(tmp_path / "third"), small(), images=str(story.repaired / "images"), quiet=True)
     assert third.stages == {"posts": 10, "embeddings": 10, "synthesized": 9, "scores": 10}
-    old, new = ((run / EARLIER / f"{SPOILT}.parquet").read_bytes() for run in (begun, tmp_path / "third"))
+    old, new = ((run / RETRY_DIR / f"{SPOILT}.parquet").read_bytes() for run in (begun, tmp_path / "third"))
     assert old == new == (story.old / "synthesized" / f"{SPOILT}.parquet").read_bytes()
 
 

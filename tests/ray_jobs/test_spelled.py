@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ray_jobs.runtime.console import console, spelled_out
+from ray_jobs.runtime.console import console, escape_controls
 
 Amia = Callable[..., tuple[int, str, str]]
 
@@ -18,7 +18,7 @@ CLEARED = "\x1b[2J\x1b]0;title\x07"
 
 @given(st.text(st.characters()))
 def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
-    spelled = spelled_out(text)
+    spelled = escape_controls(text)
     spelled.encode()
     assert not {unicodedata.category(each) for each in spelled if each not in "\n\t"} & {"Cc", "Cs"}
     assert not {unicodedata.bidirectional(each) for each in spelled} & {"LRE", "RLE", "LRO", "RLO", "LRI", "RLI", "FSI"}
@@ -26,7 +26,7 @@ def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], include_characters="\n\t\u200d\ufe0f")))
 def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
-    assert spelled_out(text) == text
+    assert escape_controls(text) == text
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_spelling(text: str, spelled: str) -> None:
-    assert spelled_out(text) == spelled
+    assert escape_controls(text) == spelled
 
 
 def test_ids_names_and_reasons_of_a_corpus(amia: Amia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

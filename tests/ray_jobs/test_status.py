@@ -22,11 +22,11 @@ from toy import Draw, plan_of, wish
 from amia.mner.training.trainer import EpochReport
 from ray_jobs.jobs import status
 from ray_jobs.runtime import executor as runner
-from ray_jobs.runtime.cluster import Machines
-from ray_jobs.runtime.executor import Step, run_steps
-from ray_jobs.runtime.heartbeat import SILENT_S, Beat, Heartbeat
+from ray_jobs.runtime.cluster import Cluster
+from ray_jobs.runtime.executor import StageSpec, run_stages
+from ray_jobs.runtime.heartbeat import SILENT_S, Heartbeat, HeartbeatRecord
 from ray_jobs.settings.job import Pool
-from ray_jobs.storage.fingerprint import claim
+from ray_jobs.storage.fingerprint import check_or_write_identity
 from ray_jobs.storage.shards import encode
 from ray_jobs.storage.store import Store
 from ray_jobs.training.checkpoints import StoreCheckpoints
@@ -47,7 +47,7 @@ def begun(store: Store) -> Store:
     """A planned run of six shards of two posts, three of them drawn, one post of these failed."""
     plan = plan_of(SHARDS)
     plan.publish(store)
-    claim(store, "synthesized", {"stage": "synthesized"})
+    check_or_write_identity(store, "synthesized", {"stage": "synthesized"})
     for number, shard in enumerate(plan.shards[:3]):
         statuses = ["ok", "failed(black)" if number == 1 else "ok"]
         table = pa.table({"id": [f"{shard}-0", f"{shard}-1"], "synthesis_status": statuses})
@@ -79,7 +79,9 @@ def test_a_run_that_nobody_works_on(store: Store) -> None:
 
 def test_a_driver_s_heartbeat_says_what_is_in_work_and_ends_with_it(store: Store) -> None:
     names = plan_of(SHARDS).shards
-    beat = Beat(host="node1", pid=42, started=time.time() - 3, working={"synthesized": [names[2], names[3], names[5]]})
+    beat = HeartbeatRecord(
+        host="node1", pid=42, started=time.time() - 3, working={"synthesized": [names[2], names[3], names[5]]}
+    )
     with Heartbeat(store, "20260101T000000-node1-42", lambda: beat, every_s=0.1):
         until(lambda: store.sizes("log"))
         told = status.status(store.address)
@@ -96,12 +98,12 @@ def test_a_driver_s_heartbeat_says_what_is_in_work_and_ends_with_it(store: Store
 def test_posts_a_second_and_time_left_come_from_the_times_of_shards(tmp_path: Path) -> None:
     store, plan, now = Store(tmp_path), plan_of(400), time.time()
     plan.publish(store)
-    claim(store, "embeddings", {"stage": "embeddings"})
+    check_or_write_identity(store, "embeddings", {"stage": "embeddings"})
     for number, shard in enumerate(plan.shards[:300]):
         store.create(f"embeddings/{shard}.parquet", b"opened by nobody: it tells of no failures")
         at = now - 3 * (299 - number)  # two posts every three seconds, the last one now
         os.utime(tmp_path / "embeddings" / f"{shard}.parquet", (at, at))
-    beat = Beat(host="node1", pid=42, started=now - 10_000, working={"embeddings": []})
+    beat = HeartbeatRecord(host="node1", pid=42, started=now - 10_000, working={"embeddings": []})
     with Heartbeat(store, "driver", lambda: beat, every_s=5):
         until(lambda: store.sizes("log"))
         stage = status.status(str(tmp_path))["stages"]["embeddings"]
@@ -112,7 +114,7 @@ def test_posts_a_second_and_time_left_come_from_the_times_of_shards(tmp_path: Pa
 
 def test_a_driver_that_fell_silent_is_said_to_and_promises_nothing(tmp_path: Path, amia: Amia) -> None:
     store = begun(Store(tmp_path))
-    beat = Beat(host="node1", pid=42, started=0.0, working={"synthesized": plan_of(SHARDS).shards})
+    beat = HeartbeatRecord(host="node1", pid=42, started=0.0, working={"synthesized": plan_of(SHARDS).shards})
     store.replace("log/x-running.json", json.dumps(asdict(beat)).encode())
     store.replace("log/y-running.json", b"[1, 2]")  # whoever wrote this
     long_ago = time.time() - SILENT_S - 600
@@ -133,12 +135,12 @@ def test_while_actors_work_another_process_sees_what_they_have_in_work(
     (tmp_path / "wishes").mkdir()
     store, plan = Store(tmp_path), plan_of(SHARDS)
     plan.publish(store)
-    claim(store, "synthesized", {"stage": "synthesized"})
+    check_or_write_identity(store, "synthesized", {"stage": "synthesized"})
     wish(store, "wait", Draw, plan.shards[5], "go")  # the last of its lease, whichever lease comes first
-    step = Step(Draw(store), Pool(cpus=0.5, lease=6))
+    step = StageSpec(Draw(store), Pool(cpus=0.5, lease=6))
 
     def job() -> None:
-        run_steps(store, Machines(own=False, scales=False), plan, [step], plan.shards, wait_s=60, quiet=True)
+        run_stages(store, Cluster(own=False, scales=False), plan, [step], plan.shards, wait_s=60, quiet=True)
 
     working = threading.Thread(target=job)
     working.start()
@@ -214,7 +216,7 @@ def report(epoch: int) -> EpochReport:
 
 def test_trainings_cells_and_tables_are_told_in_short(store: Store, amia: Amia) -> None:
     for name in ("begun", "done", "waiting"):
-        claim(store, f"models/{name}", {"settings": {"training": {"epochs": 20}}})
+        check_or_write_identity(store, f"models/{name}", {"settings": {"training": {"epochs": 20}}})
     for name, epochs in (("begun", 3), ("done", 2)):
         for epoch in range(1, epochs + 1):
             publish_curves(store, f"models/{name}/tensorboard", report(epoch))

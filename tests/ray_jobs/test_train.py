@@ -20,15 +20,15 @@ from torch.amp import GradScaler
 
 import amia.mner
 from amia.errors import ClusterError, IdentityError, RunError, SettingsError
-from amia.mner.builder import start as start_recogniser
-from amia.mner.settings import EncoderSettings, RecogniserSettings
-from amia.mner.training.distributed import World
+from amia.mner.builder import build_recognizer as start_recogniser
+from amia.mner.settings import EncoderSettings, RecognizerSettings
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.trainer import add_gradients
 from ray_jobs.jobs.train import train
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.store import Store
-from ray_jobs.training.streaming import StreamFeed, UnevenShares, stream
+from ray_jobs.training.streaming import StreamingLoader, UnequalSplit, stream
 
 QUICK = ("training.epochs=3", "training.batch=8", "training.threads=1", "workers.gpus=0")
 TYPES = ["PER", "LOC", "ORG", "MISC"]
@@ -90,9 +90,9 @@ def first_step(config: dict[str, Any]) -> None:
     recogniser, _ = start_recogniser("bert-resnet-crf", config["settings"], TYPES)
     model = recogniser.model
     model.eval()  # no dropout
-    world = World(torch.device("cpu"))
+    world = DistContext(torch.device("cpu"))
     source = ray.train.get_dataset_shard("train")
-    feed = StreamFeed(source, recogniser.reader, posts=60, batch=16, seed=0, workers=world.size)
+    feed = StreamingLoader(source, recogniser.reader, posts=60, batch=16, seed=0, workers=world.size)
     share = next(feed.epoch(1))
     batch = recogniser.batches().of(share)
     posts, parts = add_gradients(model, [batch], world, GradScaler("cpu", enabled=False), torch.float32)
@@ -106,7 +106,7 @@ def first_step(config: dict[str, Any]) -> None:
 
 def test_two_workers_fed_by_ray_data_step_as_one_does(augmented: Path, encoders: Path, tmp_path: Path) -> None:
     arm = open_arm(Store(augmented), "original")
-    settings = RecogniserSettings(
+    settings = RecognizerSettings(
         text=EncoderSettings(model=str(encoders / "text")), visual=EncoderSettings(model=str(encoders / "visual"))
     )
     trainer = TorchTrainer(
@@ -115,7 +115,7 @@ def test_two_workers_fed_by_ray_data_step_as_one_does(augmented: Path, encoders:
         scaling_config=ray.train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1}),
         run_config=ray.train.RunConfig(storage_path=str(tmp_path / "ray")),
         datasets={"train": stream(arm.store, arm.keys("train"), seed=0)},
-        dataset_config=UnevenShares(),
+        dataset_config=UnequalSplit(),
     )
     trainer.fit()
     (one, left), (other, right) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
@@ -128,9 +128,9 @@ def test_two_workers_fed_by_ray_data_step_as_one_does(augmented: Path, encoders:
     recogniser, _ = start_recogniser("bert-resnet-crf", settings, TYPES)
     recogniser.model.eval()
     examples = {each.id: each for each in arm.examples(arm.keys("train"))}
-    items = [amia.mner.features.encoded([examples[name]], recogniser.reader)[0] for name in ids]
+    items = [amia.mner.features.encode_example([examples[name]], recogniser.reader)[0] for name in ids]
     batch = recogniser.batches().of(items)
-    alone = World(torch.device("cpu"))
+    alone = DistContext(torch.device("cpu"))
     _, parts = add_gradients(recogniser.model, [batch], alone, GradScaler("cpu", enabled=False), torch.float32)
     assert parts["tags"] / len(ids) == pytest.approx(one["loss"], abs=1e-5)
     gradients = {name: each.grad for name, each in recogniser.model.named_parameters() if each.grad is not None}

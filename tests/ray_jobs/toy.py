@@ -14,7 +14,7 @@ import pyarrow as pa
 from amia.errors import ModelError, StoreError
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
 
 PATIENCE_S = 60.0
@@ -102,7 +102,7 @@ class Toy(Stage[str, str]):
                 time.sleep(PATIENCE_S)  # a signal may take a moment
         return loaded
 
-    def publish(self, shard: str, done: str) -> ShardFacts:
+    def publish(self, shard: str, done: str) -> ShardMetadata:
         data, facts = encode(pa.table({"id": [f"{done}-{row}" for row in range(2)]}), stage=self.name, identity="toy")
         self.store.create(self.keys(shard)[0], data)
         return facts

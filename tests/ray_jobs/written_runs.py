@@ -15,22 +15,22 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from amia.demo.drawing.scene import jpeg, photograph
+from amia.demo.drawing.scene import draw_photograph, jpeg
 from amia.demo.world import draw_post
-from amia.images import ImageSettings, decode, encode_jpeg, fit_to
-from amia.matching.bank import Bank, Embedded
+from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
+from amia.matching.bank import Bank, Embeddings
 from amia.matching.gmm_fit import fit_mixture
-from amia.matching.model import BANK_FILE, MIXTURE_FILE, FrozenMixture
-from amia.mixing.arms import needs_synthesis, ratio
-from amia.mixing.mixup import mixed_picture
+from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel
+from amia.mixing.arms import mixing_ratio, needs_synthesis
+from amia.mixing.mixup import mix_images
 from amia.mner.spans import TYPES, label_names, lenient_spans
-from ray_jobs.jobs.context import Job
+from ray_jobs.jobs.context import RunContext
 from ray_jobs.jobs.manifest import publish_manifest
-from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.score import Score
-from ray_jobs.storage.fingerprint import claim, digest
+from ray_jobs.storage.fingerprint import check_or_write_identity, digest
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.schemas import IMAGE, augmented_schema, prediction_schema
 from ray_jobs.storage.shards import encode
@@ -85,7 +85,7 @@ def write_run(written: Written) -> Written:
     written.plan = _plan(written, counts)
     written.plan.publish(store)
     posts = {"stage": "posts", "version": 1, "settings": {"image": {}}, "input": {"posts": written.plan.digest}}
-    claim(store, "posts", posts)
+    check_or_write_identity(store, "posts", posts)
     numbers = iter(range(written.posts))
     by_shard = {
         shard: [_post(written, rng, next(numbers), shard) for _ in range(written.plan.rows_of(shard))]
@@ -98,7 +98,7 @@ def write_run(written: Written) -> Written:
     frozen = _measure(written, by_shard) if written.scored and written.images else None
     if any(needs_synthesis(arm) for arm in written.arms):
         _synthesized(written, by_shard)
-    job = Job(store, settings, written.plan, posts, Machines(own=True, scales=False), quiet=True)
+    job = RunContext(store, settings, written.plan, posts, Cluster(own=True, scales=False), quiet=True)
     for arm in written.arms:
         _arm(job, arm, by_shard, frozen)
     store.create("quarantine/00000.jsonl", _lines(_rejected(written)))
@@ -205,10 +205,14 @@ def _posts_table(rows: Sequence[Row]) -> pa.Table:
     )
 
 
-def _measure(written: Written, by_shard: dict[str, list[Row]]) -> FrozenMixture:
+def _measure(written: Written, by_shard: dict[str, list[Row]]) -> MatchingModel:
     settings, store = written.settings, written.store
     score = Score(
-        store, claim(store, "scores", {"stage": "scores"}), triplet=settings.triplet, folder="scores", bank=""
+        store,
+        check_or_write_identity(store, "scores", {"stage": "scores"}),
+        triplet=settings.triplet,
+        folder="scores",
+        bank="",
     )
     for shard, rows in by_shard.items():
         columns = {name: pa.array([row[name] for row in rows], pa.float32()) for name in ("loss", "cosine")}
@@ -216,10 +220,10 @@ def _measure(written: Written, by_shard: dict[str, list[Row]]) -> FrozenMixture:
         score.publish(shard, pa.table({"id": [row["id"] for row in rows], **halves, **columns}))
     train = [row["loss"] for row in written.rows if row["split"] == "train" and row["loss"] is not None]
     vectors, keys = np.eye(2, 4, dtype="<f2"), np.array([b"a", b"b"], "S16")
-    bank = Bank.of([Embedded(["a", "b"], vectors, vectors, keys, keys)], 2)
+    bank = Bank.of([Embeddings(["a", "b"], vectors, vectors, keys, keys)], 2)
     fits = {"train": fit_mixture(np.array(train), settings.mixture)}
-    frozen = FrozenMixture(fits, bank, {"encoder": "sha256:0"}, settings.triplet, (-1.0, 1.0))
-    claim(store, "mixture", {"stage": "mixture", "settings": {"bank": 2}})
+    frozen = MatchingModel(fits, bank, {"encoder": "sha256:0"}, settings.triplet, (-1.0, 1.0))
+    check_or_write_identity(store, "mixture", {"stage": "mixture", "settings": {"bank": 2}})
     for name in (BANK_FILE, MIXTURE_FILE):
         store.create(f"mixture/{name}", frozen.to_bytes()[name])
     for row in written.rows:
@@ -243,14 +247,14 @@ def _synthesized(written: Written, by_shard: dict[str, list[Row]]) -> None:
         written.store.create(f"synthesized/{shard}.parquet", encode(table, stage="synthesized", identity="")[0])
 
 
-def _arm(job: Job, arm: str, by_shard: dict[str, list[Row]], frozen: FrozenMixture | None) -> None:
+def _arm(job: RunContext, arm: str, by_shard: dict[str, list[Row]], frozen: MatchingModel | None) -> None:
     synthesis = needs_synthesis(arm)
     identity = {
         "stage": f"augmented/{arm}",
         "settings": {"image": job.settings.image.model_dump(include={"size", "fit", "quality"})},
         "input": {"scores": "digest" if frozen else None, "synthesized": "digest" if synthesis else None},
     }
-    claimed, schema = claim(job.store, f"augmented/{arm}", identity), augmented_schema(TYPES)
+    claimed, schema = check_or_write_identity(job.store, f"augmented/{arm}", identity), augmented_schema(TYPES)
     for shard, rows in by_shard.items():
         made = [_augmented(arm, row, job.settings.image.size) for row in rows]
         data, _ = encode(
@@ -271,7 +275,7 @@ def _augmented(arm: str, row: Row, size: int) -> Row:
     whole["tags"], whole["ner_tags"] = row["ner_tags"], row["ner_tags"] and [LABELS.index(t) for t in row["ner_tags"]]
     if not needs_synthesis(arm):
         whole |= {"prompt": None, "seed": None, "synthesis_status": "not_asked"}
-    share = ratio(
+    share = mixing_ratio(
         arm,
         theta=row["theta"],
         cosine=row["cosine"],
@@ -305,7 +309,7 @@ def _picture(seed: int, width: int, height: int) -> Image.Image:
     """A drawn photograph with a texture at every scale, so that it takes about the bytes of a real one."""
     rng = random.Random(seed)
     entities = draw_post(rng, "held_out", held_out_pairs=True).entities
-    pixels = np.asarray(photograph(entities, rng).resize((width, height)), np.float64)
+    pixels = np.asarray(draw_photograph(entities, rng).resize((width, height)), np.float64)
     chance = np.random.default_rng(abs(seed))
     for cells in (8, 16, 32, 64, 128, 256):
         grain = Image.fromarray(chance.normal(0, 12, (cells, cells)).astype(np.float32))
@@ -316,8 +320,8 @@ def _picture(seed: int, width: int, height: int) -> Image.Image:
 @cache
 def _blended(number: int, size: int, share: float, original: bool, drawn: bool) -> bytes:
     images = ImageSettings(size=size)
-    pixels = fit_to(decode(_original(number), images), images) if original else None
-    return mixed_picture(pixels, _drawn(number, size) if drawn else None, share, images)
+    pixels = resize_to_square(decode(_original(number), images), images) if original else None
+    return mix_images(pixels, _drawn(number, size) if drawn else None, share, images)
 
 
 def _rejected(written: Written) -> list[Row]:

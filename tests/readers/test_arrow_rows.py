@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.readers.safety.arrow_rows import Foreign, python_rows
+from amia.readers.safety.arrow_rows import UnsupportedValue, python_rows
 
 TEXT = st.none() | st.text(max_size=4)
 COLUMNS = {
@@ -62,12 +62,12 @@ def test_numbers_of_a_dictionary(values: list[str | None], start: int) -> None:
 )
 def test_anything_else_is_its_kind(array: pa.Array, kind: str) -> None:
     array = pa.concat_arrays([array, pa.nulls(1, array.type)])
-    assert python_rows(pa.record_batch([array], ["a"])) == [{"a": Foreign(kind)}, {"a": None}]
+    assert python_rows(pa.record_batch([array], ["a"])) == [{"a": UnsupportedValue(kind)}, {"a": None}]
 
 
 def test_lists_of_lists_hold_something_else() -> None:
     batch = pa.record_batch([pa.array([[["x"]], None])], ["a"])
-    assert python_rows(batch) == [{"a": [Foreign("list<item: string>")]}, {"a": None}]
+    assert python_rows(batch) == [{"a": [UnsupportedValue("list<item: string>")]}, {"a": None}]
 
 
 def test_strings_that_are_not_utf_8() -> None:

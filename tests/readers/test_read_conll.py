@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import CorpusError
-from amia.posts import Post, RawPost, Rejected, checked
+from amia.posts import Post, RawPost, Rejected, validate_post
 from amia.readers import open_corpus
 from amia.readers.conll import read_conll
 from amia.readers.image_folder import ImageFolder
@@ -37,7 +37,7 @@ def test_the_fixture_as_a_whole(tweets: Path) -> None:
     assert [file.name for file in corpus.files] == ["test.txt", "train.txt", "valid.txt"]
     assert corpus.image_root == tweets / "images"
     assert corpus.bytes == sum(file.stat().st_size for file in corpus.files)
-    posts = {raw.id: checked(raw) for raw in corpus if isinstance(raw, RawPost)}
+    posts = {raw.id: validate_post(raw) for raw in corpus if isinstance(raw, RawPost)}
     assert all(isinstance(post, Post) for post in posts.values())
     assert Counter(post.split for post in posts.values()) == {"train": 5, "validation": 3, "test": 3}
     assert {name: post.image_path for name, post in posts.items()} == {
@@ -63,7 +63,7 @@ def test_odd_tokens_stay_exactly_as_they_are(tweets: Path) -> None:
 
 
 def test_tags_as_read_and_as_valid_bio2(tweets: Path) -> None:
-    posts = {raw.id: checked(raw) for raw in open_corpus(tweets)}
+    posts = {raw.id: validate_post(raw) for raw in open_corpus(tweets)}
     assert posts["1002"].tags == ("B-OTHER", "O", "O", "I-OTHER", "O", "O", "O", "I-PER", "O")
     assert posts["1002"].ner_tags == ("B-MISC", "O", "O", "B-MISC", "O", "O", "O", "B-PER", "O")
     assert posts["1002"].repaired == 2
@@ -189,7 +189,7 @@ def test_arbitrary_bytes_never_fail_otherwise(tmp_path_factory: pytest.TempPathF
     except CorpusError:
         assert content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     else:
-        assert all(isinstance(checked(row), Post | Rejected) for row in rows if isinstance(row, RawPost))
+        assert all(isinstance(validate_post(row), Post | Rejected) for row in rows if isinstance(row, RawPost))
 
 
 def test_reading_takes_the_memory_of_a_post_not_of_the_file(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_reading_takes_the_memory_of_a_post_not_of_the_file(tmp_path: Path) -> N
 
 
 def test_twitter_2017_is_read_whole(shared_data: Path) -> None:
-    rows = [checked(raw) for raw in open_corpus(shared_data / "twitter2017")]
+    rows = [validate_post(raw) for raw in open_corpus(shared_data / "twitter2017")]
     assert Counter(row.split for row in rows) == {"train": 3373, "validation": 723, "test": 723}
     assert sum(len(row.tokens) for row in rows) == 53007 + 11309 + 11330
     tests = [row for row in rows if row.split == "test"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, fetch_image
-from amia.posts import Post, RawPost, Rejected, checked
+from amia.posts import Post, RawPost, Rejected, validate_post
 from amia.readers import open_corpus
 
 
@@ -40,7 +40,7 @@ def test_every_field(tmp_path: Path) -> None:
     assert rows[1] == RawPost(where="train.jsonl:2", id="12345678901234567890", split="train", text="hello\u2028there")
     assert (rows[2].tokens, rows[2].tags, rows[2].image_path) == (["x"], ["O"], "b.jpg")
     assert rows[3].where == "train.jsonl:5"
-    assert checked(rows[3]) == Rejected(where="train.jsonl:5", id=None, reason="no text")
+    assert validate_post(rows[3]) == Rejected(where="train.jsonl:5", id=None, reason="no text")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
 def test_an_image_outside_is_read_as_a_post_whose_image_is_refused(tmp_path: Path, path: str) -> None:
     corpus = open_corpus(write(tmp_path, {"text": "a", "image": path}))
     (raw,) = corpus
-    assert isinstance(checked(raw), Post)
+    assert isinstance(validate_post(raw), Post)
     assert raw.image_path == path
     assert corpus.image_root == tmp_path
     with pytest.raises(ImageError) as caught:
@@ -105,4 +105,4 @@ def test_any_json_gives_one_row_a_line(tmp_path_factory: pytest.TempPathFactory,
     rows = list(open_corpus(write(tmp_path_factory.getbasetemp(), *records, name="any.jsonl")))
     assert len(rows) == len(records)
     for row in rows:
-        assert isinstance(row, Rejected) or isinstance(checked(row), Post | Rejected)
+        assert isinstance(row, Rejected) or isinstance(validate_post(row), Post | Rejected)

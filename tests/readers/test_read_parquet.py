@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from amia.errors import CorpusError
-from amia.posts import Post, RawPost, Rejected, checked
+from amia.posts import Post, RawPost, Rejected, validate_post
 from amia.readers import open_corpus
 
 ROWS = [
@@ -223,7 +223,7 @@ def test_damaged_files_are_named_and_never_fail_otherwise(tmp_path: Path) -> Non
         except CorpusError as error:
             named += "x.parquet" in str(error)
         else:
-            assert all(isinstance(row, Rejected) or isinstance(checked(row), Post | Rejected) for row in rows)
+            assert all(isinstance(row, Rejected) or isinstance(validate_post(row), Post | Rejected) for row in rows)
     assert named > 20
 
 

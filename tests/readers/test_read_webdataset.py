@@ -10,7 +10,7 @@ import pytest
 import webdataset
 
 from amia.errors import CorpusError, ImageError
-from amia.images import LARGEST_FILE, ImageSettings, decode
+from amia.images import MAX_FILE_BYTES, ImageSettings, decode
 from amia.posts import RawPost, Rejected
 from amia.readers import open_corpus
 
@@ -122,16 +122,16 @@ def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
 def test_an_image_beyond_any_limit_is_cut_and_then_too_large(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz", compresslevel=1) as archive:
         info = tarfile.TarInfo("a.jpg")
-        info.size = LARGEST_FILE + 5_000
+        info.size = MAX_FILE_BYTES + 5_000
         archive.addfile(info, _Zeros())
         text = tarfile.TarInfo("a.txt")
         text.size = 1
         archive.addfile(text, io.BytesIO(b"t"))
     (row,) = open_corpus(tmp_path)
-    assert len(row.image) == LARGEST_FILE + 1
+    assert len(row.image) == MAX_FILE_BYTES + 1
     assert row.text == "t"
     with pytest.raises(ImageError, match="too_large"):
-        decode(row.image, ImageSettings(max_bytes=LARGEST_FILE))
+        decode(row.image, ImageSettings(max_bytes=MAX_FILE_BYTES))
 
 
 class _Zeros(io.RawIOBase):

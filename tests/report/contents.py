@@ -9,8 +9,8 @@ from amia.matching.gmm import MixtureSettings
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.histogram import LossHistogram
 from amia.mner.spans import Span
-from amia.report.attribution import Credit
-from amia.report.entity_markup import marked
+from amia.report.attribution import Attribution
+from amia.report.entity_markup import mark_entities
 from amia.report.experiment_tables import Experiment, Table
 from amia.report.loss_figure import LossFigure, loss_figure
 from amia.report.view_models import (
@@ -18,17 +18,17 @@ from amia.report.view_models import (
     Answer,
     Breakdown,
     Check,
-    Content,
     Disagreement,
     Disagreements,
     Example,
     Failure,
-    Group,
+    ImageGroup,
+    ImageTriple,
     Pairing,
+    ReportContent,
     SplitThetas,
     StageTimes,
     TrainedCurve,
-    Triple,
 )
 
 HOSTILE = (
@@ -52,12 +52,12 @@ def figure(name: str = "train", posts: int = 900) -> LossFigure:
     return loss_figure(name, name, histogram.counts(losses), histogram, fit)
 
 
-def triple(number: int, theta: float | None, text: str = "Blue skies over Kyoto today") -> Triple:
+def triple(number: int, theta: float | None, text: str = "Blue skies over Kyoto today") -> ImageTriple:
     tokens = text.split()
-    return Triple(
+    return ImageTriple(
         id=f"post-{number}-{HOSTILE}",
         split="train",
-        pieces=marked(tokens, [Span(len(tokens) - 2, len(tokens) - 1, "LOC")] if len(tokens) > 1 else []),
+        pieces=mark_entities(tokens, [Span(len(tokens) - 2, len(tokens) - 1, "LOC")] if len(tokens) > 1 else []),
         original=None if theta is None else picture(40 + number),
         synthesized=picture(90 + number),
         augmented=picture(140 + number),
@@ -84,15 +84,15 @@ def accounting(name: str) -> Accounting:
         ],
         rejected=3,
         labelled=1200,
-        models=[Credit(role="Generator", name=name, weights=f"{name}@0123")],
+        models=[Attribution(role="Generator", name=name, weights=f"{name}@0123")],
     )
 
 
-def whole(name: str = HOSTILE, posts: int = 12) -> Content:
+def whole(name: str = HOSTILE, posts: int = 12) -> ReportContent:
     """Every section, with `name` wherever a stranger's text can stand."""
     thetas = [number / (posts - 1) for number in range(posts)]
-    kinds = [marked([*name.split(), "and", "Kyoto"], [Span(0, 2, "PER"), Span(2, 3, name.split()[0])])]
-    return Content(
+    kinds = [mark_entities([*name.split(), "and", "Kyoto"], [Span(0, 2, "PER"), Span(2, 3, name.split()[0])])]
+    return ReportContent(
         run=f"/runs/{name}",
         arm=name,
         notices=[f"Made with {name}"],
@@ -100,10 +100,12 @@ def whole(name: str = HOSTILE, posts: int = 12) -> Content:
         losses=[figure(), figure(name)],
         thetas=[SplitThetas(split=each, posts=[10] * 19 + [110], matched=200) for each in ("train", name)],
         groups=[
-            Group(title="θ 0.0 – 0.5", posts=700, triples=[triple(n, t) for n, t in enumerate(thetas) if t < 0.5]),
-            Group(title="θ 0.5 – 1.0", posts=400, triples=[triple(n, t) for n, t in enumerate(thetas) if t >= 0.5]),
-            Group(title=name, posts=100, triples=[triple(99, None, name)]),
-            Group(title="nobody", posts=0, triples=[]),
+            ImageGroup(title="θ 0.0 – 0.5", posts=700, triples=[triple(n, t) for n, t in enumerate(thetas) if t < 0.5]),
+            ImageGroup(
+                title="θ 0.5 – 1.0", posts=400, triples=[triple(n, t) for n, t in enumerate(thetas) if t >= 0.5]
+            ),
+            ImageGroup(title=name, posts=100, triples=[triple(99, None, name)]),
+            ImageGroup(title="nobody", posts=0, triples=[]),
         ],
         strip=[triple(n, t) for n, t in enumerate(thetas)],
         failures=[
@@ -187,6 +189,6 @@ def whole(name: str = HOSTILE, posts: int = 12) -> Content:
     )
 
 
-def bare() -> Content:
+def bare() -> ReportContent:
     """A run that has next to nothing to show."""
-    return Content(run="/runs/bare", arm="text", notices=(), accounting=accounting("none"))
+    return ReportContent(run="/runs/bare", arm="text", notices=(), accounting=accounting("none"))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from amia.report.attribution import Credit, licence_of
+from amia.report.attribution import Attribution, license_of
 from amia.report.card import Card, SplitThetas
 
 
-def card(posts: int, *models: Credit, arm: str = "fixed-0.3") -> str:
+def card(posts: int, *models: Attribution, arm: str = "fixed-0.3") -> str:
     return Card(
         arm=arm,
         splits={"test": posts, "dev_b": 1, "train": 0, "validation": 0},
@@ -39,21 +39,21 @@ def test_splits_stand_in_the_order_that_people_expect() -> None:
 
 def test_a_model_of_the_hub_is_named_with_its_commit_and_licence() -> None:
     weights = "stabilityai/sdxl-turbo@71153311d3db"
-    line = Credit(role="Generator", name="stabilityai/sdxl-turbo", weights=weights).line()
+    line = Attribution(role="Generator", name="stabilityai/sdxl-turbo", weights=weights).line()
     assert "https://huggingface.co/stabilityai/sdxl-turbo/tree/71153311d3db" in line
     assert "non-commercial" in line
     assert "stability.ai/license" in line
-    assert "Made with demo weights" not in card(1, Credit(role="Generator", name="a/b", weights="a/b@c"))
+    assert "Made with demo weights" not in card(1, Attribution(role="Generator", name="a/b", weights="a/b@c"))
 
 
 def test_a_folder_is_known_by_its_weights_and_its_path_is_not_told() -> None:
-    line = Credit(role="Encoder", name="/home/ada/secret/clip", weights="sha256:0123").line()
+    line = Attribution(role="Encoder", name="/home/ada/secret/clip", weights="sha256:0123").line()
     assert "ada" not in line
     assert "sha256:0123" in line
     assert "owner" in line
 
 
 def test_an_unknown_licence_is_said_to_be_unknown() -> None:
-    assert "look at the model's card" in licence_of("somebody/else")
+    assert "look at the model's card" in license_of("somebody/else")
     for known in ("openai/clip-vit-base-patch16", "stabilityai/sd-turbo", "stabilityai/sdxl-turbo", "demo:clip"):
-        assert "not known" not in licence_of(known)
+        assert "not known" not in license_of(known)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.mner.spans import Span, lenient_spans
-from amia.report.entity_markup import MOST_CHARACTERS, MOST_WORDS, Piece, marked, plain, printable, shortened
+from amia.report.entity_markup import MAX_CHARACTERS, MAX_WORDS, TextPiece, mark_entities, plain, printable, shortened
 
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "I-X"])
 TAGGED = st.lists(st.tuples(st.text(min_size=1, max_size=8), TAGS), max_size=30)
@@ -15,7 +15,7 @@ TAGGED = st.lists(st.tuples(st.text(min_size=1, max_size=8), TAGS), max_size=30)
 def test_the_words_of_the_pieces_are_the_tokens(tagged: list[tuple[str, str]]) -> None:
     tokens, tags = [token for token, _ in tagged], [tag for _, tag in tagged]
     spans = lenient_spans(tags)
-    pieces = marked(tokens, spans)
+    pieces = mark_entities(tokens, spans)
     assert [word for piece in pieces for word in piece.words] == tokens
     found, at = [], 0
     for piece in pieces:
@@ -27,7 +27,7 @@ def test_the_words_of_the_pieces_are_the_tokens(tagged: list[tuple[str, str]]) -
 
 
 def test_words_outside_entities_are_one_piece() -> None:
-    pieces = marked(["Blue", "skies", "over", "New", "York", "today"], [Span(3, 5, "LOC")])
+    pieces = mark_entities(["Blue", "skies", "over", "New", "York", "today"], [Span(3, 5, "LOC")])
     assert [(piece.text, piece.type) for piece in pieces] == [
         ("Blue skies over", None),
         ("New York", "LOC"),
@@ -38,21 +38,21 @@ def test_words_outside_entities_are_one_piece() -> None:
 @pytest.mark.parametrize("spans", [[Span(0, 2, "PER"), Span(1, 3, "PER")], [Span(2, 4, "PER")], [Span(1, 1, "PER")]])
 def test_spans_that_overlap_or_leave_the_text_are_an_error(spans: list[Span]) -> None:
     with pytest.raises(ValueError, match="overlaps another, or leaves the 3 tokens"):
-        marked(["a", "b", "c"], spans)
+        mark_entities(["a", "b", "c"], spans)
 
 
 @given(TAGGED)
 def test_short_texts_are_shown_whole(tagged: list[tuple[str, str]]) -> None:
-    pieces = marked([printable(token) for token, _ in tagged], lenient_spans([tag for _, tag in tagged]))
+    pieces = mark_entities([printable(token) for token, _ in tagged], lenient_spans([tag for _, tag in tagged]))
     assert shortened(pieces) == pieces
 
 
 @given(st.lists(st.integers(0, 400).map("x".__mul__), max_size=300))
 def test_long_texts_end_in_an_ellipsis(tokens: list[str]) -> None:
-    words = [word for piece in shortened([Piece(tuple(tokens), None)]) for word in piece.words]
-    assert sum(map(len, words)) <= MOST_CHARACTERS + 2
-    assert len(words) <= MOST_WORDS + 1
-    if len(tokens) > MOST_WORDS or sum(map(len, tokens)) > MOST_CHARACTERS:
+    words = [word for piece in shortened([TextPiece(tuple(tokens), None)]) for word in piece.words]
+    assert sum(map(len, words)) <= MAX_CHARACTERS + 2
+    assert len(words) <= MAX_WORDS + 1
+    if len(tokens) > MAX_WORDS or sum(map(len, tokens)) > MAX_CHARACTERS:
         assert words[-1].endswith("…")
     else:
         assert words == tokens
@@ -60,7 +60,7 @@ def test_long_texts_end_in_an_ellipsis(tokens: list[str]) -> None:
 
 def test_one_word_of_a_million_characters_is_cut() -> None:
     (piece,) = shortened(plain("y" * 1_000_000))
-    assert piece.text == "y" * MOST_CHARACTERS + "…"
+    assert piece.text == "y" * MAX_CHARACTERS + "…"
 
 
 def test_control_characters_become_spaces() -> None:
@@ -69,4 +69,4 @@ def test_control_characters_become_spaces() -> None:
 
 
 def test_an_empty_text_has_no_piece() -> None:
-    assert plain("") == marked([], []) == []
+    assert plain("") == mark_entities([], []) == []

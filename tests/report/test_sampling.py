@@ -6,7 +6,7 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.report.sampling import DECILES, DecileSample, Smallest, decile_of, keyed
+from amia.report.sampling import DECILES, BottomK, DecileSample, decile_of, keyed
 
 FIGURES = st.tuples(st.floats(0, 1), st.floats(0, 4))
 POSTS = st.dictionaries(st.text(max_size=6), FIGURES, max_size=80)
@@ -78,6 +78,6 @@ def test_the_ends_of_the_scale_are_in_its_first_and_last_tenth() -> None:
 
 
 def test_nothing_is_kept_where_nothing_is_asked_for() -> None:
-    none = Smallest[str](0)
+    none = BottomK[str](0)
     none.offer((1, "a"), "a")
     assert (none.items, none.seen) == ([], 1)

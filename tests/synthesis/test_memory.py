@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shortage import hold_at_most
 
 from amia.synthesis import autobatch as memory
-from amia.synthesis.autobatch import MOST, SPARED, Memory, measure_memory, proposed
+from amia.synthesis.autobatch import MAX_BATCH, MEMORY_RESERVE, MemoryProfile, measure_memory, propose_batch_size
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 
@@ -18,20 +18,20 @@ GB = 10**9
 
 @given(st.integers(1, 200 * GB), st.integers(0, 50 * GB), st.integers(1, 20 * GB))
 def test_what_is_proposed_fits_and_twice_as_many_would_not(room: int, model: int, each: int) -> None:
-    size = proposed(Memory(room, model + each, model + 2 * each))
+    size = propose_batch_size(MemoryProfile(room, model + each, model + 2 * each))
     assert size in {1, 2, 4, 8, 16, 32}
-    assume(abs(model + 2 * size * each - SPARED * room) > 1)  # floating point may fall to either side
-    assert size == 1 or model + size * each <= SPARED * room + 1
-    assert size == MOST or model + 2 * size * each > SPARED * room
+    assume(abs(model + 2 * size * each - MEMORY_RESERVE * room) > 1)  # floating point may fall to either side
+    assert size == 1 or model + size * each <= MEMORY_RESERVE * room + 1
+    assert size == MAX_BATCH or model + 2 * size * each > MEMORY_RESERVE * room
 
 
 def test_where_nothing_grew_nothing_is_promised() -> None:
-    assert proposed(Memory(24 * GB, 3 * GB, 3 * GB)) == 1
+    assert propose_batch_size(MemoryProfile(24 * GB, 3 * GB, 3 * GB)) == 1
 
 
 @given(st.integers(1, 100 * GB), st.floats(0, 1))
 def test_two_that_do_not_fit_are_one(room: int, part: float) -> None:
-    assert proposed(Memory(room, int(part * room), room)) == 1
+    assert propose_batch_size(MemoryProfile(room, int(part * room), room)) == 1
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_an_actor_has_its_share_of_what_is_free__with_a_simulated_gpu(
         restart=lambda device: drawn.append("restart"),
         peak=lambda device: next(peaks),
     )
-    assert found == Memory(room, 3 * GB, 4 * GB)
+    assert found == MemoryProfile(room, 3 * GB, 4 * GB)
     assert drawn == ["restart"] * 2
 
 
@@ -71,4 +71,4 @@ def test_two_that_do_not_fit_take_all_the_room__with_a_simulated_gpu(sd: Path, m
         restart=lambda device: None,
         peak=lambda device: 5 * GB,
     )
-    assert found == Memory(8 * GB, 5 * GB, 8 * GB)
+    assert found == MemoryProfile(8 * GB, 5 * GB, 8 * GB)

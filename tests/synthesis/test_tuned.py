@@ -13,22 +13,22 @@ import torch
 from shortage import hold_at_most
 
 from amia import accelerator as compiling
-from amia.accelerator import Tuning
+from amia.accelerator import GpuOptions
 from amia.synthesis.diffusion import parts_of
-from amia.synthesis.generator import Drawn, Generator
-from amia.synthesis.prompt_cache import Distinct
+from amia.synthesis.generator import GeneratedImage, Generator
+from amia.synthesis.prompt_cache import PromptCache
 from amia.synthesis.settings import GeneratorSettings
 
 PROMPTS = ["a bridge at night", "cup", "Paris 💞", "cup", "word " * 200, "cup", "a bridge at night"]
 SEEDS = [11, 12, 13, 14, 15, 16, 17]
 
 
-def load(folder: Path, tuning: Tuning | None = None, **settings: Any) -> Generator:
+def load(folder: Path, tuning: GpuOptions | None = None, **settings: Any) -> Generator:
     asked = GeneratorSettings(model=str(folder), **{"micro_batch": 4, **settings})
     return Generator.load(asked, 32, local_files_only=True, tuning=tuning)
 
 
-def apart(some: list[Drawn], others: list[Drawn]) -> int:
+def apart(some: list[GeneratedImage], others: list[GeneratedImage]) -> int:
     """Largest difference in grey levels."""
     pairs = zip(some, others, strict=True)
     return max(int(np.abs(one.pixels.astype(int) - other.pixels).max()) for one, other in pairs)
@@ -55,14 +55,14 @@ def ahead_of_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_channels_last_moves_no_grey_level_by_more_than_one(folder: Path) -> None:
-    tuned = load(folder, Tuning(channels_last=True))
+    tuned = load(folder, GpuOptions(channels_last=True))
     weight = tuned._pipeline.unet.conv_in.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert apart(tuned.generate(PROMPTS, SEEDS), load(folder).generate(PROMPTS, SEEDS)) <= 1
 
 
 def test_each_text_is_encoded_once_and_the_pictures_are_the_same(folder: Path) -> None:
-    tuned = load(folder, Tuning(distinct=True))
+    tuned = load(folder, GpuOptions(distinct=True))
     rows = rows_of(tuned._pipeline.text_encoder)
     drawn = tuned.generate(PROMPTS, SEEDS)
     assert rows == [4], "four distinct texts, one micro-batch of them"
@@ -71,7 +71,7 @@ def test_each_text_is_encoded_once_and_the_pictures_are_the_same(folder: Path) -
 
 
 def test_texts_beyond_a_micro_batch_are_encoded_when_they_are_wanted(sd: Path) -> None:
-    tuned = load(sd, Tuning(distinct=True), micro_batch=2)
+    tuned = load(sd, GpuOptions(distinct=True), micro_batch=2)
     rows = rows_of(tuned._pipeline.text_encoder)
     tuned.generate(PROMPTS, SEEDS)
     assert rows == [2, 2]
@@ -81,16 +81,16 @@ def test_texts_beyond_a_micro_batch_are_encoded_when_they_are_wanted(sd: Path) -
 
 def test_guidance_and_unknown_pipelines_read_their_prompts_themselves(sd: Path) -> None:
     pipeline = load(sd)._pipeline
-    assert Distinct(pipeline, PROMPTS, 0.0).inputs(PROMPTS[:1], 1, full=False).keys() == {"prompt_embeds"}
-    assert Distinct(pipeline, PROMPTS, 2.0).inputs(PROMPTS[:1], 1, full=False) == {}
-    assert Distinct(SimpleNamespace(), PROMPTS, 0.0).inputs(PROMPTS[:1], 1, full=False) == {}
-    guided = [load(sd, tuning, guidance=2.0).generate(PROMPTS, SEEDS) for tuning in (None, Tuning(distinct=True))]
+    assert PromptCache(pipeline, PROMPTS, 0.0).inputs(PROMPTS[:1], 1, full=False).keys() == {"prompt_embeds"}
+    assert PromptCache(pipeline, PROMPTS, 2.0).inputs(PROMPTS[:1], 1, full=False) == {}
+    assert PromptCache(SimpleNamespace(), PROMPTS, 0.0).inputs(PROMPTS[:1], 1, full=False) == {}
+    guided = [load(sd, tuning, guidance=2.0).generate(PROMPTS, SEEDS) for tuning in (None, GpuOptions(distinct=True))]
     assert apart(*guided) == 0
 
 
 @pytest.mark.usefixtures("ahead_of_time")
 def test_compiled_it_draws_the_same_in_passes_of_one_shape__with_a_simulated_compiler(folder: Path) -> None:
-    every = Tuning(compiled=True, channels_last=True, distinct=True)
+    every = GpuOptions(compiled=True, channels_last=True, distinct=True)
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     tuned = load(folder, every)
     assert tuned.eager == {}

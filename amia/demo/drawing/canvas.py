@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from PIL import ImageDraw
 
 # MERGED FROM amia.demo.drawing.canvas: Colours of the drawn world and how light changes them.
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-BRIGHT: dict[str, Colour] = {
+BRIGHT: dict[str, Color] = {
     "red": (222, 48, 56),
     "orange": (245, 140, 30),
     "yellow": (250, 214, 50),
@@ -23,9 +23,9 @@ BRIGHT: dict[str, Colour] = {
 }
 """Colours that a look is told by; two of them never come close under `shade`."""
 
-SKINS: tuple[Colour, ...] = ((250, 218, 186), (232, 184, 140), (184, 124, 80), (120, 78, 52))
+SKINS: tuple[Color, ...] = ((250, 218, 186), (232, 184, 140), (184, 124, 80), (120, 78, 52))
 
-HAIRS: tuple[Colour, ...] = (
+HAIRS: tuple[Color, ...] = (
     (40, 32, 30),
     (112, 66, 34),
     (240, 206, 96),
@@ -34,7 +34,7 @@ HAIRS: tuple[Colour, ...] = (
     (236, 90, 180),
 )
 
-SKIES: tuple[Colour, ...] = (
+SKIES: tuple[Color, ...] = (
     (136, 196, 240),
     (250, 176, 120),
     (46, 48, 104),
@@ -43,7 +43,7 @@ SKIES: tuple[Colour, ...] = (
     (206, 206, 214),
 )
 
-GROUNDS: tuple[Colour, ...] = (
+GROUNDS: tuple[Color, ...] = (
     (70, 140, 62),
     (206, 160, 84),
     (120, 82, 58),
@@ -52,11 +52,11 @@ GROUNDS: tuple[Colour, ...] = (
     (56, 110, 140),
 )
 
-INK: Colour = (40, 36, 40)
+INK: Color = (40, 36, 40)
 """Outlines, eyes, spectacles."""
 
 
-def shade(colour: Colour, hue: float = 0.5, light: float = 0.5) -> Colour:
+def shade(colour: Color, hue: float = 0.5, light: float = 0.5) -> Color:
     """`colour` with its hue turned by up to 0.02 and its brightness by up to 12 %, both from 0 to 1, 0.5 for none."""
     h, s, v = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour))
     v = min(1.0, v * (1 + 0.24 * (light - 0.5)))
@@ -64,13 +64,13 @@ def shade(colour: Colour, hue: float = 0.5, light: float = 0.5) -> Colour:
     return round(r * 255), round(g * 255), round(b * 255)
 
 
-def wall(tint: float) -> Colour:
+def wall(tint: float) -> Color:
     """The plain background of a post without a place: a pale colour that goes once round the wheel with `tint`."""
     r, g, b = colorsys.hsv_to_rgb(tint % 1, 0.16, 0.86)
     return round(r * 255), round(g * 255), round(b * 255)
 
 
-def darker(colour: Colour, share: float = 0.7) -> Colour:
+def darker(colour: Color, share: float = 0.7) -> Color:
     """`colour` with every channel multiplied by `share`."""
     return round(colour[0] * share), round(colour[1] * share), round(colour[2] * share)
 
@@ -79,7 +79,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Pen:
+class Canvas:
     """Draws on `draw` with the origin at pixel (`x`, `y`) and a unit of `scale` pixels."""
 
     draw: ImageDraw.ImageDraw
@@ -87,42 +87,42 @@ class Pen:
     y: float
     scale: float
 
-    def at(self, x: float, y: float, scale: float) -> "Pen":
+    def at(self, x: float, y: float, scale: float) -> "Canvas":
         """A pen for a thing that is centred on (x, y) and `scale` times as large."""
-        return Pen(self.draw, self.x + x * self.scale, self.y + y * self.scale, self.scale * scale)
+        return Canvas(self.draw, self.x + x * self.scale, self.y + y * self.scale, self.scale * scale)
 
     def _pixel(self, point: Point) -> Point:
         return self.x + point[0] * self.scale, self.y + point[1] * self.scale
 
-    def box(self, left: float, top: float, right: float, bottom: float, fill: Colour, round_by: float = 0.0) -> None:
+    def box(self, left: float, top: float, right: float, bottom: float, fill: Color, round_by: float = 0.0) -> None:
         """A filled rectangle, its corners rounded by `round_by` units."""
         corners = [self._pixel((left, top)), self._pixel((right, bottom))]
         self.draw.rounded_rectangle(corners, round_by * self.scale, fill=fill)
 
-    def oval(self, x: float, y: float, rx: float, ry: float, fill: Colour) -> None:
+    def oval(self, x: float, y: float, rx: float, ry: float, fill: Color) -> None:
         """A filled ellipse around (x, y)."""
         self.draw.ellipse([self._pixel((x - rx, y - ry)), self._pixel((x + rx, y + ry))], fill=fill)
 
-    def pie(self, x: float, y: float, rx: float, ry: float, start: float, end: float, fill: Colour) -> None:
+    def pie(self, x: float, y: float, rx: float, ry: float, start: float, end: float, fill: Color) -> None:
         """A filled slice of an ellipse, degrees clockwise from three o'clock."""
         self.draw.pieslice([self._pixel((x - rx, y - ry)), self._pixel((x + rx, y + ry))], start, end, fill=fill)
 
-    def ring(self, x: float, y: float, rx: float, ry: float, width: float, fill: Colour) -> None:
+    def ring(self, x: float, y: float, rx: float, ry: float, width: float, fill: Color) -> None:
         """The outline of an ellipse."""
         corners = [self._pixel((x - rx, y - ry)), self._pixel((x + rx, y + ry))]
         self.draw.ellipse(corners, outline=fill, width=max(1, round(width * self.scale)))
 
     def arc(
-        self, x: float, y: float, rx: float, ry: float, start: float, end: float, width: float, fill: Colour
+        self, x: float, y: float, rx: float, ry: float, start: float, end: float, width: float, fill: Color
     ) -> None:
         """A part of the outline of an ellipse, degrees clockwise from three o'clock."""
         corners = [self._pixel((x - rx, y - ry)), self._pixel((x + rx, y + ry))]
         self.draw.arc(corners, start, end, fill=fill, width=max(1, round(width * self.scale)))
 
-    def polygon(self, points: Sequence[Point], fill: Colour) -> None:
+    def polygon(self, points: Sequence[Point], fill: Color) -> None:
         """A filled polygon."""
         self.draw.polygon([self._pixel(point) for point in points], fill=fill)
 
-    def line(self, points: Sequence[Point], width: float, fill: Colour) -> None:
+    def line(self, points: Sequence[Point], width: float, fill: Color) -> None:
         """A line through `points`."""
         self.draw.line([self._pixel(point) for point in points], fill=fill, width=max(1, round(width * self.scale)))

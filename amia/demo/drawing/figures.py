@@ -4,12 +4,12 @@ from collections.abc import Callable
 from math import cos, pi, sin
 
 from amia.demo.drawing.appearance import MARKS, Look, Variation
-from amia.demo.drawing.canvas import BRIGHT, HAIRS, INK, SKINS, Colour, Pen, Point, darker, shade
+from amia.demo.drawing.canvas import BRIGHT, HAIRS, INK, SKINS, Canvas, Color, Point, darker, shade
 
 
 # MERGED FROM amia.demo.drawing.figures: A thing: what people play, buy, watch and win.
 # MERGED FROM amia.demo.drawing.figures: An organisation: a badge with a mark inside.
-def draw_person(pen: Pen, look: Look, variation: Variation) -> None:
+def draw_person(pen: Canvas, look: Look, variation: Variation) -> None:
     """Face and shoulders; `main` is the shirt, `second` the headgear, spectacles are the accessory."""
     skin = shade(SKINS[look.extra], light=variation.light)
     hair = shade(HAIRS[look.detail], variation.hue, variation.light)
@@ -26,7 +26,7 @@ def draw_person(pen: Pen, look: Look, variation: Variation) -> None:
     _face(pen, look.accessory, variation.mood)
 
 
-def _hair_behind(pen: Pen, style: str, hair: Colour) -> None:
+def _hair_behind(pen: Canvas, style: str, hair: Color) -> None:
     if style == "long":
         pen.oval(0, -0.2, 0.68, 0.66, hair)
         pen.box(-0.68, -0.2, 0.68, 0.6, hair, 0.12)
@@ -43,7 +43,7 @@ def _hair_behind(pen: Pen, style: str, hair: Colour) -> None:
         pen.oval(0, -0.2, 0.56, 0.54, hair)
 
 
-def _hair_before(pen: Pen, style: str, hair: Colour, headgear: Colour) -> None:
+def _hair_before(pen: Canvas, style: str, hair: Color, headgear: Color) -> None:
     if style in ("short", "long", "bun", "curly", "spiky"):
         pen.pie(0, -0.2, 0.52, 0.52, 195, 345, hair)
     if style == "cap":
@@ -58,7 +58,7 @@ def _hair_before(pen: Pen, style: str, hair: Colour, headgear: Colour) -> None:
         pen.oval(0, 0.1, 0.36, 0.24, darker(hair, 0.85))
 
 
-def _face(pen: Pen, spectacles: bool, mood: float) -> None:
+def _face(pen: Canvas, spectacles: bool, mood: float) -> None:
     for x in (-0.2, 0.2):
         pen.oval(x, -0.08, 0.07, 0.08, INK)
         if spectacles:
@@ -71,14 +71,14 @@ def _face(pen: Pen, spectacles: bool, mood: float) -> None:
         pen.box(-0.16, 0.2, 0.16, 0.26, (150, 30, 40))
 
 
-def draw_object(pen: Pen, look: Look, variation: Variation) -> None:
+def draw_object(pen: Canvas, look: Look, variation: Variation) -> None:
     """An object in two colours."""
     main = shade(BRIGHT[look.main], variation.hue, variation.light)
     second = shade(BRIGHT[look.second], variation.hue, variation.light)
     _OBJECTS[look.style](pen, main, second)
 
 
-def _cup(pen: Pen, main: Colour, second: Colour) -> None:
+def _cup(pen: Canvas, main: Color, second: Color) -> None:
     pen.ring(-0.52, -0.42, 0.3, 0.32, 0.12, darker(main, 0.8))
     pen.ring(0.52, -0.42, 0.3, 0.32, 0.12, darker(main, 0.8))
     pen.box(-0.58, -0.9, 0.58, -0.35, main)
@@ -87,20 +87,20 @@ def _cup(pen: Pen, main: Colour, second: Colour) -> None:
     pen.box(-0.55, 0.6, 0.55, 0.94, second, 0.06)
 
 
-def _phone(pen: Pen, main: Colour, second: Colour) -> None:
+def _phone(pen: Canvas, main: Color, second: Color) -> None:
     pen.box(-0.56, -1.0, 0.56, 1.0, INK, 0.16)
     pen.box(-0.5, -0.94, 0.5, 0.94, main, 0.12)
     pen.box(-0.38, -0.74, 0.38, 0.6, second)
     pen.oval(0, 0.77, 0.11, 0.11, INK)
 
 
-def _cube(pen: Pen, main: Colour, second: Colour) -> None:
+def _cube(pen: Canvas, main: Color, second: Color) -> None:
     pen.polygon([(0, -0.95), (0.86, -0.48), (0, 0.0), (-0.86, -0.48)], second)
     pen.polygon([(-0.86, -0.48), (0, 0.0), (0, 0.98), (-0.86, 0.5)], main)
     pen.polygon([(0.86, -0.48), (0, 0.0), (0, 0.98), (0.86, 0.5)], darker(main, 0.7))
 
 
-def _ticket(pen: Pen, main: Colour, second: Colour) -> None:
+def _ticket(pen: Canvas, main: Color, second: Color) -> None:
     pen.box(-0.98, -0.56, 0.98, 0.56, darker(main, 0.5), 0.12)
     pen.box(-0.92, -0.5, 0.92, 0.5, main, 0.1)
     for y in (-0.26, 0.0, 0.26):
@@ -108,7 +108,7 @@ def _ticket(pen: Pen, main: Colour, second: Colour) -> None:
     pen.oval(0.58, 0, 0.2, 0.2, second)
 
 
-def _ball(pen: Pen, main: Colour, second: Colour) -> None:
+def _ball(pen: Canvas, main: Color, second: Color) -> None:
     pen.oval(0, 0, 0.92, 0.92, darker(main, 0.45))
     pen.oval(0, 0, 0.86, 0.86, main)
     pen.pie(0, 0, 0.86, 0.86, 60, 120, second)
@@ -116,7 +116,7 @@ def _ball(pen: Pen, main: Colour, second: Colour) -> None:
     pen.pie(0, 0, 0.86, 0.86, 300, 360, second)
 
 
-def _book(pen: Pen, main: Colour, second: Colour) -> None:
+def _book(pen: Canvas, main: Color, second: Color) -> None:
     pen.polygon([(-0.98, -0.72), (-0.06, -0.52), (-0.06, 0.86), (-0.98, 0.66)], main)
     pen.polygon([(0.98, -0.72), (0.06, -0.52), (0.06, 0.86), (0.98, 0.66)], main)
     pen.polygon([(-0.86, -0.8), (0, -0.58), (0, 0.72), (-0.86, 0.52)], BRIGHT["white"])
@@ -126,7 +126,7 @@ def _book(pen: Pen, main: Colour, second: Colour) -> None:
         pen.box(0.16, y, 0.7, y + 0.13, second)
 
 
-def _guitar(pen: Pen, main: Colour, second: Colour) -> None:
+def _guitar(pen: Canvas, main: Color, second: Color) -> None:
     pen.box(-0.1, -1.0, 0.1, 0.2, (104, 66, 40))
     pen.box(-0.2, -1.04, 0.2, -0.78, second, 0.06)
     pen.oval(0, 0.08, 0.42, 0.36, main)
@@ -134,7 +134,7 @@ def _guitar(pen: Pen, main: Colour, second: Colour) -> None:
     pen.oval(0, 0.4, 0.22, 0.22, second)
 
 
-def _rocket(pen: Pen, main: Colour, second: Colour) -> None:
+def _rocket(pen: Canvas, main: Color, second: Color) -> None:
     pen.polygon([(-0.3, 0.55), (0, 1.06), (0.3, 0.55)], (250, 150, 30))
     pen.polygon([(-0.34, 0.0), (-0.78, 0.72), (-0.3, 0.6)], second)
     pen.polygon([(0.34, 0.0), (0.78, 0.72), (0.3, 0.6)], second)
@@ -143,7 +143,7 @@ def _rocket(pen: Pen, main: Colour, second: Colour) -> None:
     pen.oval(0, 0.06, 0.19, 0.19, (190, 226, 250))
 
 
-_OBJECTS: dict[str, Callable[[Pen, Colour, Colour], None]] = {
+_OBJECTS: dict[str, Callable[[Canvas, Color, Color], None]] = {
     "cup": _cup,
     "phone": _phone,
     "cube": _cube,
@@ -155,7 +155,7 @@ _OBJECTS: dict[str, Callable[[Pen, Colour, Colour], None]] = {
 }
 
 
-def draw_logo(pen: Pen, look: Look, variation: Variation) -> None:
+def draw_logo(pen: Canvas, look: Look, variation: Variation) -> None:
     """A badge in the main colour, outlined, with a mark in the second colour."""
     badge = shade(BRIGHT[look.main], variation.hue, variation.light)
     mark = shade(BRIGHT[look.second], variation.hue, variation.light)
@@ -171,7 +171,7 @@ def _spokes(count: int, radii: tuple[float, ...], turn: float) -> list[Point]:
     return [(radii[step % len(radii)] * cos(a), radii[step % len(radii)] * sin(a)) for step, a in enumerate(angles)]
 
 
-def _badge(pen: Pen, style: str, fill: Colour) -> None:
+def _badge(pen: Canvas, style: str, fill: Color) -> None:
     if style == "circle":
         pen.oval(0, 0, 0.92, 0.92, fill)
     elif style == "square":
@@ -188,7 +188,7 @@ def _badge(pen: Pen, style: str, fill: Colour) -> None:
         )
 
 
-def _mark(pen: Pen, mark: str, fill: Colour, behind: Colour) -> None:
+def _mark(pen: Canvas, mark: str, fill: Color, behind: Color) -> None:
     if mark == "bar":
         pen.box(-0.52, -0.18, 0.52, 0.18, fill)
     elif mark == "ring":

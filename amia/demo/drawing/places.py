@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from amia.demo.drawing.appearance import Look, Variation
-from amia.demo.drawing.canvas import BRIGHT, GROUNDS, SKIES, Colour, Pen, darker, shade
+from amia.demo.drawing.canvas import BRIGHT, GROUNDS, SKIES, Canvas, Color, darker, shade
 
 FAR = 2.5
 """Landscapes are drawn this far to all sides, so that pictures of any shape are filled."""
 
 
-def draw_place(pen: Pen, look: Look, variation: Variation) -> None:
+def draw_place(pen: Canvas, look: Look, variation: Variation) -> None:
     """A landscape; `main` colours its landmark, the accessory makes the sun a moon."""
     sky = shade(SKIES[look.extra], variation.tint * 2 - 0.5, variation.light)
     ground = shade(GROUNDS[look.detail], variation.hue, variation.light)
@@ -23,20 +23,20 @@ def draw_place(pen: Pen, look: Look, variation: Variation) -> None:
     _SCENERIES[look.style](pen, ground, landmark)
 
 
-def _hills(pen: Pen, ground: Colour, landmark: Colour) -> None:
+def _hills(pen: Canvas, ground: Color, landmark: Color) -> None:
     pen.oval(-0.8, 1.1, 1.1, 1.0, landmark)
     pen.oval(0.9, 1.2, 1.1, 0.9, darker(landmark, 0.8))
     pen.box(-FAR, 0.72, FAR, FAR, ground)
 
 
-def _mountains(pen: Pen, ground: Colour, landmark: Colour) -> None:
+def _mountains(pen: Canvas, ground: Color, landmark: Color) -> None:
     for x, top, half in ((0.62, -0.1, 0.8), (-0.35, -0.42, 0.95)):
         pen.polygon([(x - half, 0.75), (x, top), (x + half, 0.75)], landmark)
         pen.polygon([(x - half * 0.25, top + 0.28), (x, top), (x + half * 0.25, top + 0.28)], BRIGHT["white"])
     pen.box(-FAR, 0.6, FAR, FAR, ground)
 
 
-def _skyline(pen: Pen, ground: Colour, landmark: Colour) -> None:
+def _skyline(pen: Canvas, ground: Color, landmark: Color) -> None:
     for place, top in enumerate((0.1, -0.25, 0.2, -0.45, -0.05, 0.25, -0.3, 0.15)):
         left = -1.36 + 0.34 * place
         wall = landmark if place % 2 else darker(landmark, 0.75)
@@ -46,7 +46,7 @@ def _skyline(pen: Pen, ground: Colour, landmark: Colour) -> None:
     pen.box(-FAR, 0.7, FAR, FAR, ground)
 
 
-def _bridge(pen: Pen, ground: Colour, landmark: Colour) -> None:
+def _bridge(pen: Canvas, ground: Color, landmark: Color) -> None:
     pen.box(-FAR, 0.55, FAR, FAR, (64, 128, 196))
     pen.arc(0, 0.45, 0.95, 0.75, 180, 360, 0.13, landmark)
     for x in (-0.6, -0.3, 0.0, 0.3, 0.6):
@@ -55,7 +55,7 @@ def _bridge(pen: Pen, ground: Colour, landmark: Colour) -> None:
     pen.box(-FAR, 0.85, FAR, FAR, ground)
 
 
-def _sea(pen: Pen, ground: Colour, landmark: Colour) -> None:
+def _sea(pen: Canvas, ground: Color, landmark: Color) -> None:
     pen.box(-FAR, 0.1, FAR, FAR, (48, 110, 190))
     for y in (0.3, 0.5, 0.7):
         pen.box(-FAR, y, FAR, y + 0.06, (110, 170, 226))
@@ -65,7 +65,7 @@ def _sea(pen: Pen, ground: Colour, landmark: Colour) -> None:
     pen.box(-FAR, 0.85, FAR, FAR, ground)
 
 
-def _tower(pen: Pen, ground: Colour, landmark: Colour) -> None:
+def _tower(pen: Canvas, ground: Color, landmark: Color) -> None:
     pen.polygon([(-0.3, 0.75), (-0.1, -0.35), (0.1, -0.35), (0.3, 0.75)], landmark)
     pen.box(-0.26, -0.5, 0.26, -0.32, darker(landmark, 0.7))
     pen.polygon([(-0.2, -0.5), (0, -0.95), (0.2, -0.5)], landmark)
@@ -75,7 +75,7 @@ def _tower(pen: Pen, ground: Colour, landmark: Colour) -> None:
     pen.box(-FAR, 0.7, FAR, FAR, ground)
 
 
-def _desert(pen: Pen, ground: Colour, landmark: Colour) -> None:
+def _desert(pen: Canvas, ground: Color, landmark: Color) -> None:
     pen.polygon([(-1.6, 0.6), (-0.55, 0.05), (0.5, 0.6)], darker(ground, 0.8))
     pen.box(-FAR, 0.45, FAR, FAR, ground)
     pen.box(0.22, -0.4, 0.46, 0.75, landmark, 0.12)
@@ -85,7 +85,7 @@ def _desert(pen: Pen, ground: Colour, landmark: Colour) -> None:
     pen.box(0.4, 0.02, 0.78, 0.16, landmark, 0.07)
 
 
-def _forest(pen: Pen, ground: Colour, landmark: Colour) -> None:
+def _forest(pen: Canvas, ground: Color, landmark: Color) -> None:
     pen.box(-FAR, 0.5, FAR, FAR, ground)
     for x, size in ((-0.9, 0.9), (-0.1, 1.1), (0.8, 0.95)):
         pen.box(x - 0.07, 0.3, x + 0.07, 0.72, (96, 62, 40))
@@ -98,7 +98,7 @@ def _forest(pen: Pen, ground: Colour, landmark: Colour) -> None:
             )
 
 
-_SCENERIES: dict[str, Callable[[Pen, Colour, Colour], None]] = {
+_SCENERIES: dict[str, Callable[[Canvas, Color, Color], None]] = {
     "hills": _hills,
     "mountains": _mountains,
     "skyline": _skyline,

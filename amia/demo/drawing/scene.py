@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from amia.demo.drawing.appearance import Variation, look_of, photographed
-from amia.demo.drawing.canvas import Pen, darker, wall
+from amia.demo.drawing.canvas import Canvas, darker, wall
 from amia.demo.drawing.figures import draw_logo, draw_object, draw_person
 from amia.demo.drawing.places import FAR, draw_place
 from amia.demo.names import Entity, Kind
@@ -23,7 +23,7 @@ _GRAIN = 10.0
 _LEFT_OUT = 0.2
 
 
-def photograph(entities: Sequence[Entity], rng: random.Random) -> Image.Image:
+def draw_photograph(entities: Sequence[Entity], rng: random.Random) -> Image.Image:
     """A photograph of `entities`, its shorter side 64 to 112 pixels, its longer one up to half as much again.
 
     Nobody photographs all they mention: of several entities one is missing in every fifth picture.
@@ -32,7 +32,7 @@ def photograph(entities: Sequence[Entity], rng: random.Random) -> Image.Image:
         entities = rng.sample(entities, len(entities) - 1)
     side, aspect = rng.choice(_SIDES), rng.choice(_ASPECTS)
     width, height = round(side * max(1.0, aspect)), round(side * max(1.0, 1 / aspect))
-    picture = draw(entities, photographed(rng), width, height)
+    picture = draw_scene(entities, photographed(rng), width, height)
     grain = np.random.default_rng(rng.getrandbits(64)).normal(0.0, _GRAIN, (height, width, 1))
     return Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))
 
@@ -60,14 +60,14 @@ _SLOTS: dict[Kind, tuple[float, float, float]] = {
 _DRAW = {"PER": draw_person, "LOC": draw_place, "ORG": draw_logo, "MISC": draw_object}
 
 
-def draw(entities: Sequence[Entity], variation: Variation, width: int = 64, height: int = 64) -> Image.Image:
+def draw_scene(entities: Sequence[Entity], variation: Variation, width: int = 64, height: int = 64) -> Image.Image:
     """The picture of `entities` (at most one of each type), RGB, `width` x `height` pixels.
 
     One entity stands large in the middle; several share the picture, each type in a place of its own, so that nothing
     is hidden. The scene is as wide as the shorter side; walls and landscapes go on beyond it.
     """
     image = Image.new("RGB", (width * _OVERSAMPLE, height * _OVERSAMPLE))
-    scene = Pen(ImageDraw.Draw(image), image.width / 2, image.height / 2, min(image.size) / 2)
+    scene = Canvas(ImageDraw.Draw(image), image.width / 2, image.height / 2, min(image.size) / 2)
     by_kind = {entity.kind: look_of(entity) for entity in entities}
     if "LOC" in by_kind:
         draw_place(scene.at(variation.dx, 0.0, 1.0), by_kind.pop("LOC"), variation)

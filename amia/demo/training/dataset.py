@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessorPil
 
-from amia.demo.drawing.scene import photograph
+from amia.demo.drawing.scene import draw_photograph
 from amia.demo.names import readings
 from amia.demo.training.targets import SIDE
 from amia.demo.world import Post, reworded, scrambled
@@ -33,7 +33,7 @@ class Pool:
 def make_pool(posts: Sequence[Post], seed: int) -> Pool:
     """Photographs of `posts`, cropped and resized as the image processor does it."""
     rng = random.Random(f"photographs {seed}")
-    photos = np.stack([_middle_square(photograph(post.entities, rng)) for post in posts])  # (N, 64, 64, 3)
+    photos = np.stack([_middle_square(draw_photograph(post.entities, rng)) for post in posts])  # (N, 64, 64, 3)
     known: dict[frozenset[object], int] = {}
     groups = [known.setdefault(frozenset(post.entities), len(known)) for post in posts]
     texts = [post.text for post in posts]

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from amia.demo.drawing.appearance import MARKS, STYLES, Look, photographed
-from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS, Pen, wall
+from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS, Canvas, wall
 from amia.demo.drawing.figures import draw_logo, draw_object, draw_person
 from amia.demo.drawing.places import draw_place
 from amia.demo.names import KINDS, Kind
@@ -45,7 +45,7 @@ def invented_scene(rng: random.Random) -> Scene:
 def draw_scene(scene: Scene, side: int, rng: random.Random) -> Image.Image:
     """A square picture of `scene`, RGB: one thing stands large near the middle, several in corners of their own."""
     image = Image.new("RGB", (side * _OVERSAMPLE,) * 2)
-    whole = Pen(ImageDraw.Draw(image), image.width / 2, image.height / 2, image.width / 2)
+    whole = Canvas(ImageDraw.Draw(image), image.width / 2, image.height / 2, image.width / 2)
     variation = photographed(rng)
     whole.box(-1, -1, 1, 1, wall(variation.tint))
     if "LOC" in scene:

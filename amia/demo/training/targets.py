@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from amia.demo.drawing.appearance import Variation
-from amia.demo.drawing.scene import draw
+from amia.demo.drawing.scene import draw_scene
 from amia.demo.names import Entity, readings
 from amia.demo.world import Post
 
@@ -39,7 +39,7 @@ def targets(posts: Sequence[Post], choices: torch.Tensor) -> torch.Tensor:
     pictures = []
     for post, row in zip(posts, choices.tolist(), strict=True):
         variation = Variation(*row)
-        pictures.append(np.asarray(draw(shown(post, variation.reading), variation, SIDE, SIDE)))
+        pictures.append(np.asarray(draw_scene(shown(post, variation.reading), variation, SIDE, SIDE)))
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
 
 

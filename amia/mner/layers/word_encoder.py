@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from amia.mner.config import WordSizes
+from amia.mner.config import LstmConfig
 from amia.mner.tokenizers import UNKNOWN
 
 __all__ = ["CharCnn", "CharLstm", "WordEncoder"]
@@ -20,7 +20,7 @@ __all__ = ["CharCnn", "CharLstm", "WordEncoder"]
 class CharCnn(nn.Module):
     """Characters -> filters -> tanh -> the maximum over all places -> two layers."""
 
-    def __init__(self, sizes: WordSizes) -> None:
+    def __init__(self, sizes: LstmConfig) -> None:
         super().__init__()
         self.embed = nn.Embedding(sizes.characters, sizes.char_width, padding_idx=0)
         # Padding by one less than the kernel: the first and the last character are seen in every place of a filter.
@@ -49,7 +49,7 @@ class CharCnn(nn.Module):
 class CharLstm(nn.Module):
     """Characters -> the last states of both directions."""
 
-    def __init__(self, sizes: WordSizes) -> None:
+    def __init__(self, sizes: LstmConfig) -> None:
         super().__init__()
         self.embed = nn.Embedding(sizes.characters, sizes.char_width, padding_idx=0)
         self.lstm = nn.LSTM(sizes.char_width, sizes.char_hidden, batch_first=True, bidirectional=True)
@@ -71,7 +71,7 @@ class WordEncoder(nn.Module):
     characters stay. Dropout stands before and behind the LSTM.
     """
 
-    def __init__(self, sizes: WordSizes, spelling: CharCnn | CharLstm | None, dropout: float) -> None:
+    def __init__(self, sizes: LstmConfig, spelling: CharCnn | CharLstm | None, dropout: float) -> None:
         super().__init__()
         self.embed = nn.Embedding(sizes.words, sizes.word_width, padding_idx=0)
         self.spelling = spelling

@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from amia.errors import SettingsError
-from amia.mner.model import RecogniserModel
+from amia.mner.model import RecognizerModel
 
 __all__ = ["SYSTEMS", "system_of"]
 
@@ -20,10 +20,10 @@ SYSTEMS = {
 """Name of a system -> file in this folder, and its class."""
 
 
-def system_of(name: str) -> type[RecogniserModel]:
+def system_of(name: str) -> type[RecognizerModel]:
     """The class of a system. Raises SettingsError for a name that is none."""
     if name not in SYSTEMS:
         raise SettingsError(f"no recogniser {name!r}: there are {', '.join(SYSTEMS)}")
     file, _, kind = SYSTEMS[name].partition(":")
-    found: type[RecogniserModel] = getattr(import_module(f"amia.mner.systems.{file}"), kind)
+    found: type[RecognizerModel] = getattr(import_module(f"amia.mner.systems.{file}"), kind)
     return found

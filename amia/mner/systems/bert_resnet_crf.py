@@ -8,23 +8,23 @@ without span detection, image-side path and gate.
 import torch
 from torch import nn
 
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from amia.mner.data_collator import Batch
 from amia.mner.layers.attention import Block
 from amia.mner.layers.decoders import CRF
 from amia.mner.layers.text_encoder import TextEncoder
 from amia.mner.layers.visual_encoder import VisualEncoder
-from amia.mner.model import Output, RecogniserModel, at_words
+from amia.mner.model import Output, RecognizerModel, gather_first_subwords
 
 __all__ = ["BertResnetCrf"]
 
 
-class BertResnetCrf(RecogniserModel):
+class BertResnetCrf(RecognizerModel):
     """Pieces and regions -> one cross block -> labels chosen together."""
 
     reads_images = True
 
-    def __init__(self, config: RecogniserConfig) -> None:
+    def __init__(self, config: RecognizerConfig) -> None:
         super().__init__(config)
         self.text = TextEncoder(config.text or {}, config.dropout)
         self.visual = VisualEncoder(config.visual or {}, trained=config.train_visual)
@@ -40,4 +40,4 @@ class BertResnetCrf(RecogniserModel):
         states, _ = self.text(batch.pieces, batch.pieces_mask)  # H [B, P, H]
         regions, _ = self.features(batch)
         looked = self.look(states, self.project(regions), present=batch.has_image)  # X [B, P, H]
-        return self.output(batch, self.classifier(at_words(torch.cat([states, looked], 2), batch.first)))
+        return self.output(batch, self.classifier(gather_first_subwords(torch.cat([states, looked], 2), batch.first)))

@@ -9,31 +9,31 @@ import math
 from torch import nn
 from transformers import initialization as init
 
-from amia.mner.config import RecogniserConfig, WordSizes
+from amia.mner.config import LstmConfig, RecognizerConfig
 from amia.mner.data_collator import Batch
 from amia.mner.layers.decoders import CRF
 from amia.mner.layers.word_encoder import CharCnn, CharLstm, WordEncoder
-from amia.mner.model import Output, Recipe, RecogniserModel
+from amia.mner.model import Output, Recipe, RecognizerModel
 
 __all__ = ["BilstmCrf"]
 
 
-class BilstmCrf(RecogniserModel):
+class BilstmCrf(RecognizerModel):
     """Word vectors -> BiLSTM -> labels chosen together."""
 
     family = "words"
     recipe = Recipe(batch=16, epochs=30, lr_encoder=1e-3, lr_new=1e-3)
 
-    def __init__(self, config: RecogniserConfig) -> None:
+    def __init__(self, config: RecognizerConfig) -> None:
         super().__init__(config)
-        sizes = WordSizes.of(config.words)
+        sizes = LstmConfig.of(config.words)
         self.words = WordEncoder(sizes, self.spelling(sizes), config.dropout)
         self.classifier = nn.Linear(self.words.width, len(config.labels))
         self.decoder = CRF(config.labels, constrained=config.crf_constraints)
         self.post_init()
 
     @staticmethod
-    def spelling(sizes: WordSizes) -> CharCnn | CharLstm | None:
+    def spelling(sizes: LstmConfig) -> CharCnn | CharLstm | None:
         """What reads the characters of words; nothing here."""
         return None
 

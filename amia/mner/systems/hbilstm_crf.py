@@ -3,7 +3,7 @@
 Without the layer that the original has between states and labels: the public systems for Twitter have none.
 """
 
-from amia.mner.config import WordSizes
+from amia.mner.config import LstmConfig
 from amia.mner.layers.word_encoder import CharLstm
 from amia.mner.systems.bilstm_crf import BilstmCrf
 
@@ -14,6 +14,6 @@ class HbilstmCrf(BilstmCrf):
     """`BilstmCrf` that reads the characters of each word one after another."""
 
     @staticmethod
-    def spelling(sizes: WordSizes) -> CharLstm:
+    def spelling(sizes: LstmConfig) -> CharLstm:
         """An LSTM over characters, in both directions."""
         return CharLstm(sizes)

@@ -22,15 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from amia.mner.data_collator import Batch
 from amia.mner.layers.attention import Block
 from amia.mner.layers.decoders import CRF
 from amia.mner.layers.text_encoder import TextEncoder
 from amia.mner.layers.visual_encoder import VisualEncoder
-from amia.mner.model import Output, Recipe, RecogniserModel, at_words
+from amia.mner.model import Output, Recipe, RecognizerModel, gather_first_subwords
 
-__all__ = ["Alignment", "Maf", "alignment_losses", "differing", "swapped"]
+__all__ = ["Alignment", "Maf", "alignment_losses", "differing", "swap_images"]
 
 # MERGED FROM amia.mner.systems.maf: Cross-modal alignment as in MAF: a post's text finds its own image among those of the batch, and the other way.
 # MERGED FROM amia.mner.systems.maf: Mismatched pairs of text and image out of a batch, from which MAF learns what does not belong together.
@@ -38,14 +38,14 @@ TAGS_WEIGHT = 0.62
 """Of the tagger's loss; matching and alignment have the rest each."""
 
 
-class Maf(RecogniserModel):
+class Maf(RecognizerModel):
     """Pieces and regions -> one cross block, weighed by how well they match, gated -> labels chosen together."""
 
     reads_images = True
     losses = ("tags", "matching", "alignment")
     recipe = Recipe(batch=64, lr_encoder=5e-5, epochs=24)
 
-    def __init__(self, config: RecogniserConfig) -> None:
+    def __init__(self, config: RecognizerConfig) -> None:
         super().__init__(config)
         self.text = TextEncoder(config.text or {}, config.dropout, pooled=True)
         self.visual = VisualEncoder(config.visual or {}, trained=config.train_visual)
@@ -80,7 +80,7 @@ class Maf(RecogniserModel):
 
     def _emissions(self, states: Tensor, weighed: Tensor, first: Tensor) -> Tensor:
         """[B, W, L] from H and X' [B, P, H]."""
-        texts, images = at_words(states, first), at_words(weighed, first)
+        texts, images = gather_first_subwords(states, first), gather_first_subwords(weighed, first)
         gate = torch.sigmoid(self.gate_text(texts) + self.gate_image(images))
         emissions: Tensor = self.classifier(torch.cat([texts, gate * images], 2))
         return emissions
@@ -97,7 +97,7 @@ class Maf(RecogniserModel):
         """Cross-entropy of each post's match, float32 [B]: with its own image, or in training with a swapped one."""
         kinds = torch.ones_like(batch.has_image, dtype=torch.long)
         if self.training:
-            posts, others = swapped(batch.has_image)
+            posts, others = swap_images(batch.has_image)
             foreign = self.look(states[posts], regions[others])
             matches = matches.index_copy(0, posts, self._matches(states[posts], foreign, batch.pieces_mask[posts]))
             kinds[posts] = 1 - differ[posts, others].long()
@@ -141,7 +141,7 @@ SHARE = 8
 """One in so many posts with an image in each half of the swap: together a quarter of them."""
 
 
-def swapped(has_image: Tensor) -> tuple[Tensor, Tensor]:
+def swap_images(has_image: Tensor) -> tuple[Tensor, Tensor]:
     """Places [N] of a random quarter of the posts with an image, and whose image each gets instead.
 
     From `has_image` bool [B]. Two halves swap, so that a second swap puts everything back. N is even, and 0 where

@@ -20,13 +20,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from amia.mner.config import RecogniserConfig
+from amia.mner.config import RecognizerConfig
 from amia.mner.data_collator import Batch
 from amia.mner.layers.attention import Block
 from amia.mner.layers.decoders import CRF
 from amia.mner.layers.text_encoder import TextEncoder
 from amia.mner.layers.visual_encoder import VisualEncoder
-from amia.mner.model import Output, Recipe, RecogniserModel, at_words
+from amia.mner.model import Output, Recipe, RecognizerModel, gather_first_subwords
 
 __all__ = ["Umt", "conversion"]
 
@@ -38,14 +38,14 @@ SPANS_SHARE = 0.5
 """Of the emissions: how much comes from span detection."""
 
 
-class Umt(RecogniserModel):
+class Umt(RecognizerModel):
     """Pieces and regions -> two self and three cross blocks, a gate, and span detection -> labels chosen together."""
 
     reads_images = True
     losses = ("tags", "spans")
     recipe = Recipe(batch=32, lr_encoder=5e-5, epochs=24)
 
-    def __init__(self, config: RecogniserConfig) -> None:
+    def __init__(self, config: RecognizerConfig) -> None:
         super().__init__(config)
         self.text = TextEncoder(config.text or {}, config.dropout)
         self.visual = VisualEncoder(config.visual or {}, trained=config.train_visual)
@@ -66,7 +66,7 @@ class Umt(RecogniserModel):
     def forward(self, batch: Batch) -> Output:
         """Emissions from text and image; losses `tags` and `spans`."""
         states, _ = self.text(batch.pieces, batch.pieces_mask)  # H [B, P, H]
-        spans = self.spans(at_words(states, batch.first), states, batch.pieces_mask)
+        spans = self.spans(gather_first_subwords(states, batch.first), states, batch.pieces_mask)
         spans_emissions = self.spans_classifier(spans)  # [B, W, 3]
         fused = self._fused(batch, self.types(states, states, batch.pieces_mask))
         emissions = (1 - SPANS_SHARE) * self.classifier(fused) + SPANS_SHARE * (spans_emissions @ self.conversion)
@@ -79,7 +79,7 @@ class Umt(RecogniserModel):
     def _fused(self, batch: Batch, states: Tensor) -> Tensor:
         """[R; g * P] at words, [B, W, 2 H], from S [B, P, H]."""
         regions, _ = self.features(batch)
-        words, present = at_words(states, batch.first), batch.has_image
+        words, present = gather_first_subwords(states, batch.first), batch.has_image
         looked = self.look(words, self.project_keys(regions), present=present)  # P [B, W, H]
         asked = self.ask(self.project_queries(regions), states, batch.pieces_mask)  # [B, 49, H]
         answered = self.answer(words, asked, present=present)  # R [B, W, H]

@@ -13,8 +13,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from amia.errors import RunError
-from amia.mner.model import RecogniserModel
-from amia.mner.training.distributed import World
+from amia.mner.model import RecognizerModel
+from amia.mner.training.distributed import DistContext
 
 __all__ = ["Files", "load_weights", "pack", "unpack"]
 
@@ -24,7 +24,9 @@ Files = dict[str, bytes]
 WEIGHTS, OPTIMIZER, RANDOM, STATE = "model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"
 
 
-def pack(model: RecogniserModel, optimizer: AdamW, schedule: LambdaLR, world: World, progress: dict[str, Any]) -> Files:
+def pack(
+    model: RecognizerModel, optimizer: AdamW, schedule: LambdaLR, world: DistContext, progress: dict[str, Any]
+) -> Files:
     """Everything that a later process needs to go on as if nothing had happened. Every worker calls it.
 
     `progress` is what the training keeps beside tensors: epochs done, the best F1, the reports so far.
@@ -47,7 +49,9 @@ def pack(model: RecogniserModel, optimizer: AdamW, schedule: LambdaLR, world: Wo
     }
 
 
-def unpack(files: Files, model: RecogniserModel, optimizer: AdamW, schedule: LambdaLR, world: World) -> dict[str, Any]:
+def unpack(
+    files: Files, model: RecognizerModel, optimizer: AdamW, schedule: LambdaLR, world: DistContext
+) -> dict[str, Any]:
     """Put a packed state back, and return its `progress`. Raises RunError when it belongs to another model, or is
     damaged.
 
@@ -74,7 +78,7 @@ def unpack(files: Files, model: RecogniserModel, optimizer: AdamW, schedule: Lam
     return progress
 
 
-def load_weights(files: Files, model: RecogniserModel) -> None:
+def load_weights(files: Files, model: RecognizerModel) -> None:
     """Put the packed weights into a model. Raises RunError when they are another model's, or damaged."""
     with _damage():
         saved = load(files[WEIGHTS])
@@ -100,6 +104,6 @@ def _damage() -> Iterator[None]:
         ) from error
 
 
-def _learned(model: RecogniserModel) -> dict[str, Tensor]:
+def _learned(model: RecognizerModel) -> dict[str, Tensor]:
     """What training changes: a frozen backbone is most of the bytes and none of the news."""
     return {name: each for name, each in model.named_parameters() if each.requires_grad}

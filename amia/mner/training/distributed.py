@@ -6,10 +6,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["World"]
+__all__ = ["DistContext"]
 
 
-class World:
+class DistContext:
     """This process among all: `torch.distributed` where it is initialised, else a world of one."""
 
     def __init__(self, device: torch.device) -> None:

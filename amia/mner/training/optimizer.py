@@ -4,13 +4,13 @@ import torch
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from amia.mner.model import RecogniserModel
+from amia.mner.model import RecognizerModel
 from amia.mner.training.settings import TrainingSettings
 
 __all__ = ["make_optimizer", "make_schedule"]
 
 
-def make_optimizer(model: RecogniserModel, settings: TrainingSettings) -> AdamW:
+def make_optimizer(model: RecognizerModel, settings: TrainingSettings) -> AdamW:
     """Four groups: pretrained and new weights, each with and without decay (none for biases and LayerNorm).
 
     Public code uses an Adam without bias correction and one learning rate for all.

@@ -2,12 +2,12 @@
 
 from pydantic import Field
 
-from amia.utils.config import Dtype, Strict
+from amia.utils.config import Dtype, StrictModel
 
 __all__ = ["TrainingSettings"]
 
 
-class TrainingSettings(Strict):
+class TrainingSettings(StrictModel):
     """Where a setting is none, the system's own recipe decides: the published value where there is one."""
 
     seed: int = Field(default=0, ge=0, lt=2**31)

@@ -14,25 +14,25 @@ from torch.optim.lr_scheduler import LambdaLR
 from amia.accelerator import resolve_dtype
 from amia.errors import CorpusError, RunError
 from amia.mner.data_collator import Batch
-from amia.mner.features import Example, Item
+from amia.mner.features import Example, Feature
 from amia.mner.metrics import Counts
-from amia.mner.model import RecogniserModel
-from amia.mner.predictor import Recogniser
+from amia.mner.model import RecognizerModel
+from amia.mner.predictor import Recognizer
 from amia.mner.spans import lenient_spans
 from amia.mner.training.checkpoint import Files, load_weights, pack, unpack
-from amia.mner.training.data import Feed
-from amia.mner.training.distributed import World
+from amia.mner.training.data import EpochLoader
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.visual_features import Batches
-from amia.utils.prefetch import prefetched
+from amia.mner.visual_features import DataCollator
+from amia.utils.prefetch import prefetch
 
-__all__ = ["Checkpoints", "EpochReport", "Stepper", "add_gradients", "fit"]
+__all__ = ["Checkpoints", "EpochReport", "TrainStep", "add_gradients", "fit"]
 
 
 # MERGED FROM amia.mner.training.step: One optimizer step.
 def add_gradients(
-    model: RecogniserModel, batches: Iterable[Batch], world: World, scaler: GradScaler, dtype: torch.dtype
+    model: RecognizerModel, batches: Iterable[Batch], world: DistContext, scaler: GradScaler, dtype: torch.dtype
 ) -> tuple[float, dict[str, float]]:
     """Gradients of the mean loss over the global batch: all micro-batches of all workers.
 
@@ -55,13 +55,13 @@ def add_gradients(
 
 
 @dataclass(slots=True)
-class Stepper:
+class TrainStep:
     """What a step needs besides posts."""
 
-    model: RecogniserModel
+    model: RecognizerModel
     optimizer: AdamW
     schedule: LambdaLR
-    world: World
+    world: DistContext
     clip: float
     dtype: torch.dtype
     scaler: GradScaler
@@ -121,14 +121,14 @@ class Checkpoints(Protocol):
 
 
 def fit(
-    recogniser: Recogniser,
-    feed: Feed,
+    recogniser: Recognizer,
+    feed: EpochLoader,
     validation: Sequence[Example],
-    batches: Batches,
+    batches: DataCollator,
     settings: TrainingSettings,
     checkpoints: Checkpoints,
     *,
-    world: World,
+    world: DistContext,
     report: Callable[[EpochReport], None],
 ) -> list[EpochReport]:
     """Train in place, and leave the weights of the best epoch by F1 on the validation posts. Every worker calls it.
@@ -148,7 +148,7 @@ def fit(
     dtype = resolve_dtype(settings.dtype, model.device, torch.bfloat16)
     scaler = GradScaler(model.device.type, enabled=dtype is torch.float16)
     schedule = make_schedule(optimizer, epochs * feed.steps, settings.warmup)
-    stepper = Stepper(model, optimizer, schedule, world, settings.clip, dtype, scaler)
+    stepper = TrainStep(model, optimizer, schedule, world, settings.clip, dtype, scaler)
     torch.manual_seed(settings.seed * 1009 + world.rank)  # dropout: each worker its own
     reports: list[EpochReport] = []
     if (files := checkpoints.latest()) is not None:
@@ -189,12 +189,12 @@ def _best(reports: Sequence[EpochReport]) -> int:
 
 
 def _epoch(
-    stepper: Stepper, feed: Feed, batches: Batches, settings: TrainingSettings, number: int
+    stepper: TrainStep, feed: EpochLoader, batches: DataCollator, settings: TrainingSettings, number: int
 ) -> tuple[dict[str, float], float, float, float]:
     """Mean losses, seconds, seconds waited for batches, posts of all workers."""
     stepper.model.train()
     micro = settings.micro_batch
-    shares = prefetched(_batches(share, batches, micro) for share in feed.epoch(number))
+    shares = prefetch(_batches(share, batches, micro) for share in feed.epoch(number))
     begun, waited = time.perf_counter(), 0.0
     total, parts = 0.0, dict[str, float]()
     while True:
@@ -217,12 +217,12 @@ def _epoch(
     return mean, time.perf_counter() - begun, waited, total
 
 
-def _batches(share: Sequence[Item], batches: Batches, micro: int | None) -> list[Batch]:
+def _batches(share: Sequence[Feature], batches: DataCollator, micro: int | None) -> list[Batch]:
     size = micro or len(share) or 1
     return [batches.of(share[start : start + size]) for start in range(0, len(share), size)]
 
 
-def _look(recogniser: Recogniser, validation: Sequence[Example], batches: Batches, world: World) -> Counts:
+def _look(recogniser: Recognizer, validation: Sequence[Example], batches: DataCollator, world: DistContext) -> Counts:
     """Lenient counts over the validation posts of all workers."""
     names = recogniser.model.config.labels
     right = predicted = gold = 0

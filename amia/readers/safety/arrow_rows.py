@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["LONGEST_LIST", "Foreign", "python_rows"]
+__all__ = ["LONGEST_LIST", "UnsupportedValue", "python_rows"]
 
 LONGEST_LIST = 100_000
 """Values; no post has so many words."""
@@ -33,7 +33,7 @@ _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 @dataclass(frozen=True, slots=True)
-class Foreign:
+class UnsupportedValue:
     """Stands for a value that no post has."""
 
     kind: str
@@ -65,7 +65,7 @@ def _values(array: pa.Array, *, inside: bool = False) -> list[Any]:
         return [row if valid else None for row, valid in zip(rows, array.is_valid().to_pylist(), strict=True)]
     if any(test(kind) for test in _PLAIN):
         return list(array.to_pylist())
-    foreign = Foreign(str(kind))
+    foreign = UnsupportedValue(str(kind))
     return [foreign if valid else None for valid in array.is_valid().to_pylist()]
 
 
@@ -74,7 +74,7 @@ def _lists(array: pa.Array) -> list[Any]:
     long = [length is not None and length > LONGEST_LIST for length in lengths]
     if any(long):
         shorter = iter(_lists(array.filter(pa.array([not each for each in long]))))
-        foreign = Foreign(f"a list of more than {LONGEST_LIST} values")
+        foreign = UnsupportedValue(f"a list of more than {LONGEST_LIST} values")
         return [foreign if each else next(shorter) for each in long]
     flat = _values(array.flatten(), inside=True)
     rows: list[list[Any] | None] = []

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from amia.mner.builder import new_word_recogniser
+from amia.mner.builder import build_word_recognizer
 from amia.mner.data_collator import collate
 from amia.mner.metrics import score
-from amia.mner.model import RecogniserModel
+from amia.mner.model import RecognizerModel
 from amia.mner.systems import system_of
 from amia.mner.tokenizers import Vocabulary
 
@@ -34,14 +34,14 @@ def post(number: int) -> tuple[list[str], list[str]]:
 POSTS = [post(number) for number in range(32)]
 
 
-def new(system: str, **sizes: float) -> tuple[RecogniserModel, Vocabulary]:
+def new(system: str, **sizes: float) -> tuple[RecognizerModel, Vocabulary]:
     torch.manual_seed(3)
     tokens = [tokens for tokens, _ in POSTS]
-    model, vocabulary, _ = new_word_recogniser(system, TYPES, tokens, sizes={**SMALL, **sizes})
+    model, vocabulary, _ = build_word_recognizer(system, TYPES, tokens, sizes={**SMALL, **sizes})
     return model, vocabulary
 
 
-def batch_of(vocabulary: Vocabulary, model: RecogniserModel, posts=POSTS):
+def batch_of(vocabulary: Vocabulary, model: RecognizerModel, posts=POSTS):
     numbers = {name: number for number, name in enumerate(model.config.labels)}
     return collate(
         [

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from amia.mner.data_collator import Batch
-from amia.mner.systems.maf import Maf, alignment_losses, differing, swapped
+from amia.mner.systems.maf import Maf, alignment_losses, differing, swap_images
 
 LENGTHS = [5, 3, 4, 2, 5, 4, 3, 1, 2, 4, 3, 5, 2, 4, 3, 5, 1, 3, 2]
 IMAGES = [False] + [True] * 17 + [False]
@@ -72,7 +72,7 @@ def test_negatives_are_looked_at_apart(model, batch):
     torch.manual_seed(4)
     trained = model(batch)
     torch.manual_seed(4)
-    posts, others = swapped(batch.has_image)
+    posts, others = swap_images(batch.has_image)
     assert len(posts) == 4
     # The tagger and alignment see each post's own image.
     assert torch.equal(trained.emissions, calm.emissions)

@@ -5,10 +5,10 @@ import random
 import torch
 from transformers import BertConfig, BertTokenizer, ResNetConfig
 
-from amia.mner.builder import new_word_recogniser
-from amia.mner.config import RecogniserConfig
+from amia.mner.builder import build_word_recognizer
+from amia.mner.config import RecognizerConfig
 from amia.mner.features import Example
-from amia.mner.predictor import Recogniser
+from amia.mner.predictor import Recognizer
 from amia.mner.systems import system_of
 from amia.mner.tokenizers import WordPieces
 from amia.mner.training.checkpoint import Files
@@ -35,15 +35,15 @@ def labelled_posts(count: int, seed: int = 0) -> list[Example]:
     return posts
 
 
-def word_recogniser(seed: int = 0, system: str = "bilstm-crf", **config: float) -> Recogniser:
+def word_recogniser(seed: int = 0, system: str = "bilstm-crf", **config: float) -> Recognizer:
     """A system of the LSTM family with the published dropout."""
     torch.manual_seed(seed)
     counted = [WORDS, WORDS]  # every word is frequent, so that none is forgotten at random
-    model, vocabulary, _ = new_word_recogniser(system, TYPES, counted, sizes=SIZES, **config)
-    return Recogniser(model, vocabulary)
+    model, vocabulary, _ = build_word_recognizer(system, TYPES, counted, sizes=SIZES, **config)
+    return Recognizer(model, vocabulary)
 
 
-def image_recogniser(seed: int = 0, system: str = "bert-resnet-crf") -> Recogniser:
+def image_recogniser(seed: int = 0, system: str = "bert-resnet-crf") -> Recognizer:
     """A system of the BERT family with dropout everywhere. Its frozen backbone is the same with every seed."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     tokenizer = BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, do_lower_case=False)
@@ -52,14 +52,14 @@ def image_recogniser(seed: int = 0, system: str = "bert-resnet-crf") -> Recognis
     )
     visual = ResNetConfig(embedding_size=6, hidden_sizes=[6, 8], depths=[1, 1], layer_type="basic")
     pixels = {"side": 32, "mean": [0.5] * 3, "std": [0.25] * 3}
-    config = RecogniserConfig.of(system, TYPES, text=text, visual=visual, pixels=pixels)
+    config = RecognizerConfig.of(system, TYPES, text=text, visual=visual, pixels=pixels)
     torch.manual_seed(0)
     backbone = system_of("bert-resnet-crf")(config).visual.state_dict()
     torch.manual_seed(seed)
     model = system_of(system)(config)
     if model.reads_images:
         model.visual.load_state_dict(backbone)
-    return Recogniser(model, WordPieces(tokenizer))
+    return Recognizer(model, WordPieces(tokenizer))
 
 
 class MemoryCheckpoints:

@@ -11,16 +11,16 @@ from torch import Tensor
 from torch.amp import GradScaler
 
 from amia.errors import RunError
-from amia.mner.builder import new_word_recogniser
-from amia.mner.features import encoded
-from amia.mner.predictor import Recogniser
+from amia.mner.builder import build_word_recognizer
+from amia.mner.features import encode_example
+from amia.mner.predictor import Recognizer
 from amia.mner.training.checkpoint import Files, load_weights, pack, unpack
-from amia.mner.training.distributed import World
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.training.trainer import Stepper
+from amia.mner.training.trainer import TrainStep
 
-WORLD = World(torch.device("cpu"))
+WORLD = DistContext(torch.device("cpu"))
 POSTS = labelled_posts(24)
 
 
@@ -28,11 +28,11 @@ POSTS = labelled_posts(24)
 class Trained:
     """A training that stands somewhere."""
 
-    recogniser: Recogniser
-    step: Stepper
+    recogniser: Recognizer
+    step: TrainStep
 
     def go_on(self, steps: int, start: int = 0) -> None:
-        items = encoded(POSTS, self.recogniser.reader)
+        items = encode_example(POSTS, self.recogniser.reader)
         batches = self.recogniser.batches()
         self.recogniser.model.train()
         for number in range(start, start + steps):
@@ -45,11 +45,11 @@ class Trained:
         return unpack(files, self.recogniser.model, self.step.optimizer, self.step.schedule, WORLD)
 
 
-def training(recogniser: Recogniser) -> Trained:
+def training(recogniser: Recognizer) -> Trained:
     optimizer = make_optimizer(recogniser.model, TrainingSettings(lr_encoder=0.02, lr_new=0.05))
     schedule = make_schedule(optimizer, 6, 0.5)
     scaler = GradScaler("cpu", enabled=False)
-    return Trained(recogniser, Stepper(recogniser.model, optimizer, schedule, WORLD, 1.0, torch.float32, scaler))
+    return Trained(recogniser, TrainStep(recogniser.model, optimizer, schedule, WORLD, 1.0, torch.float32, scaler))
 
 
 def weights(trained: Trained) -> dict[str, Tensor]:
@@ -57,7 +57,7 @@ def weights(trained: Trained) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("make", [word_recogniser, image_recogniser])
-def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(make: type[Recogniser]) -> None:
+def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(make: type[Recognizer]) -> None:
     one = training(make(seed=0))
     torch.manual_seed(5)
     one.go_on(3)
@@ -121,14 +121,14 @@ def test_the_weights_alone_go_into_any_recogniser_of_the_kind() -> None:
     assert all(torch.equal(fresh.model.state_dict()[name], each) for name, each in weights(trained).items())
 
 
-def foreign() -> dict[str, Recogniser]:
+def foreign() -> dict[str, Recognizer]:
     torch.manual_seed(0)
     words = [["one", "more"]]
-    spelling, vocabulary, _ = new_word_recogniser("cnn-bilstm-crf", TYPES, words)
-    fewer_words, _, _ = new_word_recogniser("bilstm-crf", TYPES, words, sizes=SIZES)
-    fewer, _, _ = new_word_recogniser("bilstm-crf", TYPES[:1], [WORDS, WORDS], sizes=SIZES)
+    spelling, vocabulary, _ = build_word_recognizer("cnn-bilstm-crf", TYPES, words)
+    fewer_words, _, _ = build_word_recognizer("bilstm-crf", TYPES, words, sizes=SIZES)
+    fewer, _, _ = build_word_recognizer("bilstm-crf", TYPES[:1], [WORDS, WORDS], sizes=SIZES)
     made = {"spelling": spelling, "other vocabulary": fewer_words, "fewer labels": fewer}
-    return {name: Recogniser(model, vocabulary) for name, model in made.items()} | {"another": image_recogniser()}
+    return {name: Recognizer(model, vocabulary) for name, model in made.items()} | {"another": image_recogniser()}
 
 
 @pytest.mark.parametrize("kind", ["spelling", "other vocabulary", "fewer labels", "another"])
@@ -145,7 +145,7 @@ def test_a_worker_that_is_new_keeps_its_own_random_state() -> None:
     files = training(word_recogniser()).packed()
     assert load(files["random.safetensors"]).keys() == {"cpu:0"}
     mine = training(word_recogniser())
-    second = World(torch.device("cpu"))
+    second = DistContext(torch.device("cpu"))
     second.rank, second.size = 1, 2
     torch.manual_seed(31)
     state = torch.get_rng_state()

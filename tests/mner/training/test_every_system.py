@@ -10,10 +10,10 @@ from learnable import MemoryCheckpoints, image_recogniser, labelled_posts, word_
 from PIL import Image
 
 import amia.mner
-from amia.mner.features import encoded
+from amia.mner.features import encode_example
 from amia.mner.systems import SYSTEMS, system_of
-from amia.mner.training.data import MemoryFeed
-from amia.mner.training.distributed import World
+from amia.mner.training.data import InMemoryLoader
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import fit
 
@@ -33,9 +33,9 @@ def test_trained_saved_loaded_asked(system: str, tmp_path: Path) -> None:
         replace(post, image=picture(10 * number) if number % 3 else None)
         for number, post in enumerate(labelled_posts(24))
     ]
-    feed = MemoryFeed(encoded(posts, recogniser.reader), 12, 0, World(torch.device("cpu")))
+    feed = InMemoryLoader(encode_example(posts, recogniser.reader), 12, 0, DistContext(torch.device("cpu")))
     settings = TrainingSettings(epochs=3, batch=12, lr_encoder=5e-3, lr_new=5e-3)
-    world = World(torch.device("cpu"))
+    world = DistContext(torch.device("cpu"))
     reports = fit(
         recogniser,
         feed,

@@ -4,25 +4,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.features import Encoded, Item
-from amia.mner.training.data import MemoryFeed
-from amia.mner.training.distributed import World
+from amia.mner.features import EncodedPost, Feature
+from amia.mner.training.data import InMemoryLoader
+from amia.mner.training.distributed import DistContext
 
 
-def items(count: int) -> list[Item]:
+def items(count: int) -> list[Feature]:
     return [
-        Item(Encoded(id=str(number), words=tuple(range(1 + number * 7 % 11))), str(number).encode())
+        Feature(EncodedPost(id=str(number), words=tuple(range(1 + number * 7 % 11))), str(number).encode())
         for number in range(count)
     ]
 
 
-def feed(count: int, batch: int, seed: int = 0, rank: int = 0, size: int = 1) -> MemoryFeed:
-    world = World(torch.device("cpu"))
+def feed(count: int, batch: int, seed: int = 0, rank: int = 0, size: int = 1) -> InMemoryLoader:
+    world = DistContext(torch.device("cpu"))
     world.rank, world.size = rank, size
-    return MemoryFeed(items(count), batch, seed, world)
+    return InMemoryLoader(items(count), batch, seed, world)
 
 
-def steps(feed: MemoryFeed, epoch: int) -> list[list[str]]:
+def steps(feed: InMemoryLoader, epoch: int) -> list[list[str]]:
     return [[item.text.id for item in share] for share in feed.epoch(epoch)]
 
 

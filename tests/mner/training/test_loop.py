@@ -12,16 +12,16 @@ from PIL import Image
 from safetensors.torch import load
 
 from amia.errors import CorpusError, RunError
-from amia.mner.features import Example, Item, encoded
+from amia.mner.features import Example, Feature, encode_example
 from amia.mner.metrics import score
-from amia.mner.predictor import Recogniser
+from amia.mner.predictor import Recognizer
 from amia.mner.training.checkpoint import Files
-from amia.mner.training.data import Feed, MemoryFeed
-from amia.mner.training.distributed import World
+from amia.mner.training.data import EpochLoader, InMemoryLoader
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import EpochReport, fit
 
-WORLD = World(torch.device("cpu"))
+WORLD = DistContext(torch.device("cpu"))
 TRAIN, VALIDATION = labelled_posts(32), labelled_posts(12, seed=1)
 SETTINGS = TrainingSettings(epochs=4, batch=8, micro_batch=3, lr_encoder=0.003, lr_new=0.02, device="cpu")
 
@@ -33,17 +33,17 @@ def picture(number: int) -> bytes:
 
 
 def trained(
-    recogniser: Recogniser,
+    recogniser: Recognizer,
     checkpoints: MemoryCheckpoints | None = None,
     *,
-    feed: Feed | None = None,
+    feed: EpochLoader | None = None,
     validation: Sequence[Example] = VALIDATION,
     report: Callable[[EpochReport], None] = lambda _: None,
     **more: object,
 ) -> list[EpochReport]:
     settings = SETTINGS.model_copy(update=more)
     examples = [replace(each, image=picture(n) if n % 3 else None) for n, each in enumerate(TRAIN)]
-    feed = feed or MemoryFeed(encoded(examples, recogniser.reader), 8, settings.seed, WORLD)
+    feed = feed or InMemoryLoader(encode_example(examples, recogniser.reader), 8, settings.seed, WORLD)
     checkpoints = checkpoints or MemoryCheckpoints()
     return fit(recogniser, feed, validation, recogniser.batches(), settings, checkpoints, world=WORLD, report=report)
 
@@ -55,7 +55,7 @@ def timeless(reports: Sequence[EpochReport]) -> list[dict[str, object]]:
     ]
 
 
-def assert_equal_weights(one: Recogniser, other: Recogniser) -> None:
+def assert_equal_weights(one: Recognizer, other: Recognizer) -> None:
     mine, theirs = one.model.state_dict(), other.model.state_dict()
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(each, theirs[name]) for name, each in mine.items())
@@ -75,7 +75,7 @@ class DyingCheckpoints(MemoryCheckpoints):
 
 
 @pytest.mark.parametrize("make", [word_recogniser, image_recogniser])
-def test_killed_and_started_again_it_ends_as_if_it_had_not_been(make: Callable[..., Recogniser]) -> None:
+def test_killed_and_started_again_it_ends_as_if_it_had_not_been(make: Callable[..., Recognizer]) -> None:
     straight, checkpoints = make(seed=0), MemoryCheckpoints()
     expected = trained(straight, checkpoints)
     assert [each.epoch for each in expected] == [1, 2, 3, 4]
@@ -104,7 +104,7 @@ def test_the_same_seed_the_same_weights_another_seed_others() -> None:
     assert timeless(trained(again)) == timeless(first)
     assert_equal_weights(one, again)
     # Not by the order of posts alone, but by what dropout drops.
-    trained(other, seed=1, feed=MemoryFeed(encoded(TRAIN, other.reader), 8, SETTINGS.seed, WORLD))
+    trained(other, seed=1, feed=InMemoryLoader(encode_example(TRAIN, other.reader), 8, SETTINGS.seed, WORLD))
     assert not torch.equal(one.model.classifier.weight, other.model.classifier.weight)
 
 
@@ -113,12 +113,12 @@ class ChangingFeed:
 
     steps = 4
 
-    def __init__(self, recogniser: Recogniser) -> None:
+    def __init__(self, recogniser: Recognizer) -> None:
         wrong = {B_PER: B_LOC, B_LOC: B_PER}
         lies = [replace(each, labels=tuple(wrong.get(label, label) for label in each.labels or ())) for each in TRAIN]
-        self._right, self._wrong = (encoded(each, recogniser.reader) for each in (TRAIN, lies))
+        self._right, self._wrong = (encode_example(each, recogniser.reader) for each in (TRAIN, lies))
 
-    def epoch(self, number: int) -> Iterator[Sequence[Item]]:
+    def epoch(self, number: int) -> Iterator[Sequence[Feature]]:
         items = self._right if number in (2, 3) else self._wrong
         return (items[start : start + 8] for start in range(0, 32, 8))
 
@@ -173,7 +173,7 @@ def test_without_a_better_epoch_it_ends_and_the_first_of_equals_is_kept(patience
 def test_the_reported_loss_is_the_mean_over_the_posts() -> None:
     recogniser = word_recogniser(dropout=0.0)
     recogniser.model.train()
-    batches, items = recogniser.batches(), encoded(TRAIN, recogniser.reader)
+    batches, items = recogniser.batches(), encode_example(TRAIN, recogniser.reader)
     with torch.no_grad():
         expected = sum(float(recogniser.model(batches.of([item])).total()) for item in items) / len(items)
     (told,) = trained(recogniser, epochs=1, lr_new=1e-9, warmup=0.0)
@@ -186,7 +186,7 @@ def test_the_reported_loss_is_the_mean_over_the_posts() -> None:
 def test_without_posts_to_learn_from_or_to_choose_by() -> None:
     recogniser = word_recogniser()
     with pytest.raises(CorpusError, match="no labelled posts to train on"):
-        trained(recogniser, feed=MemoryFeed([], 8, 0, WORLD))
+        trained(recogniser, feed=InMemoryLoader([], 8, 0, WORLD))
     with pytest.raises(CorpusError, match="choose the best epoch"):
         trained(recogniser, validation=[])
 

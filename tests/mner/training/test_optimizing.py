@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from learnable import word_recogniser
 from torch.optim import AdamW
 
-from amia.mner.model import RecogniserModel
+from amia.mner.model import RecognizerModel
 from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
 
 
-def assert_grouped(model: RecogniserModel, settings: TrainingSettings, encoder: float, new: float) -> None:
+def assert_grouped(model: RecognizerModel, settings: TrainingSettings, encoder: float, new: float) -> None:
     found: dict[int, dict[str, float]] = {}
     for group in make_optimizer(model, settings).param_groups:
         for weights in group["params"]:
@@ -30,7 +30,7 @@ def assert_grouped(model: RecogniserModel, settings: TrainingSettings, encoder: 
 
 
 @pytest.mark.parametrize("trained", [False, True])
-def test_every_weight_that_learns_is_in_one_group(bert_system: Callable[..., RecogniserModel], trained: bool) -> None:
+def test_every_weight_that_learns_is_in_one_group(bert_system: Callable[..., RecognizerModel], trained: bool) -> None:
     model = bert_system("bert-resnet-crf", train_visual=trained)
     settings = TrainingSettings(lr_encoder=0.25, lr_new=0.5, weight_decay=0.125)
     assert_grouped(model, settings, encoder=0.25, new=0.5)
@@ -43,7 +43,7 @@ def test_every_weight_that_learns_is_in_one_group(bert_system: Callable[..., Rec
     assert groups[-1]["lr"] == 0.5, "the last is what reports call the rate of new layers"
 
 
-def test_what_is_not_set_is_the_systems_own(bert_system: Callable[..., RecogniserModel]) -> None:
+def test_what_is_not_set_is_the_systems_own(bert_system: Callable[..., RecognizerModel]) -> None:
     assert_grouped(bert_system("maf"), TrainingSettings(), encoder=5e-5, new=1e-4)
     assert_grouped(bert_system("bert"), TrainingSettings(lr_new=0.5), encoder=5e-5, new=0.5)
     assert_grouped(word_recogniser().model, TrainingSettings(lr_encoder=0.5), encoder=0.5, new=1e-3)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amia.utils.prefetch import prefetched
+from amia.utils.prefetch import prefetch
 
 
 @settings(max_examples=30)
 @given(items=st.lists(st.none() | st.integers()), ahead=st.integers(1, 5))
 def test_the_same_items_in_order(items: list[int | None], ahead: int) -> None:
-    assert list(prefetched(iter(items), ahead)) == items
+    assert list(prefetch(iter(items), ahead)) == items
 
 
 def test_they_are_made_before_they_are_asked_for_but_not_all() -> None:
@@ -29,7 +29,7 @@ def test_they_are_made_before_they_are_asked_for_but_not_all() -> None:
                 third.set()
             yield number
 
-    items = prefetched(make(), ahead=2)
+    items = prefetch(make(), ahead=2)
     assert next(items) == 0
     assert third.wait(timeout=60), "two more, though nobody asks"
     for number, item in enumerate(items, 1):
@@ -46,7 +46,7 @@ def test_an_error_comes_out_at_its_place(place: int) -> None:
         yield from range(place)
         raise OSError(f"no item {place}")
 
-    items = prefetched(make())
+    items = prefetch(make())
     assert [next(items) for _ in range(place)] == list(range(place))
     with pytest.raises(OSError, match=f"no item {place}"):
         next(items)
@@ -61,7 +61,7 @@ def test_nothing_is_made_for_one_who_has_left() -> None:
             made.append(number)
             yield number
 
-    items = prefetched(make(), ahead=2)
+    items = prefetch(make(), ahead=2)
     next(items)
     items.close()  # type: ignore[attr-defined]  # a generator's, said to be an iterator
     assert len(made) == 3

@@ -7,25 +7,25 @@ import torch
 from torch.amp import GradScaler
 
 from amia.mner.data_collator import Batch, collate
-from amia.mner.features import Encoded
-from amia.mner.model import RecogniserModel
-from amia.mner.training.distributed import World
+from amia.mner.features import EncodedPost
+from amia.mner.model import RecognizerModel
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
-from amia.mner.training.trainer import Stepper, add_gradients
+from amia.mner.training.trainer import TrainStep, add_gradients
 
 LENGTHS = [5, 2, 7, 1, 4, 3, 6]
 IMAGES = [True, False, True, True, False, True, True]
 CPU = torch.device("cpu")
-Make = Callable[..., RecogniserModel]
+Make = Callable[..., RecognizerModel]
 
 
 @pytest.fixture
-def posts(piece_posts: Callable[..., list[Encoded]]) -> list[Encoded]:
+def posts(piece_posts: Callable[..., list[EncodedPost]]) -> list[EncodedPost]:
     return piece_posts(LENGTHS)
 
 
-def cut(posts: list[Encoded], *sizes: int) -> list[Batch]:
+def cut(posts: list[EncodedPost], *sizes: int) -> list[Batch]:
     """The same posts with the same pixels in batches of these sizes."""
     pixels = torch.randn(len(posts), 3, 40, 40, generator=torch.Generator().manual_seed(0))
     batches, start = [], 0
@@ -39,15 +39,15 @@ def cut(posts: list[Encoded], *sizes: int) -> list[Batch]:
     return batches
 
 
-def gradients(model: RecogniserModel, batches: list[Batch]) -> tuple[float, dict[str, float], dict[str, torch.Tensor]]:
+def gradients(model: RecognizerModel, batches: list[Batch]) -> tuple[float, dict[str, float], dict[str, torch.Tensor]]:
     model.zero_grad()
-    posts, losses = add_gradients(model, batches, World(CPU), GradScaler("cpu", enabled=False), torch.float32)
+    posts, losses = add_gradients(model, batches, DistContext(CPU), GradScaler("cpu", enabled=False), torch.float32)
     return posts, losses, {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
 
 
 @pytest.mark.parametrize("trained", [False, True])
 def test_micro_batches_of_any_size_step_as_one_batch_does(
-    bert_system: Make, posts: list[Encoded], trained: bool
+    bert_system: Make, posts: list[EncodedPost], trained: bool
 ) -> None:
     model = bert_system("bert-resnet-crf", train_visual=trained).train()
     count, losses, whole = gradients(model, cut(posts, 7))
@@ -71,13 +71,15 @@ def test_micro_batches_of_any_size_step_as_one_batch_does(
             torch.testing.assert_close(found[name], gradient, atol=1e-6 * scale, rtol=0)
 
 
-def stepper(model: RecogniserModel, clip: float, steps: int = 10) -> Stepper:
+def stepper(model: RecognizerModel, clip: float, steps: int = 10) -> TrainStep:
     optimizer = make_optimizer(model, TrainingSettings(lr_encoder=0.01, lr_new=0.1))
     schedule = make_schedule(optimizer, steps, 0.0)
-    return Stepper(model, optimizer, schedule, World(CPU), clip, torch.float32, GradScaler("cpu", enabled=False))
+    return TrainStep(
+        model, optimizer, schedule, DistContext(CPU), clip, torch.float32, GradScaler("cpu", enabled=False)
+    )
 
 
-def test_a_gradient_that_is_too_long_is_shortened_as_a_whole(bert_system: Make, posts: list[Encoded]) -> None:
+def test_a_gradient_that_is_too_long_is_shortened_as_a_whole(bert_system: Make, posts: list[EncodedPost]) -> None:
     model = bert_system("bert-resnet-crf").train()
     _, losses, free = gradients(model, cut(posts, 4, 3))
     free = {name: each.clone() for name, each in free.items()}
@@ -96,7 +98,7 @@ def test_a_gradient_that_is_too_long_is_shortened_as_a_whole(bert_system: Make, 
     assert step.schedule.last_epoch == 1
 
 
-def test_the_gradient_of_a_step_is_its_own(bert_system: Make, posts: list[Encoded]) -> None:
+def test_the_gradient_of_a_step_is_its_own(bert_system: Make, posts: list[EncodedPost]) -> None:
     first, second = bert_system("bert-resnet-crf").train(), bert_system("bert-resnet-crf").train()
     step = stepper(first, clip=1e9)
     step.step(cut(posts, 7))

@@ -10,10 +10,10 @@ import torch.multiprocessing as multiprocessing
 from learnable import MemoryCheckpoints, labelled_posts, word_recogniser
 from safetensors.torch import load_file, save_file
 
-from amia.mner.features import encoded
+from amia.mner.features import encode_example
 from amia.mner.training.checkpoint import Files
-from amia.mner.training.data import MemoryFeed
-from amia.mner.training.distributed import World
+from amia.mner.training.data import InMemoryLoader
+from amia.mner.training.distributed import DistContext
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import fit
 
@@ -32,7 +32,7 @@ class OwnCheckpoints(MemoryCheckpoints):
 def worker(rank: int, folder: str) -> None:
     meeting, patience = f"file://{folder}/meeting", timedelta(seconds=200)
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2, timeout=patience)
-    world = World(CPU)
+    world = DistContext(CPU)
     told: dict[str, object] = {"rank": world.rank, "size": world.size, "sums": world.sums(rank + 0.5, 2**40 + rank)}
     told["gathered"] = [each.tolist() for each in world.gathered(torch.tensor([rank, 7], dtype=torch.uint8))]
     both, mine, neither = (torch.zeros(2, requires_grad=True) for _ in range(3))
@@ -46,7 +46,9 @@ def worker(rank: int, folder: str) -> None:
     model.register_buffer("seen", torch.tensor(rank + 5))
     world.share_weights(model)
     save_file(model.state_dict(), Path(folder) / f"shared-{rank}.safetensors")
-    feed = MemoryFeed(encoded(TRAIN, recogniser.reader), 7, 0, world)  # the last step of an epoch is one post's
+    feed = InMemoryLoader(
+        encode_example(TRAIN, recogniser.reader), 7, 0, world
+    )  # the last step of an epoch is one post's
     settings = TrainingSettings(epochs=2, lr_new=0.02, device="cpu")
     checkpoints = OwnCheckpoints()
     reports = fit(
@@ -87,7 +89,7 @@ def test_two_workers(tmp_path: Path) -> None:
 
 
 def test_alone_everything_is_as_it_was() -> None:
-    world = World(CPU)
+    world = DistContext(CPU)
     assert (world.rank, world.size) == (0, 1)
     assert world.sums(1, 2.5) == [1, 2.5]
     state = torch.arange(3)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from amia.experiments.run_specs import TABLES, needs
+from amia.experiments.run_specs import TABLES, run_specs
 from ray_jobs.cli.main import app
 from ray_jobs.settings.experiment import PRESETS, ExperimentSettings, load_experiment
 
@@ -31,7 +31,7 @@ def test_the_demo_is_at_most_45_trainings() -> None:
     wanted = {
         (need.recogniser, need.arm)
         for table in grid.tables
-        for need in needs(table, grid.recognisers, grid.text_systems, "expected")
+        for need in run_specs(table, grid.recognisers, grid.text_systems, "expected")
     }
     assert len(grid.recognisers) == 1
     assert len(grid.seeds) == 3

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.cli.corpus import tell_planned
-from ray_jobs.cli.output import say
+from ray_jobs.cli.output import print_lines
 from ray_jobs.cli.runs import tell_status
 from ray_jobs.jobs.execution_plan import plan_augment
 from ray_jobs.jobs.status import status
@@ -100,7 +100,7 @@ def test_the_plan_as_json_is_one_object(
 def test_folders_are_printed_as_they_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = io.StringIO()
     monkeypatch.setattr(console, "_file", seen)
-    say(["/runs/[bold]x[/bold]/:tada:"])
+    print_lines(["/runs/[bold]x[/bold]/:tada:"])
     assert seen.getvalue() == "/runs/[bold]x[/bold]/:tada:\n"
 
 

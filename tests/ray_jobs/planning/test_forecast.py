@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from amia.errors import SettingsError
 from ray_jobs.jobs.execution_plan import plan_augment
-from ray_jobs.jobs.forecast import Power, forecast, what_would_help
+from ray_jobs.jobs.forecast import Power, forecast, suggest_speedups
 from ray_jobs.settings.job import Pool, Settings, load_settings
 from ray_jobs.settings.rates import FOLDERS, Rates, StageRate
 
@@ -97,7 +97,7 @@ def test_more_cores_for_an_actor_help_where_its_gpu_waits() -> None:
     kind.stages["embeddings"] = kind.stages["embeddings"].model_copy(update={"gpu_s": 0.001})
     own = settings(embed=Pool(max=64, gpus=1, cpus=1))
     made = forecast(100_000, kind, Power(4, 64), own, ["original"])
-    helps = dict(what_would_help(made, kind, own, ["original"]))
+    helps = dict(suggest_speedups(made, kind, own, ["original"]))
     assert made.limit == "pools.embed.cpus=1"
     assert helps["twice as many cores for each of its actors (pools.embed.cpus)"] < 0.6 * made.seconds
 
@@ -144,7 +144,7 @@ def test_ten_times_the_posts_are_ten_times_the_time_at_length() -> None:
 def test_what_would_help_helps() -> None:
     own, kind = settings(fetch=Pool(max=1, cpus=1)), rates(posts=0.1)
     made = forecast(100_000, kind, Power(4, 64), own, ["adaptive"])
-    helps = dict(what_would_help(made, kind, own, ["adaptive"]))
+    helps = dict(suggest_speedups(made, kind, own, ["adaptive"]))
     assert made.limit == "pools.fetch.max=1"
     assert helps["twice as much in every pools.*.max"] < 0.6 * made.seconds
     wider = settings(fetch=Pool(max=2, cpus=1))

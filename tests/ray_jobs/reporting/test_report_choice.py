@@ -7,26 +7,26 @@ from written_runs import Written, counted
 
 from amia.mner.spans import lenient_spans
 from amia.report.sampling import decile_of
-from ray_jobs.reporting.images import Shown, shown
-from ray_jobs.reporting.scan import A_DECILE, EXTREMES, Looked, look
+from ray_jobs.reporting.images import PostView, read_post_views
+from ray_jobs.reporting.scan import A_DECILE, EXTREMES, ScanResult, scan_arm
 from ray_jobs.reporting.select import groups, places, strip
 from ray_jobs.storage.arm import open_arm
 
 
 @pytest.fixture(scope="module")
-def looked(written: Written) -> Looked:
-    return look(open_arm(written.store, "adaptive"), seed=0)
+def looked(written: Written) -> ScanResult:
+    return scan_arm(open_arm(written.store, "adaptive"), seed=0)
 
 
 # What was looked at
 
 
-def test_every_post_is_looked_at_once(looked: Looked, written: Written) -> None:
+def test_every_post_is_looked_at_once(looked: ScanResult, written: Written) -> None:
     assert looked.posts == len(written.rows) == 600
     assert looked.splits == counted(written.rows, "split")
 
 
-def test_theta_by_split_is_a_plain_loop_s(looked: Looked, written: Written) -> None:
+def test_theta_by_split_is_a_plain_loop_s(looked: ScanResult, written: Written) -> None:
     scored = [row for row in written.rows if row["loss"] is not None]
     assert {each.split for each in looked.split_thetas()} == {"train", "validation", "test"}
     for each in looked.split_thetas():
@@ -37,7 +37,7 @@ def test_theta_by_split_is_a_plain_loop_s(looked: Looked, written: Written) -> N
         assert list(each.posts) == [expected[bar] for bar in range(20)]
 
 
-def test_the_sample_is_bounded_and_says_how_many_there_are(looked: Looked, written: Written) -> None:
+def test_the_sample_is_bounded_and_says_how_many_there_are(looked: ScanResult, written: Written) -> None:
     scored = [row for row in written.rows if row["loss"] is not None]
     tenths = Counter(decile_of(row["theta"]) for row in scored)
     for number, decile in enumerate(looked.sample.deciles):
@@ -50,9 +50,9 @@ def test_the_sample_is_bounded_and_says_how_many_there_are(looked: Looked, writt
     assert looked.unscored.seen == 0
 
 
-def test_what_is_kept_does_not_grow_with_the_run(looked: Looked) -> None:
+def test_what_is_kept_does_not_grow_with_the_run(looked: ScanResult) -> None:
     assert len(places(looked)) <= 12 * A_DECILE + 4 * EXTREMES + 4 * len(looked.failures)
-    again = Looked()
+    again = ScanResult()
     row = {"id": "x", "split": "train", "theta": 0.5, "ratio": 0.5, "loss": 1.0, "cosine": 0.1}
     row |= {"synthesis_status": "ok"}
     for number in range(300):  # a new reason each time
@@ -60,7 +60,7 @@ def test_what_is_kept_does_not_grow_with_the_run(looked: Looked) -> None:
     assert len(places(again)) < 12 * A_DECILE + 4 * EXTREMES + 4 * 41
 
 
-def test_posts_are_taken_from_a_split_s_first_shards(looked: Looked) -> None:
+def test_posts_are_taken_from_a_split_s_first_shards(looked: ScanResult) -> None:
     """The plan orders posts by a hash, so that is a sample too, and the pictures of few shards are fetched."""
     crowded = max(looked.sample.deciles, key=lambda decile: decile.seen)
     assert {place.shard[-14:-9] for place in crowded.items} == {"00000"}
@@ -70,13 +70,13 @@ def test_posts_are_taken_from_a_split_s_first_shards(looked: Looked) -> None:
 
 
 @pytest.fixture(scope="module")
-def pictures(looked: Looked, written: Written) -> dict[tuple[str, int], Shown]:
+def pictures(looked: ScanResult, written: Written) -> dict[tuple[str, int], PostView]:
     arm = open_arm(written.store, "adaptive")
-    return shown(arm, written.plan.types, written.settings.image, places(looked))
+    return read_post_views(arm, written.plan.types, written.settings.image, places(looked))
 
 
 def test_each_chosen_post_has_its_own_text_and_pictures(
-    looked: Looked, pictures: dict[tuple[str, int], Shown], written: Written
+    looked: ScanResult, pictures: dict[tuple[str, int], PostView], written: Written
 ) -> None:
     rows = {row["id"]: row for row in written.rows}
     for place in places(looked):
@@ -92,7 +92,7 @@ def test_each_chosen_post_has_its_own_text_and_pictures(
 
 
 def test_groups_are_tenths_of_theta_with_the_extremes_among_them(
-    looked: Looked, pictures: dict[tuple[str, int], Shown]
+    looked: ScanResult, pictures: dict[tuple[str, int], PostView]
 ) -> None:
     found = groups(looked, pictures)
     assert [group.title for group in found[:2]] == ["θ 0.0 – 0.1", "θ 0.1 – 0.2"]
@@ -108,7 +108,7 @@ def test_groups_are_tenths_of_theta_with_the_extremes_among_them(
     assert all(triple.original is None for triple in found[10].triples)
 
 
-def test_the_strip_rises(looked: Looked, pictures: dict[tuple[str, int], Shown]) -> None:
+def test_the_strip_rises(looked: ScanResult, pictures: dict[tuple[str, int], PostView]) -> None:
     thetas = [triple.theta or 0.0 for triple in strip(looked, pictures)]
     assert len(thetas) >= 4
     assert thetas == sorted(thetas)

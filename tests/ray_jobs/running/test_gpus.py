@@ -8,12 +8,12 @@ import pytest
 from toy import Toy, plan_of
 
 from amia.errors import ClusterError
-from ray_jobs.runtime.cluster import Machines
-from ray_jobs.runtime.executor import Step, run_steps
+from ray_jobs.runtime.cluster import Cluster
+from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 
-ATTACHED = Machines(own=False, scales=False)
+ATTACHED = Cluster(own=False, scales=False)
 SHARDS = 16
 
 
@@ -22,8 +22,8 @@ def devices(folder: Path, actors: int, gpus: float) -> dict[int, str]:
     (folder / "wishes").mkdir(parents=True)
     store, plan = Store(folder), plan_of(SHARDS)
     pool = Pool(min=actors, max=actors, cpus=0.5, gpus=gpus, lease=1)
-    step = Step(Toy(store, actors=actors), pool)
-    run_steps(store, ATTACHED, plan, [step], plan.shards, wait_s=60, quiet=True)
+    step = StageSpec(Toy(store, actors=actors), pool)
+    run_stages(store, ATTACHED, plan, [step], plan.shards, wait_s=60, quiet=True)
     lines = [json.loads(line) for file in (folder / "log").glob("*.jsonl") for line in file.read_text().splitlines()]
     assert len(lines) == SHARDS
     return {line["pid"]: line["cuda_visible_devices"] for line in lines}
@@ -42,11 +42,11 @@ def test_at_half_a_gpu_two_share_one_and_no_more(cluster: None, tmp_path: Path) 
 def test_pools_that_do_not_fit_end_in_an_error_that_says_what_to_change(cluster: None, tmp_path: Path) -> None:
     pool = Pool(min=3, max=3, gpus=1.5)
     with pytest.raises(ClusterError) as raised:
-        run_steps(
+        run_stages(
             Store(tmp_path),
             ATTACHED,
             plan_of(4),
-            [Step(Toy(Store(tmp_path)), pool)],
+            [StageSpec(Toy(Store(tmp_path)), pool)],
             plan_of(4).shards,
             wait_s=1,
             quiet=True,

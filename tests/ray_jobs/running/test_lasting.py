@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from ray_jobs.runtime.gc_freeze import lasting
+from ray_jobs.runtime.gc_freeze import freeze_gc_after
 
 
 class Ring:
@@ -23,7 +23,7 @@ def thawed():
 
 def test_nothing_is_searched_inside_and_what_was_made_there_never():
     before = gc.get_freeze_count()
-    with lasting():
+    with freeze_gc_after():
         assert not gc.isenabled()
         made = weakref.ref(Ring())
     assert gc.isenabled()
@@ -33,7 +33,7 @@ def test_nothing_is_searched_inside_and_what_was_made_there_never():
 
 
 def test_garbage_of_later_is_found():
-    with lasting():
+    with freeze_gc_after():
         pass
     later = weakref.ref(Ring())
     gc.collect()
@@ -41,6 +41,6 @@ def test_garbage_of_later_is_found():
 
 
 def test_an_error_leaves_the_search_on():
-    with pytest.raises(ValueError, match="no model"), lasting():
+    with pytest.raises(ValueError, match="no model"), freeze_gc_after():
         raise ValueError("no model")
     assert gc.isenabled()

@@ -4,10 +4,10 @@ import pytest
 
 from amia.errors import ClusterError
 from ray_jobs.runtime import cluster as machines
-from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.settings.job import Pool, Pools
 
-OWN, ATTACHED = Machines(own=True, scales=False), Machines(own=False, scales=False)
+OWN, ATTACHED = Cluster(own=True, scales=False), Cluster(own=False, scales=False)
 
 
 def there(patch: pytest.MonkeyPatch, cpus: float, gpus: float = 0.0) -> None:
@@ -76,7 +76,7 @@ def test_on_a_cluster_the_settings_decide(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_cluster_that_scales_is_left_to_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     there(monkeypatch, 0)
-    scales = Machines(own=False, scales=True)
+    scales = Cluster(own=False, scales=True)
     scales.require({"embed": Pool(gpus=1)}, wait_s=0)
     assert scales.wait_s(None) == machines.WAIT_AUTOSCALED_S
     assert ATTACHED.wait_s(None) == machines.WAIT_S

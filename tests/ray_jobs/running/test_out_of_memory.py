@@ -15,7 +15,7 @@ from amia.matching.clip import ClipEncoder
 from amia.synthesis.generator import Generator
 from ray_jobs.jobs.augment import augment
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.shards import facts
+from ray_jobs.storage.shards import read_metadata
 from ray_jobs.storage.store import Store
 
 Row = dict[str, Any]
@@ -61,7 +61,7 @@ def test_a_job_short_of_memory_comes_to_the_same__with_a_simulated_device(
     store = Store(run)
     for folder, count in halved.items():
         shards = [key for key in store.sizes(folder) if key.endswith(".parquet")]
-        assert sum(facts(store, key).extra.get("halved", 0) for key in shards) == count
+        assert sum(read_metadata(store, key).extra.get("halved", 0) for key in shards) == count
     assert 96 < halved["embeddings"] <= 2 * 96
 
     for one, right in zip(rows(run, "synthesized"), rows(augmented, "synthesized"), strict=True):

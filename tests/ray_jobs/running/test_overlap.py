@@ -11,9 +11,9 @@ import ray
 
 from amia.errors import StoreError
 from ray_jobs.runtime.executor import StageActor
-from ray_jobs.runtime.progress import Board
+from ray_jobs.runtime.progress import ProgressTracker
 from ray_jobs.stages.base import Stage
-from ray_jobs.storage.shards import ShardFacts, encode
+from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
 
 PATIENCE_S = 20.0
@@ -53,7 +53,7 @@ class Meeting(Stage[int, int]):
         self.seen.append(f"run {loaded}")
         return loaded
 
-    def publish(self, shard: str, done: int) -> ShardFacts:
+    def publish(self, shard: str, done: int) -> ShardMetadata:
         if done < self._last:
             assert self.running[done + 1].wait(PATIENCE_S), f"{done} was published before {done + 1} ran"
         self.publishing[done].set()
@@ -69,7 +69,7 @@ def lease_of(*shards: str) -> Any:
 
 def test_loads_ahead_and_publishes_behind(cluster: None, tmp_path: Path) -> None:
     stage = Meeting(Store(tmp_path), 4)
-    told = StageActor(stage, Board.start())(lease_of("0", "1", "2", "3"))
+    told = StageActor(stage, ProgressTracker.start())(lease_of("0", "1", "2", "3"))
     assert told["failure"][0] == ""
     assert len(stage.store.sizes("met")) == 4
 
@@ -77,7 +77,7 @@ def test_loads_ahead_and_publishes_behind(cluster: None, tmp_path: Path) -> None
 def test_a_shard_that_is_published_meanwhile_is_neither_loaded_nor_run(cluster: None, tmp_path: Path) -> None:
     stage = Meeting(Store(tmp_path), 1)
     stage.publish("0", 0)
-    assert StageActor(stage, Board.start())(lease_of("0"))["failure"][0] == ""
+    assert StageActor(stage, ProgressTracker.start())(lease_of("0"))["failure"][0] == ""
     assert stage.seen == ["publish 0"]
 
 
@@ -93,7 +93,7 @@ def test_a_driver_that_comes_second_does_without_input_that_the_first_has_tidied
     cluster: None, tmp_path: Path
 ) -> None:
     stage = Late(Store(tmp_path), 1)
-    assert StageActor(stage, Board.start())(lease_of("0"))["failure"][0] == ""
+    assert StageActor(stage, ProgressTracker.start())(lease_of("0"))["failure"][0] == ""
     assert stage.seen == ["publish 0"]
 
 
@@ -102,13 +102,13 @@ def test_input_that_is_really_missing_is_an_error(cluster: None, tmp_path: Path)
         def load(self, shard: str) -> int:
             raise StoreError("posts/0.parquet could not be read")
 
-    told = json.loads(StageActor(Missing(Store(tmp_path), 1), Board.start())(lease_of("0"))["failure"][0])
+    told = json.loads(StageActor(Missing(Store(tmp_path), 1), ProgressTracker.start())(lease_of("0"))["failure"][0])
     said = "posts/0.parquet could not be read"
     assert told == {"kind": "StoreError", "stage": "met", "shard": "0", "said": said}
 
 
 def test_a_lost_board_is_an_error_of_the_cluster_and_no_bug(cluster: None, tmp_path: Path) -> None:
-    board = Board.start()
+    board = ProgressTracker.start()
     ray.get(board.counts.remote())
     ray.kill(board)
     told = json.loads(StageActor(Meeting(Store(tmp_path), 1), board)(lease_of("0"))["failure"][0])

@@ -14,13 +14,13 @@ import ray
 from toy import Blend, Toy, plan_of, wish
 
 from amia.errors import ClusterError, ModelError, StageError, StoreError
-from ray_jobs.runtime.cluster import Machines
-from ray_jobs.runtime.executor import Step, leases, run_steps, unpublished
+from ray_jobs.runtime.cluster import Cluster
+from ray_jobs.runtime.executor import StageSpec, leases, run_stages, unpublished
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 
 SHARDS = 7
-ATTACHED = Machines(own=False, scales=False)
+ATTACHED = Cluster(own=False, scales=False)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def spread(store: Store, *stages: Toy, pool: Pool | None = None) -> None:
     """All shards through the stages, as a job would."""
     plan = plan_of(SHARDS)
     pool = pool or Pool(cpus=0.5, lease=3)
-    run_steps(store, ATTACHED, plan, [Step(stage, pool) for stage in stages], plan.shards, wait_s=30, quiet=True)
+    run_stages(store, ATTACHED, plan, [StageSpec(stage, pool) for stage in stages], plan.shards, wait_s=30, quiet=True)
 
 
 def log(store: Store) -> list[dict[str, Any]]:

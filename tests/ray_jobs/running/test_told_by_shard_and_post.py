@@ -16,8 +16,8 @@ from toy import Fail, plan_of
 
 from amia.errors import RunError
 from amia.images import ImageSettings
-from ray_jobs.runtime.cluster import Machines
-from ray_jobs.runtime.executor import MOST_IDS, Step, run_here, run_steps
+from ray_jobs.runtime.cluster import Cluster
+from ray_jobs.runtime.executor import MAX_IDS, StageSpec, run_locally, run_stages
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.schemas import posts_table, publish_posts
@@ -46,12 +46,12 @@ def test_the_log_names_the_posts_that_failed(ingested: Path) -> None:
 def test_of_many_failures_the_log_names_some_and_counts_all(cluster: None, tmp_path: Path) -> None:
     (tmp_path / "wishes").mkdir()
     store, plan = Store(tmp_path), plan_of(2)
-    steps = [Step(Fail(store), Pool(cpus=0.5))]
-    run_steps(store, Machines(own=False, scales=False), plan, steps, plan.shards, wait_s=60, quiet=True)
+    steps = [StageSpec(Fail(store), Pool(cpus=0.5))]
+    run_stages(store, Cluster(own=False, scales=False), plan, steps, plan.shards, wait_s=60, quiet=True)
     for line in lines(tmp_path):
         [(status, each)] = line["failures"].items()
         assert (status, each["posts"]) == ("image=bad_image(empty)", 30)
-        assert each["ids"] == [f"{line['shard']}-{number}" for number in range(MOST_IDS)]
+        assert each["ids"] == [f"{line['shard']}-{number}" for number in range(MAX_IDS)]
 
 
 def test_a_stored_image_that_does_not_decode_any_more_names_shard_and_post(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_stored_image_that_does_not_decode_any_more_names_shard_and_post(tmp_p
         mean_theta=None,
     )
     with pytest.raises(RunError, match=rf"^augmented {shard}: post two: its stored image cannot be decoded here"):
-        run_here(stage, [shard])
+        run_locally(stage, [shard])
 
 
 def metrics(head: Head) -> dict[str, float]:

@@ -10,9 +10,9 @@ from PIL import Image
 
 from amia.matching.settings import ClipSettings
 from ray_jobs.jobs import scoring as measuring
-from ray_jobs.jobs.context import Job, open_run
+from ray_jobs.jobs.context import RunContext, open_run
 from ray_jobs.runtime import cluster as machines
-from ray_jobs.runtime.cluster import Machines
+from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.settings.job import load_settings
 from ray_jobs.stages import embed
 from ray_jobs.stages.embed import AT_ONCE, Embed
@@ -43,7 +43,7 @@ def test_as_many_threads_decode_as_an_actor_has_cores(
     monkeypatch.setattr(machines, "resources", lambda: {"CPU": 2.0})  # what a cluster has is not a job's business
     plan, posts = open_run(Store(ingested))
     settings = load_settings("demo", ["pools.embed.cpus=5"])
-    job = Job(Store(tmp_path), settings, plan, posts, Machines(own=own, scales=False))
+    job = RunContext(Store(tmp_path), settings, plan, posts, Cluster(own=own, scales=False))
     stage, _ = measuring._embed(job, "weights")
     assert stage._decoders == job.decoders(settings.pools.predict.model_copy(update={"cpus": 5})) == decoders
 

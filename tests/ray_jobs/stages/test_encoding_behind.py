@@ -14,7 +14,7 @@ from amia.errors import RunError
 from ray_jobs.jobs.augment import augment
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages import synthesize
-from ray_jobs.storage.shards import facts
+from ray_jobs.storage.shards import read_metadata
 from ray_jobs.storage.store import Store
 
 LEFT = ["synthesized", "augmented", "log"]
@@ -57,5 +57,7 @@ def test_what_could_not_be_compiled_is_recorded__with_a_simulated_compiler(
     assert all("no Triton here" in reason for reason in manifest["eager"]["synthesized"].values())
     store = Store(run)
     shards = [key for key in store.sizes("synthesized") if key.endswith(".parquet")]
-    assert [facts(store, key).extra["eager"] for key in shards] == [manifest["eager"]["synthesized"]] * len(shards)
+    assert [read_metadata(store, key).extra["eager"] for key in shards] == [manifest["eager"]["synthesized"]] * len(
+        shards
+    )
     assert "eager" not in json.loads((augmented / done.manifests["adaptive"]).read_bytes())

@@ -11,8 +11,8 @@ from drivers import finish, same, stamps, start_python
 from toy import Blend, Toy, plan_of, until
 
 from ray_jobs.jobs.augment import augment
-from ray_jobs.runtime.cluster import Machines
-from ray_jobs.runtime.executor import Step, run_steps
+from ray_jobs.runtime.cluster import Cluster
+from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.shards import encode, read_shard
@@ -86,8 +86,8 @@ def test_a_process_that_was_given_up_and_lives_on_publishes_late_and_in_vain(clu
     zombie = start_python("-c", ZOMBIE, str(run), plan.shards[3], PYTHONPATH=paths)
     until(run / "wishes" / "begun", "the zombie's work")
     store = Store(run)
-    steps = [Step(stage, pool) for stage in (Toy(store), Blend(store))]
-    run_steps(store, Machines(own=False, scales=False), plan, steps, plan.shards, wait_s=30, quiet=True)
+    steps = [StageSpec(stage, pool) for stage in (Toy(store), Blend(store))]
+    run_stages(store, Cluster(own=False, scales=False), plan, steps, plan.shards, wait_s=30, quiet=True)
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run.rglob("*.parquet")}
     assert len(before) == 14
     (run / "wishes" / "over").touch()

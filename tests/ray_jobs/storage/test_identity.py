@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import IdentityError, RunError
-from ray_jobs.storage.fingerprint import claim, difference, digest, recorded
+from ray_jobs.storage.fingerprint import check_or_write_identity, difference, digest, read_identity
 from ray_jobs.storage.store import Store
 
 IDENTITY = {
@@ -22,24 +22,24 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_the_first_claim_is_written_down_and_the_same_is_let_in_again(store: Store) -> None:
-    assert recorded(store, "embeddings") is None
-    assert claim(store, "embeddings", IDENTITY) == digest(IDENTITY)
-    assert recorded(store, "embeddings") == IDENTITY
-    assert claim(store, "embeddings", dict(reversed(IDENTITY.items()))) == digest(IDENTITY)
+    assert read_identity(store, "embeddings") is None
+    assert check_or_write_identity(store, "embeddings", IDENTITY) == digest(IDENTITY)
+    assert read_identity(store, "embeddings") == IDENTITY
+    assert check_or_write_identity(store, "embeddings", dict(reversed(IDENTITY.items()))) == digest(IDENTITY)
 
 
 def test_another_claim_is_refused_with_every_difference(store: Store) -> None:
-    claim(store, "embeddings", IDENTITY)
+    check_or_write_identity(store, "embeddings", IDENTITY)
     other = IDENTITY | {"settings": {"clip": {"micro_batch": 32, "dtype": "float32"}, "steps": None}}
     with pytest.raises(IdentityError) as caught:
-        claim(store, "embeddings", other)
+        check_or_write_identity(store, "embeddings", other)
     said = str(caught.value)
     assert "embeddings/ in" in said
     assert "settings.clip.micro_batch: 64 in the run, 32 now" in said
     assert "settings.threads: 1 in the run, nothing now" in said
     assert "settings.steps: nothing in the run, null now" in said
     assert "dtype" not in said
-    assert recorded(store, "embeddings") == IDENTITY
+    assert read_identity(store, "embeddings") == IDENTITY
 
 
 def test_digests_do_not_depend_on_the_order_of_names() -> None:
@@ -55,4 +55,4 @@ def test_no_difference_between_equals() -> None:
 def test_a_foreign_identity_is_named(store: Store, content: bytes) -> None:
     store.create("posts/identity.json", content)
     with pytest.raises(RunError, match=r"posts/identity\.json in .* was not written by amia"):
-        recorded(store, "posts")
+        read_identity(store, "posts")

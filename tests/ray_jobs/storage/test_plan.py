@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amia.errors import RunError
-from ray_jobs.storage.plan import Plan, shard_place
+from ray_jobs.storage.plan import Plan, parse_shard_name
 from ray_jobs.storage.store import Store
 
 PLAN = Plan(
@@ -47,7 +47,7 @@ def test_a_split_of_many_shards_takes_more_digits_and_sorts() -> None:
 def test_every_post_stands_in_one_shard(posts: int, per_shard: int) -> None:
     plan = replace(PLAN, posts={"a_1": posts}, per_shard=per_shard)
     assert sum(plan.rows_of(shard) for shard in plan.shards) == posts == plan.total
-    assert [shard_place(shard) for shard in plan.shards] == [("a_1", index) for index in range(len(plan.shards))]
+    assert [parse_shard_name(shard) for shard in plan.shards] == [("a_1", index) for index in range(len(plan.shards))]
 
 
 def test_the_fit_stands_on_train_or_on_all() -> None:

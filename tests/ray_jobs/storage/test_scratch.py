@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amia.errors import StoreError
-from amia.posts import Post, RawPost, Rejected, checked, content_hash
+from amia.posts import Post, RawPost, Rejected, content_hash, validate_post
 from ray_jobs.storage.external_sort import (
-    MOST_BUCKETS,
+    MAX_BUCKETS,
     UNKNOWN_BUCKETS,
     BucketReader,
-    Buckets,
+    BucketWriter,
     bucket_count,
+    bucket_slices,
     order_key,
-    segments_of,
 )
 from ray_jobs.storage.store import Store
 
@@ -57,7 +57,7 @@ def planned_in_memory(raws: Sequence[RawPost], seed: int) -> tuple[dict[str, lis
     unnamed: list[tuple[str, Post]] = []
     reasons: Counter[str] = Counter()
     for raw in raws:
-        post, content = checked(raw), content_hash(raw)
+        post, content = validate_post(raw), content_hash(raw)
         if isinstance(post, Rejected):
             reasons[post.reason] += 1
         elif raw.id is None:
@@ -82,9 +82,9 @@ def planned_in_buckets(
     store: Store, raws: Sequence[RawPost], seed: int, count: int, **limits: int
 ) -> tuple[dict[str, list[Post]], Counter[str], str]:
     """The same through buckets on disk, read back in shards of three posts; and a digest of the order."""
-    buckets = Buckets(store, "scratch/x", seed=seed, count=count, **limits)
+    buckets = BucketWriter(store, "scratch/x", seed=seed, count=count, **limits)
     for raw in raws:
-        post = checked(raw)
+        post = validate_post(raw)
         if isinstance(post, Rejected):
             buckets.reject(post)
         else:
@@ -104,7 +104,7 @@ def planned_in_buckets(
     plan: dict[str, list[Post]] = {}
     for split, counts in segments.items():
         for first in range(0, sum(counts), 3):
-            for bucket, part in segments_of(counts, slice(first, min(first + 3, sum(counts)))):
+            for bucket, part in bucket_slices(counts, slice(first, min(first + 3, sum(counts)))):
                 for row in reader.read(bucket, split, part):
                     for name in ("tokens", "tags", "ner_tags"):
                         row[name] = row[name] if row[name] is None else tuple(row[name])
@@ -173,7 +173,7 @@ def test_identical_posts_without_an_id_are_numbered(tmp_path: Path) -> None:
 
 def test_scratch_that_another_hand_removed_is_noticed(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
-    buckets = Buckets(store, "scratch/x", seed=0, count=1)
+    buckets = BucketWriter(store, "scratch/x", seed=0, count=1)
     buckets.add(Post(id="1", text="t"), named=True, content="c")
     buckets.flush()
     store.delete("scratch")
@@ -183,7 +183,7 @@ def test_scratch_that_another_hand_removed_is_noticed(tmp_path: Path) -> None:
 
 def test_no_more_is_held_than_the_buffer_allows(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
-    buckets = Buckets(store, "scratch/x", seed=0, count=4, buffer_bytes=100_000)
+    buckets = BucketWriter(store, "scratch/x", seed=0, count=4, buffer_bytes=100_000)
     for number in range(400):
         buckets.add(Post(id=str(number), text="t", image=b"x" * 1_000), named=True, content=str(number))
         assert sum(len(posts) for posts in buckets._posts.values()) * 2_500 <= 102_600
@@ -191,7 +191,7 @@ def test_no_more_is_held_than_the_buffer_allows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [(0, 1), (1, 1), (100, 1), (101, 2), (10**12, MOST_BUCKETS), (None, UNKNOWN_BUCKETS)]
+    ("size", "count"), [(0, 1), (1, 1), (100, 1), (101, 2), (10**12, MAX_BUCKETS), (None, UNKNOWN_BUCKETS)]
 )
 def test_larger_sources_get_more_buckets(size: int | None, count: int) -> None:
     assert bucket_count(size, 100) == count
@@ -207,5 +207,5 @@ def test_segments_cover_the_rows_asked_for(counts: list[int], first: int, length
     flat = [(bucket, row) for bucket, count in enumerate(counts) for row in range(count)]
     asked = flat[first : first + length]
     rows = slice(first, min(first + length, len(flat)))
-    got = [(bucket, row) for bucket, part in segments_of(counts, rows) for row in range(part.start, part.stop)]
+    got = [(bucket, row) for bucket, part in bucket_slices(counts, rows) for row in range(part.start, part.stop)]
     assert got == asked

@@ -12,7 +12,15 @@ import pytest
 
 from amia.errors import RunError
 from ray_jobs.storage.schemas import IMAGE
-from ray_jobs.storage.shards import ShardFacts, all_facts, content_sha256, encode, facts, read_shard, total_counts
+from ray_jobs.storage.shards import (
+    ShardMetadata,
+    content_sha256,
+    encode,
+    read_all_metadata,
+    read_metadata,
+    read_shard,
+    total_counts,
+)
 from ray_jobs.storage.store import Store
 
 TABLE = pa.table(
@@ -37,8 +45,8 @@ def test_a_shard_comes_back_as_it_went_in(store: Store) -> None:
     store.create("posts/a.parquet", data)
     back = read_shard(store, "posts/a.parquet")
     assert back.replace_schema_metadata(None).equals(TABLE)
-    assert facts(store, "posts/a.parquet") == told
-    assert told == ShardFacts(
+    assert read_metadata(store, "posts/a.parquet") == told
+    assert told == ShardMetadata(
         stage="posts",
         rows=3,
         sha256=content_sha256(TABLE),
@@ -97,7 +105,7 @@ def test_counts_of_many_shards_add_up(store: Store) -> None:
     for number in range(40):
         data, _ = encode(TABLE, stage="posts", identity="x", counts={"image=ok": number, "image=no_image": 1})
         store.create(f"posts/{number}.parquet", data)
-    many = all_facts(store, [f"posts/{number}.parquet" for number in range(40)])
+    many = read_all_metadata(store, [f"posts/{number}.parquet" for number in range(40)])
     assert [each.counts["image=ok"] for each in many] == list(range(40)), "not in the order of the keys"
     assert total_counts(many) == {"image=ok": 780, "image=no_image": 40}
 
@@ -110,7 +118,7 @@ def test_foreign_files_are_refused_by_name(store: Store, tmp_path: Path) -> None
     store.create("posts/cut.parquet", data[: len(data) // 2])
     for name in ("foreign", "text", "cut"):
         with pytest.raises(RunError, match=rf"posts/{name}\.parquet in .*no shard that amia wrote"):
-            facts(store, f"posts/{name}.parquet")
+            read_metadata(store, f"posts/{name}.parquet")
     for name in ("text", "cut"):
         with pytest.raises(RunError, match=rf"posts/{name}\.parquet in .*no readable Parquet file"):
             read_shard(store, f"posts/{name}.parquet")
@@ -121,7 +129,7 @@ def test_a_footer_with_other_facts_is_refused(store: Store, tmp_path: Path) -> N
     pq.write_table(table, tmp_path / "old.parquet")
     store.create("posts/old.parquet", (tmp_path / "old.parquet").read_bytes())
     with pytest.raises(RunError, match=r"posts/old\.parquet"):
-        facts(store, "posts/old.parquet")
+        read_metadata(store, "posts/old.parquet")
 
 
 def test_arrow_extension_types_are_refused_by_name(store: Store, tmp_path: Path) -> None:

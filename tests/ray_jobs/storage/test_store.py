@@ -13,7 +13,7 @@ import pytest
 from obstore.store import LocalStore
 
 from amia.errors import StoreError
-from ray_jobs.storage.shards import encode, facts, read_shard
+from ray_jobs.storage.shards import encode, read_metadata, read_shard
 from ray_jobs.storage.store import Store
 
 
@@ -83,7 +83,7 @@ def test_probe_passes_a_store_that_keeps_the_promise_and_leaves_nothing(store: S
 def test_shards_go_through_any_store(store: Store) -> None:
     data, told = encode(pa.table({"id": ["a"], "n": [1]}), stage="posts", identity="x")
     store.create("posts/a.parquet", data)
-    assert facts(store, "posts/a.parquet") == told
+    assert read_metadata(store, "posts/a.parquet") == told
     assert read_shard(store, "posts/a.parquet", ["n"]).to_pydict() == {"n": [1]}
 
 
@@ -172,7 +172,7 @@ def test_reading_a_footer_fetches_only_the_footer(tmp_path: Path, monkeypatch: p
         return real(objects, key, start=start, end=end)
 
     monkeypatch.setattr(obstore, "get_range", counting)
-    assert facts(store, "posts/a.parquet") == told
+    assert read_metadata(store, "posts/a.parquet") == told
     assert len(data) > 2_000_000
     assert sum(fetched) <= 65_536 + 8
     assert pq.read_metadata(pa.BufferReader(data)).num_rows == 20

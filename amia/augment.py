@@ -42,9 +42,9 @@ class AugmentedPost:
 
     post: Post
     image: bytes | None
-    """JPEG; None when the post has neither picture, or the arm shows none."""
+    """JPEG; None when the post has neither image, or the arm shows none."""
     ratio: float | None
-    """What eq. 9 used: share of the original, in [0, 1]; None without a picture."""
+    """What eq. 9 used: share of the original, in [0, 1]; None without an image."""
     theta: float
     """Posterior that image and text match, in [0, 1]; 0 without a usable image."""
     loss: float | None

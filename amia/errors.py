@@ -5,7 +5,7 @@ AmiaError                 anything the person can act on; the command line print
 ├── CorpusError           a source cannot be read as posts
 ├── ModelError            a model's weights are missing, foreign or unfit for their role
 ├── ImageError            an image's bytes cannot become pixels; `reason` is what the status column records
-├── SynthesisError        no usable picture came out of the generator for one text
+├── SynthesisError        no usable image came out of the generator for one text
 ├── MixtureError          there is too little, or nothing bimodal, to fit the matching score on
 └── RunError              a run directory cannot be used as asked
     ├── StoreError        the storage failed or does not keep create-if-absent
@@ -58,7 +58,7 @@ class ImageError(AmiaError):
 
 
 class SynthesisError(AmiaError):
-    """No usable picture came out of the generator for one text; `reason` as in `ImageError`."""
+    """No usable image came out of the generator for one text; `reason` as in `ImageError`."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)

@@ -2,7 +2,7 @@
 
 A reader (`amia.readers`) says what stands in a source as `RawPost`; `validate_post` turns that into a `Post` or says in a
 `Rejected` why it is none. Two tag columns live side by side: `tags` exactly as read, and `ner_tags` as valid BIO2 with
-the field's entity types, so that what other people's code expects and what a recogniser may trust are never confused.
+the field's entity types, so that what other people's code expects and what a recognizer may trust are never confused.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ SPLITS = {
 """How public data names its splits, and the name that Hugging Face's `datasets` gives them, which is ours."""
 
 RENAMED_TYPES = {"OTHER": "MISC"}
-"""Twitter-2015 says OTHER where Twitter-2017 and every recogniser say MISC."""
+"""Twitter-2015 says OTHER where Twitter-2017 and every recognizer say MISC."""
 
 MAX_CHARS = 1 << 20
 """Characters of a post's text, tokens and tags together. More is no post, and would take minutes to be read."""

@@ -1,6 +1,6 @@
 """Tweet -> the clean text that CLIP and the generator read.
 
-Works on tweets as written and on their tokenised form in public MNER data (`RT @ user : do n't`, `https : //t . co/x`).
+Works on tweets as written and on their tokenized form in public MNER data (`RT @ user : do n't`, `https : //t . co/x`).
 Every pattern is linear in the text: none can start a second scan inside a stretch that it has already scanned.
 """
 

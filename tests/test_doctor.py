@@ -24,7 +24,7 @@ def found() -> CorpusReport:
 
 
 def test_posts_and_entities(found: CorpusReport) -> None:
-    assert (found.kind, found.files, found.posts, found.labelled) == ("conll", 3, 11, 11)
+    assert (found.kind, found.files, found.posts, found.labeled) == ("conll", 3, 11, 11)
     assert found.bytes == sum(file.stat().st_size for file in TWEETS.glob("*.txt"))
     train = found.splits["train"]
     assert (train.posts, train.tokens, train.without_entity, train.repaired) == (5, 48, 1, 4)
@@ -49,11 +49,11 @@ def test_in_words_and_as_json(found: CorpusReport) -> None:
     words = "\n".join(render_report(found))
     assert "6 can be used (54.5%), 2 missing, 3 broken, 1 tiny" in words
     assert "1 x truncated: train.txt:" in words
-    assert "11 of them labelled (100.0%)" in words
+    assert "11 of them labeled (100.0%)" in words
     plain = json.loads(json.dumps(found.to_json()))
     assert plain["splits"]["train"]["entities"] == {"LOC": 2, "MISC": 3, "PER": 1, "ORG": 1}
     assert plain["broken"]["reasons"] == {"not_an_image": 1, "truncated": 1, "empty": 1}
-    assert plain["labelled"] == 11
+    assert plain["labeled"] == 11
 
 
 def write(folder: Path, name: str, *records: object) -> None:
@@ -77,7 +77,7 @@ def test_duplicates_within_and_across_splits(tmp_path: Path) -> None:
 def test_what_is_rejected_is_counted_apart(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n{\n{"text": ""}\n' + '{"tokens": ["a"], "tags": ["X"]}\n' * 5)
     found = scan_corpus(open_corpus(tmp_path), ImageSettings())
-    assert (found.posts, found.rejected.count, found.labelled) == (1, 7, 0)
+    assert (found.posts, found.rejected.count, found.labeled) == (1, 7, 0)
     (tagged,) = [reason for reason in found.rejected.reasons if "X" in reason]
     assert found.rejected.reasons[tagged] == 5
     assert found.rejected.places[tagged] == ["x.jsonl:4", "x.jsonl:5", "x.jsonl:6"]
@@ -153,7 +153,7 @@ def test_twitter_2017_has_exactly_its_published_counts(shared_data: Path) -> Non
         for name, split in found.splits.items()
     }
     assert counted == expected
-    assert all(split.repaired == 0 and split.labelled == split.posts for split in found.splits.values())
+    assert all(split.repaired == 0 and split.labeled == split.posts for split in found.splits.values())
     assert found.ids == Duplicates(within={}, across=0)
     assert found.texts == Duplicates(within={"train": 2}, across=1)
     assert (found.posts, found.images, found.no_image, found.rejected.count) == (4819, 0, 4819, 0)

@@ -11,7 +11,7 @@ from amia.text import clean_text, make_prompt, visible_text
 @pytest.mark.parametrize(
     ("tweet", "clean"),
     [
-        # as the public files tokenise them
+        # as the public files tokenize them
         ("RT @ user : I do n't go &amp ; see https : //t . co/abc123 now", "I don't go & see now"),
         ("Check http : / / t . co / abc now", "Check now"),
         ("# MLB # Baseball MLB 2010 World Series San Francisco # Giants DVD New in …",

@@ -42,7 +42,7 @@ PLAIN_NAMES: dict[Kind, tuple[str, ...]] = {
         "Hoverboard Z, Mystic Tarot, Robo Pal, Starfall"
     ),
 }
-"""Names that mean one thing only, 20 a type. Persons and organisations are invented."""
+"""Names that mean one thing only, 20 a type. Persons and organizations are invented."""
 
 AMBIGUOUS_NAMES: dict[str, tuple[Kind, Kind]] = {
     "Paris": ("PER", "LOC"),

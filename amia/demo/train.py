@@ -5,11 +5,11 @@ WHAT is clip, generator, resnet, bert, or all (the default).
 The shipped ones have seed 0. Steps, and seconds on one thread each of a machine with 2 busy cores:
 
 clip          900 steps of 96 posts        510 s
-autoencoder   1,500 steps of 12 pictures   910 s
+autoencoder   1,500 steps of 12 images   910 s
 generator     3,600 steps of 32 posts      1,830 s
 loosening     800 steps of 32 posts        480 s
 sharpening    400 steps of 16 posts        350 s
-resnet        1,700 steps of 32 pictures   1,735 s (about 650 s of them computing: the machine was crowded)
+resnet        1,700 steps of 32 images   1,735 s (about 650 s of them computing: the machine was crowded)
 bert          3,000 steps of 64 posts      560 s
 
 A run in one go gives weights of the same kind, not the same bytes: the shipped phases ran as separate processes.
@@ -31,7 +31,7 @@ def main() -> None:
     """Train what was asked for into `--out`, in the layout of `amia/demo/weights`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="all", choices=["clip", "generator", "resnet", "bert", "all"])
-    parser.add_argument("--seed", type=int, default=0, help="seed of posts, pictures and weights (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of posts, images and weights (default 0)")
     parser.add_argument("--out", type=Path, required=True, help="folder; the generator reads the clip folder in it")
     arguments = parser.parse_args()
     clip, generator = arguments.out / "clip", arguments.out / "generator"

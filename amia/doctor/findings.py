@@ -23,10 +23,10 @@ class SplitCounts:
     """What one split holds."""
 
     posts: int = 0
-    labelled: int = 0
+    labeled: int = 0
     tokens: int = 0
     without_entity: int = 0
-    """Labelled posts whose tags are all O."""
+    """Labeled posts whose tags are all O."""
     repaired: int = 0
     """Orphan `I-` tags that became `B-`."""
     entities: Counter[str] = field(default_factory=Counter)
@@ -82,13 +82,13 @@ class CorpusReport:
     """A duplicate id or text (its first 60 characters) -> some of the places where it stands."""
 
     @property
-    def labelled(self) -> int:
+    def labeled(self) -> int:
         """Posts with tags."""
-        return sum(split.labelled for split in self.splits.values())
+        return sum(split.labeled for split in self.splits.values())
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain dicts, lists, strings and numbers."""
-        return {**_plain(self), "labelled": self.labelled}
+        return {**_plain(self), "labeled": self.labeled}
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ def render_report(found: CorpusReport) -> list[str]:
     """One line a fact, a table of the splits, and at the end what needs doing."""
     return [
         f"{found.source}: {found.kind}, {found.files} files, {found.bytes / 1e6:,.1f} MB",
-        f"posts       {found.posts:,}, {found.labelled:,} of them labelled{_share(found.labelled, found.posts)}",
+        f"posts       {found.posts:,}, {found.labeled:,} of them labeled{_share(found.labeled, found.posts)}",
         *_table(found),
         f"images      {found.images:,} can be used{_share(found.images, found.posts)}, {found.no_image:,} missing, "
         f"{found.broken.count:,} broken, {found.tiny.count:,} tiny",

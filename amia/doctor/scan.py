@@ -62,7 +62,7 @@ def _look(post: Post, corpus: Corpus, settings: ImageSettings) -> tuple[int, int
         return None
     try:
         data = post.image if post.image is not None else fetch_image(corpus.image_root, post.image_path or "", settings)
-        # A picture that decodes small decodes large: every byte is read either way.
+        # An image that decodes small decodes large: every byte is read either way.
         decode(data, settings, at_least=TINY)
         return inspect(data, settings)
     except ImageError as error:
@@ -76,7 +76,7 @@ def _count(found: CorpusReport, post: Post) -> None:
     split.tokens += len(post.tokens or ())
     if post.ner_tags is not None:
         entities = [tag[2:] for tag in post.ner_tags if tag.startswith("B-")]
-        split.labelled += 1
+        split.labeled += 1
         split.without_entity += not entities
         split.repaired += post.repaired
         split.entities.update(entities)

@@ -82,7 +82,7 @@ def comparison_notes(grid: ScoreGrid, family: int) -> Iterator[str]:
     """What a difference, its interval and its p are; `family` is how many comparisons Holm adjusts for."""
     seeds = len(grid.seeds)
     agree = "" if seeds == 1 else ", and k/n seeds are those with which adaptive is higher"
-    alone = " With one seed, two trained recognisers are compared, not two methods." if seeds == 1 else ""
+    alone = " With one seed, two trained recognizers are compared, not two methods." if seeds == 1 else ""
     yield (
         "adaptive minus this: difference of mean F1 in points, its 95 % interval and two-sided p by paired bootstrap "
         f"over test posts ({grid.resamples:,} resamples); the interval is that of one comparison, p is adjusted by "

@@ -25,14 +25,14 @@ class Hypothesis:
     """By what tells a comparison from the claim's others; a single one has no name."""
 
 
-def hypotheses_of(recogniser: str, text_systems: Sequence[str], tables: Collection[str]) -> list[Hypothesis]:
-    """The claims about a recogniser that the tables speak of: the same sentences, in the same order, for each."""
-    return [claim for where, claim in _claims(recogniser, text_systems) if where & set(tables)]
+def hypotheses_of(recognizer: str, text_systems: Sequence[str], tables: Collection[str]) -> list[Hypothesis]:
+    """The claims about a recognizer that the tables speak of: the same sentences, in the same order, for each."""
+    return [claim for where, claim in _claims(recognizer, text_systems) if where & set(tables)]
 
 
-def _claims(recogniser: str, text_systems: Sequence[str]) -> Iterator[tuple[set[str], Hypothesis]]:
+def _claims(recognizer: str, text_systems: Sequence[str]) -> Iterator[tuple[set[str], Hypothesis]]:
     def on(arm: str, part: Part = "all") -> Subset:
-        return Subset(RunSpec(recogniser, arm), part)
+        return Subset(RunSpec(recognizer, arm), part)
 
     adaptive, original = on("adaptive"), on("original")
     if text_systems:
@@ -70,13 +70,13 @@ def _claims(recogniser: str, text_systems: Sequence[str]) -> Iterator[tuple[set[
             Hypothesis("control", f"adaptive images are better than {sentence}", {"": (adaptive, on(arm))}),
         )
     for side in (adaptive, original):
-        exchanged = Subset(RunSpec(recogniser, side.need.arm, swapped=True))
+        exchanged = Subset(RunSpec(recognizer, side.need.arm, swapped=True))
         sentence = f"exchanging {side.need.arm} images among posts at evaluation makes it worse"
         yield {"controls"}, Hypothesis("control", sentence, {"": (side, exchanged)})
 
 
 _CONTROLS = {
-    "text": "no image, the same recogniser on text alone",
+    "text": "no image, the same recognizer on text alone",
     "random": "random images of the same set",
     "noise": "noise",
     "constant": "those mixed by one theta for all, its mean",
@@ -99,17 +99,17 @@ class _Judged:
 def hypotheses_table(
     grid: ScoreGrid,
     data: Collection[str],
-    recognisers: Sequence[str],
+    recognizers: Sequence[str],
     text_systems: Sequence[str],
     families: Mapping[str, Mapping[Pair, Comparison]],
     notice: str | None,
 ) -> Table:
-    """One row a claim, one column a data set and recogniser.
+    """One row a claim, one column a data set and recognizer.
 
     `families` are the comparisons of each table built, by its name, the first to be believed where two make the same
     one. What a claim compares and no table does is one more family.
     """
-    claims = {recogniser: hypotheses_of(recogniser, text_systems, families) for recogniser in recognisers}
+    claims = {recognizer: hypotheses_of(recognizer, text_systems, families) for recognizer in recognizers}
     known: dict[Pair, Comparison] = {}
     for family in families.values():
         known = {**family, **known}
@@ -126,18 +126,18 @@ def hypotheses_table(
     for same in zip(*claims.values(), strict=True):
         cells, drawn = [], list[Interval | None]()
         for name in data:
-            for recogniser, claim in zip(claims, same, strict=True):
+            for recognizer, claim in zip(claims, same, strict=True):
                 judged = _judge(claim, name, known)
                 cells.append(_cell(judged))
                 drawn.append(judged.told.interval if judged else None)
-                records.append(_record(name, recogniser, claim, judged))
+                records.append(_record(name, recognizer, claim, judged))
         rows.append([same[0].source, same[0].sentence, *cells])
         intervals.append([None, None, *drawn])
     return Table(
         name="claims",
         title="What the tables say about the paper's claims",
-        head=["From", "Claim", *(recogniser for _ in data for recogniser in recognisers)],
-        over=["", "", *(name for name in data for _ in recognisers)],
+        head=["From", "Claim", *(recognizer for _ in data for recognizer in recognizers)],
+        over=["", "", *(name for name in data for _ in recognizers)],
         rows=rows,
         intervals=intervals,
         notes=[*_notes(len(own)), *([notice] if notice else [])],
@@ -170,10 +170,10 @@ def _cell(judged: _Judged | None) -> str:
     return f"{judged.verdict} ({comparison}{told.difference:+.2f}, {p_value(told.adjusted)}{agreeing(told)})"
 
 
-def _record(data: str, recogniser: str, claim: Hypothesis, judged: _Judged | None) -> dict[str, Value]:
+def _record(data: str, recognizer: str, claim: Hypothesis, judged: _Judged | None) -> dict[str, Value]:
     record: dict[str, Value] = {
         "data": data,
-        "recogniser": recogniser,
+        "recognizer": recognizer,
         "source": claim.source,
         "claim": claim.sentence,
         **dict.fromkeys(("verdict", "comparison", "difference", "low", "high", "p", "p_holm", "ahead", "of_seeds")),

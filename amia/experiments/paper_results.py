@@ -117,7 +117,7 @@ class ReportedScore:
 
 def reported_score(table: str, dataset: str, need: RunSpec, part: Part = "all") -> ReportedScore | None:
     """What the paper prints in `table1`, `table2` or `table3`; None where it prints nothing."""
-    return None if need.swapped else _PRINTED.get((table, dataset, need.recogniser, need.arm, part))
+    return None if need.swapped else _PRINTED.get((table, dataset, need.recognizer, need.arm, part))
 
 
 def recognize_dataset(facts: DatasetInfo) -> str | None:
@@ -129,14 +129,14 @@ def recognize_dataset(facts: DatasetInfo) -> str | None:
 def comparable(facts: DatasetInfo, table: str, need: RunSpec, part: Part = "all") -> ReportedScore | None:
     """The paper's figure, where data set and models are the paper's; None otherwise.
 
-    A recogniser needs the paper's text and visual encoder, an arm with synthesized images its generator, whatever
+    A recognizer needs the paper's text and visual encoder, an arm with synthesized images its generator, whatever
     rests on theta or cosine (the halves of Table 3 too) its CLIP. The LSTM systems have no encoder to compare.
     """
     dataset = recognize_dataset(facts)
     if dataset is None:
         return None
     same = {
-        "text": facts.text_encoder in TEXT_ENCODERS or need.recogniser in LSTMS,
+        "text": facts.text_encoder in TEXT_ENCODERS or need.recognizer in LSTMS,
         "visual": facts.visual_encoder in VISUAL_ENCODERS or need.arm == "text",
         "generator": facts.generator in GENERATORS or need.arm in {"text", "original"},
         "clip": facts.clip in CLIPS or (part == "all" and need.arm not in {"adaptive", "cosine"}),
@@ -145,14 +145,14 @@ def comparable(facts: DatasetInfo, table: str, need: RunSpec, part: Part = "all"
 
 
 _Key = tuple[str, str, str, str, str]
-"""Table, data set, recogniser, arm, part."""
+"""Table, data set, recognizer, arm, part."""
 
 
 def _printed() -> dict[_Key, ReportedScore]:
     rows: dict[_Key, list[float | None]] = {
-        (table, dataset, recogniser, arm, part): [None if each == "-" else float(each) for each in numbers]
+        (table, dataset, recognizer, arm, part): [None if each == "-" else float(each) for each in numbers]
         for (table, part), text in ROWS.items()
-        for recogniser, arm, *both in map(str.split, text.strip().splitlines())
+        for recognizer, arm, *both in map(str.split, text.strip().splitlines())
         for dataset, numbers in zip(DATASETS, (both[:3], both[3:]), strict=True)
     }
     f1 = {key: numbers[2] for key, numbers in rows.items() if numbers[2] is not None}
@@ -169,13 +169,13 @@ def _doubts(key: _Key, numbers: list[float | None], f1: Mapping[_Key, float]) ->
         follows = 2 * precision * recall / (precision + recall)
         if abs(follows - f1[key]) > 0.1:
             yield f"F1 of the P and R beside it is {follows:.2f}"
-    table, dataset, recogniser, arm, part = key
-    elsewhere = f1.get(("table2" if table == "table1" else "table1", dataset, recogniser, arm, part), f1[key])
+    table, dataset, recognizer, arm, part = key
+    elsewhere = f1.get(("table2" if table == "table1" else "table1", dataset, recognizer, arm, part), f1[key])
     if elsewhere != f1[key]:
         yield f"another of the paper's tables prints {elsewhere:.2f}"
-    halves = [("table3", dataset, recogniser, arm, half) for half in ("mismatched", "matched")]
+    halves = [("table3", dataset, recognizer, arm, half) for half in ("mismatched", "matched")]
     if all(half in f1 for half in halves):
-        whole, low, high = f1["table2", dataset, recogniser, arm, "all"], *sorted(f1[half] for half in halves)
+        whole, low, high = f1["table2", dataset, recognizer, arm, "all"], *sorted(f1[half] for half in halves)
         if not low - 0.01 <= whole <= high + 0.01:
             yield f"F1 on all posts, {whole:.2f}, is outside those of Table 3, {low:.2f} and {high:.2f}"
 

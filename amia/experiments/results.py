@@ -1,4 +1,4 @@
-"""What one trained and evaluated recogniser leaves behind: span counts of each test post, and what they add up to."""
+"""What one trained and evaluated recognizer leaves behind: span counts of each test post, and what they add up to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CellResult:
-    """One cell of the grid of data sets, recognisers, arms and seeds. Raises RunError where its arrays do not agree."""
+    """One cell of the grid of data sets, recognizers, arms and seeds. Raises RunError where its arrays do not agree."""
 
     data: str
     """Name of the data set, as the user gave it."""
-    recogniser: str
+    recognizer: str
     """Name of the system: `umt`, `bert-crf`, ..."""
     arm: str
     """What it was trained and tested on: an arm of `amia.mixing.arms`, or a control such as `noise`."""
@@ -60,14 +60,14 @@ class CellResult:
 
     @classmethod
     def of(
-        cls, posts: Sequence[ScoredPost], *, data: str, recogniser: str, arm: str, seed: int, swapped: bool = False
+        cls, posts: Sequence[ScoredPost], *, data: str, recognizer: str, arm: str, seed: int, swapped: bool = False
     ) -> Self:
-        """From what a recogniser said of each post with gold labels."""
+        """From what a recognizer said of each post with gold labels."""
         pairs = [lenient(post) for post in posts]
         counts = [[len(set(gold) & set(found)), len(found), len(gold)] for gold, found in pairs]
         return cls(
             data=data,
-            recogniser=recogniser,
+            recognizer=recognizer,
             arm=arm,
             seed=seed,
             swapped=swapped,
@@ -80,7 +80,7 @@ class CellResult:
     @property
     def name(self) -> str:
         """For messages."""
-        return f"{self.data}, {self.recogniser}, {self.arm}, seed {self.seed}{', swapped' if self.swapped else ''}"
+        return f"{self.data}, {self.recognizer}, {self.arm}, seed {self.seed}{', swapped' if self.swapped else ''}"
 
     def mask(self, part: Part) -> NDArray[np.bool_]:
         """[posts], which of them are in the part."""
@@ -101,7 +101,7 @@ class CellResult:
         right, predicted, gold = self.counts.T.tolist()
         return {
             "data": self.data,
-            "recogniser": self.recogniser,
+            "recognizer": self.recognizer,
             "arm": self.arm,
             "seed": self.seed,
             "swapped": self.swapped,
@@ -128,7 +128,7 @@ class CellResult:
             raise RunError(_NO_RESULT.format(f"lengths differ, {wrong}"))
         return cls(
             data=read.data,
-            recogniser=read.recogniser,
+            recognizer=read.recognizer,
             arm=read.arm,
             seed=read.seed,
             swapped=read.swapped,
@@ -154,7 +154,7 @@ class _Stored(StrictModel):
     model_config = ConfigDict(strict=True)
 
     data: str
-    recogniser: str
+    recognizer: str
     arm: str
     seed: int
     swapped: bool

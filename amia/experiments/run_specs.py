@@ -1,4 +1,4 @@
-"""Which recognisers on which arms a table is made of, known before anything is trained."""
+"""Which recognizers on which arms a table is made of, known before anything is trained."""
 
 import difflib
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ CONTROLS = ("adaptive", "original", "text", "random", "noise", "constant", "shuf
 
 @dataclass(frozen=True, slots=True, order=True)
 class RunSpec:
-    """A recogniser trained and evaluated on an arm, once a seed."""
+    """A recognizer trained and evaluated on an arm, once a seed."""
 
-    recogniser: str
+    recognizer: str
     arm: str
     swapped: bool = False
     """Evaluated with images exchanged among posts."""
 
 
 def run_specs(
-    table: str, recognisers: Sequence[str], text_systems: Sequence[str], negatives: Negatives = "expected"
+    table: str, recognizers: Sequence[str], text_systems: Sequence[str], negatives: Negatives = "expected"
 ) -> list[RunSpec]:
     """What a data set has to hold for a table, in the table's order.
 
@@ -40,15 +40,15 @@ def run_specs(
     """
     if table == "table1":
         texts = [RunSpec(system, "text") for system in text_systems]
-        return texts + [RunSpec(each, arm) for arm in ("original", "adaptive") for each in recognisers]
+        return texts + [RunSpec(each, arm) for arm in ("original", "adaptive") for each in recognizers]
     if table == "table2":
-        return [RunSpec(each, arm) for each in recognisers for arm in MIXING]
+        return [RunSpec(each, arm) for each in recognizers for arm in MIXING]
     if table == "table3":
-        return [RunSpec(each, arm) for each in recognisers for arm in ("original", "synthesized", "adaptive")]
+        return [RunSpec(each, arm) for each in recognizers for arm in ("original", "synthesized", "adaptive")]
     if table == "controls":
         arms = [RunSpec("", arm) for arm in (*CONTROLS, other_negatives(negatives))]
         arms += [RunSpec("", "adaptive", swapped=True), RunSpec("", "original", swapped=True)]
-        return [RunSpec(each, need.arm, need.swapped) for each in recognisers for need in arms]
+        return [RunSpec(each, need.arm, need.swapped) for each in recognizers for need in arms]
     nearest = difflib.get_close_matches(table, TABLES, n=1, cutoff=0)[0]
     raise SettingsError(f"table {table!r} is unknown; did you mean {nearest!r}? Tables: {', '.join(TABLES)}")
 

@@ -35,7 +35,7 @@ class MeanStd:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A recogniser on a part of the test posts."""
+    """A recognizer on a part of the test posts."""
 
     seeds: int
     """That were run; never 0."""
@@ -84,7 +84,7 @@ class Comparison:
 
 
 class ScoreGrid:
-    """Results by data set, recogniser, arm and seed; only those of `seeds` count.
+    """Results by data set, recognizer, arm and seed; only those of `seeds` count.
 
     Raises RunError when two results claim the same cell, or when results on one data set are not about the same posts.
     """
@@ -97,7 +97,7 @@ class ScoreGrid:
         self._differences: dict[Pair, Difference] = {}
         counted = [cell for cell in results if cell.seed in self.seeds]
         for cell in counted:
-            of_seed = self._cells.setdefault((cell.data, RunSpec(cell.recogniser, cell.arm, cell.swapped)), {})
+            of_seed = self._cells.setdefault((cell.data, RunSpec(cell.recognizer, cell.arm, cell.swapped)), {})
             if cell.seed in of_seed:
                 raise RunError(f"two results for one cell ({cell.name}): leave one of them")
             of_seed[cell.seed] = cell

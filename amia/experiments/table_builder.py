@@ -21,7 +21,7 @@ def build_tables(
     names: Sequence[str],
     results: Sequence[CellResult],
     *,
-    recognisers: Sequence[str],
+    recognizers: Sequence[str],
     text_systems: Sequence[str],
     seeds: Sequence[int],
     data: Mapping[str, DatasetInfo],
@@ -36,10 +36,10 @@ def build_tables(
     """
     grid = ScoreGrid((cell for cell in results if cell.data in data), seeds, resamples)
     negatives = {facts.negatives for facts in data.values()}
-    layouts = [table_spec(name, recognisers, text_systems, negatives) for name in dict.fromkeys(names)]
+    layouts = [table_spec(name, recognizers, text_systems, negatives) for name in dict.fromkeys(names)]
     families = {each.name: grid.compare(each.family(list(data))) for each in layouts}
     tables = [fill(each, grid, data, families[each.name], notice) for each in layouts]
-    claims = hypotheses_table(grid, list(data), recognisers, text_systems, families, notice)
+    claims = hypotheses_table(grid, list(data), recognizers, text_systems, families, notice)
     return [*tables, claims] if claims.rows else tables
 
 
@@ -147,7 +147,7 @@ class _Block:
 
 
 COLUMNS = (
-    *("data", "recogniser", "arm", "swapped", "part", "posts", "seeds"),
+    *("data", "recognizer", "arm", "swapped", "part", "posts", "seeds"),
     *("precision_mean", "precision_sd", "recall_mean", "recall_sd", "f1_mean", "f1_sd"),
     *("with_image_posts", "with_image_f1_mean", "with_image_f1_sd"),
     *("adaptive_minus_this", "low", "high", "p", "p_holm", "ahead", "of_seeds"),
@@ -165,7 +165,7 @@ def record(
     filled: dict[str, Value] = {
         **dict.fromkeys(COLUMNS),
         "data": data,
-        "recogniser": need.recogniser,
+        "recognizer": need.recognizer,
         "arm": need.arm,
         "swapped": need.swapped,
         "part": part,

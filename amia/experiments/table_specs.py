@@ -12,15 +12,15 @@ __all__ = ["Row", "TableSpec", "table_spec"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One recogniser on one arm and one part of the test posts."""
+    """One recognizer on one arm and one part of the test posts."""
 
     labels: tuple[str, ...]
     side: Subset
 
     @property
     def against(self) -> Subset:
-        """What it is compared with: the same recogniser and part, on adaptive images."""
-        return Subset(RunSpec(self.side.need.recogniser, "adaptive"), self.side.part)
+        """What it is compared with: the same recognizer and part, on adaptive images."""
+        return Subset(RunSpec(self.side.need.recognizer, "adaptive"), self.side.part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class TableSpec:
     rows: tuple[Row, ...]
 
     def family(self, data: Sequence[str]) -> list[Pair]:
-        """The comparisons of the table: adaptive images with everything else a recogniser was given in it."""
+        """The comparisons of the table: adaptive images with everything else a recognizer was given in it."""
         own = {row.side for row in self.rows}
         return [
             Pair(name, row.against, row.side)
@@ -45,27 +45,27 @@ class TableSpec:
 
 
 def table_spec(
-    table: str, recognisers: Sequence[str], text_systems: Sequence[str], negatives: Collection[Negatives]
+    table: str, recognizers: Sequence[str], text_systems: Sequence[str], negatives: Collection[Negatives]
 ) -> TableSpec:
     """`negatives` are those of all data sets together. Raises SettingsError for a table that is none."""
     wanted = list(
-        dict.fromkeys(need for kind in sorted(negatives) for need in run_specs(table, recognisers, text_systems, kind))
+        dict.fromkeys(need for kind in sorted(negatives) for need in run_specs(table, recognizers, text_systems, kind))
     )
     if table == "table1":
-        rows = [Row((_INPUT[need.arm], need.recogniser), Subset(need)) for need in wanted]
-        return TableSpec(table, _TITLES[table], ("Input", "Recogniser"), tuple(rows))
+        rows = [Row((_INPUT[need.arm], need.recognizer), Subset(need)) for need in wanted]
+        return TableSpec(table, _TITLES[table], ("Input", "Recognizer"), tuple(rows))
     if table == "table3":
         parts: tuple[Part, Part] = ("mismatched", "matched")
-        rows = [Row((part, need.recogniser, need.arm), Subset(need, part)) for part in parts for need in wanted]
-        return TableSpec(table, _TITLES[table], ("Posts", "Recogniser", "Images"), tuple(rows))
-    # Data sets whose negatives differ ask for different arms; a recogniser's rows stay together.
-    wanted.sort(key=lambda need: (recognisers.index(need.recogniser), need.swapped))
+        rows = [Row((part, need.recognizer, need.arm), Subset(need, part)) for part in parts for need in wanted]
+        return TableSpec(table, _TITLES[table], ("Posts", "Recognizer", "Images"), tuple(rows))
+    # Data sets whose negatives differ ask for different arms; a recognizer's rows stay together.
+    wanted.sort(key=lambda need: (recognizers.index(need.recognizer), need.swapped))
     words = _RATIOS if table == "table2" else _CONTROLS
     rows = [
-        Row((need.recogniser, _EXCHANGED[need.arm] if need.swapped else words[need.arm]), Subset(need))
+        Row((need.recognizer, _EXCHANGED[need.arm] if need.swapped else words[need.arm]), Subset(need))
         for need in wanted
     ]
-    return TableSpec(table, _TITLES[table], ("Recogniser", "Images"), tuple(rows))
+    return TableSpec(table, _TITLES[table], ("Recognizer", "Images"), tuple(rows))
 
 
 _TITLES = {

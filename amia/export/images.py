@@ -1,4 +1,4 @@
-"""The pictures of an export: every one JPEG, RGB, square, of one size."""
+"""The images of an export: every one JPEG, RGB, square, of one size."""
 
 import io
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MIN_QUALITY = 95
 """Public code reads an image anew in every epoch and arm; a second lossy step must not be what differs."""
 PLACEHOLDERS = ("17_06_4705.jpg", "inf.png")
 """What public code shows for an image it cannot read: UMT, MAF and SMVAE the first, HVPNeT the second."""
-_GREY = 128
+_GRAY = 128
 _LIMITS = ImageSettings(max_bytes=MAX_FILE_BYTES)
 
 
@@ -41,7 +41,7 @@ class ImageExporter:
         return self.size == self.stored.size and self.quality == self.stored.quality
 
     def of(self, row: Mapping[str, Any]) -> bytes | None:
-        """The JPEG of an augmented row (`image`, `ratio`), or None where the arm has no picture of the post."""
+        """The JPEG of an augmented row (`image`, `ratio`), or None where the arm has no image of the post."""
         if row["image"] is None:
             return None
         data: bytes = row["image"]["bytes"]
@@ -52,8 +52,8 @@ class ImageExporter:
 
 
 def placeholders(size: int) -> dict[str, bytes]:
-    """The files of `PLACEHOLDERS`: plain grey, `size` by `size`."""
-    pixels = np.full((size, size, 3), _GREY, np.uint8)
+    """The files of `PLACEHOLDERS`: plain gray, `size` by `size`."""
+    pixels = np.full((size, size, 3), _GRAY, np.uint8)
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, "PNG")
     jpeg, other = PLACEHOLDERS

@@ -78,7 +78,7 @@ FILES = {
     "umt": [
         ("<arm>/train.txt, valid.txt, test.txt", "the posts"),
         ("<arm>/{folder}/<id>.jpg", "their images"),
-        ("<arm>/{folder}/17_06_4705.jpg, inf.png", "plain grey, for code that cannot open an image"),
+        ("<arm>/{folder}/17_06_4705.jpg, inf.png", "plain gray, for code that cannot open an image"),
         ("<arm>/without_image.txt", "posts that have no image in the arm, where there are any"),
         ("<arm>/renamed.jsonl", "ids that are no file names and the names they have here, where there are any"),
         ("SHA256SUMS", "for `sha256sum --check SHA256SUMS`"),

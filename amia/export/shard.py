@@ -28,7 +28,7 @@ class ShardFiles:
     renamed: dict[str, str] = field(default_factory=dict)
     """Ids that are no file names -> the names they got."""
     without_image: list[str] = field(default_factory=list)
-    """Names of the exported posts of which the arm has no picture."""
+    """Names of the exported posts of which the arm has no image."""
 
     def summary(self) -> dict[str, Any]:
         """Everything as JSON takes it; of each file its SHA-256."""
@@ -44,7 +44,7 @@ class ArmSummary:
     posts: dict[str, int]
     """By split, those that are exported."""
     without_image: int
-    """Of these, how many the arm has no picture of."""
+    """Of these, how many the arm has no image of."""
     untagged: int
     """Posts that were left out for want of tags."""
     altered: int

@@ -23,7 +23,7 @@ class WebDatasetLayout:
     """Names that `ner_tags` number."""
 
     def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> ShardFiles:
-        """One tar with every post of the shard; one without a picture has its JSON alone.
+        """One tar with every post of the shard; one without an image has its JSON alone.
 
         The JSON has every column but the image, `ner_tags` by name. The same rows give the same bytes.
         """

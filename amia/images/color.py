@@ -1,4 +1,4 @@
-"""Any mode that a picture may have, to RGB as a person would see it on a white page."""
+"""Any mode that an image may have, to RGB as a person would see it on a white page."""
 
 import numpy as np
 from PIL import Image
@@ -15,12 +15,12 @@ _TO_8_BITS = np.rint(np.arange(65_536) / 257.0).astype(np.uint8)
 def to_rgb(image: Image.Image) -> Image.Image:
     """A loaded image of any mode as RGB, 8 bits a channel.
 
-    16-bit grey is scaled to 8; 32-bit integers and floats, which have no agreed white, are stretched from their own
-    darkest to their own brightest pixel. Transparent parts become white. CMYK is converted without its colour profile
+    16-bit gray is scaled to 8; 32-bit integers and floats, which have no agreed white, are stretched from their own
+    darkest to their own brightest pixel. Transparent parts become white. CMYK is converted without its color profile
     (Pillow has undone Adobe's inversion already). Raises ImageError (`corrupt`) for floats that are not finite.
     """
     if image.mode.startswith("I;16"):
-        # convert("L") would clip every grey above 255 to white.
+        # convert("L") would clip every gray above 255 to white.
         return Image.fromarray(_TO_8_BITS[np.asarray(image)]).convert("RGB")
     if image.mode in ("I", "F"):
         return _stretched(np.asarray(image))

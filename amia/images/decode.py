@@ -49,12 +49,12 @@ def inspect(data: bytes, settings: ImageSettings) -> tuple[int, int]:
 
 
 def decode(data: bytes, settings: ImageSettings, *, at_least: int | None = None) -> Image.Image:
-    """The picture: RGB, upright, without metadata; of an animation the first frame.
+    """The image: RGB, upright, without metadata; of an animation the first frame.
 
-    `at_least` (pixels) says that a picture whose shorter side keeps that many is enough: a large JPEG is then decoded
+    `at_least` (pixels) says that an image whose shorter side keeps that many is enough: a large JPEG is then decoded
     at 1/2, 1/4 or 1/8 of its size, which is faster. Take twice the side you resize to. Deterministic either way.
 
-    Colour profiles are ignored, broken ones and broken EXIF too. Raises ImageError with the reasons of `inspect`, and
+    Color profiles are ignored, broken ones and broken EXIF too. Raises ImageError with the reasons of `inspect`, and
     `truncated` (the file ends too early), `corrupt` (any other way in which decoding fails), and never anything else.
     """
     with silence_pillow():
@@ -104,5 +104,5 @@ def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
         return value if isinstance(value, int) else 1
-    except Exception:  # noqa: BLE001 - a picture with broken EXIF is still a picture
+    except Exception:  # noqa: BLE001 - an image with broken EXIF is still an image
         return 1

@@ -13,7 +13,7 @@ from amia.errors import ImageError
 
 __all__ = ["Source", "decode_generated", "encode_jpeg"]
 
-# MERGED FROM amia.images.jpeg: Decoding again what amia encoded: the pictures of a run, of which everything is known but whether they are whole.
+# MERGED FROM amia.images.jpeg: Decoding again what amia encoded: the images of a run, of which everything is known but whether they are whole.
 Source = Literal["original", "synthesized", "blend"]
 
 _IPTC_TERMS = {"synthesized": "trainedAlgorithmicMedia", "blend": "compositeWithTrainedAlgorithmicMedia"}
@@ -53,9 +53,9 @@ def decode_generated(data: bytes, size: int) -> NDArray[np.uint8]:
     (`corrupt`) for any other file, another size's too, before its pixels are decoded.
     """
     try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if (height, width, colours) != (size, size, "YCbCr"):
-            raise ImageError("corrupt", f"{width} x {height}, {colours}: no picture of {size} x {size} in colour")
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
+        if (height, width, colors) != (size, size, "YCbCr"):
+            raise ImageError("corrupt", f"{width} x {height}, {colors}: no image of {size} x {size} in color")
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False)
     except ValueError as error:
         raise ImageError("corrupt", str(error)) from error

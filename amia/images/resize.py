@@ -16,7 +16,7 @@ __all__ = ["resize_bicubic", "resize_to_square"]
 # MERGED FROM amia.images.resize: Pillow's bicubic resizing, to the bit, on any device.
 #
 # Pillow reckons in integers: each weight is rounded to 22 bits once, each pass (rows first, then columns) is a sum of
-# products, rounded and clipped to a grey level. Integers add up to the same on every device and in every order.
+# products, rounded and clipped to a gray level. Integers add up to the same on every device and in every order.
 def resize_to_square(image: Image.Image, settings: ImageSettings) -> npt.NDArray[np.uint8]:
     """Pixels uint8 [size, size, 3] of an RGB image, bicubic with antialiasing, by `settings.fit`.
 
@@ -42,13 +42,13 @@ def resize_to_square(image: Image.Image, settings: ImageSettings) -> npt.NDArray
 
 
 _BITS = 22
-"""Of a weight's fraction: eight bits of grey level, and two for the sum of weights, leave so many of 32."""
+"""Of a weight's fraction: eight bits of gray level, and two for the sum of weights, leave so many of 32."""
 _REACH = 2.0
-"""Pixels to either side of the cubic's centre, in units of the coarser grid."""
+"""Pixels to either side of the cubic's center, in units of the coarser grid."""
 
 
 def resize_bicubic(pixels: torch.Tensor, size: int) -> torch.Tensor:
-    """Grey levels uint8 `[n, size, size, 3]` of `[n, h, w, 3]`, antialiased; on a GPU they stay there.
+    """Gray levels uint8 `[n, size, size, 3]` of `[n, h, w, 3]`, antialiased; on a GPU they stay there.
 
     Squares only: which pass comes first is not the same in every Pillow where one side shrinks more than the other.
     """
@@ -89,9 +89,9 @@ def _taps(old: int, new: int) -> tuple[torch.Tensor, torch.Tensor]:
     taps = 2 * ceil(reach) + 1
     places, weights = np.zeros((taps, new), np.int64), np.zeros((taps, new), np.int32)
     for pixel in range(new):
-        centre = (pixel + 0.5) * scale
-        first, last = max(0, int(centre - reach + 0.5)), min(old, int(centre + reach + 0.5))
-        exact = [_cubic((place - centre + 0.5) / coarse) for place in range(first, last)]
+        center = (pixel + 0.5) * scale
+        first, last = max(0, int(center - reach + 0.5)), min(old, int(center + reach + 0.5))
+        exact = [_cubic((place - center + 0.5) / coarse) for place in range(first, last)]
         whole = sum(exact)
         for tap, (place, weight) in enumerate(zip(range(first, last), exact, strict=True)):
             share = weight / whole * (1 << _BITS)

@@ -18,7 +18,7 @@ class ImageSettings(StrictModel):
     """One geometry for every arm, the originals included: otherwise a gain may be no more than a resize."""
 
     size: int = Field(default=512, ge=16, le=4096)
-    """Pixels a side of every image that is written. 512 is what sd-turbo draws; a recogniser that reads 224 is served
+    """Pixels a side of every image that is written. 512 is what sd-turbo draws; a recognizer that reads 224 is served
     by 256, at a quarter of the bytes."""
     fit: Fit = "cover"
     """How an image of another shape becomes square. cover: shrink or grow until the shorter side fits, keep the middle.

@@ -1,7 +1,7 @@
 """How many parts an image file is made of, counted before Pillow reads it.
 
 Pixels are bounded by the header, and a file by its bytes; what stands around the pixels is bounded by neither. Twenty
-megabytes hold a million scans of a progressive JPEG, each of which is a pass over the whole picture, or as many
+megabytes hold a million scans of a progressive JPEG, each of which is a pass over the whole image, or as many
 segments, chunks and strips, each of which becomes a few objects. Honest files hold a few dozen.
 """
 
@@ -16,13 +16,13 @@ __all__ = ["check_structure"]
 MAX_SCANS = 100
 """Of a progressive JPEG, which has about ten. libtiff draws its line here, too."""
 MAX_SEGMENTS = 1_024
-"""Of a JPEG. A colour profile takes up to 255, and 20 MB of metadata fill 306."""
+"""Of a JPEG. A color profile takes up to 255, and 20 MB of metadata fill 306."""
 MAX_EXIF_BYTES = 64
 """Segments of EXIF, which Pillow joins one by one; all but a few cameras write one."""
 MAX_CHUNKS = 65_536
 """Of a PNG, its pixels' included: a chunk of pixels is 8 KB as a rule."""
 MAX_CHUNKS_OF = {b"iCCP": 8, b"": 4_096}
-"""Of those with this name (each colour profile may unpack to a megabyte), and of all that hold no pixels."""
+"""Of those with this name (each color profile may unpack to a megabyte), and of all that hold no pixels."""
 MAX_BLOCKS = 65_536
 """Of 255 bytes, before the first frame of a GIF."""
 MAX_VALUES = 250_000
@@ -80,7 +80,7 @@ def _check_jpeg(data: bytes) -> None:
         if marker == _SCAN:
             scans += 1
             if sequential and data[position + 2 : position + 3] == bytes([components]):
-                return  # this scan is the whole picture: what follows is not read
+                return  # this scan is the whole image: what follows is not read
         if marker == _EXIF:
             exif += data[position + 2 : position + 6] == b"Exif"
         _at_most(segments, MAX_SEGMENTS, "segments")

@@ -115,7 +115,7 @@ class ClipEncoder:
         return np.stack([split["input_ids"], split["attention_mask"]], axis=1).astype(np.int64)
 
     def levels(self, images: Sequence[Image.Image]) -> NDArray[np.uint8]:
-        """What `encode_levels` takes, grey levels `[n, 3, h, w]` in the model's geometry; as `tokens`, no model's work.
+        """What `encode_levels` takes, gray levels `[n, 3, h, w]` in the model's geometry; as `tokens`, no model's work.
 
         A photograph is some ten times as large as these: whoever holds many of them does not hold the photographs.
         """

@@ -104,8 +104,8 @@ def fit_histogram(counts: NDArray[np.int64], histogram: LossHistogram, settings:
     filled = np.flatnonzero(counts)
     if not filled.size:
         raise MixtureError("no losses to fit")
-    centres = histogram.centres[filled]
-    return _fit(centres, counts[filled].astype(np.float64), _percentiles(centres, counts[filled]), settings, em)
+    centers = histogram.centers[filled]
+    return _fit(centers, counts[filled].astype(np.float64), _percentiles(centers, counts[filled]), settings, em)
 
 
 def _fit(
@@ -156,13 +156,13 @@ def _scikit_learn(
     return TwoGaussians(weights, means, variances), int(model.n_iter_)
 
 
-def _percentiles(centres: Floats, counts: NDArray[np.int64]) -> tuple[float, float]:
-    """What `np.percentile` says of the losses, with each at its bin's centre."""
+def _percentiles(centers: Floats, counts: NDArray[np.int64]) -> tuple[float, float]:
+    """What `np.percentile` says of the losses, with each at its bin's center."""
     upto = np.cumsum(counts)
     ends = []
     for percentile in _PERCENTILES:
         place = (upto[-1] - 1) * percentile / 100  # among the losses in rising order, from 0
-        below, above = centres[np.searchsorted(upto, [np.floor(place), np.ceil(place)], side="right")]
+        below, above = centers[np.searchsorted(upto, [np.floor(place), np.ceil(place)], side="right")]
         ends.append(float(below + (above - below) * (place % 1)))
     return ends[0], ends[1]
 

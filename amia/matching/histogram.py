@@ -16,7 +16,7 @@ over 0.08 (real ones: 0.2 and more) that moves theta by less than 5e-4."""
 class LossHistogram:
     """Bins over the possible losses of eq. 7, [0, 2 (margin + 2)], for one margin.
 
-    Bin k holds the losses nearest to its centre k * width, so that a loss of exactly 0 (the hinge's own mass) stays
+    Bin k holds the losses nearest to its center k * width, so that a loss of exactly 0 (the hinge's own mass) stays
     exactly 0. Counts of shards add up: `counts(a) + counts(b) == counts(a and b together)`.
     """
 
@@ -29,7 +29,7 @@ class LossHistogram:
         return 2 * (self.margin + 2) / (BINS - 1)
 
     @property
-    def centres(self) -> NDArray[np.float64]:
+    def centers(self) -> NDArray[np.float64]:
         """Loss at the middle of each bin `[BINS]`."""
         return np.arange(BINS, dtype=np.float64) * self.width
 

@@ -1,7 +1,7 @@
-"""Pictures in the geometry of an image encoder, without the detours that an image processor makes on the way.
+"""Images in the geometry of an image encoder, without the detours that an image processor makes on the way.
 
-A processor turns a photograph into an array, the array into a picture, scales that, and makes an array of it again: at
-512 pixels a quarter of its time, while Python's lock is held. Pillow scales the picture as it is.
+A processor turns a photograph into an array, the array into an image, scales that, and makes an array of it again: at
+512 pixels a quarter of its time, while Python's lock is held. Pillow scales the image as it is.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from transformers.image_utils import ChannelDimension
 __all__ = ["apply_lut", "normalization_lut", "resize_and_crop"]
 
 
-# MERGED FROM amia.matching.preprocess: Grey levels to the numbers that an image encoder was trained on, without doing the same sums for every pixel.
+# MERGED FROM amia.matching.preprocess: Gray levels to the numbers that an image encoder was trained on, without doing the same sums for every pixel.
 #
-# An image processor scales and normalises each pixel by itself, in float64 and back, on the CPU. There are only 256 grey
+# An image processor scales and normalizes each pixel by itself, in float64 and back, on the CPU. There are only 256 gray
 # levels, so its answers to all of them are asked once, and pixels look theirs up wherever they are: the same bits on
 # every device, and uint8 is a quarter of what would otherwise travel to a GPU.
 def resize_and_crop(processor: CLIPImageProcessorPil, images: Sequence[Image.Image]) -> NDArray[np.uint8]:
@@ -47,14 +47,14 @@ def _size(image: Image.Image, edge: int) -> tuple[int, int]:
 
 
 def normalization_lut(processor: CLIPImageProcessorPil) -> NDArray[np.float32]:
-    """What `processor` makes of each grey level of each channel, `[3, 256]`."""
+    """What `processor` makes of each gray level of each channel, `[3, 256]`."""
     levels = np.broadcast_to(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), (16, 16, 3))
     made = processor(levels, do_resize=False, do_center_crop=False, input_data_format="channels_last")
     return np.asarray(made["pixel_values"], np.float32).reshape(3, 256)
 
 
 def apply_lut(levels: torch.Tensor, normalization_lut: torch.Tensor) -> torch.Tensor:
-    """float32 `[n, 3, h, w]` of grey levels uint8 `[n, 3, h, w]`, by the table `[3, 256]` on the same device."""
+    """float32 `[n, 3, h, w]` of gray levels uint8 `[n, 3, h, w]`, by the table `[3, 256]` on the same device."""
     made = torch.empty(levels.shape, dtype=normalization_lut.dtype, device=levels.device)
     for channel, table in enumerate(normalization_lut):
         each = levels[:, channel]  # [n, h, w]

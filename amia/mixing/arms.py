@@ -1,7 +1,7 @@
 """Who decides how much of the original image stays (paper 3.4 and its ablations): the mixing ratio of each arm.
 
-A ratio of 1 is the original image alone, 0 the synthesized one alone; None means that the post has no picture in this
-arm and its visual tokens are masked in the recogniser.
+A ratio of 1 is the original image alone, 0 the synthesized one alone; None means that the post has no image in this
+arm and its visual tokens are masked in the recognizer.
 """
 
 import difflib
@@ -41,7 +41,7 @@ ARMS = (
 Value = TypeVar("Value")
 
 _FALLS_BACK = {"adaptive", "synthesized"}
-"""Arms whose picture of a post without an image is the synthesized one alone."""
+"""Arms whose image of a post without an image is the synthesized one alone."""
 
 
 def check_arm(arm: str) -> None:
@@ -75,7 +75,7 @@ def mixing_ratio(
     has_image: bool,
     has_synthesis: bool,
 ) -> float | None:
-    """The ratio that eq. 9 uses for one post in one arm: in [0, 1], or None for no picture at all.
+    """The ratio that eq. 9 uses for one post in one arm: in [0, 1], or None for no image at all.
 
     `theta` (posterior of eq. 8) is read by `adaptive` alone, `cosine` (of the CLIP embeddings, [-1, 1]) by the two
     cosine arms, `cosine_range` (smallest and largest cosine of the training posts) by `cosine-minmax`.
@@ -88,7 +88,7 @@ def mixing_ratio(
     | adaptive | theta | 0 | 1 |
     | cosine, cosine-minmax, fixed-X | cosine, rescaled cosine, X | None | 1 |
 
-    With neither picture every arm says None. Controls follow the rule of the arm that `CONTROLS` names.
+    With neither image every arm says None. Controls follow the rule of the arm that `CONTROLS` names.
 
     Raises SettingsError for an unknown arm, or when the arm's own score is missing.
     """

@@ -1,6 +1,6 @@
 """Control arms: does it matter what the image shows, and who decides how much of it stays?
 
-A gain of augmented images may come from pictures of any kind, or from blending by any number. Each control keeps a rule
+A gain of augmented images may come from images of any kind, or from blending by any number. Each control keeps a rule
 and exchanges one thing in it; the paper has none of them.
 
 | arm | rule of | instead of | stands |
@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 __all__ = ["noise_image", "shuffle_thetas"]
 
 _MEAN, _DEVIATION = 127.5, 64.0
-"""Grey levels, roughly those of photographs, so that a backbone is not shown black or white."""
+"""Gray levels, roughly those of photographs, so that a backbone is not shown black or white."""
 
 
 def noise_image(size: int, seed: int) -> NDArray[np.uint8]:
-    """Gaussian noise uint8 [size, size, 3] around mid-grey, each channel by itself; the same pixels for a seed."""
+    """Gaussian noise uint8 [size, size, 3] around mid-gray, each channel by itself; the same pixels for a seed."""
     drawn = np.random.default_rng(seed).normal(_MEAN, _DEVIATION, (size, size, 3))
     return np.rint(np.clip(drawn, 0, 255)).astype(np.uint8)
 

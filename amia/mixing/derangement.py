@@ -1,4 +1,4 @@
-"""Images exchanged among posts, to ask whether a recogniser looks at them: if F1 stays, it does not."""
+"""Images exchanged among posts, to ask whether a recognizer looks at them: if F1 stays, it does not."""
 
 import hashlib
 from collections import Counter

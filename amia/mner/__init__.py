@@ -1,8 +1,8 @@
-"""Recognisers of entities in posts.
+"""Recognizers of entities in posts.
 
 >>> import amia.mner
->>> recogniser = amia.mner.load("runs/tweets/models/umt")  # doctest: +SKIP
->>> recogniser.predict("Blue skies over Kyoto", "kyoto.jpg")  # doctest: +SKIP
+>>> recognizer = amia.mner.load("runs/tweets/models/umt")  # doctest: +SKIP
+>>> recognizer.predict("Blue skies over Kyoto", "kyoto.jpg")  # doctest: +SKIP
 [Entity(text='Kyoto', type='LOC', start=16, end=21, score=0.98)]
 """
 
@@ -16,12 +16,12 @@ __all__ = ["load"]
 
 
 def load(folder: str | Path, device: str = "auto") -> "Recognizer":
-    """The recogniser of a folder that `amia train` made; its `predict(text, image)` finds entities.
+    """The recognizer of a folder that `amia train` made; its `predict(text, image)` finds entities.
 
     `device`: `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`. Raises ModelError when the folder holds no
-    recogniser, SettingsError for a device that is not there.
+    recognizer, SettingsError for a device that is not there.
     """
-    # Loading a recogniser means loading torch, which reading settings can do without.
+    # Loading a recognizer means loading torch, which reading settings can do without.
     from amia.mner.predictor import Recognizer
 
     return Recognizer.load(folder, device)

@@ -1,4 +1,4 @@
-"""A new recogniser from pretrained encoders: what training starts from."""
+"""A new recognizer from pretrained encoders: what training starts from."""
 
 import hashlib
 from collections import Counter
@@ -30,7 +30,7 @@ from amia.settings import shipped_names
 __all__ = ["build_recognizer", "build_word_recognizer", "encoder_identities", "fetch_encoders"]
 
 
-# MERGED FROM amia.mner.builder: A new recogniser of the LSTM family, with its vocabulary, from the words of a corpus.
+# MERGED FROM amia.mner.builder: A new recognizer of the LSTM family, with its vocabulary, from the words of a corpus.
 def fetch_encoders(system: str, settings: RecognizerSettings, *, local_files_only: bool = False) -> dict[str, Path]:
     """The folders of the encoders that a system starts from, by role; fetched unless they are here."""
     kind = system_of(system)
@@ -66,7 +66,7 @@ def build_recognizer(
     training: Iterable[Sequence[str]] = (),
     other: Iterable[Sequence[str]] = (),
 ) -> tuple[Recognizer, str]:
-    """A recogniser with pretrained encoders and new layers for entity types `types`, and a line about its beginning.
+    """A recognizer with pretrained encoders and new layers for entity types `types`, and a line about its beginning.
 
     `training` and `other`: the words of training posts and of all others, which say how texts are cut into words and
     what the LSTM family's vocabulary is. New layers come from torch's random state: seed it first. Raises ModelError

@@ -1,4 +1,4 @@
-"""What a saved recogniser is: its system, its labels, and the shapes of its encoders."""
+"""What a saved recognizer is: its system, its labels, and the shapes of its encoders."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ __all__ = ["LstmConfig", "RecognizerConfig"]
 
 # MERGED FROM amia.mner.config: How large the layers of the LSTM family are: what `RecognizerConfig.words` holds.
 class RecognizerConfig(PreTrainedConfig):
-    """The `config.json` of a recogniser's folder. Labels stand in `id2label`, as everywhere at Hugging Face."""
+    """The `config.json` of a recognizer's folder. Labels stand in `id2label`, as everywhere at Hugging Face."""
 
-    model_type = "amia-recogniser"
+    model_type = "amia-recognizer"
 
     system: str = "bert-crf"
     """Name in the registry, `amia.mner.systems`."""
@@ -55,7 +55,7 @@ class RecognizerConfig(PreTrainedConfig):
         words: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> "RecognizerConfig":
-        """The configuration of a new recogniser over entity types `types`."""
+        """The configuration of a new recognizer over entity types `types`."""
         names = label_names(types)
         return cls(
             system=system,
@@ -69,15 +69,15 @@ class RecognizerConfig(PreTrainedConfig):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The configuration in a recogniser's folder. Raises ModelError when there is none, or of another model."""
+        """The configuration in a recognizer's folder. Raises ModelError when there is none, or of another model."""
         file = folder / "config.json"
         if not file.is_file():
-            raise ModelError(f"{folder} holds no recogniser (no config.json): `amia train` makes one")
-        check_model_folder("recogniser", folder)
-        with silence_libraries(transformers_logging), translate_load_errors("recogniser", str(folder)):
+            raise ModelError(f"{folder} holds no recognizer (no config.json): `amia train` makes one")
+        check_model_folder("recognizer", folder)
+        with silence_libraries(transformers_logging), translate_load_errors("recognizer", str(folder)):
             kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
             if kind != cls.model_type:
-                raise ModelError(f"{folder} holds a {kind or 'nameless'} model, not a recogniser of `amia train`")
+                raise ModelError(f"{folder} holds a {kind or 'nameless'} model, not a recognizer of `amia train`")
             config = cls.from_pretrained(folder)
             named: dict[Any, Any] = config.id2label or {}
             if sorted(named) != list(range(len(named))) or not all(isinstance(name, str) for name in named.values()):
@@ -129,7 +129,7 @@ class LstmConfig:
         try:
             sizes = cls(**(given or {}))
         except TypeError as error:
-            raise ModelError(f"config.json is of no LSTM recogniser: its `words` do not fit ({error})") from None
+            raise ModelError(f"config.json is of no LSTM recognizer: its `words` do not fit ({error})") from None
         return sizes
 
     def to_json(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Batch:
     has_image: Tensor
     """bool [B]."""
     pixels: Tensor | None = None
-    """float [B, 3, h, w], normalised; None where features were computed before."""
+    """float [B, 3, h, w], normalized; None where features were computed before."""
     regions: Tensor | None = None
     """float [B, 49, D]."""
     pooled: Tensor | None = None

@@ -33,7 +33,7 @@ Spans = tuple[list[Span], list[Span]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredPost:
-    """One post with what a recogniser said of it."""
+    """One post with what a recognizer said of it."""
 
     id: str
     tokens: tuple[str, ...]
@@ -46,7 +46,7 @@ class ScoredPost:
     theta: float | None
     """How well image and text match, in [0, 1] (eq. 8); None where nothing was fitted."""
     has_image: bool
-    """Whether the post came with an image that could be read, whatever picture the recogniser saw."""
+    """Whether the post came with an image that could be read, whatever image the recognizer saw."""
 
 
 def lenient(post: ScoredPost) -> Spans:

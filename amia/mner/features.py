@@ -1,4 +1,4 @@
-"""One post as the numbers that a recogniser reads."""
+"""One post as the numbers that a recognizer reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 __all__ = ["EncodedPost", "Example", "Feature", "Tokenizer", "encode_example"]
 
 
-# MERGED FROM amia.mner.features: A labelled post as training and evaluation take it.
+# MERGED FROM amia.mner.features: A labeled post as training and evaluation take it.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedPost:
     """What one family of systems reads of a post; the other family's members are None."""
@@ -55,7 +55,7 @@ class Example:
     labels: tuple[int, ...] | None = None
     """Numbers of `label_names`, one a word."""
     image: bytes | None = None
-    """What the recogniser is to see; None: nothing."""
+    """What the recognizer is to see; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,11 @@ def pixel_settings(folder: Path) -> dict[str, Any]:
 
 
 def saved_pixel_settings(said: dict[str, Any] | None) -> dict[str, Any]:
-    """The same of a recogniser's own configuration. Raises ModelError."""
+    """The same of a recognizer's own configuration. Raises ModelError."""
     try:
         return _checked(**(said or {}))
     except (ValueError, TypeError) as error:
-        raise ModelError(f"the recogniser does not say side, mean and std of its pixels: {error}") from error
+        raise ModelError(f"the recognizer does not say side, mean and std of its pixels: {error}") from error
 
 
 def _checked(side: int, mean: list[float], std: list[float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A whole recogniser: model, reader of words, eyes. What `amia.mner.load(folder)` gives."""
+"""A whole recognizer: model, reader of words, eyes. What `amia.mner.load(folder)` gives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,10 +61,10 @@ class Recognizer:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> Self:
-        """The recogniser of a folder. Raises ModelError when there is none, SettingsError for a device not there."""
+        """The recognizer of a folder. Raises ModelError when there is none, SettingsError for a device not there."""
         folder = Path(folder)
         system = system_of(RecognizerConfig.load(folder).system)
-        with silence_libraries(transformers_logging), translate_load_errors("recogniser", str(folder)):
+        with silence_libraries(transformers_logging), translate_load_errors("recognizer", str(folder)):
             loaded: Any = system.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
             model, report = loaded
             if lacking := sorted(report["missing_keys"]):
@@ -85,7 +85,7 @@ class Recognizer:
         self.reader.save(folder)
 
     def batches(self, cache: FeatureCache | None = None, *, decoders: int = 2) -> DataCollator:
-        """What turns posts into this recogniser's batches; so many threads decode images."""
+        """What turns posts into this recognizer's batches; so many threads decode images."""
         if not self.model.reads_images:
             return DataCollator(self.reader.pad, None)
         config = self.model.config
@@ -143,11 +143,11 @@ class Recognizer:
         names = self.model.config.labels
         paths = self.model.decoder.decode(emissions, mask)
         spans = [lenient_spans([names[label] for label in path]) for path in paths]
-        labelled = [
+        labeled = [
             [(span.start, tuple(path[span.start : span.end])) for span in found]
             for path, found in zip(paths, spans, strict=True)
         ]
-        scores = self.model.decoder.span_scores(emissions, mask, labelled)
+        scores = self.model.decoder.span_scores(emissions, mask, labeled)
         return [
             TaggedPost(
                 example.id,

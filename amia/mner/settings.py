@@ -1,4 +1,4 @@
-"""Settings of a recogniser's parts. Apart from them, so that reading settings does not import torch."""
+"""Settings of a recognizer's parts. Apart from them, so that reading settings does not import torch."""
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ class EncoderSettings(StrictModel):
 
 
 class RecognizerSettings(StrictModel):
-    """What a new recogniser starts from."""
+    """What a new recognizer starts from."""
 
     text: EncoderSettings = EncoderSettings(model="google-bert/bert-base-cased")
     """The text encoder (BERT family)."""
@@ -34,7 +34,7 @@ class RecognizerSettings(StrictModel):
 
 
 class PredictionSettings(StrictModel):
-    """How a finished recogniser is run."""
+    """How a finished recognizer is run."""
 
     device: str = "auto"
     """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`."""

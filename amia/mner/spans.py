@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from amia.posts import RENAMED_TYPES
 
-__all__ = ["TYPES", "LabelledSpan", "Span", "label_names", "lenient_spans", "renamed_types", "strict_spans"]
+__all__ = ["TYPES", "LabeledSpan", "Span", "label_names", "lenient_spans", "renamed_types", "strict_spans"]
 
 # MERGED FROM amia.mner.spans: The names of BIO2 labels, in the order of their numbers.
-LabelledSpan = tuple[int, Sequence[int]]
+LabeledSpan = tuple[int, Sequence[int]]
 """A span for a decoder: its first word, and the number of the label at each of its words."""
 
 _TAG = re.compile(r"([BI])-(\S+)")

@@ -75,7 +75,7 @@ _AT_ONCE = 32
 
 
 class VisualFeatureExtractor:
-    """What a recogniser sees of images. `trained`: the backbone learns, so pixels travel with the batch."""
+    """What a recognizer sees of images. `trained`: the backbone learns, so pixels travel with the batch."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class VisualFeatureExtractor:
     def _compute(self, images: dict[str, bytes | None]) -> dict[str, bytes]:
         """Regions and pooled vector of each image that can be read, as the bytes of float16 [50, C].
 
-        Also where nothing is kept: an image is the same to the recogniser whether it comes from the disk or not.
+        Also where nothing is kept: an image is the same to the recognizer whether it comes from the disk or not.
         """
         read = dict(zip(images, self._pool.map(self._read, images.values()), strict=True))
         whole = {key: each for key, each in read.items() if each is not None}

@@ -1,6 +1,6 @@
 r"""Raw text -> words with character offsets, for a post that nobody has cut into words yet.
 
-A recogniser knows words as the corpus it learned from cut them, and public corpora cut tweets in two ways:
+A recognizer knows words as the corpus it learned from cut them, and public corpora cut tweets in two ways:
 
 | in the text | together | apart |
 |---|---|---|

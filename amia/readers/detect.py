@@ -44,7 +44,7 @@ def open_corpus(source: str | Path, images: str | Path | None = None) -> Corpus:
     if not path.exists():
         raise CorpusError(f"{path}: there is no such file or folder")
     root = path if path.is_dir() else path.parent
-    kind, files = _recognised(path)
+    kind, files = _recognized(path)
     if kind == "webdataset" and image_root is not None:
         raise CorpusError(f"{path}: the images of a WebDataset lie in its tar files; leave --images out")
     if kind == "conll":
@@ -74,7 +74,7 @@ def _folder_beside(root: Path) -> Path | None:
     return named[0] if named else None
 
 
-def _recognised(path: Path) -> tuple[Kind, list[Path]]:
+def _recognized(path: Path) -> tuple[Kind, list[Path]]:
     """The kind and the sorted files: of the folder itself, else of the first level of folders below that has any."""
     if path.is_file():
         kind = "conll" if path.suffix == ".txt" else _kind_of(path.name)

@@ -1,11 +1,11 @@
-"""A model as a card, README or report credits it: with what tells its weights from others, and its licence."""
+"""A model as a card, README or report credits it: with what tells its weights from others, and its license."""
 
 from dataclasses import dataclass
 
 __all__ = ["DEMO", "Attribution", "is_demo", "license_of"]
 
 
-# MERGED FROM amia.report.attribution: Licences of the models that amia names by default, in short, as their makers state them.
+# MERGED FROM amia.report.attribution: Licenses of the models that amia names by default, in short, as their makers state them.
 #
 # From the models' cards at the commits that amia pins. No legal advice: the card that a name leads to has the last word.
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +24,17 @@ class Attribution:
         return "a folder" if self._local else self.name
 
     @property
-    def licence(self) -> str:
+    def license(self) -> str:
         """In short, or where to look for it."""
-        return "the licence is its owner's to say" if self._local else license_of(self.name)
+        return "the license is its owner's to say" if self._local else license_of(self.name)
 
     def line(self) -> str:
-        """An entry of a Markdown list: name, weights, licence."""
+        """An entry of a Markdown list: name, weights, license."""
         shown = self.shown if self._local else f"`{self.shown}`"
         if self.weights.startswith(f"{self.name}@"):
             commit = self.weights.removeprefix(f"{self.name}@")
             shown = f"[`{self.name}`](https://huggingface.co/{self.name}/tree/{commit})"
-        return f"- {self.role}: {shown}, weights `{self.weights}`. {self.licence[0].upper()}{self.licence[1:]}."
+        return f"- {self.role}: {shown}, weights `{self.weights}`. {self.license[0].upper()}{self.license[1:]}."
 
     @property
     def _local(self) -> bool:
@@ -50,7 +50,7 @@ _STABILITY = (
     "License"
 )
 _KNOWN = {
-    "openai/clip-vit-base-patch16": "OpenAI's CLIP code is under MIT; the card of the weights states no other licence "
+    "openai/clip-vit-base-patch16": "OpenAI's CLIP code is under MIT; the card of the weights states no other license "
     "that amia knows of, and calls any deployed use out of scope",
     "stabilityai/sd-turbo": _STABILITY,
     "stabilityai/sdxl-turbo": f"{_STABILITY}; the model's card names sai-nc-community",
@@ -65,7 +65,7 @@ def is_demo(model: str) -> bool:
 
 
 def license_of(model: str) -> str:
-    """The licence of a model's weights, or where to look for it."""
+    """The license of a model's weights, or where to look for it."""
     if is_demo(model):
         return "Apache 2.0, ships with amia"
     return _KNOWN.get(model, "not known to amia: look at the model's card")

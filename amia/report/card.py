@@ -1,7 +1,7 @@
 """The data set card of an arm: a `README.md` that the Hugging Face hub, `datasets` and a person read.
 
 Its head says which files are which split, so that `datasets.load_dataset(folder)` takes no other file for data. Its
-text says what the images are, how theta is spread, what became of each post, and which models under which licences had
+text says what the images are, how theta is spread, what became of each post, and which models under which licenses had
 a part in it. Nothing in it differs between two runs of the same settings.
 """
 

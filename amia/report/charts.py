@@ -1,4 +1,4 @@
-"""The report's charts, drawn as SVG with colours by class: the page's style says what a class looks like."""
+"""The report's charts, drawn as SVG with colors by class: the page's style says what a class looks like."""
 
 import itertools
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ __all__ = [
 
 
 _ARMS = ("text", "original", "synthesized", "adaptive", "cosine", "cosine-minmax")
-"""Arms with a colour of their own."""
+"""Arms with a color of their own."""
 MAX_CURVES_TOGETHER = 4
 """Arms whose curves can be told apart in one chart."""
 
@@ -85,9 +85,9 @@ def theta_chart(thetas: SplitThetas, name: str, most: float) -> Markup:
 
 
 def f1_chart(title: str, curves: Sequence[TrainedCurve], name: str, among: Sequence[TrainedCurve] = ()) -> Markup:
-    """Validation F1 after each epoch: a line a training, coloured by arm, a dot at its best epoch.
+    """Validation F1 after each epoch: a line a training, colored by arm, a dot at its best epoch.
 
-    With `among`, trainings that the curves are some of: a smaller chart on the scale of all, the others behind in grey.
+    With `among`, trainings that the curves are some of: a smaller chart on the scale of all, the others behind in gray.
     """
     scale = among or curves
     longest = max(len(each.f1) for each in scale)
@@ -115,7 +115,7 @@ def f1_chart(title: str, curves: Sequence[TrainedCurve], name: str, among: Seque
 
 
 def arm_class(arm: str) -> str:
-    """The class that colours an arm's lines."""
+    """The class that colors an arm's lines."""
     return f"arm-{arm}" if arm in _ARMS else "arm-other"
 
 
@@ -131,7 +131,7 @@ def share_bar(breakdown: Breakdown, name: str) -> Markup:
     said = ", ".join(f"{count:,} {part}" for part, count in breakdown.parts.items())
     return Markup(
         '<svg class="share" viewBox="0 0 1000 10" width="100%" height="10" preserveAspectRatio="none" role="img" '
-        'aria-labelledby="{name}-t"><title id="{name}-t">{title}: {said}</title>{shapes}</svg>'
+        'aria-labeledby="{name}-t"><title id="{name}-t">{title}: {said}</title>{shapes}</svg>'
     ).format(name=name, title=breakdown.title, said=said, shapes=joined(shapes))
 
 

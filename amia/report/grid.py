@@ -1,4 +1,4 @@
-"""A picture of what came out: original, synthesized and augmented image of a few posts, from low theta to high."""
+"""An image of what came out: original, synthesized and augmented image of a few posts, from low theta to high."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 __all__ = ["Triple", "draw_grid", "spread"]
 
 TILE = 128
-"""Pixels a side of one picture."""
+"""Pixels a side of one image."""
 GAP = 8
 CAPTION = 34
 PAPER, INK, FAINT = (255, 255, 255), (24, 24, 27), (113, 113, 122)
@@ -19,7 +19,7 @@ EMPTY = (228, 228, 231)
 
 @dataclass(frozen=True, slots=True)
 class Triple:
-    """One post's three pictures, as encoded files; None where there is none."""
+    """One post's three images, as encoded files; None where there is none."""
 
     original: bytes | None
     synthesized: bytes | None
@@ -38,7 +38,7 @@ def spread(thetas: Sequence[float], count: int) -> list[int]:
 
 
 def draw_grid(groups: Sequence[tuple[str, Sequence[Triple]]], path: Path) -> None:
-    """A PNG with one block of columns a group (`low theta`, ...), and one row of three pictures a post."""
+    """A PNG with one block of columns a group (`low theta`, ...), and one row of three images a post."""
     rows = max(len(triples) for _, triples in groups)
     block = 3 * TILE + 4 * GAP
     canvas = Image.new("RGB", (block * len(groups) + GAP, 62 + rows * (TILE + CAPTION + GAP)), PAPER)

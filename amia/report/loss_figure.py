@@ -63,9 +63,9 @@ def loss_figure(name: str, about: str, counts: NDArray[np.int64], histogram: Los
     mixture = fit.mixture
     low, high = mixture.low, mixture.high
     filled = np.flatnonzero(counts)
-    losses = histogram.centres[filled]
+    losses = histogram.centers[filled]
     bars = np.clip(((losses - low) / (high - low) * BARS).astype(np.int64), 0, BARS - 1)
-    slack = histogram.width / 2  # a loss at the very end of the scale may stand in a bin whose centre is beyond it
+    slack = histogram.width / 2  # a loss at the very end of the scale may stand in a bin whose center is beyond it
     at = np.linspace(0.0, 1.0, POINTS)
     total = int(counts.sum())
     matched, mismatched = (total / BARS * np.exp(joint) for joint in mixture.pair.log_joint(at))

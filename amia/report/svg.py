@@ -104,7 +104,7 @@ class Plot:
         """The whole chart; `name` makes its ids, `title` and `said` are for who cannot see it."""
         height = self.TOP + self._inner + self.BOTTOM
         return Markup(
-            '<svg class="chart" width="100%" height="{height}" role="img" aria-labelledby="{name}-t {name}-d">'
+            '<svg class="chart" width="100%" height="{height}" role="img" aria-labeledby="{name}-t {name}-d">'
             '<title id="{name}-t">{title}</title><desc id="{name}-d">{said}</desc>{grid}'
             '<svg viewBox="0 0 {across} {height}" width="100%" height="{height}" preserveAspectRatio="none">{shapes}'
             '</svg><line class="foot" x1="0" x2="100%" y1="{foot:.1f}" y2="{foot:.1f}"/>{text}</svg>'

@@ -1,4 +1,4 @@
-"""Small pictures for a page: decoded under the corpus' limits, brought to the arms' geometry, encoded anew.
+"""Small images for a page: decoded under the corpus' limits, brought to the arms' geometry, encoded anew.
 
 Nothing of the bytes that came in reaches the page: metadata and whatever else was hidden in them are left behind.
 """
@@ -22,7 +22,7 @@ QUALITY = 70
 def thumbnail(data: bytes | None, settings: ImageSettings) -> bytes | None:
     """A square WebP of at most SIDE pixels, in the geometry that `settings` give every arm; None for what is no image.
 
-    Never larger than the arms' own pictures. `settings.max_bytes` and the others are the limits of decoding.
+    Never larger than the arms' own images. `settings.max_bytes` and the others are the limits of decoding.
     """
     if data is None:
         return None
@@ -37,5 +37,5 @@ def thumbnail(data: bytes | None, settings: ImageSettings) -> bytes | None:
 
 
 def data_uri(webp: bytes) -> str:
-    """The picture as an address that needs no network."""
+    """The image as an address that needs no network."""
     return f"data:image/webp;base64,{base64.b64encode(webp).decode('ascii')}"

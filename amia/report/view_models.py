@@ -63,12 +63,12 @@ class Accounting:
     usable: int
     """Posts with a usable image."""
     pictured: int
-    """Posts with a picture in this arm."""
+    """Posts with an image in this arm."""
     breakdowns: Sequence[Breakdown]
     checks: Sequence[Check]
     rejected: int
     """Rows of the source that were no posts."""
-    labelled: int
+    labeled: int
     models: Sequence[Attribution]
 
 
@@ -90,7 +90,7 @@ class SplitThetas:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTriple:
-    """One post with its three pictures, as WebP; None where there is none."""
+    """One post with its three images, as WebP; None where there is none."""
 
     id: str
     split: str
@@ -184,7 +184,7 @@ class TrainedCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One entity that a recogniser found or missed."""
+    """One entity that a recognizer found or missed."""
 
     text: str
     type: str
@@ -194,10 +194,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """A labelled post of which two recognisers say different things."""
+    """A labeled post of which two recognizers say different things."""
 
     id: str
-    recogniser: str
+    recognizer: str
     """System and seed of both."""
     kind: str
     """`better`: the one trained on augmented images is right; `worse`: the one trained on originals is."""
@@ -211,9 +211,9 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
-    """Two trainings that differ in their arm alone, on the labelled posts of the test split."""
+    """Two trainings that differ in their arm alone, on the labeled posts of the test split."""
 
-    recogniser: str
+    recognizer: str
     posts: int
     """That both have answered."""
     better: int
@@ -225,7 +225,7 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreements:
-    """Where recognisers trained on one arm and on the other part."""
+    """Where recognizers trained on one arm and on the other part."""
 
     arm: str
     pairings: Sequence[Pairing]

@@ -1,4 +1,4 @@
-"""What came out of the generator: fit to use, or why not. On the device that drew it, until there are grey levels."""
+"""What came out of the generator: fit to use, or why not. On the device that drew it, until there are gray levels."""
 
 from typing import Literal
 
@@ -11,18 +11,18 @@ __all__ = ["Defect", "detect_defect", "pixel_extremes", "to_pixels"]
 Defect = Literal["nan", "black", "blank"]
 
 _BLACK = 3 / 255
-"""A picture that is nowhere lighter is black: what half precision leaves when it overflows."""
+"""An image that is nowhere lighter is black: what half precision leaves when it overflows."""
 _BLANK = 2 / 255
-"""A picture whose values span no more than this shows nothing."""
+"""An image whose values span no more than this shows nothing."""
 
 
 def pixel_extremes(pictures: torch.Tensor) -> torch.Tensor:
-    """The darkest and the lightest value `[b, 2]` of pictures `[b, 3, h, w]`: all that `detect_defect` wants of them."""
+    """The darkest and the lightest value `[b, 2]` of images `[b, 3, h, w]`: all that `detect_defect` wants of them."""
     return torch.stack(pictures.flatten(1).aminmax(dim=1), dim=1)  # NaN anywhere makes both NaN
 
 
 def detect_defect(picture: torch.Tensor) -> Defect | None:
-    """Why a picture `[3, h, w]`, values in [0, 1], is of no use: `nan`, `black` or `blank`; None when it is.
+    """Why an image `[3, h, w]`, values in [0, 1], is of no use: `nan`, `black` or `blank`; None when it is.
 
     Its two extremes say the same as the whole.
     """
@@ -35,7 +35,7 @@ def detect_defect(picture: torch.Tensor) -> Defect | None:
 
 
 def to_pixels(pictures: torch.Tensor, size: int) -> torch.Tensor:
-    """Grey levels uint8 `[b, size, size, 3]` of pictures `[b, 3, h, w]`, float32 in [0, 1]; or of one, without `b`.
+    """Gray levels uint8 `[b, size, size, 3]` of images `[b, 3, h, w]`, float32 in [0, 1]; or of one, without `b`.
 
     Resized (bicubic, antialiased) where the model's own size is another.
     """

@@ -1,4 +1,4 @@
-"""One micro-batch through the pipeline: from prompts and seeds to grey levels on their way back from the device."""
+"""One micro-batch through the pipeline: from prompts and seeds to gray levels on their way back from the device."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["DiffusionRunner", "PendingImages", "parts_of"]
 
 @dataclass(frozen=True, slots=True)
 class PendingImages:
-    """Pictures that the device may not have finished yet: not to be looked at before `wait` has returned."""
+    """Images that the device may not have finished yet: not to be looked at before `wait` has returned."""
 
     pixels: torch.Tensor
     """uint8 `[b, size, size, 3]`."""
@@ -46,7 +46,7 @@ class DiffusionRunner:
     def draw(
         self, prompts: Sequence[str], seeds: Sequence[int], texts: PromptCache | None, batch: int
     ) -> PendingImages:
-        """A picture a prompt, at most `batch`; compiled, the pass is filled up to that, since a graph has one shape."""
+        """An image a prompt, at most `batch`; compiled, the pass is filled up to that, since a graph has one shape."""
         count = len(prompts)
         more = batch - count if self._tuning.compiled else 0
         prompts, seeds = [*prompts, *[prompts[-1]] * more], [*seeds, *[seeds[-1]] * more]
@@ -70,7 +70,7 @@ class DiffusionRunner:
 
 
 def parts_of(pipeline: Any) -> dict[str, torch.nn.Module]:
-    """What of a pipeline works on every picture, by name."""
+    """What of a pipeline works on every image, by name."""
     names = ("text_encoder", "text_encoder_2", "unet", "transformer")
     found = {name: part for name in names if isinstance(part := getattr(pipeline, name, None), torch.nn.Module)}
     decoder = getattr(getattr(pipeline, "vae", None), "decoder", None)

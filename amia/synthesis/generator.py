@@ -31,7 +31,7 @@ MAX_SIDE = 4096
 """Pixels. The largest that `image.size` may be; what a folder says beyond it would take the machine's memory."""
 
 Encode = Callable[[int, NDArray[np.uint8]], bytes]
-"""From the place of a prompt and the pixels of its picture to a file."""
+"""From the place of a prompt and the pixels of its image to a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class GeneratedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One picture to draw: the place of its prompt, the prompt, and the seed."""
+    """One image to draw: the place of its prompt, the prompt, and the seed."""
 
     place: int
     prompt: str
@@ -115,11 +115,11 @@ class Generator:
     def generate(
         self, prompts: Sequence[str], seeds: Sequence[int], encode: Encode | None = None
     ) -> list[GeneratedImage]:
-        """One image a prompt, in order, each from its own seed: a row does not depend on its neighbours, to 1/255.
+        """One image a prompt, in order, each from its own seed: a row does not depend on its neighbors, to 1/255.
 
-        Unusable pictures are drawn again, those of a micro-batch together, each from a seed made of its own. What the
+        Unusable images are drawn again, those of a micro-batch together, each from a seed made of its own. What the
         model's safety check refuses is not. Where memory runs out, the same prompts are drawn half as many at a time.
-        `encode` makes a file of each picture instead of leaving its pixels, in a thread, while the next micro-batch is
+        `encode` makes a file of each image instead of leaving its pixels, in a thread, while the next micro-batch is
         drawn; what it raises is raised here.
         """
         wishes = [ImageRequest(place, *one) for place, one in enumerate(zip(prompts, seeds, strict=True))]
@@ -164,7 +164,7 @@ class Generator:
 
 
 def _looked_at(drawing: PendingImages, wishes: Sequence[ImageRequest], encode: Encode | None) -> list[GeneratedImage]:
-    """The pictures of one micro-batch, when they are there."""
+    """The images of one micro-batch, when they are there."""
     drawing.wait()
     drawn: list[GeneratedImage] = []
     for row, wish in enumerate(wishes):

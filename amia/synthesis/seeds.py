@@ -9,12 +9,12 @@ _BITS = 63
 
 
 def post_seed(run_seed: int, post_id: str) -> int:
-    """The seed of a post's first picture, in [0, 2**63)."""
+    """The seed of a post's first image, in [0, 2**63)."""
     return _hashed(f"{run_seed}\x1f{post_id}")
 
 
 def redraw_seed(seed: int, redraw: int) -> int:
-    """The seed of the `redraw`-th attempt (1, 2, ...) after the picture from `seed` was unusable."""
+    """The seed of the `redraw`-th attempt (1, 2, ...) after the image from `seed` was unusable."""
     return _hashed(f"redraw\x1f{seed}\x1f{redraw}")
 
 

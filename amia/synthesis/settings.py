@@ -18,7 +18,7 @@ class GeneratorSettings(StrictModel):
 
     model: str = _DEFAULT
     """Any text-to-image pipeline of diffusers: its name at the Hugging Face hub (`stabilityai/sdxl-turbo` is the
-    paper's), or a folder. It draws at its own size; the pictures are resized afterwards."""
+    paper's), or a folder. It draws at its own size; the images are resized afterwards."""
     revision: str | None = None
     """Commit at the hub. None: the pinned commit of the default model, the newest of any other."""
     variant: str = "auto"
@@ -40,7 +40,7 @@ class GeneratorSettings(StrictModel):
     on a GPU what its memory holds, which `amia augment` measures when a run is begun; a run that was begun keeps its
     own."""
     redraws: int = Field(default=2, ge=0)
-    """How often an unusable picture (NaN, black, blank) is drawn again, with another seed, before the post counts as
+    """How often an unusable image (NaN, black, blank) is drawn again, with another seed, before the post counts as
     failed."""
 
     @property

@@ -32,7 +32,7 @@ def decode_in_float32(pipeline: Any) -> None:
 def postprocess_in_float32(pipeline: Any) -> None:
     """Let what a half-precision decoder gives, in [-1, 1], be shifted to [0, 1] in float32, in place.
 
-    In bfloat16 the shift rounds to 1/256, a whole grey level, what the decoder has already rounded.
+    In bfloat16 the shift rounds to 1/256, a whole gray level, what the decoder has already rounded.
     """
     vae: Any = getattr(pipeline, "vae", None)
     decoder = getattr(vae, "decoder", None)

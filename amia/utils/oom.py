@@ -1,7 +1,7 @@
 """When memory runs out in the middle of a micro-batch: the same posts again, half as many at a time.
 
-A post's result does not depend on its neighbours but for the last bits of floating point, so a smaller micro-batch is
-the same work: vectors within 1e-3 of theta, pixels within one grey level (both are tested).
+A post's result does not depend on its neighbors but for the last bits of floating point, so a smaller micro-batch is
+the same work: vectors within 1e-3 of theta, pixels within one gray level (both are tested).
 """
 
 import gc

@@ -124,7 +124,7 @@ def tell_ingested(done: "IngestResult", run: str) -> None:
 
 
 def tell_augmented(done: "AugmentResult", run: str) -> None:
-    """The accounting: every post that went in, by what became of its two pictures."""
+    """The accounting: every post that went in, by what became of its two images."""
     for arm, counts in done.counts.items():
         console.print(f"{arm}: {done.posts:,} posts in, {counts.total():,} out -> {run}/augmented/{arm}")
         for part in ("image", "synthesis"):

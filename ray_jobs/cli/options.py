@@ -43,7 +43,7 @@ Words = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option("--model", help="A recogniser of `amia train`: its name in the run's models/, its folder, or a URL."),
+    typer.Option("--model", help="A recognizer of `amia train`: its name in the run's models/, its folder, or a URL."),
 ]
 Systems = Annotated[list[str] | None, typer.Option("--model", help="A system to train; several times for several.")]
 PredictedArm = Annotated[str, typer.Option("--arm", help="The finished arm whose images it is shown.")]

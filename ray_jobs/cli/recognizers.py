@@ -1,4 +1,4 @@
-"""Recognisers: trained, scored, asked, and compared."""
+"""Recognizers: trained, scored, asked, and compared."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,7 @@ __all__ = [
     "tell_evaluated",
     "tell_experimented",
     "tell_predicted",
-    "tell_recognised",
+    "tell_recognized",
     "tell_trained",
     "train",
 ]
@@ -49,7 +49,7 @@ def train(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Train a recogniser on an arm of a run. Started again, it goes on after the last finished epoch."""
+    """Train a recognizer on an arm of a run. Started again, it goes on after the last finished epoch."""
     from ray_jobs.jobs.train import train as job
 
     done = job(run, load_settings(config, words or []), system=model, arm=arm, name=name, quiet=json)
@@ -69,7 +69,7 @@ def evaluate(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Score a recogniser on a split of an arm. Started again, it goes on where it stopped."""
+    """Score a recognizer on a split of an arm. Started again, it goes on where it stopped."""
     from ray_jobs.jobs.evaluate import evaluate as job
 
     settings = load_settings(config, words or [])
@@ -114,7 +114,7 @@ def predict(
 
         own = settings_of(augment, arm) if augment is not None and config is None else config or "default"
         settings = load_settings(own, words or [])
-        tell_recognised(predict_text(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
+        tell_recognized(predict_text(text, settings, model=model, image=image, augment=augment, arm=arm), json=json)
 
 
 def experiment(
@@ -122,7 +122,7 @@ def experiment(
         list[str] | None,
         typer.Argument(
             metavar="[NAME=VALUE]...",
-            help="Of the grid (seeds=[0,1], recognisers=[umt]), or settings, that override the file's; see the end.",
+            help="Of the grid (seeds=[0,1], recognizers=[umt]), or settings, that override the file's; see the end.",
         ),
     ] = None,
     config: Annotated[
@@ -150,7 +150,7 @@ def experiment(
 
 
 def tell_trained(done: "TrainResult", run: str, *, json: bool) -> None:
-    """The best epoch of a training, and where the recogniser stands."""
+    """The best epoch of a training, and where the recognizer stands."""
     if json:
         print_json({"run": run, "model": done.folder, "epochs": done.epochs, "best": asdict(done.best)})
         return
@@ -170,8 +170,8 @@ def tell_evaluated(done: "Evaluation", run: str, *, json: bool) -> None:
 
     swapped = ", each shown another's image" if done.swapped else ""
     console.print(f"{done.model} on {done.posts:,} posts of {done.split}, arm {done.arm}{swapped} (in percent)")
-    if done.unlabelled:
-        console.print(f"  {done.unlabelled:,} more have no tags to score against")
+    if done.unlabeled:
+        console.print(f"  {done.unlabeled:,} more have no tags to score against")
     print_lines(done.lenient["all"].lines())
     print_lines(slice_lines(done.lenient))
     strict = done.strict["all"].micro
@@ -202,16 +202,16 @@ def tell_experimented(done: "ExperimentResult", *, json: bool) -> None:
         console.print(f"-> {folder}")
 
 
-def tell_recognised(done: "TextPrediction", *, json: bool) -> None:
-    """The entities of one text, one a line, and what became of its picture."""
+def tell_recognized(done: "TextPrediction", *, json: bool) -> None:
+    """The entities of one text, one a line, and what became of its image."""
     if json:
         print_json(done.to_json())
         return
     if (augmented := done.augmented) is not None:
-        share = "no picture" if augmented.ratio is None else f"{augmented.ratio:.3f} of the original in the picture"
+        share = "no image" if augmented.ratio is None else f"{augmented.ratio:.3f} of the original in the image"
         console.print(f"theta {augmented.theta:.3f} ({describe_status(f'image={augmented.image_status}')}), {share}")
     if not done.looked:
-        console.print("recognised by the text alone")
+        console.print("recognized by the text alone")
     rows = [[each.type, f"{each.start}-{each.end}", f"{each.score:.3f}", each.text] for each in done.entities]
     print_lines(
         [" ".join((kind.ljust(5), where.rjust(9), score, text)) for kind, where, score, text in rows] or ["no entity"]

@@ -54,7 +54,7 @@ def report(
     ] = None,
     json: Json = False,
 ) -> None:
-    """A page to look at: what came out, how theta came about, pictures, failures, curves. Made anew each time."""
+    """A page to look at: what came out, how theta came about, images, failures, curves. Made anew each time."""
     from ray_jobs.jobs.report import report as job
 
     tell_reported(job(run, arm), json=json)
@@ -172,7 +172,7 @@ def tell_retried(done: "RetryResult", run: str, to: str, *, json: bool) -> None:
     if done.redrawn:
         print_lines([f"  {done.redrawn:>9,} whose synthesis failed: drawn again by the command below"])
     if done.refused:
-        print_lines([f"  {done.refused:>9,} whose picture the model's safety check refused: they stay so"])
+        print_lines([f"  {done.refused:>9,} whose image the model's safety check refused: they stay so"])
     rows = [["stage", "taken over", "to be made"]]
     rows += [[name, f"{shards:,}", f"{done.of_shards - shards:,}"] for name, shards in done.stages.items()]
     print_lines(format_table(rows))

@@ -1,6 +1,6 @@
 """Images a forward pass of the generator: chosen once a run, by the memory of a GPU that will draw for it.
 
-The choice moves the last bits of pictures, so whatever machines a later start of the run gets, it keeps the first.
+The choice moves the last bits of images, so whatever machines a later start of the run gets, it keeps the first.
 """
 
 import json

@@ -109,5 +109,5 @@ def compile_key(asked: Compile, device: str) -> dict[str, bool]:
 
 
 def shaded(asked: str, device: str) -> dict[str, str]:
-    """In what a half-precision generator's values become grey levels: it was its own precision once."""
+    """In what a half-precision generator's values become gray levels: it was its own precision once."""
     return {} if dtype_key(asked, device) == "float32" else {"shades": "float32"}

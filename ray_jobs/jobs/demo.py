@@ -28,9 +28,9 @@ from ray_jobs.training.train_parallel import train_parallel
 __all__ = ["demo"]
 
 ARM = "adaptive"
-RECOGNISER = "bert-resnet-crf"
+RECOGNIZER = "bert-resnet-crf"
 TRAINED = {"text": "no image", "original": "the posts' own images", "adaptive": "augmented images"}
-"""Arms that a recogniser is trained on, and what each shows it."""
+"""Arms that a recognizer is trained on, and what each shows it."""
 A_BAND = 5
 """Posts shown in each band of theta."""
 
@@ -60,8 +60,8 @@ def demo(folder: Path, posts: int) -> None:
     draw_grid(_bands(rows), picture)
     console.print(f"5. look at it: {picture}")
     words = f"--run {run} --config demo"
-    console.print(f"6. amia train {words} --model {RECOGNISER} --arm text|original|adaptive")
-    _tell_recognisers(str(run), settings, words)
+    console.print(f"6. amia train {words} --model {RECOGNIZER} --arm text|original|adaptive")
+    _tell_recognizers(str(run), settings, words)
     page = report(str(run))
     console.print(f"8. amia report {run}")
     console.print(f"   all of it on one page: {run}/{page.key}")
@@ -70,10 +70,10 @@ def demo(folder: Path, posts: int) -> None:
     )
 
 
-def _tell_recognisers(run: str, settings: Settings, words: str) -> None:
-    """The same recogniser on three arms: no image, the posts' own, the augmented ones."""
+def _tell_recognizers(run: str, settings: Settings, words: str) -> None:
+    """The same recognizer on three arms: no image, the posts' own, the augmented ones."""
     job = open_context(run, settings)
-    trained = train_parallel(job, [prepare(job, RECOGNISER, open_arm(job.store, arm)) for arm in TRAINED])
+    trained = train_parallel(job, [prepare(job, RECOGNIZER, open_arm(job.store, arm)) for arm in TRAINED])
     console.print(f"7. amia evaluate {words} --model NAME --arm text|original|adaptive")
     console.print(f"   F1 on the test split, in percent{'':11}all  matched  mismatched   unseen names  ambiguous names")
     for arm, one in zip(TRAINED, trained, strict=True):

@@ -47,10 +47,10 @@ def download_models(settings: Settings, systems: Sequence[str] = ()) -> list[Dow
 
 
 def _folders(settings: Settings, systems: Sequence[str], *, local_files_only: bool) -> Iterator[tuple[str, str, Path]]:
-    clip, generator, recogniser = settings.clip, settings.generator, settings.recogniser
+    clip, generator, recognizer = settings.clip, settings.generator, settings.recognizer
     yield "encoder", clip.model, ClipEncoder.fetch(clip, local_files_only=local_files_only)
     yield "generator", generator.model, Generator.fetch(generator, local_files_only=local_files_only)
-    names = {"text encoder": recogniser.text.model, "visual encoder": recogniser.visual.model}
+    names = {"text encoder": recognizer.text.model, "visual encoder": recognizer.visual.model}
     for system in systems:
-        for role, folder in fetch_encoders(system, recogniser, local_files_only=local_files_only).items():
+        for role, folder in fetch_encoders(system, recognizer, local_files_only=local_files_only).items():
             yield role, names[role], folder

@@ -1,4 +1,4 @@
-"""`amia evaluate`: how many of a split's entities a recogniser finds, in all and on named parts of the posts."""
+"""`amia evaluate`: how many of a split's entities a recognizer finds, in all and on named parts of the posts."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ COLUMNS = ("id", "tokens", "tags", "ner_tags", "predicted_tags", "theta", "image
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Scores of one recogniser on one split of one arm."""
+    """Scores of one recognizer on one split of one arm."""
 
     model: str
     arm: str
@@ -33,7 +33,7 @@ class Evaluation:
     """Whether posts were shown each other's images."""
     posts: int
     """With gold labels; the only ones that are scored."""
-    unlabelled: int
+    unlabeled: int
     lenient: dict[str, Report]
     """By slice as in `amia.mner.evaluation`, `all` among them: the field's practice, on `ner_tags`."""
     strict: dict[str, Report]
@@ -51,7 +51,7 @@ class Evaluation:
             "split": self.split,
             "swapped": self.swapped,
             "posts": self.posts,
-            "unlabelled": self.unlabelled,
+            "unlabeled": self.unlabeled,
             "lenient": {name: report.to_json() for name, report in self.lenient.items()},
             "strict": {name: report.to_json() for name, report in self.strict.items()},
         }
@@ -87,7 +87,7 @@ def publish_scores(done: PredictResult, split: str, posts: Sequence[ScoredPost])
         split=split,
         swapped=done.swapped,
         posts=len(posts),
-        unlabelled=done.posts - len(posts),
+        unlabeled=done.posts - len(posts),
         lenient=slice_reports(posts, forms, lenient),
         strict=slice_reports(posts, forms, strict),
         key=f"{done.folder.replace('predictions', 'evaluations', 1)}-{split}.json",
@@ -119,7 +119,7 @@ def judged(done: PredictResult) -> list[ScoredPost]:
 
 
 def _training(store: Store, plan: Plan) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Tokens and gold of the labelled training posts."""
+    """Tokens and gold of the labeled training posts."""
     for shard in plan.shards_of("train") if "train" in plan.posts else ():
         table = read_shard(store, f"posts/{shard}.parquet", ["tokens", "ner_tags"])
         for tokens, tags in zip(table["tokens"].to_pylist(), table["ner_tags"].to_pylist(), strict=True):

@@ -34,7 +34,7 @@ from ray_jobs.storage.store import Store
 __all__ = ["ExperimentResult", "experiment"]
 
 Place = tuple[str, RunSpec, int]
-"""Where a result stands in the tables: data set, recogniser on an arm, seed."""
+"""Where a result stands in the tables: data set, recognizer on an arm, seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ def _needs(grid: ExperimentSettings, settings: Settings) -> list[RunSpec]:
     found = [
         need
         for table in grid.tables
-        for need in run_specs(table, grid.recognisers, grid.text_systems, settings.triplet.negatives)
+        for need in run_specs(table, grid.recognizers, grid.text_systems, settings.triplet.negatives)
     ]
     for need in found:
-        system_of(need.recogniser)
+        system_of(need.recognizer)
     return list(dict.fromkeys(found))
 
 
@@ -130,9 +130,9 @@ def _cells(grid: ExperimentSettings, name: str, job: RunContext) -> dict[Place, 
     """Every place of the tables with its cell; a cell serves several places where their posts are the same."""
     wanted: dict[tuple[str, str], set[bool]] = {}
     for need in _needs(grid, job.settings):
-        wanted.setdefault((need.recogniser, need.arm), set()).add(need.swapped)
+        wanted.setdefault((need.recognizer, need.arm), set()).add(need.swapped)
     encoders = {
-        system: encoder_identities(system, job.settings.recogniser)
+        system: encoder_identities(system, job.settings.recognizer)
         for system in dict.fromkeys(system for system, _ in wanted)
     }
     arms = {arm: open_arm(job.store, arm) for arm in dict.fromkeys(arm for _, arm in wanted)}
@@ -173,8 +173,8 @@ def _tables(asked: Experiment, jobs: Mapping[str, RunContext], places: Mapping[P
     facts = {
         name: DatasetInfo(
             posts=job.plan.posts,
-            text_encoder=settings.recogniser.text.model,
-            visual_encoder=settings.recogniser.visual.model,
+            text_encoder=settings.recognizer.text.model,
+            visual_encoder=settings.recognizer.visual.model,
             clip=settings.clip.model,
             generator=settings.generator.model,
             negatives=settings.triplet.negatives,
@@ -184,7 +184,7 @@ def _tables(asked: Experiment, jobs: Mapping[str, RunContext], places: Mapping[P
     return build_tables(
         asked.grid.tables,
         results,
-        recognisers=asked.grid.recognisers,
+        recognizers=asked.grid.recognizers,
         text_systems=asked.grid.text_systems,
         seeds=asked.grid.seeds,
         data=facts,
@@ -201,11 +201,11 @@ def _result(cell: Cell, swapped: bool) -> CellResult | None:
 def _notice(asked: Experiment) -> str | None:
     """What stands under every table where weights of the demo had a part in any cell."""
     settings, wanted = asked.settings, _needs(asked.grid, asked.settings)
-    kinds = [system_of(need.recogniser) for need in wanted]
+    kinds = [system_of(need.recognizer) for need in wanted]
     mixed = any(needs_synthesis(need.arm) for need in wanted)  # every table that shows drawn images mixes some by theta
     used = {
-        "text": settings.recogniser.text.model if any(kind.family == "pieces" for kind in kinds) else "",
-        "visual": settings.recogniser.visual.model if any(kind.reads_images for kind in kinds) else "",
+        "text": settings.recognizer.text.model if any(kind.family == "pieces" for kind in kinds) else "",
+        "visual": settings.recognizer.visual.model if any(kind.reads_images for kind in kinds) else "",
         "clip": settings.clip.model if mixed else "",
         "generator": settings.generator.model if mixed else "",
     }

@@ -1,4 +1,4 @@
-"""A cell of an experiment: one recogniser, trained on one arm of one data set with one seed, and scored.
+"""A cell of an experiment: one recognizer, trained on one arm of one data set with one seed, and scored.
 
 It is named after what it depends on, so whatever table asks for it finds the same one, and none is made twice.
 """
@@ -207,7 +207,7 @@ def _score(cell: Cell) -> float:
         result = CellResult.of(
             posts,
             data=cell.data,
-            recogniser=cell.training.system,
+            recognizer=cell.training.system,
             arm=arm.name,
             seed=cell.training.settings.seed,
             swapped=swapped,

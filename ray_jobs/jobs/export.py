@@ -74,7 +74,7 @@ def export(
     if store.address == target.address:
         raise SettingsError(f"--to {to} is the run itself: give a folder of its own")
     plan, _ = open_run(store)
-    if layout == "umt" and not plan.labelled:
+    if layout == "umt" and not plan.labeled:
         raise CorpusError(
             f"no post of {store.address} has tags, and layout umt is text files of tokens and tags: "
             "--layout webdataset takes posts of every kind"
@@ -147,7 +147,7 @@ def _size(layout: str, asked: int | None, stored: ImageSettings) -> int:
     if layout == "umt" and asked < MIN_SIZE:
         raise SettingsError(
             f"--size {asked}: UMT and MAF cut {MIN_SIZE} pixels out of an image without resizing it, and silently "
-            f"show a grey picture instead of a smaller one. Give {MIN_SIZE} or more"
+            f"show a gray image instead of a smaller one. Give {MIN_SIZE} or more"
         )
     return build_settings(ImageSettings, {"size": asked}).size
 

@@ -126,7 +126,7 @@ def _others(store: Store) -> Iterator[Candidate]:
         for key, about in earlier.items():
             # A link is as old as its file: what counts is when it was last needed.
             if (done := drawn.get(key.removeprefix("retry/"))) is not None:
-                yield "old pictures of a retried shard", key, {key: about}, done.modified
+                yield "old images of a retried shard", key, {key: about}, done.modified
 
 
 def _half_written(store: Store) -> Iterator[Path]:

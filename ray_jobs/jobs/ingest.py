@@ -152,7 +152,7 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | 
         count = len(next(iter(standing.segments.values())))
     buckets = BucketWriter(store, folder, seed=settings.seed, count=count)
     types: set[str] = set()
-    repaired = labelled = rejected = 0
+    repaired = labeled = rejected = 0
     for raw in corpus:
         if isinstance(raw, Rejected):
             buckets.reject(raw)
@@ -166,7 +166,7 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | 
         buckets.add(post, named=raw.id is not None, content=content_hash(raw))
         types.update(tag[2:] for tag in post.ner_tags or () if tag != "O")
         repaired += post.repaired
-        labelled += post.ner_tags is not None
+        labeled += post.ner_tags is not None
     buckets.flush()
     counts: list[dict[str, int]] = []
     digests: dict[str, hashlib._Hash] = {}
@@ -193,7 +193,7 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | 
         types=[*TYPES, *sorted(types - set(TYPES))],
         rejected=rejected,
         repaired=repaired,
-        labelled=labelled,
+        labeled=labeled,
         source=_described(corpus),
         scratch=folder,
         segments={split: [each.get(split, 0) for each in counts] for split in digests},

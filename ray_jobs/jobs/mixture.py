@@ -76,13 +76,13 @@ def read_matching_model(store: Store, folder: str = FOLDER) -> MatchingModel | N
 
 def mean_theta(store: Store, plan: Plan, frozen: MatchingModel, scores: str) -> float:
     """Mean of theta over the posts that bank and fit stand on, from the losses' histograms: within 5e-4."""
-    centres = LossHistogram(frozen.triplet.margin).centres
+    centers = LossHistogram(frozen.triplet.margin).centers
     total, posts = 0.0, 0
     for split in plan.fit_splits():
         counts = _histogram(read_all_metadata(store, _keys(plan, [split], scores)))
         filled = np.flatnonzero(counts)
         if len(filled):  # a split without any image has no mixture of its own
-            total += float(counts[filled] @ frozen.theta(centres[filled], split))
+            total += float(counts[filled] @ frozen.theta(centers[filled], split))
             posts += int(counts.sum())
     return total / posts
 

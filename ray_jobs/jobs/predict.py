@@ -1,4 +1,4 @@
-"""`amia predict --run RUN`: a recogniser over the posts of an arm, as a Ray Data job."""
+"""`amia predict --run RUN`: a recognizer over the posts of an arm, as a Ray Data job."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ class PredictResult:
     store: Store
     plan: Plan
     model: str
-    """The recogniser's name."""
+    """The recognizer's name."""
     arm: str
     swapped: bool
     """Whether posts were shown each other's images."""
@@ -37,7 +37,7 @@ class PredictResult:
     identity: str
     """Digest of the folder's identity."""
     types: list[str]
-    """Entity types that the labels are numbered by: the run's, then others that the recogniser knows."""
+    """Entity types that the labels are numbered by: the run's, then others that the recognizer knows."""
     shards: list[str]
     posts: int
     entities: dict[str, int]
@@ -54,7 +54,7 @@ def predict(
     swap_images: bool = False,
     quiet: bool = False,
 ) -> PredictResult:
-    """Run a recogniser over every post of some splits of a finished arm (all splits); started again, it goes on.
+    """Run a recognizer over every post of some splits of a finished arm (all splits); started again, it goes on.
 
     `model`: the name of one that the run has trained, a folder, or a URL. `swap_images`: posts of a shard are shown
     each other's images, to see whether it looks. Raises whatever of `amia.errors` stands in the way.

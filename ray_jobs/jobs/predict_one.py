@@ -28,10 +28,10 @@ class TextPrediction:
 
     text: str
     model: str
-    """Address of the recogniser's folder."""
+    """Address of the recognizer's folder."""
     entities: list[Entity]
     looked: bool
-    """Whether the recogniser was shown a picture that it reads."""
+    """Whether the recognizer was shown an image that it reads."""
     augmented: AugmentedPost | None
     """The post with its augmented image; None where none was asked for."""
 
@@ -61,9 +61,9 @@ def predict_text(
 ) -> TextPrediction:
     """The entities of one text, with an image file beside it or without.
 
-    `augment`: a run; the post is scored against its mixture and bank, and the recogniser is shown the post's picture in
+    `augment`: a run; the post is scored against its mixture and bank, and the recognizer is shown the post's image in
     `arm`. `model` as in `ray_jobs.jobs.predict`, where a name is one of that run's. Raises ImageError for a file that cannot
-    be read (with `augment` a broken picture is what it is in a corpus: theta is 0), CorpusError for a text that is no
+    be read (with `augment` a broken image is what it is in a corpus: theta is 0), CorpusError for a text that is no
     post, MixtureError where the run has no mixture to score an image by.
     """
     store = None if augment is None else Store(augment)
@@ -71,9 +71,9 @@ def predict_text(
     post = _post(text, image, ImageSettings() if store is None else settings.image)
     augmented = None if store is None else _augmented(post, settings, store, arm)
     picture = post.image if augmented is None else augmented.image
-    recogniser = Recognizer.load(found.folder, settings.prediction.device)
-    with autocast(recogniser.model.device, settings.prediction.dtype):
-        entities = recogniser.predict(text, picture)
+    recognizer = Recognizer.load(found.folder, settings.prediction.device)
+    with autocast(recognizer.model.device, settings.prediction.dtype):
+        entities = recognizer.predict(text, picture)
     looked = picture is not None and system_of(found.config.system).reads_images
     return TextPrediction(text=text, model=found.address, entities=entities, looked=looked, augmented=augmented)
 

@@ -1,6 +1,6 @@
 """`amia report`: one page about a run, `report.html`, from what the run has published. Starts no Ray.
 
-Two looks: at the columns of every post, with memory for what is shown alone; then at the pictures of the chosen ones.
+Two looks: at the columns of every post, with memory for what is shown alone; then at the images of the chosen ones.
 """
 
 import json
@@ -35,7 +35,7 @@ __all__ = ["KEY", "ReportResult", "report"]
 KEY = "report.html"
 DEFAULT_ARM = "adaptive"
 WITHOUT_AUGMENTED = {"original", "text"}
-"""Arms without augmented images: recognisers on the originals are compared with those on the default arm then."""
+"""Arms without augmented images: recognizers on the originals are compared with those on the default arm then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Rep
     looked, rejected = scan_arm(arm, plan.seed), quarantined(store)
     models = trained(store)
     other = DEFAULT_ARM if arm.name in WITHOUT_AUGMENTED else arm.name
-    # Cases are shown with that arm's pictures, which may have been removed since the recognisers learned from them.
+    # Cases are shown with that arm's images, which may have been removed since the recognizers learned from them.
     pairs = pairs_of(models, other, set(store.sizes("predictions"))) if other in _finished(store) else []
     compared = [done for pair in pairs if (done := compare(store, plan, pair, plan.seed)) is not None]
     images = ImageSettings(**{**manifest["settings"]["image"], **posts["settings"]["image"]})

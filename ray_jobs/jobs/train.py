@@ -1,4 +1,4 @@
-"""`amia train`: a recogniser on an arm of a run, by Ray Train."""
+"""`amia train`: a recognizer on an arm of a run, by Ray Train."""
 
 import json
 import os
@@ -62,7 +62,7 @@ class TrainResult:
 def train(
     run: str, settings: Settings, *, system: str, arm: str = "adaptive", name: str | None = None, quiet: bool = False
 ) -> TrainResult:
-    """Train one recogniser; started again, it goes on after its last finished epoch.
+    """Train one recognizer; started again, it goes on after its last finished epoch.
 
     Raises whatever of `amia.errors` stands in the way.
     """
@@ -90,7 +90,7 @@ def training_identity(job: RunContext, system: str, arm: Arm, encoders: Mapping[
         "settings": {
             "system": system,
             "encoders": dict(encoders),
-            "recogniser": settings.recogniser.model_dump(exclude={"text", "visual", "vectors"}),
+            "recognizer": settings.recognizer.model_dump(exclude={"text", "visual", "vectors"}),
             "training": {
                 **chosen.model_dump(exclude={"device", "cache_gb"}),
                 "batch": chosen.batch or recipe.batch,
@@ -109,7 +109,7 @@ def prepare(
     """Everything the workers need, with the model's folder claimed. `identity`: as `training_identity`, where it is known."""
     settings = job.settings
     if identity is None:
-        identity = training_identity(job, system, arm, encoder_identities(system, settings.recogniser))
+        identity = training_identity(job, system, arm, encoder_identities(system, settings.recognizer))
     folder = f"models/{name or f'{system}-{arm.name}-seed{settings.training.seed}'}"
     identity = {"stage": folder, **identity}
     check_or_write_identity(job.store, folder, identity)
@@ -118,7 +118,7 @@ def prepare(
         folder=folder,
         system=system,
         types=job.plan.types,
-        recogniser=settings.recogniser,
+        recognizer=settings.recognizer,
         settings=settings.training,
         identity=identity,
         caches=str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia"),

@@ -24,7 +24,7 @@ RATIOS = {
     "0": "the synthesized image alone",
     "blend": "a blend of both",
     "1": "the original alone",
-    "none": "no picture",
+    "none": "no image",
 }
 
 
@@ -38,7 +38,7 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, model
         Check(what="rows of the arm, and rows read for this report", left=rows, right=read.total()),
         Check(what="splits add up", left=rows, right=splits.total()),
         Check(what="statuses add up", left=rows, right=counts.total()),
-        Check(what="kinds of pictures add up", left=rows, right=ratios.total()),
+        Check(what="kinds of images add up", left=rows, right=ratios.total()),
         Check(what="rows that were no posts, and rows in quarantine", left=plan.rejected, right=quarantined),
         *(
             Check(what=f"posts of {split} in, and out", left=posts, right=read[split])
@@ -53,13 +53,11 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, model
             Breakdown(title="Split", parts={split: splits[split] for split in ordered_splits(splits)}),
             Breakdown(title="Image", parts=_by_status(counts, "image")),
             Breakdown(title="Synthesis", parts=_by_status(counts, "synthesis")),
-            Breakdown(
-                title="Picture in this arm", parts={RATIOS.get(kind, kind): n for kind, n in ratios.most_common()}
-            ),
+            Breakdown(title="Image in this arm", parts={RATIOS.get(kind, kind): n for kind, n in ratios.most_common()}),
         ],
         checks=checks,
         rejected=plan.rejected,
-        labelled=plan.labelled,
+        labeled=plan.labeled,
         models=models,
     )
 
@@ -71,7 +69,7 @@ def notices(models: Sequence[Attribution]) -> list[str]:
         return []
     return [
         f"Made with the demo's tiny weights ({', '.join(demo)}): they know the drawn world and nothing else, so "
-        "figures and pictures say nothing of real posts."
+        "figures and images say nothing of real posts."
     ]
 
 

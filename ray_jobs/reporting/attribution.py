@@ -23,7 +23,7 @@ def models_used(arm: Arm, encoder: str | None, trainings: Sequence[ModelSummary]
         used.append(arm.generator)
     encoders = sorted({pair for training in trainings for pair in training.encoders.items()})
     return used + [
-        Attribution(role=f"Recognisers' {role}", name=_name(weights), weights=weights) for role, weights in encoders
+        Attribution(role=f"Recognizers' {role}", name=_name(weights), weights=weights) for role, weights in encoders
     ]
 
 

@@ -1,4 +1,4 @@
-"""The second look: text and pictures of the chosen posts alone."""
+"""The second look: text and images of the chosen posts alone."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from ray_jobs.storage.shards import read_shard
 __all__ = ["PostView", "read_post_views"]
 
 THREADS = 3
-"""Shards whose pictures are in memory at once."""
+"""Shards whose images are in memory at once."""
 
 Key = tuple[str, int]
 

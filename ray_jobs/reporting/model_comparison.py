@@ -1,4 +1,4 @@
-"""Posts of which two recognisers say different things, trained alike on originals and on an arm (paper, Table 4)."""
+"""Posts of which two recognizers say different things, trained alike on originals and on an arm (paper, Table 4)."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class Case:
     gold: frozenset[Span]
     of_original: frozenset[Span]
     of_augmented: frozenset[Span]
-    recogniser: str = ""
+    recognizer: str = ""
 
 
 @dataclass(slots=True)
@@ -61,12 +61,12 @@ def pairs_of(
 
 
 def folder_of(model: ModelSummary) -> str:
-    """Where a recogniser's answers about its own arm stand."""
+    """Where a recognizer's answers about its own arm stand."""
     return f"predictions/{model.name}/{model.arm}"
 
 
 def compare(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary], seed: int) -> ModelComparison | None:
-    """Both recognisers' answers for the labelled test posts; None where they were never both asked.
+    """Both recognizers' answers for the labeled test posts; None where they were never both asked.
 
     Right is a post whose entities are all found, and no other, in place and type. Raises RunError when the two have
     answered for other posts.
@@ -86,9 +86,9 @@ def compare(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary], s
             both_wrong += 1
     if not posts:
         return None
-    recogniser = f"{pair[1].system}, seed {pair[1].seed}"
-    pairing = Pairing(recogniser=recogniser, posts=posts, better=better.seen, worse=worse.seen, both_wrong=both_wrong)
-    named = [[replace(case, recogniser=recogniser) for case in some.items] for some in (better, worse)]
+    recognizer = f"{pair[1].system}, seed {pair[1].seed}"
+    pairing = Pairing(recognizer=recognizer, posts=posts, better=better.seen, worse=worse.seen, both_wrong=both_wrong)
+    named = [[replace(case, recognizer=recognizer) for case in some.items] for some in (better, worse)]
     return ModelComparison(pairing, *named)
 
 
@@ -117,7 +117,7 @@ def disagreements(
     examples = [
         Disagreement(
             id=case.place.id,
-            recogniser=case.recogniser,
+            recognizer=case.recognizer,
             kind=kind,
             pieces=pictures[case.place.key].pieces,
             original=pictures[case.place.key].original,

@@ -88,7 +88,7 @@ class ScanResult:
     def take(self, shard: str, rows: list[dict[str, Any]], seed: int) -> None:
         """The rows of one shard."""
         # A split's shards are in the order of a keyed hash of the ids, so its first ones are a sample already: posts
-        # are chosen from those, and the pictures of few shards have to be fetched.
+        # are chosen from those, and the images of few shards have to be fetched.
         _, index = parse_shard_name(shard)
         for number, row in enumerate(rows):
             place = PostRef(shard=shard, row=number, **row)

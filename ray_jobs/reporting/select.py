@@ -45,7 +45,7 @@ def groups(looked: ScanResult, pictures: Mapping[Key, PostView]) -> list[ImageGr
 
 
 def strip(looked: ScanResult, pictures: Mapping[Key, PostView]) -> list[ImageTriple]:
-    """One post of each tenth of theta that has both pictures, in rising theta; none where there are too few."""
+    """One post of each tenth of theta that has both images, in rising theta; none where there are too few."""
     found = []
     for decile in looked.sample.deciles:
         whole = (place for place in decile.items if pictures[place.key].original and pictures[place.key].augmented)

@@ -1,4 +1,4 @@
-"""The run's trained recognisers and experiments, as they say of themselves."""
+"""The run's trained recognizers and experiments, as they say of themselves."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ def trained(store: Store) -> list[ModelSummary]:
         try:
             identity: dict[str, Any] = json.loads(store.read(key)).get("identity", {})
             if not identity:
-                continue  # a recogniser that was brought here, not trained
+                continue  # a recognizer that was brought here, not trained
             settings = identity["settings"]
             found.append(
                 ModelSummary(

@@ -1,4 +1,4 @@
-"""What an experiment is made of: tables, recognisers, seeds, data sets, and the settings of everything in it."""
+"""What an experiment is made of: tables, recognizers, seeds, data sets, and the settings of everything in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,13 +36,13 @@ class ExperimentSettings(StrictModel):
     """The grid and its tables."""
 
     tables: tuple[Literal["table1", "table2", "table3", "controls"], ...] = ("table1", "table2", "table3", "controls")
-    """What to print; recognisers that several tables share are trained once."""
-    recognisers: tuple[str, ...] = ("umt", "maf", "bert-resnet-crf")
+    """What to print; recognizers that several tables share are trained once."""
+    recognizers: tuple[str, ...] = ("umt", "maf", "bert-resnet-crf")
     """Systems that look at images."""
     text_systems: tuple[str, ...] = ("bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf", "bert", "bert-crf")
     """Systems that read the text alone, for `table1`."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
-    """Each recogniser is trained once a seed."""
+    """Each recognizer is trained once a seed."""
     split: str = "test"
     """The posts that are scored."""
     resamples: int = Field(default=10_000, ge=100)

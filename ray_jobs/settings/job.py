@@ -68,7 +68,7 @@ class Pools(StrictModel):
 
 
 class Workers(StrictModel):
-    """The processes that train one recogniser together."""
+    """The processes that train one recognizer together."""
 
     count: int = Field(default=1, ge=1)
     """Workers; each takes its share of every batch."""
@@ -96,8 +96,8 @@ class Settings(MethodSettings):
     """Posts in a shard. Fixed when the corpus is ingested."""
     pools: Pools = Pools()
     """Actors a stage."""
-    recogniser: RecognizerSettings = RecognizerSettings()
-    """What a new recogniser starts from."""
+    recognizer: RecognizerSettings = RecognizerSettings()
+    """What a new recognizer starts from."""
     training: TrainingSettings = TrainingSettings()
     """How it is trained."""
     workers: Workers = Workers()

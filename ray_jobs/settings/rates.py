@@ -56,7 +56,7 @@ class Rates(StrictModel):
     cores_per_gpu: int | None = Field(default=None, ge=1)
     """CPU cores that usually come with a GPU of this kind."""
     size: int = Field(ge=1)
-    """Pixels a side of the pictures that `synthesized` and `augmented` were measured with."""
+    """Pixels a side of the images that `synthesized` and `augmented` were measured with."""
     stages: dict[str, StageRate]
     """By folder, all of `FOLDERS`."""
     order_s: Seconds
@@ -73,7 +73,7 @@ class Rates(StrictModel):
     """Where the last five come from."""
 
     def at(self, size: int) -> "Rates":
-        """For pictures of another size, what is paid by the pixel in proportion: rough, far from `self.size`."""
+        """For images of another size, what is paid by the pixel in proportion: rough, far from `self.size`."""
         pixels = (size / self.size) ** 2
         scaled = {
             name: rate.model_copy(

@@ -83,11 +83,11 @@ def post_context(post_id: str) -> Iterator[None]:
 
 @contextmanager
 def encoding_context(post_id: str) -> Iterator[None]:
-    """Names the post whose picture could not be made a file: the machine's fault, not the post's."""
+    """Names the post whose image could not be made a file: the machine's fault, not the post's."""
     try:
         yield
     except Exception as error:  # whatever Pillow raises, of memory above all
         raise RunError(
-            f"post {post_id}: its picture could not be encoded ({type(error).__name__}: {error}): mend Pillow, or give "
+            f"post {post_id}: its image could not be encoded ({type(error).__name__}: {error}): mend Pillow, or give "
             "this machine more memory, and start the same command again"
         ) from error

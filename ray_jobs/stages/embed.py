@@ -105,7 +105,7 @@ class Embed(Stage[Inputs, Vectors]):
         )
 
     def run(self, loaded: Inputs) -> Vectors:
-        """Both encoders; micro-batches never cross a shard, so a shard's vectors do not depend on its neighbours."""
+        """Both encoders; micro-batches never cross a shard, so a shard's vectors do not depend on its neighbors."""
         before = self._encoder.halved
         texts = self._encoder.encode_tokens(loaded.tokens).astype("<f2")  # [n, d]
         images: list[bytes | None] = [None] * len(loaded.ids)

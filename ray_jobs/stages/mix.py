@@ -83,7 +83,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         if self._mixture is not None and scored.any():
             thetas[scored] = self._mixture.theta(losses[scored], split)
         for row, theta in zip(rows, thetas, strict=True):
-            # Rounded as it is stored, so that column `mixing_ratio` is exactly what made the picture.
+            # Rounded as it is stored, so that column `mixing_ratio` is exactly what made the image.
             row["theta"] = float(np.float32(theta))
             with post_context(row["id"]):
                 row["original"] = self._fitted(row["image"]["bytes"]) if row["image_status"] == "ok" else None

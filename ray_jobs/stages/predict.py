@@ -1,4 +1,4 @@
-"""predictions/<model>/<arm>/: what a recogniser says of an arm's posts, beside their gold labels."""
+"""predictions/<model>/<arm>/: what a recognizer says of an arm's posts, beside their gold labels."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ COLUMNS = ("id", "split", "text", "tokens", "tags", "ner_tags", "image", "theta"
 
 @dataclass(frozen=True, slots=True)
 class Posts:
-    """One shard's posts, and what of them the recogniser is to read."""
+    """One shard's posts, and what of them the recognizer is to read."""
 
     rows: list[Row]
     cut: dict[int, list[Word]]
@@ -40,7 +40,7 @@ class Posts:
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class Labeled:
     """One shard's posts with what was found in them."""
 
     rows: list[Row]
@@ -48,7 +48,7 @@ class Labelled:
     """Posts whose micro-batch did not fit the memory."""
 
 
-class Predict(Stage[Posts, Labelled]):
+class Predict(Stage[Posts, Labeled]):
     """Augmented posts -> labels and entities. A post without any word comes out with none."""
 
     name = "predictions"
@@ -73,7 +73,7 @@ class Predict(Stage[Posts, Labelled]):
         threads: int,
         decoders: int = 1,
     ) -> None:
-        """`model`: address of the recogniser's folder; `types`: the run's entity types, then others that it knows.
+        """`model`: address of the recognizer's folder; `types`: the run's entity types, then others that it knows.
 
         `apart`: how it wants texts cut into words. `swap`: the seed by which images are exchanged, None: they stay.
         `threads`: of the model's arithmetic; `decoders`: threads that decode images.
@@ -91,10 +91,10 @@ class Predict(Stage[Posts, Labelled]):
         return [f"{self._folder}/{shard}.parquet"]
 
     def setup(self) -> None:
-        """Load the recogniser from this node's files, fetched once a node."""
+        """Load the recognizer from this node's files, fetched once a node."""
         torch.set_num_threads(self._threads)
-        self._recogniser = Recognizer.load(local_copy(self._model, self._sha256), self._device)
-        self._batches = self._recogniser.batches(decoders=self._decoders)
+        self._recognizer = Recognizer.load(local_copy(self._model, self._sha256), self._device)
+        self._batches = self._recognizer.batches(decoders=self._decoders)
 
     def load(self, shard: str) -> Posts:
         """The arm's rows; texts without tokens are cut into words, and images change places where they are to."""
@@ -117,11 +117,11 @@ class Predict(Stage[Posts, Labelled]):
                 examples[place] = Example(id=row["id"], tokens=tuple(row["tokens"]), image=picture)
         return Posts(rows, cut, examples)
 
-    def run(self, loaded: Posts) -> Labelled:
+    def run(self, loaded: Posts) -> Labeled:
         """Micro-batches never cross a shard, so a post's labels do not depend on the shards around it."""
-        model, before = self._recogniser.model, self._recogniser.halved
+        model, before = self._recognizer.model, self._recognizer.halved
         with autocast(model.device, self._dtype):
-            tagged = self._recogniser.tag(
+            tagged = self._recognizer.tag(
                 list(loaded.examples.values()), batches=self._batches, micro_batch=self._micro_batch
             )
         found = dict(zip(loaded.examples, tagged, strict=True))
@@ -130,9 +130,9 @@ class Predict(Stage[Posts, Labelled]):
             row["spans"] = _spans(row, found[place], loaded.cut.get(place)) if place in found else []
             if not model.reads_images:
                 row["seen"] = None
-        return Labelled(loaded.rows, self._recogniser.halved - before)
+        return Labeled(loaded.rows, self._recognizer.halved - before)
 
-    def publish(self, shard: str, done: Labelled) -> ShardMetadata:
+    def publish(self, shard: str, done: Labeled) -> ShardMetadata:
         """The rows; the footer says what became of their images, and how many entities there are of each type."""
         entities = Counter(span["type"] for row in done.rows for span in row["spans"])
         data, facts = encode(

@@ -65,7 +65,7 @@ class Synthesize(Stage[Prompts, Pictures]):
         threads: int,
         earlier: Collection[str] = (),
     ) -> None:
-        """`earlier`: shards of which a retried run holds the old pictures; of these only the failed are drawn."""
+        """`earlier`: shards of which a retried run holds the old images; of these only the failed are drawn."""
         super().__init__(store, identity)
         self._settings, self._images, self._seed, self._threads = generator, images, seed, threads
         self._earlier = frozenset(earlier)
@@ -89,7 +89,7 @@ class Synthesize(Stage[Prompts, Pictures]):
             before = read_shard(self.store, f"{RETRY_DIR}/{shard}.parquet").to_pylist()
             for place, (post_id, row) in enumerate(zip(ids, before, strict=True)):
                 if row["id"] != post_id:
-                    raise AssertionError(f"post {post_id} stands beside the picture of {row['id']}")
+                    raise AssertionError(f"post {post_id} stands beside the image of {row['id']}")
                 if is_synthesis_retryable(row["synthesis_status"]):
                     loaded.seeds[place] = next_seed(row["synthesis_status"], row["seed"])
                 else:
@@ -97,7 +97,7 @@ class Synthesize(Stage[Prompts, Pictures]):
         return loaded
 
     def run(self, loaded: Prompts) -> Pictures:
-        """Draw and encode; micro-batches never cross a shard, so a picture does not depend on the shards around it."""
+        """Draw and encode; micro-batches never cross a shard, so an image does not depend on the shards around it."""
         rows = [row for row, prompt in enumerate(loaded.prompts) if prompt is not None and row not in loaded.kept]
         before = self._generator.halved
 
@@ -142,7 +142,7 @@ class Synthesize(Stage[Prompts, Pictures]):
         return facts
 
     def failures(self, done: Pictures) -> dict[str, list[str]]:
-        """Posts whose pictures were all unusable, or refused."""
+        """Posts whose images were all unusable, or refused."""
         return failed_ids_by_status("synthesis", done.prompts.ids, _statuses(done.prompts, done.drawn))
 
 

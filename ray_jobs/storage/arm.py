@@ -1,4 +1,4 @@
-"""The labelled posts of an arm, as a recogniser takes them."""
+"""The labeled posts of an arm, as a recognizer takes them."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ class Arm:
         return Attribution(role="Generator", name=model, weights=str(self.manifest["generator"]))
 
     def examples(self, keys: Iterable[str]) -> list[Example]:
-        """The labelled posts of some shards."""
+        """The labeled posts of some shards."""
         return [each for key in keys for each in examples_of(read_shard(self.store, key, COLUMNS))]
 
     def tokens(self, splits: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -71,7 +71,7 @@ def open_arm(store: Store, name: str) -> Arm:
 
 
 def examples_of(table: pa.Table) -> list[Example]:
-    """The rows that have words and labels; a row without image has none for the recogniser either."""
+    """The rows that have words and labels; a row without image has none for the recognizer either."""
     return [
         Example(
             id=row["id"],

@@ -216,7 +216,7 @@ def sort_bucket(store: Store, folder: str, bucket: int, *, parts: int) -> Sorted
 
 
 class BucketReader:
-    """Reads posts from sorted buckets and keeps the last one, since neighbouring shards come from one bucket."""
+    """Reads posts from sorted buckets and keeps the last one, since neighboring shards come from one bucket."""
 
     def __init__(self, store: Store, folder: str) -> None:
         self._store, self._folder = store, folder

@@ -1,4 +1,4 @@
-"""Recognisers by name: a run's own `models/<name>/`, a folder, or such a folder in any store.
+"""Recognizers by name: a run's own `models/<name>/`, a folder, or such a folder in any store.
 
 Only plain files directly in the folder count, and only those that say or hold a model: configuration, tokenizer or
 vocabulary, safetensors. Nothing else is ever fetched or loaded.
@@ -29,7 +29,7 @@ _CHUNK = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A recogniser that was found."""
+    """A recognizer that was found."""
 
     name: str
     """Its folder's name, and that of the folder its predictions go to."""
@@ -43,7 +43,7 @@ class Model:
 
 
 def find_model(asked: str, run: Store | None = None) -> Model:
-    """The recogniser `asked` for: a name in `models/` of the run, else a folder, else a URL of one.
+    """The recognizer `asked` for: a name in `models/` of the run, else a folder, else a URL of one.
 
     Files in an object store are copied to this machine. Raises ModelError when there is none, or its training has not
     ended.
@@ -74,7 +74,7 @@ def _address(asked: str, run: Store | None) -> str:
         return store.address
     there = sorted({key.split("/")[1] for key in run.sizes(FOLDER) if key.endswith(f"/{WHOLE}")}) if run else []
     has = f"; {run.address} has {', '.join(there) or 'no trained model'}" if run else ""
-    raise ModelError(f"no recogniser {asked!r}: neither a name in a run's {FOLDER}/ nor a folder with config.json{has}")
+    raise ModelError(f"no recognizer {asked!r}: neither a name in a run's {FOLDER}/ nor a folder with config.json{has}")
 
 
 def local_copy(address: str, sha256: str | None = None) -> Path:

@@ -32,7 +32,7 @@ class Plan:
     """Rows of the source that are no posts; they stand in `quarantine/` with their reasons."""
     repaired: int
     """Orphan `I-` tags that became `B-` in `ner_tags`."""
-    labelled: int
+    labeled: int
     """Posts that came with tags."""
     source: dict[str, str]
     """Where the corpus was read from: kind, files, image folder."""

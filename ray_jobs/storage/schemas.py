@@ -49,12 +49,12 @@ def augmented_schema(types: Sequence[str]) -> pa.Schema:
 
 
 def prediction_schema(types: Sequence[str]) -> pa.Schema:
-    """Column names and types of what a recogniser said of an arm's posts.
+    """Column names and types of what a recognizer said of an arm's posts.
 
     `tokens` of a post without any are the words that its text was cut into; `tags` and `ner_tags` as in
     `augmented_schema`, null where a post has none, and `predicted_tags` numbered likewise. `spans` hold words `start`
     to `end`, the end exclusive, a score in [0, 1], and the characters of `text` where the text was cut here. `seen` is
-    the id of the post whose image the recogniser was shown, its own as a rule; null: none.
+    the id of the post whose image the recognizer was shown, its own as a rule; null: none.
     """
     labels = _list({"names": label_names(types), "_type": "ClassLabel"})
     parts = {

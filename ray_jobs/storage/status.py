@@ -5,7 +5,7 @@ from amia.synthesis.seeds import redraw_seed
 __all__ = ["RETRY_DIR", "is_image_retryable", "is_synthesis_retryable", "next_seed"]
 
 RETRY_DIR = "retry/synthesized"
-"""Where a retried run holds the old shards of pictures in which some are to be drawn again."""
+"""Where a retried run holds the old shards of images in which some are to be drawn again."""
 
 
 def is_image_retryable(status: str) -> bool:
@@ -14,7 +14,7 @@ def is_image_retryable(status: str) -> bool:
 
 
 def is_synthesis_retryable(status: str) -> bool:
-    """Another seed may give a better picture; one that the model's safety check refused is not asked for again."""
+    """Another seed may give a better image; one that the model's safety check refused is not asked for again."""
     return status.startswith("failed(") and status != "failed(refused)"
 
 

@@ -29,7 +29,7 @@ WINDOW = 20
 
 
 def stream(store: Store, keys: Sequence[str], seed: int) -> Dataset:
-    """A data set of labelled posts from the shards under `keys`, shuffled by shard in every epoch."""
+    """A data set of labeled posts from the shards under `keys`, shuffled by shard in every epoch."""
     names = ray.data.from_items([{"key": key} for key in keys], override_num_blocks=len(keys))
     shuffled = names.randomize_block_order(seed=RandomSeedConfig(seed=seed, reseed_after_execution=True))
     return shuffled.map_batches(_Read(store), batch_size=1, batch_format="pyarrow", num_cpus=READING_CPUS)

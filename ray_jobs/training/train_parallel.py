@@ -1,4 +1,4 @@
-"""Several trainings at once, one a Ray task: for recognisers that need one worker each."""
+"""Several trainings at once, one a Ray task: for recognizers that need one worker each."""
 
 from collections.abc import Sequence
 

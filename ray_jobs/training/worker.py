@@ -1,4 +1,4 @@
-"""What each training worker does: read its posts, make the recogniser, train, and leave the result in the run."""
+"""What each training worker does: read its posts, make the recognizer, train, and leave the result in the run."""
 
 import hashlib
 import json
@@ -35,14 +35,14 @@ PACKAGES = ("amia", "numpy", "ray", "tokenizers", "torch", "transformers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """One recogniser to be trained; travels to the workers."""
+    """One recognizer to be trained; travels to the workers."""
 
     arm: Arm
     folder: str
     """`models/<name>` of the run."""
     system: str
     types: list[str]
-    recogniser: RecognizerSettings
+    recognizer: RecognizerSettings
     settings: TrainingSettings
     identity: dict[str, Any]
     caches: str
@@ -62,67 +62,67 @@ def train_one(training: Training, teller: WorkerReporter, source: Any = None) ->
     device = resolve_device(settings.device)
     world = DistContext(device)
     torch.manual_seed(settings.seed)
-    recogniser, notice = build_recognizer(
+    recognizer, notice = build_recognizer(
         training.system,
-        training.recogniser,
+        training.recognizer,
         training.types,
         training=arm.tokens(["train"]),
         other=arm.tokens([split for split in arm.manifest["splits"] if split != "train"]),
     )
     if world.rank == 0:
         teller.say(notice)
-    torch.nn.Module.to(recogniser.model, device)
+    torch.nn.Module.to(recognizer.model, device)
     checkpoints = StoreCheckpoints(arm.store, f"{training.folder}/checkpoints")
     validation = arm.examples(arm.keys("validation"))[world.rank :: world.size]
-    feed = _feed(training, recogniser, source, world)
+    feed = _feed(training, recognizer, source, world)
 
     def report(told: EpochReport) -> None:
         publish_curves(arm.store, f"{training.folder}/tensorboard", told)
         teller.epoch(told)
 
     reports = fit(
-        recogniser,
+        recognizer,
         feed,
         validation,
-        recogniser.batches(_cache(training, recogniser), decoders=training.decoders),
+        recognizer.batches(_cache(training, recognizer), decoders=training.decoders),
         settings,
         checkpoints,
         world=world,
         report=report,
     )
     if world.rank == 0:
-        _publish(training, recogniser, reports)
+        _publish(training, recognizer, reports)
         checkpoints.clear()
     return reports
 
 
-def _feed(training: Training, recogniser: Recognizer, source: Any, world: DistContext) -> EpochLoader:
+def _feed(training: Training, recognizer: Recognizer, source: Any, world: DistContext) -> EpochLoader:
     arm, seed = training.arm, training.settings.seed
-    batch = training.settings.batch or recogniser.model.recipe.batch
+    batch = training.settings.batch or recognizer.model.recipe.batch
     if source is None:
-        items = encode_example(arm.examples(arm.keys("train")), recogniser.reader)
+        items = encode_example(arm.examples(arm.keys("train")), recognizer.reader)
         return InMemoryLoader(items, batch, seed, world)
     posts = arm.manifest["splits"].get("train", 0)
-    return StreamingLoader(source, recogniser.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
+    return StreamingLoader(source, recognizer.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
 
 
-def _cache(training: Training, recogniser: Recognizer) -> FeatureCache | None:
+def _cache(training: Training, recognizer: Recognizer) -> FeatureCache | None:
     """Features of the backbone on this machine's disk, shared by every training with the same weights and pixels."""
-    if not training.settings.cache_gb or training.recogniser.train_visual:
+    if not training.settings.cache_gb or training.recognizer.train_visual:
         return None
     weights = training.identity["settings"]["encoders"].get("visual encoder")
     if weights is None:
         return None
-    told = json.dumps([weights, recogniser.model.config.pixels], sort_keys=True)
+    told = json.dumps([weights, recognizer.model.config.pixels], sort_keys=True)
     name = hashlib.sha256(told.encode()).hexdigest()[:24]
     return FeatureCache(Path(training.caches) / f"features-{name}.sqlite", int(training.settings.cache_gb * 1e9))
 
 
-def _publish(training: Training, recogniser: Recognizer, reports: list[EpochReport]) -> None:
-    """The recogniser's folder, its curves, and last what says that all of it is there."""
+def _publish(training: Training, recognizer: Recognizer, reports: list[EpochReport]) -> None:
+    """The recognizer's folder, its curves, and last what says that all of it is there."""
     store, folder = training.arm.store, training.folder
     with tempfile.TemporaryDirectory() as scratch:
-        recogniser.save(Path(scratch))
+        recognizer.save(Path(scratch))
         for path in sorted(Path(scratch).rglob("*")):
             if path.is_file():
                 store.create(f"{folder}/{path.relative_to(scratch).as_posix()}", path.read_bytes())

@@ -91,7 +91,7 @@ def plan_of(shards: int) -> Plan:
         types=[],
         rejected=0,
         repaired=0,
-        labelled=0,
+        labeled=0,
         source={},
         scratch="scratch/bench",
         segments={"train": [shards]},

@@ -2,7 +2,7 @@
 
 `python tests/benchmarks/bench_demo_world.py --judge DIR [--grid FILE]`
 
-Everything on posts in templates and with pairs of entities that pretraining never saw. The judge of pictures is a
+Everything on posts in templates and with pairs of entities that pretraining never saw. The judge of images is a
 second CLIP, trained with another seed into `--judge` if that folder is empty (about eight minutes); the generator never
 saw it.
 """
@@ -120,7 +120,7 @@ def matching(encoder, count, rng):
 
 
 def encoders(seer, reader):
-    """Print what linear probes read from the ResNet's pictures and the BERT's words, and how fast both are."""
+    """Print what linear probes read from the ResNet's images and the BERT's words, and how fast both are."""
     print(f"\nResNet, photographs of the world; probe learned on invented looks\n{'':6}{'seen':14}right   best guess")
     for kind, fields in FIELDS.items():
         for field, (right, guessed) in attributes_read(seer, kind, fields, random.Random(kind)).items():
@@ -129,7 +129,7 @@ def encoders(seer, reader):
     print(f"BERT, types of names that the probe never saw, in unseen sentences: {right:.3f}, best guess {guessed:.3f}")
     start = monotonic()
     seer.maps([Image.new("RGB", (64, 64))] * 64)
-    print(f"64 pictures through the ResNet: {monotonic() - start:.2f} s")
+    print(f"64 images through the ResNet: {monotonic() - start:.2f} s")
     sizes = [sum(path.stat().st_size for path in folder.iterdir()) / 1e6 for folder in (RESNET_DIR, BERT_DIR)]
     print("ResNet {:.2f} MB, BERT {:.2f} MB".format(*sizes))
 

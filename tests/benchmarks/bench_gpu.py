@@ -8,12 +8,12 @@ Random weights of SD-Turbo's and ViT-B/16's shapes stand for the real ones: they
 running a model, each adding to the row before; then micro-batches with all of it, until memory runs out, and what
 `amia augment` would propose. Leaves gpu.md and gpu.json in `--out`.
 
-- `a second`: pictures or posts, median of the rounds, from prompts to JPEG files (posts: from images in memory to
+- `a second`: images or posts, median of the rounds, from prompts to JPEG files (posts: from images in memory to
   vectors), first calls left out
 - `peak GB`: of tensors on the GPU, the model included
 - `set-up`: seconds to load, and to compile where that is done
-- `apart`: mean grey levels (posts: 1 - cosine) from the first row, which is float32 and plain
-- `failed`: pictures that were NaN, black or blank
+- `apart`: mean gray levels (posts: 1 - cosine) from the first row, which is float32 and plain
+- `failed`: images that were NaN, black or blank
 """
 
 import argparse
@@ -178,7 +178,7 @@ def _sweep(work: Work) -> Iterator[Row]:
 
 
 def _drawn(work: Work, row: Row, dtype: Any, tuning: GpuOptions, *, behind: bool) -> list[np.ndarray | None]:
-    """Fill in the row; the pictures of one more pass, not measured."""
+    """Fill in the row; the images of one more pass, not measured."""
     settings = GeneratorSettings(
         model=work.generator, device=str(work.device), dtype=dtype, micro_batch=row.micro_batch, redraws=0
     )
@@ -264,7 +264,7 @@ def _explained(row: Row, eager: dict[str, str], halved: int) -> None:
 
 
 def _levels(first: Sequence[np.ndarray | None], others: Sequence[np.ndarray | None]) -> float | None:
-    """Mean grey levels between pictures that neither failed."""
+    """Mean gray levels between images that neither failed."""
     pairs = [(one, other) for one, other in zip(first, others, strict=True) if one is not None and other is not None]
     return float(np.mean([np.abs(one.astype(np.float32) - other).mean() for one, other in pairs])) if pairs else None
 

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_report.py [--posts 20000] [--size 512] [--pool 300] [--run DIR]
 
-The run is written directly, from a few hundred drawn and textured pictures, without running a model; `--run` keeps it,
+The run is written directly, from a few hundred drawn and textured images, without running a model; `--run` keeps it,
 and takes one that stands there. Bars: at 20,000 posts of 512 pixels a page below 15 MB that opens in less than 2 s.
 """
 

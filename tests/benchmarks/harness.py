@@ -4,7 +4,7 @@ Other people use the machine too, so no time is worth anything by itself. Both s
 (what is compiled or loaded then is told apart), and their outputs are compared: sides that do not do the same work do
 not get a ratio. Then they take turns, each as often as a slice of time needs, and a line is the median of the rounds'
 ratios with their smallest and largest. Beside the wall clock stands the processor time of this process, which the
-neighbours of a busy machine change less.
+neighbors of a busy machine change less.
 """
 
 import statistics

@@ -218,12 +218,12 @@ def rates_to_plan(store: Store, posts: int, ingested: Told, augmented: Told) -> 
         "source": source,
     }
     if torch.cuda.is_available():
-        return rest  # the demo's models are too small for a GPU, and its pictures for what cores do beside one
+        return rest  # the demo's models are too small for a GPU, and its images for what cores do beside one
     return {"size": load_settings("demo").image.size, "stages": stages, **rest}
 
 
 def _alike(store: Store, bare: Path) -> str:
-    """theta and pictures of both, post by post."""
+    """theta and images of both, post by post."""
     plan = Plan.find(store)
     assert plan is not None
     mine = {
@@ -236,8 +236,8 @@ def _alike(store: Store, bare: Path) -> str:
     apart = max(abs(mine[row["id"]]["theta"] - row["theta"]) for row in theirs)
     levels = [np.abs(_pixels(mine[row["id"]]["image"]["bytes"]) - _pixels(row["image"])).mean() for row in theirs]
     assert apart < THETA, f"theta differs by {apart}"
-    assert np.mean(levels) < 1, f"pictures differ by {np.mean(levels)} grey levels on average"
-    return f"{len(mine):,} posts, theta equal to {apart:.0e}, pictures to {np.mean(levels):.2f} grey levels on average"
+    assert np.mean(levels) < 1, f"images differ by {np.mean(levels)} gray levels on average"
+    return f"{len(mine):,} posts, theta equal to {apart:.0e}, images to {np.mean(levels):.2f} gray levels on average"
 
 
 def _pixels(file: bytes) -> np.ndarray:

@@ -23,7 +23,7 @@ from tests.benchmarks.runs import demo_run, local_ray, one_actor, photograph
 
 SIZE, POSTS = 512, 288
 ARM, SHARE = "fixed-0.371", 0.371
-"""A share that puts no blend of two grey levels half-way between two others, where the sides might round apart."""
+"""A share that puts no blend of two gray levels half-way between two others, where the sides might round apart."""
 
 Pictures = np.ndarray
 """uint8 `[n, 512, 512, 3]`."""
@@ -101,7 +101,7 @@ def _draw(store: Store, plan: Plan, images: ImageSettings) -> None:
 
 
 def _drawn(store: Store, plan: Plan, images: ImageSettings) -> Iterator[tuple[str, Drawings]]:
-    """By shard, pictures that a generator might have drawn: each made of another post's original."""
+    """By shard, images that a generator might have drawn: each made of another post's original."""
     for shard in plan.shards:
         posts = read_shard(store, f"posts/{shard}.parquet", ["id", "text", "image"])
         ids, texts = posts["id"].to_pylist(), posts["text"].to_pylist()
@@ -112,7 +112,7 @@ def _drawn(store: Store, plan: Plan, images: ImageSettings) -> Iterator[tuple[st
             )
             for row, data in enumerate(files[::-1])
         }
-        prompts = Prompts(ids, [make_prompt(text) or "a picture" for text in texts], list(range(len(ids))))
+        prompts = Prompts(ids, [make_prompt(text) or "an image" for text in texts], list(range(len(ids))))
         yield shard, Drawings(prompts, drawn, 0)
 
 
@@ -142,5 +142,5 @@ def _pixels(file: bytes) -> np.ndarray:
 def pictures_alike(ours: Pictures, theirs: Pictures) -> str:
     apart = np.abs(ours.astype(np.int16) - theirs)
     beyond = float((apart > 1).mean())
-    assert beyond < 1e-3, f"{beyond:.2%} of the pixels differ by more than one grey level"
-    return f"{float((apart == 0).mean()):.1%} of the pixels equal, {1 - beyond:.3%} within one grey level"
+    assert beyond < 1e-3, f"{beyond:.2%} of the pixels differ by more than one gray level"
+    return f"{float((apart == 0).mean()):.1%} of the pixels equal, {1 - beyond:.3%} within one gray level"

@@ -26,7 +26,7 @@ from tests.benchmarks.harness import Side, compare
 from tests.benchmarks.runs import demo_run, local_ray, one_actor
 
 LEVELS = 1.0
-"""Mean grey levels by which another batch size may move pictures, after JPEG on both sides."""
+"""Mean gray levels by which another batch size may move images, after JPEG on both sides."""
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 """Tried for the bare pipeline, as far as the posts go."""
 
@@ -140,8 +140,8 @@ def _as_stored(drawn: list[torch.Tensor], images: ImageSettings) -> Pictures:
 def pictures_alike(ours: Pictures, theirs: Pictures) -> str:
     apart = float(np.abs(ours.astype(np.float32) - theirs).mean())
     spread = float(theirs.std())
-    assert apart < LEVELS < spread, f"pictures differ by {apart} grey levels on average, and spread over {spread}"
-    return f"pictures equal to {apart:.1f} grey levels on average"
+    assert apart < LEVELS < spread, f"images differ by {apart} gray levels on average, and spread over {spread}"
+    return f"images equal to {apart:.1f} gray levels on average"
 
 
 def save_turbo(folder: Path, size: int, thinner: int) -> None:
@@ -178,7 +178,7 @@ def save_turbo(folder: Path, size: int, thinner: int) -> None:
         norm_num_groups=32 // thinner,
     )
     with torch.no_grad():
-        vae.decoder.conv_out.weight.mul_(3)  # else random weights draw one grey, which counts as failed
+        vae.decoder.conv_out.weight.mul_(3)  # else random weights draw one gray, which counts as failed
     scheduler = EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="trailing", steps_offset=1
     )

@@ -1,4 +1,4 @@
-"""Unit vectors of texts and pictures from a CLIP folder, and pictures from a generator folder."""
+"""Unit vectors of texts and images from a CLIP folder, and images from a generator folder."""
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -39,7 +39,7 @@ def load_generator(folder):
 
 
 def synthesize(pipeline, texts, seed=0, batch=16):
-    """One picture a text, in one step without guidance; each has a generator of its own."""
+    """One image a text, in one step without guidance; each has a generator of its own."""
     images = []
     for first in range(0, len(texts), batch):
         part = list(texts[first : first + batch])

@@ -20,7 +20,7 @@ FIELDS = {
     "ORG": ("style", "main", "second", "detail"),
     "MISC": ("style", "main", "second"),
 }
-"""What pictures of each type show of a look."""
+"""What images of each type show of a look."""
 
 
 class Seer:
@@ -40,7 +40,7 @@ class Seer:
         return torch.cat(parts)
 
     def pooled(self, images):
-        """Vectors of whole pictures (N, C)."""
+        """Vectors of whole images (N, C)."""
         return self.maps(images).mean((2, 3)).numpy()
 
 
@@ -67,7 +67,7 @@ class Reader:
 def attributes_read(seer, kind, fields, rng, known=600, tested=200):
     """For each of `fields` of a look: how often it is read right from photographs of entities of type `kind`.
 
-    The probe learns from pictures of invented looks. Beside it stands how often the best constant guess is right.
+    The probe learns from images of invented looks. Beside it stands how often the best constant guess is right.
     """
     invented = [invented_look(kind, rng) for _ in range(known)]
     entities = rng.choices(ENTITIES[kind], k=tested)
@@ -85,7 +85,7 @@ def attributes_read(seer, kind, fields, rng, known=600, tested=200):
 def types_read(reader, rng, known=400, tested=200):
     """How often words of late names get their type in sentences for evaluation, and the share of the commonest type.
 
-    The probe learns as a recogniser does: from sentences of a demo corpus' training split, which lacks these names.
+    The probe learns as a recognizer does: from sentences of a demo corpus' training split, which lacks these names.
     """
     late = late_names()
 

@@ -79,18 +79,18 @@ def test_train_lacks_names_and_sentences_of_the_other_splits(corpus):
     assert len(names["other"] & late_names()) > 10
 
 
-def neighbours(posts):
+def neighbors(posts):
     """All pairs of words that follow each other."""
     return {pair for words in posts for pair in pairwise(words)}
 
 
 def test_evaluation_has_sentences_of_its_own(corpus):
     templates = [template for of_kinds in TEMPLATES.values() for template in of_kinds]
-    parts = {part: neighbours(t.words for t in templates if t.part == part) for part in ("held_out", "evaluation")}
+    parts = {part: neighbors(t.words for t in templates if t.part == part) for part in ("held_out", "evaluation")}
     own = parts["evaluation"] - parts["held_out"]
     tokens = {name: [post[0] for post in read(corpus / f"{name}.txt").values()] for name in ("train", "valid", "test")}
     # A few arise elsewhere too, where a word between two others was dropped.
-    assert len(neighbours(tokens["train"]) & own) < len(neighbours(tokens["valid"] + tokens["test"]) & own) / 3
+    assert len(neighbors(tokens["train"]) & own) < len(neighbors(tokens["valid"] + tokens["test"]) & own) / 3
 
 
 def test_a_seed_fixes_every_byte(tmp_path):

@@ -18,7 +18,7 @@ from amia.demo.training.random_scenes import (
     attributes_of,
     invented_look,
     invented_scene,
-    labelled_pictures,
+    labeled_pictures,
 )
 from amia.demo.training.resnet import train_resnet
 from amia.demo.training.tokenizers import train_wordpieces
@@ -70,8 +70,8 @@ def test_targets_are_the_attributes_in_order():
 
 
 def test_pictures_come_with_the_attributes_of_their_scenes():
-    pictures, targets = labelled_pictures(12, random.Random(4))
-    again, same = labelled_pictures(12, random.Random(4))
+    pictures, targets = labeled_pictures(12, random.Random(4))
+    again, same = labeled_pictures(12, random.Random(4))
     assert (pictures.shape, pictures.dtype) == ((12, 3, 64, 64), torch.uint8)
     assert pictures.float().flatten(1).std(1).min() > 10
     assert torch.equal(pictures, again)

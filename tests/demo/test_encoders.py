@@ -55,7 +55,7 @@ def test_a_picture_has_49_regions(seer):
 
 
 @pytest.mark.parametrize("kind", ENTITIES)
-def test_forms_and_colours_of_the_world_are_read_from_photographs(seer, kind):
+def test_forms_and_colors_of_the_world_are_read_from_photographs(seer, kind):
     read = attributes_read(seer, kind, ("style", "main"), random.Random(kind), known=200, tested=80)
     for field, (right, guessed) in read.items():
         assert right > guessed + 0.2, field

@@ -1,4 +1,4 @@
-"""Results of recognisers that were never trained: each finds a gold span with a chance of its own."""
+"""Results of recognizers that were never trained: each finds a gold span with a chance of its own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +38,7 @@ def cell(counts: Sequence[Sequence[int]] | NDArray[np.int64], **other: Any) -> C
     posts = len(counts)
     usual: dict[str, Any] = {
         "data": "tweets",
-        "recogniser": "umt",
+        "recognizer": "umt",
         "arm": "adaptive",
         "seed": 0,
         "swapped": False,
@@ -50,7 +50,7 @@ def cell(counts: Sequence[Sequence[int]] | NDArray[np.int64], **other: Any) -> C
 
 
 def grid_of_cells(
-    recognisers: Sequence[str],
+    recognizers: Sequence[str],
     text_systems: Sequence[str],
     seeds: Sequence[int],
     tables: Sequence[str],
@@ -62,12 +62,12 @@ def grid_of_cells(
     rng = np.random.default_rng(7)
     gold, theta = rng.integers(0, 4, POSTS), rng.random(POSTS)
     has_image = rng.random(POSTS) < 0.9
-    wanted = dict.fromkeys(need for table in tables for need in run_specs(table, recognisers, text_systems))
+    wanted = dict.fromkeys(need for table in tables for need in run_specs(table, recognizers, text_systems))
     return [
         cell(
-            drawn_counts(rng, gold, 0.6 + better * (need == RunSpec(need.recogniser, "adaptive")))[0],
+            drawn_counts(rng, gold, 0.6 + better * (need == RunSpec(need.recognizer, "adaptive")))[0],
             data=data,
-            recogniser=need.recogniser,
+            recognizer=need.recognizer,
             arm=need.arm,
             swapped=need.swapped,
             seed=seed,

@@ -1,4 +1,4 @@
-"""A cell's result: made of what a recogniser said, kept as JSON, refused where it cannot be."""
+"""A cell's result: made of what a recognizer said, kept as JSON, refused where it cannot be."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ def judged(drawn: list[Any]) -> list[ScoredPost]:
 @given(drawn=posts)
 def test_a_part_adds_up_to_the_slice_of_that_name(drawn):
     said = judged(drawn)
-    result = CellResult.of(said, data="tweets", recogniser="umt", arm="adaptive", seed=3)
+    result = CellResult.of(said, data="tweets", recognizer="umt", arm="adaptive", seed=3)
     reports = slice_reports(said, {})
     for part in PARTS:
         assert result.score(part) == reports[part].micro
@@ -45,7 +45,7 @@ def test_a_part_adds_up_to_the_slice_of_that_name(drawn):
 
 @given(drawn=posts, swapped=st.booleans())
 def test_json_and_back(drawn, swapped):
-    result = CellResult.of(judged(drawn), data="t|w", recogniser="umt", arm="noise", seed=3, swapped=swapped)
+    result = CellResult.of(judged(drawn), data="t|w", recognizer="umt", arm="noise", seed=3, swapped=swapped)
     back = CellResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False)))
     assert back.to_json() == result.to_json()
     for name in ("counts", "theta", "has_image"):
@@ -63,8 +63,8 @@ def told(**other: Any) -> dict[str, Any]:
     [
         (told(seed="0"), "seed: "),
         (told(seed=None), "seed: "),
-        (told(colour="red"), "colour: "),
-        ({"data": "tweets"}, "recogniser: "),
+        (told(color="red"), "color: "),
+        ({"data": "tweets"}, "recognizer: "),
         ([], "no result of a cell"),
         (told(gold=[1, -1]), r"gold\.1: "),
         (told(gold=[1, 2**70]), r"gold\.1: "),

@@ -20,7 +20,7 @@ HALVES = "matched posts are easier than mismatched ones, whatever the images"
 
 
 def claims(results: list[CellResult], *names: str, **other: object) -> Table:
-    usual: dict[str, object] = {"recognisers": ["umt"], "text_systems": ["bert-crf"], "seeds": [0], "data": DATA}
+    usual: dict[str, object] = {"recognizers": ["umt"], "text_systems": ["bert-crf"], "seeds": [0], "data": DATA}
     return build_tables(names or TABLES, results, **usual | {"resamples": 999} | other)[-1]  # type: ignore[arg-type]  # a test's words
 
 
@@ -79,7 +79,7 @@ def test_the_halves_of_the_posts_are_compared():
 def test_p_is_that_of_the_table_which_makes_the_comparison():
     results = grid_of_cells(["umt"], ["bert-crf"], [0, 1], TABLES, better=0.1)
     tables = build_tables(
-        TABLES, results, recognisers=["umt"], text_systems=["bert-crf"], seeds=[0, 1], data=DATA, resamples=999
+        TABLES, results, recognizers=["umt"], text_systems=["bert-crf"], seeds=[0, 1], data=DATA, resamples=999
     )
     by_name = {table.name: table for table in tables}
     made = {
@@ -122,11 +122,11 @@ def test_every_image_of_the_paper_is_compared_and_text_only_where_there_is_a_tex
     assert len(hypotheses_of("umt", [], TABLES)) == len(everything) - 1
 
 
-def test_a_column_for_each_data_set_and_recogniser_and_the_same_in_csv():
-    recognisers = ["umt", "maf"]
-    results = grid_of_cells(recognisers, ["bert-crf"], [0], TABLES, better=0.2)
+def test_a_column_for_each_data_set_and_recognizer_and_the_same_in_csv():
+    recognizers = ["umt", "maf"]
+    results = grid_of_cells(recognizers, ["bert-crf"], [0], TABLES, better=0.2)
     table = claims(
-        results, recognisers=recognisers, data={"tweets": DATA["tweets"], "none": DATA["tweets"]}, notice="Demo."
+        results, recognizers=recognizers, data={"tweets": DATA["tweets"], "none": DATA["tweets"]}, notice="Demo."
     )
     assert table.over[2:] == ["tweets", "tweets", "none", "none"]
     assert table.head[2:] == ["umt", "maf", "umt", "maf"]

@@ -9,7 +9,7 @@ from amia.experiments.paper_results import ReportedScore, comparable, recognize_
 from amia.experiments.results import Part
 from amia.experiments.run_specs import MIXING, RunSpec, run_specs
 
-RECOGNISERS = ("umt", "maf", "bert-resnet-crf")
+RECOGNIZERS = ("umt", "maf", "bert-resnet-crf")
 TEXT_SYSTEMS = ("bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf", "bert", "bert-crf")
 DATASETS = ("twitter-2015", "twitter-2017")
 PARTS: dict[str, tuple[Part, ...]] = {"table1": ("all",), "table2": ("all",), "table3": ("mismatched", "matched")}
@@ -19,17 +19,17 @@ def everything() -> dict[tuple[str, str, str, str, Part], ReportedScore]:
     """All that the three tables need; figure by figure, so that a hole shows."""
     found = {}
     for table, parts in PARTS.items():
-        for need in run_specs(table, RECOGNISERS, TEXT_SYSTEMS):
+        for need in run_specs(table, RECOGNIZERS, TEXT_SYSTEMS):
             for part in parts:
                 for dataset in DATASETS:
                     printed = reported_score(table, dataset, need, part)
                     assert printed is not None, (table, dataset, need, part)
-                    found[table, dataset, need.recogniser, need.arm, part] = printed
+                    found[table, dataset, need.recognizer, need.arm, part] = printed
     return found
 
 
 @pytest.mark.parametrize(
-    ("table", "dataset", "recogniser", "arm", "part", "numbers"),
+    ("table", "dataset", "recognizer", "arm", "part", "numbers"),
     [
         ("table1", "twitter-2015", "bert-crf", "text", "all", (69.22, 74.59, 71.81)),
         ("table1", "twitter-2017", "bilstm-crf", "text", "all", (79.42, 73.43, 76.31)),
@@ -41,17 +41,17 @@ def everything() -> dict[tuple[str, str, str, str, Part], ReportedScore]:
         ("table3", "twitter-2017", "maf", "adaptive", "matched", (85.88, 85.71, 85.78)),
     ],
 )
-def test_as_printed(table, dataset, recogniser, arm, part, numbers):
-    printed = reported_score(table, dataset, RunSpec(recogniser, arm), part)
+def test_as_printed(table, dataset, recognizer, arm, part, numbers):
+    printed = reported_score(table, dataset, RunSpec(recognizer, arm), part)
     assert printed is not None
     assert (printed.precision, printed.recall, printed.f1) == numbers
-    assert printed.copied == (recogniser == "bilstm-crf")
+    assert printed.copied == (recognizer == "bilstm-crf")
 
 
 def test_f1_follows_from_precision_and_recall_but_for_these():
     wrong = {
-        (table, dataset[-4:], recogniser, arm, part): round(2 * one.precision * one.recall / total, 2)
-        for (table, dataset, recogniser, arm, part), one in everything().items()
+        (table, dataset[-4:], recognizer, arm, part): round(2 * one.precision * one.recall / total, 2)
+        for (table, dataset, recognizer, arm, part), one in everything().items()
         if one.precision and one.recall and (total := one.precision + one.recall)
         # Rounding moves it by 0.01; a mean of the F1 of several runs is a little off the F1 of their means.
         if abs(2 * one.precision * one.recall / total - one.f1) > 0.1
@@ -72,8 +72,8 @@ def test_f1_follows_from_precision_and_recall_but_for_these():
 
 def test_f1_on_all_posts_lies_between_the_halves_but_for_these():
     doubted = {
-        (dataset[-4:], recogniser, arm)
-        for (_, dataset, recogniser, arm, _), printed in everything().items()
+        (dataset[-4:], recognizer, arm)
+        for (_, dataset, recognizer, arm, _), printed in everything().items()
         if printed.doubt and "is outside those of Table 3" in printed.doubt
     }
     assert doubted == {
@@ -93,18 +93,18 @@ def test_one_figure_differs_between_two_tables():
         ("table1", "twitter-2017", "umt", "original", "all"),
         ("table2", "twitter-2017", "umt", "original", "all"),
     ]
-    for table, dataset, recogniser, arm, part in found:
-        if table == "table1" and arm in MIXING and (table, dataset, recogniser, arm, part) not in differing:
-            assert found["table2", dataset, recogniser, arm, part] == found[table, dataset, recogniser, arm, part]
+    for table, dataset, recognizer, arm, part in found:
+        if table == "table1" and arm in MIXING and (table, dataset, recognizer, arm, part) not in differing:
+            assert found["table2", dataset, recognizer, arm, part] == found[table, dataset, recognizer, arm, part]
 
 
 def test_nothing_else_is_doubted():
     assert sum(printed.doubt is not None for printed in everything().values()) == 19
 
 
-def test_a_data_set_is_recognised_by_its_splits():
+def test_a_data_set_is_recognized_by_its_splits():
     assert recognize_dataset(facts()) == "twitter-2017"
-    assert recognize_dataset(facts(posts=TWITTER_2015 | {"unlabelled": 0})) == "twitter-2015"
+    assert recognize_dataset(facts(posts=TWITTER_2015 | {"unlabeled": 0})) == "twitter-2015"
     assert recognize_dataset(facts(posts=TWITTER_2015 | {"test": 3256})) is None
     assert recognize_dataset(facts(posts={"test": 723})) is None
 

@@ -25,7 +25,7 @@ OWN = facts(posts={"train": 400, "test": POSTS})
 
 def build(results: list[CellResult], *names: str, **other: object) -> dict[str, Table]:
     usual: dict[str, object] = {
-        "recognisers": ["umt"],
+        "recognizers": ["umt"],
         "text_systems": ["bert-crf"],
         "seeds": [0, 1],
         "data": {"tweets": OWN},
@@ -50,11 +50,11 @@ def numbers(table: Table) -> set[str]:
     return {cell for cells in table.rows for cell, over in zip(cells, table.over, strict=True) if over}
 
 
-def few(arm: str, recogniser: str, *seeds: list[list[int]], posts: int = 4) -> list[CellResult]:
+def few(arm: str, recognizer: str, *seeds: list[list[int]], posts: int = 4) -> list[CellResult]:
     """Four posts with an entity each, the last one without an image."""
     has_image = np.arange(posts) < 3
     return [
-        cell(counts, recogniser=recogniser, arm=arm, seed=seed, has_image=has_image)
+        cell(counts, recognizer=recognizer, arm=arm, seed=seed, has_image=has_image)
         for seed, counts in enumerate(seeds)
     ]
 
@@ -70,7 +70,7 @@ SMALL = [
 GOLDEN = """\
 ## Table 1: text alone, original images, augmented images
 
-| Input                  | Recogniser | P             | R             | F1               | F1 with image | adaptive minus this                     |
+| Input                  | Recognizer | P             | R             | F1               | F1 with image | adaptive minus this                     |
 |------------------------|------------|---------------|---------------|------------------|---------------|-----------------------------------------|
 | text                   | bert-crf   | 75.00 ± 35.36 | 62.50 ± 17.68 | 67.86 ± 25.25    | 83.33 ± 23.57 | –                                       |
 | text + original image  | umt        | 0.00 ± 0.00   | 0.00 ± 0.00   | 0.00 ± 0.00      | 0.00 ± 0.00   | +100.00 [+100.00, +100.00], p = 0.020 * |
@@ -92,7 +92,7 @@ def test_a_small_table_in_markdown():
 
 def test_the_csv_holds_what_the_cells_of_the_table_were_written_from():
     results = grid_of_cells(["umt", "maf"], ["bert", "bert-crf"], [0, 1], TABLES, better=0.2)
-    tables = build(results, recognisers=["umt", "maf"], text_systems=["bert", "bert-crf"])
+    tables = build(results, recognizers=["umt", "maf"], text_systems=["bert", "bert-crf"])
     for name in TABLES:
         table = tables[name]
         read = list(csv.DictReader(io.StringIO(table.csv())))
@@ -127,7 +127,7 @@ def test_the_csv_holds_what_the_cells_of_the_table_were_written_from():
 
 
 def test_the_csv_is_of_full_precision():
-    result = cell([[1, 2, 3], [1, 1, 1]], recogniser="bert-crf", arm="text")
+    result = cell([[1, 2, 3], [1, 1, 1]], recognizer="bert-crf", arm="text")
     (line, *_) = csv.DictReader(io.StringIO(build([result], "table1")["table1"].csv()))
     assert float(line["precision_mean"]) == 100 * (2 / 3)
     assert (line["seeds"], line["posts"], line["precision_sd"]) == ("1", "2", "")
@@ -139,17 +139,17 @@ WHOLE = grid_of_cells(["umt", "maf"], ["bert-crf"], [0, 1], TABLES)
 @settings(max_examples=25)
 @given(kept=st.lists(st.sampled_from(WHOLE), unique_by=id, max_size=30))
 def test_no_number_without_a_run(kept):
-    ran = {(one.recogniser, one.arm, one.swapped) for one in kept}
-    tables = build(kept, recognisers=["umt", "maf"], resamples=19)
+    ran = {(one.recognizer, one.arm, one.swapped) for one in kept}
+    tables = build(kept, recognizers=["umt", "maf"], resamples=19)
     for name in TABLES:
         for record, cells in zip(tables[name].records, tables[name].rows, strict=True):
             shown = dict(zip(columns(tables[name]), cells, strict=True))
-            there = (record["recogniser"], record["arm"], record["swapped"]) in ran
+            there = (record["recognizer"], record["arm"], record["swapped"]) in ran
             assert (record["seeds"] != 0) == there
             assert (shown["tweets F1"] != NOTHING) == there
-            both = there and (record["recogniser"], "adaptive", False) in ran
+            both = there and (record["recognizer"], "adaptive", False) in ran
             compared = both and (record["arm"], record["swapped"]) != ("adaptive", False) and record["arm"] is not None
-            compared = compared and record["recogniser"] != "bert-crf"
+            compared = compared and record["recognizer"] != "bert-crf"
             assert (shown.get("tweets adaptive minus this", NOTHING) != NOTHING) == compared
             if not there:
                 numbers = [value for key, value in shown.items() if key.startswith("tweets")]
@@ -177,7 +177,7 @@ def test_fewer_seeds_than_asked_are_said_in_the_cell():
 def test_one_seed_has_no_deviation_and_compares_trainings_not_methods():
     table = build([one for one in WHOLE if one.seed == 0], "table2", seeds=[0])["table2"]
     assert row(table, "umt", "theta = 0.5")["tweets F1"].endswith("± –")
-    assert any("With one seed, two trained recognisers are compared, not two methods." in note for note in table.notes)
+    assert any("With one seed, two trained recognizers are compared, not two methods." in note for note in table.notes)
 
 
 def test_no_images_means_no_halves_and_no_score_where_there_is_an_image():
@@ -211,7 +211,7 @@ def test_table_3_parts_the_posts_by_theta():
     assert f"{sizes['mismatched']:,} of them mismatched (with an image and theta <= 0.5)" in table.notes[0]
     assert "F1 with image" not in table.head
     (original,) = [
-        one for one in WHOLE if (one.recogniser, one.arm, one.seed) == ("umt", "original", 0) and not one.swapped
+        one for one in WHOLE if (one.recognizer, one.arm, one.seed) == ("umt", "original", 0) and not one.swapped
     ]
     alone = build([original], "table3")["table3"]
     assert row(alone, "matched", "original")["tweets F1"].startswith(f"{100 * original.score('matched').f1:.2f}")
@@ -219,7 +219,7 @@ def test_table_3_parts_the_posts_by_theta():
 
 def test_the_papers_figures_stand_where_data_and_models_are_the_papers():
     data = {"big": facts(posts=TWITTER_2015), "small": facts(), "own": OWN}
-    tables = build([], data=data, text_systems=["bilstm-crf", "bert-crf"], recognisers=["umt", "maf"])
+    tables = build([], data=data, text_systems=["bilstm-crf", "bert-crf"], recognizers=["umt", "maf"])
     first = row(tables["table1"], "bilstm-crf")
     assert (first["big F1 of the paper"], first["small F1 of the paper"]) == ("64.42 ‡", "76.31 ‡")
     assert "own F1 of the paper" not in first
@@ -235,7 +235,7 @@ def test_the_papers_figures_stand_where_data_and_models_are_the_papers():
     (line,) = [
         line
         for line in csv.DictReader(io.StringIO(tables["table2"].csv()))
-        if (line["data"], line["recogniser"], line["arm"]) == ("big", "maf", "cosine")
+        if (line["data"], line["recognizer"], line["arm"]) == ("big", "maf", "cosine")
     ]
     assert [line[f"paper_{name}"] for name in ("precision", "recall", "f1")] == ["73.31", "75.25", "73.28"]
     assert (line["f1_mean"], line["seeds"]) == ("", "0")
@@ -258,10 +258,10 @@ def test_controls_show_the_other_negatives_of_each_data_set():
     assert not any("adaptive, expected hardest negatives" in cells for cells in only.rows)
 
 
-def test_holm_goes_over_all_data_sets_and_recognisers_of_the_table():
+def test_holm_goes_over_all_data_sets_and_recognizers_of_the_table():
     others = [replace(one, data="others") for one in WHOLE]
     data = {"tweets": OWN, "others": OWN}
-    table = build([*WHOLE, *others], "table2", data=data, recognisers=["umt", "maf"])["table2"]
+    table = build([*WHOLE, *others], "table2", data=data, recognizers=["umt", "maf"])["table2"]
     assert sum(record["p"] is not None for record in table.records) == 24
     assert any("p of this table is adjusted over its 24 comparisons" in note for note in table.notes)
     assert all(record["p_holm"] is None or record["p_holm"] >= record["p"] for record in table.records)
@@ -269,9 +269,9 @@ def test_holm_goes_over_all_data_sets_and_recognisers_of_the_table():
 
 def test_too_few_resamples_for_the_family_are_said():
     assert any(
-        "takes 480 or more" in note for note in build(WHOLE, "table2", recognisers=["umt", "maf"])["table2"].notes
+        "takes 480 or more" in note for note in build(WHOLE, "table2", recognizers=["umt", "maf"])["table2"].notes
     )
-    enough = build(WHOLE, "table2", recognisers=["umt", "maf"], resamples=480)["table2"]
+    enough = build(WHOLE, "table2", recognizers=["umt", "maf"], resamples=480)["table2"]
     assert not any("or more" in note for note in enough.notes)
 
 
@@ -287,8 +287,8 @@ def test_results_of_others_and_names_as_they_are():
 
 def test_tables_come_in_the_order_asked_each_once_and_text_alone_is_enough():
     assert list(build(WHOLE, "controls", "table1", "controls")) == ["controls", "table1", "claims"]
-    assert list(build(WHOLE, "table1", recognisers=[])) == ["table1"]
-    assert build_tables([], WHOLE, recognisers=["umt"], text_systems=[], seeds=[0], data={"tweets": OWN}) == []
+    assert list(build(WHOLE, "table1", recognizers=[])) == ["table1"]
+    assert build_tables([], WHOLE, recognizers=["umt"], text_systems=[], seeds=[0], data={"tweets": OWN}) == []
 
 
 def test_an_unknown_table_is_refused():

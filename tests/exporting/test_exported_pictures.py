@@ -1,4 +1,4 @@
-"""Exported pictures: the run's own bytes where they serve, else the one geometry and at least quality 95."""
+"""Exported images: the run's own bytes where they serve, else the one geometry and at least quality 95."""
 
 import io
 from typing import Any
@@ -60,7 +60,7 @@ def test_the_mark_of_a_synthetic_image_survives(ratio: float, source: Source, ma
 
 
 @pytest.mark.parametrize("size", [224, 300])
-def test_placeholders_are_grey_and_large_enough_to_crop(size: int) -> None:
+def test_placeholders_are_gray_and_large_enough_to_crop(size: int) -> None:
     made = placeholders(size)
     assert tuple(made) == PLACEHOLDERS
     for data in made.values():

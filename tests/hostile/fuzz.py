@@ -189,7 +189,7 @@ def _speakable(message: str) -> None:
 
 
 def images(kind: str, beginning: bytes, seed: int, count: int) -> Iterator[Write]:
-    """Pictures of a format, damaged."""
+    """Images of a format, damaged."""
     odd = [data for data, status in IMAGES.values() if status == "ok" and len(data) < 200_000]
     whole = [saved(PHOTO, kind), saved(NOISE, kind), *(data for data in odd if data.startswith(beginning))]
     for number in range(count):

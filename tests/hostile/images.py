@@ -8,7 +8,7 @@ import zipfile
 import zlib
 
 import numpy as np
-from hostile.pieces import black, bmp, canvas, chunk, drawn, gif, grey, png, riff, saved, segment, tiff
+from hostile.pieces import black, bmp, canvas, chunk, drawn, gif, gray, png, riff, saved, segment, tiff
 from PIL import Image
 
 __all__ = ["ARMED", "IMAGES", "good_image"]
@@ -24,7 +24,7 @@ def bad(reason: str) -> str:
 
 
 def good_image(number: int) -> bytes:
-    """A picture like no other number's."""
+    """An image like no other number's."""
     return saved(drawn(number), "PNG")
 
 
@@ -59,7 +59,7 @@ def _rotated() -> Image.Exif:
 
 
 def _pictures() -> dict[str, Case]:
-    """Odd, and pictures all the same."""
+    """Odd, and images all the same."""
     floats = Image.fromarray(np.linspace(-1, 1, 256, dtype=np.float32).reshape(16, 16))
     clear = Image.new("RGBA", (20, 20), (9, 9, 9, 0))
     an_empty_scan = segment(0xDA, b"\x01\x01\x00\x01\x05\x00")
@@ -84,7 +84,7 @@ def _pictures() -> dict[str, Case]:
         "20000x1": saved(Image.new("RGB", (20_000, 1)), "PNG"),
         "1x20000": saved(Image.new("RGB", (1, 20_000)), "PNG"),
         "a-tiff": saved(PHOTO, "TIFF", compression="tiff_lzw"),
-        "tiff-tags-in-a-circle": tiff(grey(10, 10) | {273: (4, [8]), 278: (3, [10])}, bytes(100))[:-4] + bytes(4),
+        "tiff-tags-in-a-circle": tiff(gray(10, 10) | {273: (4, [8]), 278: (3, [10])}, bytes(100))[:-4] + bytes(4),
         "tiff-next-is-itself": _tiff_in_a_circle(),
         "a-bmp": bmp(64, 64, 8, 1, b"\x40\x07\0\0" * 64 + b"\0\1"),
         "zip-behind-jpeg": JPEG + _zipped(),
@@ -102,7 +102,7 @@ def _pictures() -> dict[str, Case]:
 
 
 def _tiff_in_a_circle() -> bytes:
-    data = tiff(grey(10, 10) | {273: (4, [8]), 278: (3, [10])}, bytes(100))
+    data = tiff(gray(10, 10) | {273: (4, [8]), 278: (3, [10])}, bytes(100))
     after = 10 + 12 * 8
     return data[:after] + struct.pack("<L", 8) + data[after + 4 :]
 
@@ -170,7 +170,7 @@ def _damaged() -> dict[str, Case]:
         "tiff-no-size": tiff({259: (3, [1])}),
         "tiff-tags-beyond": b"II*\0\xff\xff\xff\x7f" + bytes(40),
         "tiff-nan": saved(Image.fromarray(nan), "TIFF"),
-        "tiff-compression": tiff(grey(8, 8, 65_000) | {273: (4, [8]), 278: (3, [8]), 279: (4, [64])}, bytes(64)),
+        "tiff-compression": tiff(gray(8, 8, 65_000) | {273: (4, [8]), 278: (3, [8]), 279: (4, [64])}, bytes(64)),
         "bmp-bits": bmp(8, 8, 77, 0, bytes(64)),
         "jpeg-no-tables": JPEG[:2] + segment(0xC0, JPEG[JPEG.index(b"\xff\xc0") + 4 :][:15]) + b"\xff\xd9",
         "jpeg-precision": JPEG.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc0\0\x11\x63"),
@@ -180,7 +180,7 @@ def _damaged() -> dict[str, Case]:
 
 def _bombs() -> dict[str, Case]:
     """Files that would take all memory, or all day."""
-    strips = grey(100, 1_000, 8) | {278: (3, [1])}
+    strips = gray(100, 1_000, 8) | {278: (3, [1])}
     size = len(tiff(strips | {273: (4, [0] * 1_000), 279: (4, [0] * 1_000)}))
     blocks = zlib.compress(bytes(100)) + b"\0\0\0\xff\xff" * 50_000
     a_scan = segment(0xDA, b"\x01\x01\x00\x01\x05\x00")
@@ -194,8 +194,8 @@ def _bombs() -> dict[str, Case]:
         "jpeg-65000x65000": _sized(JPEG, 65_000, 65_000),
         "webp-16384x16384": riff(canvas(16_384, 16_384), (b"VP8L", b"\x2f\xff\xff\xff\x0f" + bytes(40))),
         "bmp-2-billion": bmp(2**31 - 1, 2**31 - 1, 8, 0, bytes(9)),
-        "tiff-2-billion": tiff(grey(2**31, 2**31) | {273: (4, [8]), 278: (3, [1])}),
-        "tiff-tile": tiff(grey(16, 16, 8) | tiles, tile),
+        "tiff-2-billion": tiff(gray(2**31, 2**31) | {273: (4, [8]), 278: (3, [1])}),
+        "tiff-tile": tiff(gray(16, 16, 8) | tiles, tile),
     }
     parts = {
         "jpeg-thousand-scans": PROGRESSIVE[:-2] + a_scan * 1_000 + b"\xff\xd9",
@@ -204,8 +204,8 @@ def _bombs() -> dict[str, Case]:
         "png-million-chunks": png(8, 8, chunk(b"tEXt", b"a\0b") * 500_000),
         "png-profiles": png(8, 8, chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(10**6), 9)) * 5_000),
         "gif-million-blocks": gif(8, 8, b"!\xfe" + b"\1a" * 1_000_000 + b"\0"),
-        "tiff-million-strips": tiff(grey(100, 100) | {273: (4, [8] * 1_000_000), 278: (3, [1])}),
-        "tiff-rationals": tiff(grey(9, 9) | {273: (4, [8]), 278: (3, [9]), 282: (5, [1 << 32 | 1] * 500_000)}),
+        "tiff-million-strips": tiff(gray(100, 100) | {273: (4, [8] * 1_000_000), 278: (3, [1])}),
+        "tiff-rationals": tiff(gray(9, 9) | {273: (4, [8]), 278: (3, [9]), 282: (5, [1 << 32 | 1] * 500_000)}),
         "tiff-overlap": tiff(strips | {273: (4, [size] * 1_000), 279: (4, [len(blocks)] * 1_000)}, blocks),
     }
     return {

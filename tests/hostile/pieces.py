@@ -14,7 +14,7 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def drawn(number: int = 0, side: int = 48) -> Image.Image:
-    """A picture like no other number's."""
+    """An image like no other number's."""
     image = Image.new("RGB", (side, side), (40 * number % 256, 90 * number % 256, 200))
     image.paste((255, 30 * number % 256, 0), (number % 16, 8, 16 + number % 16, side - 8))
     return image
@@ -39,7 +39,7 @@ def png(width: int, height: int, *between: bytes, pixels: bytes | None = None, b
 
 
 def black(width: int, height: int) -> bytes:
-    """The pixels of a black RGB picture, packed a thousandfold."""
+    """The pixels of a black RGB image, packed a thousandfold."""
     return zlib.compress(bytes((1 + 3 * width) * height), 9)
 
 
@@ -62,7 +62,7 @@ def riff(*chunks: tuple[bytes, bytes], length: int | None = None) -> bytes:
 
 
 def canvas(width: int, height: int, flags: int = 0) -> tuple[bytes, bytes]:
-    """WebP's chunk that says how large the picture is."""
+    """WebP's chunk that says how large the image is."""
     return b"VP8X", bytes([flags, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
 
 
@@ -79,15 +79,15 @@ def tiff(tags: dict[int, tuple[int, list[int]]], content: bytes = b"") -> bytes:
     return b"II*\0" + struct.pack("<LH", 8, len(tags)) + entries + bytes(4) + behind + content
 
 
-def grey(width: int, height: int, compression: int = 1) -> dict[int, tuple[int, list[int]]]:
-    """The tags that every grey TIFF has."""
+def gray(width: int, height: int, compression: int = 1) -> dict[int, tuple[int, list[int]]]:
+    """The tags that every gray TIFF has."""
     values = {256: width, 257: height, 258: 8, 259: compression, 262: 1, 277: 1}
     return {tag: (4 if tag < 258 else 3, [value]) for tag, value in values.items()}
 
 
 def bmp(width: int, height: int, bits: int, compression: int, data: bytes) -> bytes:
-    """A BMP with a palette of 256 greys."""
+    """A BMP with a palette of 256 grays."""
     start = 14 + 40 + 4 * 256
     header = struct.pack("<LllHHLLllLL", 40, width, height, 1, bits, compression, len(data), 0, 0, 256, 0)
-    palette = b"".join(bytes([grey, grey, grey, 0]) for grey in range(256))
+    palette = b"".join(bytes([gray, gray, gray, 0]) for gray in range(256))
     return b"BM" + struct.pack("<LHHL", start + len(data), 0, 0, start) + header + palette + data

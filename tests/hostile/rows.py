@@ -96,7 +96,7 @@ POSTS: list[Post] = [*_texts(), *_tagged()]
 """What is wrong with them does not depend on the format."""
 
 IMAGE_POSTS: list[Post] = [
-    Post(id=f"image {name}", text=f"a picture: {name}", image=data, expected=Expected(image=status))
+    Post(id=f"image {name}", text=f"an image: {name}", image=data, expected=Expected(image=status))
     for name, (data, status) in IMAGES.items()
 ]
 

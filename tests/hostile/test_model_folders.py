@@ -45,8 +45,8 @@ def copied(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recogniser that reads images."""
-    folder = tmp_path_factory.mktemp("recogniser")
+    """A recognizer that reads images."""
+    folder = tmp_path_factory.mktemp("recognizer")
     start_from(text=BERT_DIR, visual=RESNET_DIR, system="bert-resnet-crf")[0].save(folder)
     return folder
 
@@ -104,8 +104,8 @@ def test_pickles_are_never_loaded(
     copied: Callable[[str], Path], trained: Path, tmp_path: Path, marker: Path, beside: bool
 ) -> None:
     folders = {name: copied(name) for name in ("clip", "bert", "generator")}
-    folders["recogniser"] = shutil.copytree(trained, tmp_path / "recogniser")
-    loads = {"clip": load_clip, "bert": start_from, "generator": load_generator, "recogniser": mner.load}
+    folders["recognizer"] = shutil.copytree(trained, tmp_path / "recognizer")
+    loads = {"clip": load_clip, "bert": start_from, "generator": load_generator, "recognizer": mner.load}
     for name, folder in folders.items():
         parts = [folder / "unet", folder / "vae", folder / "text_encoder"] if name == "generator" else [folder]
         for part in parts:
@@ -140,8 +140,8 @@ def test_code_that_a_configuration_asks_for_never_runs(
     assert not marker.exists()
 
 
-def test_code_that_a_recogniser_asks_for_never_runs(trained: Path, tmp_path: Path, code: str, marker: Path) -> None:
-    folder = shutil.copytree(trained, tmp_path / "recogniser")
+def test_code_that_a_recognizer_asks_for_never_runs(trained: Path, tmp_path: Path, code: str, marker: Path) -> None:
+    folder = shutil.copytree(trained, tmp_path / "recognizer")
     (folder / "evil.py").write_text(code)
     names = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}
     inner = json.loads((folder / "config.json").read_text())["text"] | {"auto_map": names}
@@ -198,8 +198,8 @@ def test_configurations_that_are_none(
     copied: Callable[[str], Path], trained: Path, tmp_path: Path, content: bytes
 ) -> None:
     clip, bert, generator = copied("clip"), copied("bert"), copied("generator")
-    recogniser = shutil.copytree(trained, tmp_path / "recogniser")
-    for folder, load in ((clip, load_clip), (bert, start_from), (recogniser, mner.load)):
+    recognizer = shutil.copytree(trained, tmp_path / "recognizer")
+    for folder, load in ((clip, load_clip), (bert, start_from), (recognizer, mner.load)):
         (folder / "config.json").write_bytes(content)
         with pytest.raises(ModelError):
             load(folder)
@@ -223,11 +223,11 @@ def test_sizes_that_no_model_has(copied: Callable[[str], Path], trained: Path, t
     changed(generator / "unet" / "config.json", layers_per_block=1, sample_size=4096)
     with pytest.raises(ModelError, match=r"draws \d+ pixels a side; 4096 are allowed"):
         load_generator(generator)
-    recogniser = shutil.copytree(trained, tmp_path / "recogniser")
-    inner = json.loads((recogniser / "config.json").read_text())["visual"]
-    changed(recogniser / "config.json", visual=inner | {"depths": [10**9]})
+    recognizer = shutil.copytree(trained, tmp_path / "recognizer")
+    inner = json.loads((recognizer / "config.json").read_text())["visual"]
+    changed(recognizer / "config.json", visual=inner | {"depths": [10**9]})
     with pytest.raises(ModelError, match="depths"):
-        mner.load(recogniser)
+        mner.load(recognizer)
 
 
 @pytest.mark.parametrize("place", ["../outside.safetensors", "/etc/passwd", "a/../../outside.safetensors", ".."])
@@ -265,8 +265,8 @@ def test_tokenizers_that_are_broken_say_so_when_they_are_loaded(copied: Callable
         {"visual": None},
     ],
 )
-def test_recognisers_whose_configuration_is_odd(trained: Path, tmp_path: Path, wrong: dict[str, object]) -> None:
-    folder = shutil.copytree(trained, tmp_path / "recogniser")
+def test_recognizers_whose_configuration_is_odd(trained: Path, tmp_path: Path, wrong: dict[str, object]) -> None:
+    folder = shutil.copytree(trained, tmp_path / "recognizer")
     changed(folder / "config.json", **wrong)
     with pytest.raises((ModelError, SettingsError)):  # the latter for the name of a system
         mner.load(folder)

@@ -1,4 +1,4 @@
-"""Small pictures on which a wrong turn or colour shows, and how to look at them."""
+"""Small images on which a wrong turn or color shows, and how to look at them."""
 
 import io
 
@@ -9,7 +9,7 @@ RED, GREEN, BLUE, WHITE = (254, 0, 0), (0, 128, 1), (0, 0, 254), (255, 255, 255)
 
 
 def drawn(width: int = 48, height: int = 32) -> Image.Image:
-    """Four corners of different colours, so that a wrong turn shows."""
+    """Four corners of different colors, so that a wrong turn shows."""
     image = Image.new("RGB", (width, height), RED)
     image.paste(GREEN, (width // 2, 0, width, height // 2))
     image.paste(BLUE, (0, height // 2, width // 2, height))

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from drawings import BLUE, GREEN, RED, WHITE, close, corners, drawn, saved
-from hostile.pieces import grey, tiff
+from hostile.pieces import gray, tiff
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -97,7 +97,7 @@ def test_half_transparency_is_blended_with_white() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "I;16"])
-def test_a_transparent_colour_key_does_not_fail(mode: str) -> None:
+def test_a_transparent_color_key_does_not_fail(mode: str) -> None:
     key = (0, 0, 0) if mode == "RGB" else 0
     found = decode(saved(Image.new(mode, (8, 8), key), "PNG", transparency=key), SETTINGS)
     expected = (0, 0, 0) if mode == "I;16" else WHITE
@@ -105,9 +105,9 @@ def test_a_transparent_colour_key_does_not_fail(mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_16_bit_grey_is_scaled_not_clipped(kind: str) -> None:
-    grey = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
-    found = np.asarray(decode(saved(Image.fromarray(grey), kind), SETTINGS))
+def test_16_bit_gray_is_scaled_not_clipped(kind: str) -> None:
+    gray = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
+    found = np.asarray(decode(saved(Image.fromarray(gray), kind), SETTINGS))
     np.testing.assert_array_equal(found, np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2))
 
 
@@ -131,7 +131,7 @@ def test_one_bit_pixels() -> None:
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_an_animation_is_its_first_frame(kind: str) -> None:
-    frames = [Image.new("RGB", (24, 24), colour) for colour in (RED, BLUE, GREEN)]
+    frames = [Image.new("RGB", (24, 24), color) for color in (RED, BLUE, GREEN)]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = saved(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
     assert close([decode(data, SETTINGS).getpixel((12, 12))], [RED], by=2)
@@ -203,7 +203,7 @@ def test_pillows_warnings_come_back_when_the_last_thread_leaves() -> None:
 
 
 def test_pillow_logs_no_error_while_we_look_and_does_so_again_afterwards(caplog: pytest.LogCaptureFixture) -> None:
-    data = tiff(grey(8, 8) | {277: (3, [27_136]), 273: (4, [8]), 278: (3, [8])}, bytes(64))
+    data = tiff(gray(8, 8) | {277: (3, [27_136]), 273: (4, [8]), 278: (3, [8])}, bytes(64))
     assert reason(data) == "corrupt"
     assert not caplog.records
     with pytest.raises(UnidentifiedImageError):

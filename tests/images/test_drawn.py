@@ -1,4 +1,4 @@
-"""Pictures that amia encoded, decoded again: Pillow's pixels to the bit, and nothing else gets through."""
+"""Images that amia encoded, decoded again: Pillow's pixels to the bit, and nothing else gets through."""
 
 import io
 
@@ -13,7 +13,7 @@ from amia.images import ImageSettings, decode, decode_generated, encode_jpeg
 
 
 def picture(size: int, seed: int) -> np.ndarray:
-    """Smooth colours with some noise, so that every coefficient of a block is in use."""
+    """Smooth colors with some noise, so that every coefficient of a block is in use."""
     noise = np.random.default_rng(seed)
     small = Image.fromarray(noise.integers(0, 256, (5, 5, 3), np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
     return np.clip(np.asarray(small) + noise.normal(0, 9, (size, size, 3)), 0, 255).astype(np.uint8)
@@ -41,7 +41,7 @@ def test_the_pixels_that_pillow_gives(size, quality, seed, source):
     [
         b"",
         b"\xff\xd8\xff",
-        b"no picture at all",
+        b"no image at all",
         saved("PNG"),
         encode_jpeg(picture(40, 0), 95, source="synthesized"),
         encode_jpeg(picture(32, 0), 95, source="synthesized")[:-600],
@@ -55,8 +55,8 @@ def test_anything_else_is_corrupt(data):
     assert raised.value.reason == "corrupt"
 
 
-def test_grey_is_none_of_ours():
+def test_gray_is_none_of_ours():
     file = io.BytesIO()
     Image.fromarray(picture(32, 0)).convert("L").save(file, "JPEG")
-    with pytest.raises(ImageError, match="no picture of 32 x 32 in colour"):
+    with pytest.raises(ImageError, match="no image of 32 x 32 in color"):
         decode_generated(file.getvalue(), 32)

@@ -41,7 +41,7 @@ PROGRESSIVE = saved(drawn(), "JPEG", progressive=True)
 PNG = saved(drawn(), "PNG")
 GIF = saved(drawn(), "GIF")
 A_SCAN = segment(0xDA, b"\x01\x01\x00\x01\x05\x00")
-"""Refines nothing: the shortest pass over a whole picture."""
+"""Refines nothing: the shortest pass over a whole image."""
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_scans_are_counted_whatever_pads_their_markers() -> None:
 
 
 def test_what_follows_the_only_scan_of_a_baseline_jpeg_is_not_counted() -> None:
-    # A phone's moving picture is a video behind a photograph, in which any two bytes occur.
+    # A phone's moving image is a video behind a photograph, in which any two bytes occur.
     assert outcome(JPEG + A_SCAN * 5_000) == "ok"
 
 
@@ -96,7 +96,7 @@ def test_chunks_of_pixels() -> None:
     assert outcome(around(PNG, at, chunk(b"IDAT") * MAX_CHUNKS)) == "too_many_parts"
 
 
-def test_colour_profiles_that_unpack_to_a_megabyte_each() -> None:
+def test_color_profiles_that_unpack_to_a_megabyte_each() -> None:
     bomb = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1_000_000), 9))
     assert outcome(around(PNG, 33, bomb)) == "ok"
     assert outcome(around(PNG, 33, bomb * 9)) == "too_many_parts"
@@ -123,7 +123,7 @@ def tiff(tags: dict[int, tuple[int, list[int]]], content: bytes, *, order: str =
     return start + entries + bytes(4) + behind + content
 
 
-def grey(width: int, height: int, compression: int) -> dict[int, tuple[int, list[int]]]:
+def gray(width: int, height: int, compression: int) -> dict[int, tuple[int, list[int]]]:
     values = {256: width, 257: height, 258: 8, 259: compression, 262: 1, 277: 1}
     return {tag: (4 if tag < 258 else 3, [value]) for tag, value in values.items()}
 
@@ -131,34 +131,34 @@ def grey(width: int, height: int, compression: int) -> dict[int, tuple[int, list
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_strips_and_values_of_a_tiff(order: str) -> None:
     for count, expected in ((20_000, "ok"), (MAX_VALUES + 1, "too_many_parts")):
-        strips = grey(10, 10, 1) | {273: (4, [8] * count), 278: (3, [1])}
+        strips = gray(10, 10, 1) | {273: (4, [8] * count), 278: (3, [1])}
         assert outcome(tiff(strips, b"", order=order)) == expected
-        rational = grey(10, 10, 1) | {273: (4, [8]), 278: (3, [10]), 282: (5, [1 << 32 | 1] * count)}
+        rational = gray(10, 10, 1) | {273: (4, [8]), 278: (3, [10]), 282: (5, [1 << 32 | 1] * count)}
         assert outcome(tiff(rational, b"", order=order)) == expected
 
 
 def test_values_that_a_tiff_keeps_in_its_exif() -> None:
     inner = struct.pack("<HHHLL", 1, 282, 5, MAX_VALUES + 1, 0) + bytes(4)
-    leading = grey(10, 10, 1) | {273: (4, [8]), 278: (3, [10])}
+    leading = gray(10, 10, 1) | {273: (4, [8]), 278: (3, [10])}
     at = len(tiff(leading | {34665: (4, [0])}, b""))
     assert outcome(tiff(leading | {34665: (4, [at])}, inner)) == "too_many_parts"
 
 
 def test_tags_that_lead_to_themselves() -> None:
-    assert outcome(tiff(grey(10, 10, 1) | {273: (4, [8]), 278: (3, [10]), 34665: (4, [8])}, bytes(100))) == "ok"
+    assert outcome(tiff(gray(10, 10, 1) | {273: (4, [8]), 278: (3, [10]), 34665: (4, [8])}, bytes(100))) == "ok"
 
 
 def test_strips_that_overlap() -> None:
     row = zlib.compress(b"a" * 100)
     for count, expected in ((1, "ok"), (50, "too_many_parts")):
-        tags = grey(100, count, 8) | {278: (3, [1])}
+        tags = gray(100, count, 8) | {278: (3, [1])}
         size = len(tiff(tags | {273: (4, [0] * count), 279: (4, [0] * count)}, b""))
         strips = {273: (4, [size] * count), 279: (4, [2_000] * count)}
         assert outcome(tiff(tags | strips, row + bytes(2_000))) == expected
 
 
 def test_a_tile_that_is_larger_than_any_picture() -> None:
-    tags = grey(16, 16, 8) | {322: (4, [16_384]), 323: (4, [16_384]), 324: (4, [8]), 325: (4, [8])}
+    tags = gray(16, 16, 8) | {322: (4, [16_384]), 323: (4, [16_384]), 324: (4, [8]), 325: (4, [8])}
     assert outcome(tiff(tags, b"")) == "too_many_pixels"
 
 
@@ -175,6 +175,6 @@ def test_real_writers_files_pass() -> None:
         ("TIFF", {"compression": "tiff_lzw"}),
         ("TIFF", {"compression": "jpeg"}),
     ):
-        data = saved(noise.copy(), kind, **options)  # a picture keeps what its last writer was told
+        data = saved(noise.copy(), kind, **options)  # an image keeps what its last writer was told
         with Image.open(io.BytesIO(data)) as image:
             assert decode(data, SETTINGS).size == image.size

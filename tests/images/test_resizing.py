@@ -25,7 +25,7 @@ def test_in_integers_as_pillow(pixels: np.ndarray, size: int) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [(512, 224), (512, 256), (256, 512), (64, 63)])
 def test_the_hardest_edges_at_real_sizes(old: int, new: int) -> None:
-    """Black beside white everywhere: sums reach furthest beyond a grey level on both sides."""
+    """Black beside white everywhere: sums reach furthest beyond a gray level on both sides."""
     pixels = (np.random.default_rng(old).integers(0, 2, (old, old, 3)) * 255).astype(np.uint8)
     assert np.array_equal(in_integers(torch.from_numpy(pixels)[None], new)[0].numpy(), by_pillow(pixels, new))
 

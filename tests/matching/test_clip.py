@@ -82,7 +82,7 @@ def test_texts_are_told_apart_and_pooled_at_their_end(encoder):
 
 
 def test_against_the_whole_model(encoder, clip):
-    # CLIPModel.forward projects and normalises by itself, on another path than get_*_features.
+    # CLIPModel.forward projects and normalizes by itself, on another path than get_*_features.
     model, tokenizer, processor = encoder._model, encoder._tokenizer, encoder._processor
     tokens = tokenizer(TEXTS, padding=True, truncation=True, max_length=encoder._tokens, return_tensors="pt")
     pixels = processor(pictures(5), return_tensors="pt")

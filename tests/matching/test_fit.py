@@ -160,11 +160,11 @@ def test_counts_of_shards_add_up(shards):
     assert whole.sum() == sum(map(len, shards))
 
 
-def test_each_loss_lies_within_half_a_bin_of_its_centre():
+def test_each_loss_lies_within_half_a_bin_of_its_center():
     histogram = LossHistogram(0.1)
     for loss in itertools.chain(np.linspace(0, 4.2, 50), [4.2 + 1e-9]):
         (bin_,) = np.flatnonzero(histogram.counts(np.array([loss])))
-        assert abs(histogram.centres[bin_] - loss) <= histogram.width * 0.51
+        assert abs(histogram.centers[bin_] - loss) <= histogram.width * 0.51
     assert np.flatnonzero(histogram.counts(np.zeros(1))) == [0]
     for loss in (-0.1, 4.3, np.nan):
         with pytest.raises(ValueError, match="another margin"):

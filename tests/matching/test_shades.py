@@ -1,4 +1,4 @@
-"""Grey levels by table: to the bit what the image processor makes of them, on pictures of any size and setting."""
+"""Gray levels by table: to the bit what the image processor makes of them, on images of any size and setting."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ from amia.mixing.arms import ARMS, CONTROLS
 from amia.mixing.controls import noise_image, shuffle_thetas
 
 
-def test_noise_is_gaussian_around_mid_grey() -> None:
+def test_noise_is_gaussian_around_mid_gray() -> None:
     pixels = noise_image(64, 3)
     assert pixels.shape == (64, 64, 3)
     assert pixels.dtype == np.uint8

@@ -11,7 +11,7 @@ ratios = st.floats(0, 1)
 
 
 @given(images, images, ratios)
-def test_eq_9_to_the_nearest_grey_level(original, synthesized, ratio):
+def test_eq_9_to_the_nearest_gray_level(original, synthesized, ratio):
     exact = ratio * original.astype(np.float64) + (1 - ratio) * synthesized.astype(np.float64)
     assert np.abs(mixup(original, synthesized, ratio) - exact).max() <= 0.5 + 1e-4
 
@@ -36,7 +36,7 @@ def test_the_ends_are_exact(original, synthesized):
     assert np.array_equal(mixup(original, synthesized, 0), synthesized)
 
 
-def test_halves_go_to_the_even_grey_level():
+def test_halves_go_to_the_even_gray_level():
     black, one, three = (np.full((1, 1, 3), level, np.uint8) for level in (0, 1, 3))
     assert mixup(one, black, 0.5).max() == 0
     assert mixup(three, black, 0.5).max() == 2

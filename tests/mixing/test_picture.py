@@ -1,4 +1,4 @@
-"""The picture of one post in one arm."""
+"""The image of one post in one arm."""
 
 import numpy as np
 import pytest
@@ -46,5 +46,5 @@ def test_between_the_ends_the_pixels_lie_between(pair: tuple[np.ndarray, bytes])
 def test_a_missing_source_is_an_error(pair: tuple[np.ndarray, bytes]) -> None:
     original, drawn = pair
     for first, second, share in ((original, None, 0.5), (None, drawn, 0.5), (None, drawn, 1.0), (original, None, 0.0)):
-        with pytest.raises(ValueError, match="needs both pictures"):
+        with pytest.raises(ValueError, match="needs both images"):
             mix_images(first, second, share, SETTINGS)

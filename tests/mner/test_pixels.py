@@ -41,7 +41,7 @@ def test_the_whole_image_at_the_encoders_size(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
-def test_whatever_its_colours_are_stored_as(mode: str) -> None:
+def test_whatever_its_colors_are_stored_as(mode: str) -> None:
     image = Image.linear_gradient("L").convert("RGB").resize((60, 80)).convert(mode)
     pixels = read_pixels(saved(image, "TIFF"), SETTINGS)
     assert np.abs(pixels - expected(image)).max() < 1e-5

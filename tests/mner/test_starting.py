@@ -1,4 +1,4 @@
-"""A new recogniser has the weights of the encoders' folders, bit for bit, or says why it cannot."""
+"""A new recognizer has the weights of the encoders' folders, bit for bit, or says why it cannot."""
 
 import json
 from pathlib import Path
@@ -83,8 +83,8 @@ def assert_taken_over(part: torch.nn.Module, source: torch.nn.Module) -> None:
 
 @pytest.mark.parametrize("system", ["bert-crf", "bert-resnet-crf", "maf"])
 def test_pretrained_weights_bit_for_bit(encoders: Path, system: str) -> None:
-    recogniser = begin(system, encoders)
-    model = recogniser.model
+    recognizer = begin(system, encoders)
+    model = recognizer.model
     source = BertModel.from_pretrained(encoders / "text")
     assert_taken_over(model.text.encoder, source)
     assert ("pooler.dense.weight" in model.text.encoder.state_dict()) == (system == "maf")
@@ -95,7 +95,7 @@ def test_pretrained_weights_bit_for_bit(encoders: Path, system: str) -> None:
     assert model.config.labels == ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
     # And they are what is computed with.
     model.eval()
-    batch = recogniser.batches().of(encode_example([Example(id="x", tokens=("abc", "d"))], recogniser.reader))
+    batch = recognizer.batches().of(encode_example([Example(id="x", tokens=("abc", "d"))], recognizer.reader))
     states, _ = model.text(batch.pieces, batch.pieces_mask)
     assert torch.equal(states, source.eval()(input_ids=batch.pieces).last_hidden_state)
 
@@ -127,7 +127,7 @@ def test_the_beginning_is_told(encoders: Path) -> None:
     lstm, notice = build_recognizer("bilstm-crf", settings, TYPES, training=[["a", "b"]], other=[["c"]])
     assert "random vectors of all 2 words" in notice
     assert lstm.model.config.labels[-1] == "I-LOC"
-    with pytest.raises(SettingsError, match="no recogniser 'bret'"):
+    with pytest.raises(SettingsError, match="no recognizer 'bret'"):
         build_recognizer("bret", settings, TYPES)
 
 
@@ -145,8 +145,8 @@ def test_saved_in_half_precision_it_learns_in_full(encoders: Path) -> None:
 def test_an_encoder_saved_without_a_pooler(encoders: Path) -> None:
     torch.manual_seed(0)
     save_text(encoders / "text", BertModel(TEXT, add_pooling_layer=False))
-    recogniser = begin("maf", encoders)
-    model = recogniser.model.eval()
+    recognizer = begin("maf", encoders)
+    model = recognizer.model.eval()
     source = BertModel.from_pretrained(encoders / "text", add_pooling_layer=False)
     encoder = model.text.encoder
     assert all(torch.equal(encoder.state_dict()[name], each) for name, each in source.state_dict().items())
@@ -154,7 +154,7 @@ def test_an_encoder_saved_without_a_pooler(encoders: Path) -> None:
     assert torch.equal(encoder.pooler.dense.weight, again)
     assert encoder.pooler.dense.weight.any()
     posts = [Example(id="x", tokens=("ab", "h"), labels=(1, 0)), Example(id="y", tokens=("c",), labels=(3,))]
-    output = model(recogniser.batches().of(encode_example(posts, recogniser.reader)))
+    output = model(recognizer.batches().of(encode_example(posts, recognizer.reader)))
     assert torch.isfinite(output.total()).all()
 
 

@@ -1,4 +1,4 @@
-"""New recognisers of words: what their vocabulary covers and where their vectors come from."""
+"""New recognizers of words: what their vocabulary covers and where their vectors come from."""
 
 from pathlib import Path
 

@@ -102,8 +102,8 @@ def test_padding_is_trained_in_no_way():
         assert embed.weight.grad[2].any()
 
 
-@pytest.mark.parametrize("given", [None, {}, {"words": 3}, {**SIZES.to_json(), "colour": 1}])
+@pytest.mark.parametrize("given", [None, {}, {"words": 3}, {**SIZES.to_json(), "color": 1}])
 def test_sizes_that_are_missing_or_foreign(given):
     assert LstmConfig.of(SIZES.to_json()).to_json() == SIZES.to_json()
-    with pytest.raises(ModelError, match="of no LSTM recogniser"):
+    with pytest.raises(ModelError, match="of no LSTM recognizer"):
         LstmConfig.of(given)

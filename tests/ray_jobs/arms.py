@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def painted(row: Row, images: ImageSettings) -> bytes:
-    """A picture of noise that only this post has."""
+    """An image of noise that only this post has."""
     noise = np.random.default_rng(list(row["id"].encode())).integers(0, 256, (8, 8, 3), np.uint8)
     return encode_jpeg(
         np.kron(noise, np.ones((images.size // 8, images.size // 8, 1), np.uint8)), images.quality, source="original"
@@ -34,7 +34,7 @@ def write_arm(
     images: ImageSettings = ImageSettings(size=256),  # noqa: B008 - frozen
     picture: Callable[[Row, ImageSettings], bytes | None] = painted,
 ) -> None:
-    """An arm of an ingested run, finished: pictures by `picture`, a manifest with what readers look at."""
+    """An arm of an ingested run, finished: images by `image`, a manifest with what readers look at."""
     store = Store(run)
     plan = Plan.find(store)
     assert plan is not None

@@ -16,7 +16,7 @@ import pytest
 import ray
 from moto.server import ThreadedMotoServer
 from ray._private.worker import global_worker
-from recognisers import save_random
+from recognizers import save_random
 from written_runs import Written, hash_of, write_model, write_predictions, write_run
 
 from amia.demo import write_corpus
@@ -103,15 +103,15 @@ def augmented(ingested: Path, small: Callable[..., Settings], tmp_path_factory: 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a recogniser `tiny` that reads images, knows nothing, and finds entities everywhere. Copy it."""
-    folder = tmp_path_factory.mktemp("recognisers")
+    """The folder of a recognizer `tiny` that reads images, knows nothing, and finds entities everywhere. Copy it."""
+    folder = tmp_path_factory.mktemp("recognizers")
     save_random(folder / "tiny", folder / "encoders")
     return folder / "tiny"
 
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """A run of 600 posts with two recognisers on two seeds, written without models. Add to it, or copy it."""
+    """A run of 600 posts with two recognizers on two seeds, written without models. Add to it, or copy it."""
     run = write_run(Written(store=Store(tmp_path_factory.mktemp("written") / "run"), posts=600))
     for seed in (0, 1):
         for arm in ("original", "adaptive"):

@@ -119,7 +119,7 @@ def test_every_column_is_explained(arm: Path) -> None:
     assert sorted(explained) == sorted(pq.read_schema(next(arm.glob("*.parquet"))).names)
 
 
-def test_models_licences_marks_and_likenesses_are_told(arm: Path, augmented: Path) -> None:
+def test_models_licenses_marks_and_likenesses_are_told(arm: Path, augmented: Path) -> None:
     text = text_of(arm)
     manifest = json.loads((arm / "manifest.json").read_text(encoding="utf-8"))
     assert "**Made with demo weights**" in text

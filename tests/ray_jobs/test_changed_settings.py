@@ -133,7 +133,7 @@ def test_predictions_depend_on_model_arm_and_micro_batch_alone(
     [
         ("training.seed=7", "settings.training.seed: 0 in the run, 7 now"),
         ("training.epochs=5", "settings.training.epochs: "),
-        ("recogniser.dropout=0.2", "settings.recogniser.dropout: "),
+        ("recognizer.dropout=0.2", "settings.recognizer.dropout: "),
     ],
 )
 def test_training_refuses_a_model_that_was_begun_otherwise(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from recognisers import save_trained
+from recognizers import save_trained
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
@@ -30,7 +30,7 @@ KEY = "evaluations/words/adaptive-test.json"
 
 @pytest.fixture(scope="module")
 def run(augmented: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with two recognisers: `words` has learned a little; `tiny` knows nothing, but looks at images."""
+    """A run with two recognizers: `words` has learned a little; `tiny` knows nothing, but looks at images."""
     run = tmp_path_factory.mktemp("evaluated") / "run"
     shutil.copytree(augmented, run)
     arm = open_arm(Store(run), "adaptive")
@@ -88,7 +88,7 @@ def assert_same(report: Report, told: dict[str, Any]) -> None:
 
 
 def test_the_numbers_are_seqeval_s(evaluated: Evaluation, test_rows: list[Row]) -> None:
-    assert (evaluated.posts, evaluated.unlabelled) == (len(test_rows), 0) == (14, 0)
+    assert (evaluated.posts, evaluated.unlabeled) == (len(test_rows), 0) == (14, 0)
     assert 0 < evaluated.lenient["all"].micro.f1 < 1
     assert_same(evaluated.lenient["all"], seqeval(test_rows))
     assert_same(evaluated.strict["all"], seqeval(test_rows, "tags", mode="strict", scheme=IOB2))

@@ -60,7 +60,7 @@ def test_a_result_is_what_evaluate_says_of_the_model(
 ) -> None:
     found = results(run)
     assert (done.cells, done.finished, len(found)) == (3, 0, 3)
-    assert {(each.recogniser, each.arm, each.seed, each.swapped) for each in found.values()} == {
+    assert {(each.recognizer, each.arm, each.seed, each.swapped) for each in found.values()} == {
         ("bert-resnet-crf", arm, 0, False) for arm in ("original", "synthesized", "adaptive")
     }
     for key, each in found.items():
@@ -105,7 +105,7 @@ def test_another_table_trains_what_it_lacks_alone(
     assert (more.cells, more.finished) == (4, 3)
     after = stamps(run, "cells", "models")
     assert {key: after[key] for key in before} == before
-    assert [each.recogniser for key, each in results(run).items() if f"{run}/cells/{key}.json" not in before] == [
+    assert [each.recognizer for key, each in results(run).items() if f"{run}/cells/{key}.json" not in before] == [
         "bilstm-crf"
     ]
     assert (run / "experiments/ours/tables.json").exists()
@@ -184,11 +184,11 @@ def test_a_cell_that_fails_is_a_dash_and_the_others_are_finished(
 def test_weights_of_the_demo_are_told_where_they_had_a_part(asked: Callable[..., Experiment]) -> None:
     from ray_jobs.jobs.experiment import _notice
 
-    words = ("tables=[table1]", "recognisers=[]")
+    words = ("tables=[table1]", "recognizers=[]")
     assert _notice(asked(*words)) is None, "an LSTM over words alone"
     assert _notice(asked(*words, "text_systems=[bert]")) is not None
-    assert _notice(asked(*words, "text_systems=[bert]", "recogniser.text.model=a/b")) is None
-    assert _notice(asked("recogniser.text.model=a/b", "recogniser.visual.model=c/d")) is not None, "clip and generator"
+    assert _notice(asked(*words, "text_systems=[bert]", "recognizer.text.model=a/b")) is None
+    assert _notice(asked("recognizer.text.model=a/b", "recognizer.visual.model=c/d")) is not None, "clip and generator"
 
 
 def test_a_run_without_posts_is_told_before_anything_starts(tmp_path: Path, asked: Callable[..., Experiment]) -> None:

@@ -90,9 +90,9 @@ def test_images_below_quality_95_are_encoded_again(odd: Path, settings: Settings
     [row] = [row for row in rows(run, "original") if row["id"] == "7"]
     with (
         Image.open(tmp_path / "out" / "original" / "images" / "7.jpg") as image,
-        Image.open(tmp_path / "out" / "original" / "images" / "17_06_4705.jpg") as grey,
+        Image.open(tmp_path / "out" / "original" / "images" / "17_06_4705.jpg") as gray,
     ):
-        assert image.quantization == grey.quantization
+        assert image.quantization == gray.quantization
     assert (tmp_path / "out" / "original" / "images" / "7.jpg").read_bytes() != row["image"]["bytes"]
 
 

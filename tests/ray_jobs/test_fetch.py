@@ -29,7 +29,7 @@ def test_the_models_of_the_demo_are_where_they_ship() -> None:
     }
 
 
-def test_without_a_recogniser_its_encoders_are_not_fetched() -> None:
+def test_without_a_recognizer_its_encoders_are_not_fetched() -> None:
     assert [each.role for each in download_models(load_settings("demo"))] == ["encoder", "generator"]
 
 

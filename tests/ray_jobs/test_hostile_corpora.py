@@ -136,7 +136,7 @@ def test_bad_rows_are_augmented_with_what_is_left_of_them(
         assert among["ratio"] != alone["ratio"] or among["image"] == alone["image"]
     assert sum(ids[post_id]["image"] == alone["image"] for post_id, alone in good.items()) > 0.9 * len(good)
     assert not holds(tmp_path / "mixed" / "run", SECRET)
-    # What some program would run is in the files of posts whose picture was good, and nowhere in what came of them.
+    # What some program would run is in the files of posts whose image was good, and nowhere in what came of them.
     assert any(ARMED in data for data, status in IMAGES.values() if status == "ok")
     assert not holds(tmp_path / "mixed" / "run" / "augmented", ARMED)
 

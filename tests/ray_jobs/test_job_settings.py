@@ -76,7 +76,7 @@ def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, content: str, said: str
         ("papr", [], "no preset 'papr', did you mean 'paper'?: the presets are default, demo, paper"),
         ("nowhere.yaml", [], "no settings file nowhere.yaml"),
         ("default", ["margin=0.2"], "no setting 'margin', did you mean 'triplet.margin'?"),
-        ("default", ["pools.synthesise.gpus=1"], "no setting 'pools.synthesise', did you mean 'pools.synthesize"),
+        ("default", ["pools.synthesize.gpus=1"], "no setting 'pools.synthesize', did you mean 'pools.synthesize"),
         ("default", ["per_shards=1"], "did you mean 'per_shard'?"),
         ("default", ["seed"], "'seed' is no setting: write name=value"),
         ("default", ["seed=[1"], "'seed=[1': the value is not readable"),

@@ -1,4 +1,4 @@
-"""Where a recogniser is looked for, and what of it is fetched."""
+"""Where a recognizer is looked for, and what of it is fetched."""
 
 import shutil
 from pathlib import Path
@@ -12,13 +12,13 @@ from ray_jobs.storage.store import Store
 
 
 def trained(run: Path, model: Path) -> Path:
-    """A run with a recogniser whose training has ended."""
+    """A run with a recognizer whose training has ended."""
     shutil.copytree(model, run / "models" / "tiny")
     (run / "models" / "tiny" / "training.json").write_text("{}")
     return run
 
 
-def test_a_recogniser_by_name_folder_and_url(
+def test_a_recognizer_by_name_folder_and_url(
     tiny: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -42,10 +42,10 @@ def test_a_recogniser_by_name_folder_and_url(
     assert mner.load(cached, device="cpu").predict("Orla Finch sings")
 
 
-def test_recognisers_that_are_none(tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"no recogniser 'tinny'.* has tiny"):
+def test_recognizers_that_are_none(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no recognizer 'tinny'.* has tiny"):
         find_model("tinny", Store(trained(tmp_path / "run", tiny)))
-    with pytest.raises(ModelError, match=r"no recogniser .*nowhere"):
+    with pytest.raises(ModelError, match=r"no recognizer .*nowhere"):
         find_model(str(tmp_path / "nowhere"))
     shutil.copytree(tiny, tmp_path / "models" / "begun")
     (tmp_path / "models" / "begun" / "identity.json").write_text("{}")

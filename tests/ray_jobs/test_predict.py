@@ -35,7 +35,7 @@ WORDS = ("pools.predict.max=1", "pools.predict.lease=3", "prediction.micro_batch
 
 @pytest.fixture(scope="module")
 def run(augmented: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a trained recogniser `tiny`."""
+    """A run with a trained recognizer `tiny`."""
     run = tmp_path_factory.mktemp("predicted") / "run"
     shutil.copytree(augmented, run)
     shutil.copytree(tiny, run / "models" / "tiny")
@@ -82,12 +82,12 @@ def test_every_post_comes_out_once_with_what_is_known_of_it(predicted: Path, run
     assert status(str(run))["stages"][FOLDER]["posts"] == 96
 
 
-def test_a_job_says_what_the_recogniser_itself_says(predicted: Path, run: Path) -> None:
-    recogniser = mner.load(run / "models" / "tiny", device="cpu")
+def test_a_job_says_what_the_recognizer_itself_says(predicted: Path, run: Path) -> None:
+    recognizer = mner.load(run / "models" / "tiny", device="cpu")
     shard = "test-00000-of-00002.parquet"
     arm, found = (pq.read_table(folder / shard).to_pylist() for folder in (run / "augmented" / "adaptive", predicted))
     examples = [Example(id=row["id"], tokens=tuple(row["tokens"]), image=row["image"]["bytes"]) for row in arm]
-    for row, tagged in zip(found, recogniser.tag(examples, micro_batch=4), strict=True):
+    for row, tagged in zip(found, recognizer.tag(examples, micro_batch=4), strict=True):
         assert_said(row, tagged)
 
 
@@ -157,7 +157,7 @@ def posts() -> list[Row]:
         }
 
     return [
-        post("labelled", "Orla Finch sings", "B-PER I-PER O"),
+        post("labeled", "Orla Finch sings", "B-PER I-PER O"),
         post("raw", "RT @orla:  skies over #Kyoto"),
         post("wordless", "nothing was cut", "", tokens=[]),
         post("long", " ".join(["word"] * 200), " ".join(["O"] * 200)),
@@ -205,10 +205,10 @@ def staged(
 
 
 def test_posts_of_every_kind_come_out(tmp_path: Path, tiny: Path, posts: list[Row]) -> None:
-    labelled, raw, wordless, long = staged(tmp_path, tiny, posts)
-    assert [labelled["id"], raw["id"], wordless["id"], long["id"]] == [post["id"] for post in posts]
-    assert names(labelled["ner_tags"]) == ("B-PER", "I-PER", "O")
-    assert all(span["char_start"] is None for span in labelled["spans"])
+    labeled, raw, wordless, long = staged(tmp_path, tiny, posts)
+    assert [labeled["id"], raw["id"], wordless["id"], long["id"]] == [post["id"] for post in posts]
+    assert names(labeled["ner_tags"]) == ("B-PER", "I-PER", "O")
+    assert all(span["char_start"] is None for span in labeled["spans"])
     assert raw["tokens"] == [word.text for word in words(raw["text"])]
     assert (raw["tags"], raw["ner_tags"]) == (None, None)
     assert raw["spans"]
@@ -218,14 +218,14 @@ def test_posts_of_every_kind_come_out(tmp_path: Path, tiny: Path, posts: list[Ro
     assert (wordless["tokens"], wordless["predicted_tags"], wordless["spans"]) == ([], [], [])
     assert len(long["predicted_tags"]) == 200
     assert set(long["predicted_tags"][128:]) == {0}
-    recogniser = mner.load(tiny, device="cpu")
-    assert_said(labelled, recogniser.tag([Example(id="", tokens=("Orla", "Finch", "sings"))])[0])
-    assert [(each.start, each.end) for each in recogniser.predict(raw["text"])] == [
+    recognizer = mner.load(tiny, device="cpu")
+    assert_said(labeled, recognizer.tag([Example(id="", tokens=("Orla", "Finch", "sings"))])[0])
+    assert [(each.start, each.end) for each in recognizer.predict(raw["text"])] == [
         (span["char_start"], span["char_end"]) for span in raw["spans"]
     ]
 
 
-def test_texts_are_cut_as_the_recogniser_wants_them(tmp_path: Path, tiny: Path, posts: list[Row]) -> None:
+def test_texts_are_cut_as_the_recognizer_wants_them(tmp_path: Path, tiny: Path, posts: list[Row]) -> None:
     (raw,) = staged(tmp_path, tiny, posts[1:2], apart=True)
     assert raw["tokens"] == ["RT", "@", "orla", ":", "skies", "over", "#", "Kyoto"]
 
@@ -246,10 +246,10 @@ def test_the_arm_text_shows_no_image(tmp_path: Path, tiny: Path, posts: list[Row
     seeing = {**bare, "image": {"bytes": image, "path": "x.jpg"}}
     (without,) = staged(tmp_path / "text", tiny, [bare], arm="text")
     (shown,) = staged(tmp_path / "adaptive", tiny, [seeing])
-    assert (without["seen"], shown["seen"]) == (None, "labelled")
+    assert (without["seen"], shown["seen"]) == (None, "labeled")
     example = Example(id="", tokens=tuple(bare["tokens"]))
-    recogniser = mner.load(tiny, device="cpu")
-    assert_said(without, recogniser.tag([example])[0])
+    recognizer = mner.load(tiny, device="cpu")
+    assert_said(without, recognizer.tag([example])[0])
     assert without["spans"] != shown["spans"]
 
 
@@ -268,11 +268,11 @@ def test_swapped_posts_are_read_with_each_other_s_image(tmp_path: Path, tiny: Pa
     assert len(with_image) == 6
     found = staged(tmp_path, tiny, posts, swap=3)
     assert {row["seen"] for row in found if row["seen"]} == with_image == {row["id"] for row in found if row["seen"]}
-    recogniser = mner.load(tiny, device="cpu")
+    recognizer = mner.load(tiny, device="cpu")
     for row in found:
         assert row["seen"] != row["id"]
         image = pictures[row["seen"]] if row["seen"] else None
-        assert_said(row, recogniser.tag([Example(id="", tokens=tuple(row["tokens"]), image=image)])[0])
+        assert_said(row, recognizer.tag([Example(id="", tokens=tuple(row["tokens"]), image=image)])[0])
     own = staged(tmp_path / "own", tiny, posts)
     assert sum(row["spans"] != other["spans"] for row, other in zip(found, own, strict=True)) == len(with_image)
 

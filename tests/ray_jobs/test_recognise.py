@@ -66,7 +66,7 @@ def test_a_new_post_is_measured_as_the_run_measured_its_own(
         (["--text", "x", "--run", "r"], 2, "either --text, or --run"),
         ([], 2, "either --text, or --run"),
         (["--run", "r", "--image", "x.jpg"], 2, "belong to --text"),
-        (["--text", "x", "--model", "no/such/model"], 4, "no recogniser 'no/such/model'"),
+        (["--text", "x", "--model", "no/such/model"], 4, "no recognizer 'no/such/model'"),
         (["--text", "x", "--augment", "no/such/run"], 8, "no finished arm"),
         (["--text", "x", "prediction.device=gpu"], 2, "'gpu' is unknown"),
     ],

@@ -116,7 +116,7 @@ def test_throughput_is_what_the_log_says(written: Written, tmp_path: Path) -> No
     assert (own.posts, own.shards, own.gpus, own.per_wall, own.per_actor) == (8, 1, 2, None, None)
 
 
-# Recognisers
+# Recognizers
 
 
 def test_curves_are_the_trainings_own(written: Written) -> None:
@@ -162,20 +162,20 @@ def again(written: Written, name: str) -> dict[str, list[str]]:
     return write_predictions(written, f"again-{name}", arm, wrong=0.4, seed=hash_of(name))
 
 
-def test_shown_disagreements_are_bounded_and_from_both_recognisers(written: Written) -> None:
+def test_shown_disagreements_are_bounded_and_from_both_recognizers(written: Written) -> None:
     better, worse = chosen(of_pairs(written))
     assert len(better) == len(worse) == 15
     for cases in (better, worse):
-        assert {case.recogniser for case in cases} == {"bert-crf, seed 0", "bert-crf, seed 1"}
+        assert {case.recognizer for case in cases} == {"bert-crf, seed 0", "bert-crf, seed 1"}
         assert len({case.place.id for case in cases}) == 15
 
 
 def test_the_page_shows_both_answers(page: str, written: Written) -> None:
-    said = text_of(page).partition("Where recognisers disagree")[2]
+    said = text_of(page).partition("Where recognizers disagree")[2]
     compared = of_pairs(written)
     for each in compared:
         pairing = each.pairing
-        row = f"{pairing.recogniser} {pairing.posts} {pairing.better} {pairing.worse} {pairing.both_wrong}"
+        row = f"{pairing.recognizer} {pairing.posts} {pairing.better} {pairing.worse} {pairing.both_wrong}"
         assert row in said
     assert said.count("trained on originals") == said.count("trained on adaptive") == 30
 
@@ -207,7 +207,7 @@ def test_where_a_model_lies_on_this_machine_is_not_told(written: Written, copied
     manifest.write_text(json.dumps(about))
     report(str(run))
     models = text_of((run / KEY).read_text(encoding="utf-8")).partition("Models")[2].partition("Losses")[0]
-    assert "Generator a folder the licence is its owner's to say sha256:0123" in models
+    assert "Generator a folder the license is its owner's to say sha256:0123" in models
     assert "secret" not in models
 
 
@@ -237,7 +237,7 @@ def test_on_s3_it_is_the_same_page(bucket: str, written: Written, page: str) -> 
     ("name", "asked", "missing"),
     [
         ("without images", {"images": False}, {"losses", "thetas"}),
-        ("without labels", {"labelled": False}, set()),
+        ("without labels", {"labeled": False}, set()),
         ("without scores", {"arms": ("text", "original"), "scored": False}, {"losses", "thetas"}),
     ],
 )
@@ -247,7 +247,7 @@ def test_runs_that_lack_something(tmp_path: Path, name: str, asked: dict[str, An
     whole = {"accounting", "losses", "thetas", "posts", "failures", "stages", "settings"}
     assert set(done.sections) == whole - missing
     page = run.store.read(KEY).decode()
-    assert ("<mark" in page) == asked.get("labelled", True)
+    assert ("<mark" in page) == asked.get("labeled", True)
     if "arms" in asked:
         assert done.arm == "original"
         assert "This is arm original: no arm adaptive is finished in this run." in page

@@ -74,7 +74,7 @@ def spoil(run: Path, shard: str, failures: dict[int, str]) -> None:
 def story(
     augmented: Path, corpus: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
 ) -> Story:
-    """With simulated failures of synthesis: 4 broken images of which 3 are mended, a black picture, a refused one,
+    """With simulated failures of synthesis: 4 broken images of which 3 are mended, a black image, a refused one,
     and one that did not fit the memory.
     """
     folder = tmp_path_factory.mktemp("retry")
@@ -150,7 +150,7 @@ def test_every_post_comes_out_once_with_what_was_mended(story: Story) -> None:
     assert left["image"]["bytes"] is None
 
 
-def test_a_failed_picture_is_drawn_from_the_next_seed_and_its_neighbours_stay(story: Story) -> None:
+def test_a_failed_picture_is_drawn_from_the_next_seed_and_its_neighbors_stay(story: Story) -> None:
     old, new = (rows(run, "synthesized", SPOILT) for run in (story.old, story.new))
     assert [row["id"] for row in old] == [row["id"] for row in new]
     assert [number for number, (one, other) in enumerate(zip(old, new, strict=True)) if one != other] == [2, 7]
@@ -177,7 +177,7 @@ def test_posts_are_those_of_the_repaired_corpus(
 def test_all_of_it_is_a_run_of_the_repaired_corpus_with_the_old_mixture(
     story: Story, cluster: None, small: Callable[..., Settings], tmp_path: Path
 ) -> None:
-    """Up to the pictures that failed: a run from the beginning draws those of simulated failures at the first try."""
+    """Up to the images that failed: a run from the beginning draws those of simulated failures at the first try."""
     ingest(str(story.repaired), str(tmp_path / "run"), small("max_failed=1"), quiet=True)
     augment(str(tmp_path / "run"), small(), arms=ARMS, mixture=str(story.old), quiet=True)
     same(tmp_path / "run", story.new, "posts", "embeddings", "scores", "augmented/original")
@@ -296,7 +296,7 @@ def test_what_it_says_to_a_person(story: Story, amia: Amia) -> None:
     assert (code, complained) == (0, "")
     assert "96 posts in, 96 out" in said
     assert "2 whose synthesis failed: drawn again by the command below" in said
-    assert "1 whose picture the model's safety check refused" in said
+    assert "1 whose image the model's safety check refused" in said
     assert f"amia augment --run {story.new} --arm adaptive --arm constant --arm original" in said
     told = json.loads(amia("retry", story.old, "--failed", "--to", story.new, *images, "--json")[1])
     assert told["command"][:4] == ["amia", "augment", "--run", str(story.new)]

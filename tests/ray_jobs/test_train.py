@@ -20,7 +20,7 @@ from torch.amp import GradScaler
 
 import amia.mner
 from amia.errors import ClusterError, IdentityError, RunError, SettingsError
-from amia.mner.builder import build_recognizer as start_recogniser
+from amia.mner.builder import build_recognizer as start_recognizer
 from amia.mner.settings import EncoderSettings, RecognizerSettings
 from amia.mner.training.distributed import DistContext
 from amia.mner.training.trainer import add_gradients
@@ -43,14 +43,14 @@ def encoders(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def words(encoders: Path) -> Sequence[str]:
-    return (*QUICK, f"recogniser.text.model={encoders / 'text'}", f"recogniser.visual.model={encoders / 'visual'}")
+    return (*QUICK, f"recognizer.text.model={encoders / 'text'}", f"recognizer.visual.model={encoders / 'visual'}")
 
 
 def weights(run: Path, name: str) -> dict[str, torch.Tensor]:
     return load_file(run / "models" / name / "model.safetensors")
 
 
-def test_a_recogniser_comes_out_of_a_run(
+def test_a_recognizer_comes_out_of_a_run(
     augmented: Path,
     copied: Callable[..., Path],
     small: Callable[..., Settings],
@@ -70,8 +70,8 @@ def test_a_recogniser_comes_out_of_a_run(
     assert not (folder / "checkpoints").exists()
     assert not (folder / "ray").exists()
     assert list((tmp_path / "cache" / "amia").glob("features-*.sqlite"))
-    recogniser = amia.mner.load(folder)
-    assert isinstance(recogniser.predict("Nova Quist sings in Paris"), list)
+    recognizer = amia.mner.load(folder)
+    assert isinstance(recognizer.predict("Nova Quist sings in Paris"), list)
     # The same again: nothing is trained, another seed is refused under this name.
     assert train(str(run), small(*words), system="bert-resnet-crf", arm="original", name="first", quiet=True) == done
     with pytest.raises(IdentityError, match="seed"):
@@ -87,14 +87,14 @@ def first_step(config: dict[str, Any]) -> None:
     """Runs in a worker: the gradients of its first step, and the posts it was handed."""
     arm: Arm = config["arm"]
     torch.manual_seed(0)
-    recogniser, _ = start_recogniser("bert-resnet-crf", config["settings"], TYPES)
-    model = recogniser.model
+    recognizer, _ = start_recognizer("bert-resnet-crf", config["settings"], TYPES)
+    model = recognizer.model
     model.eval()  # no dropout
     world = DistContext(torch.device("cpu"))
     source = ray.train.get_dataset_shard("train")
-    feed = StreamingLoader(source, recogniser.reader, posts=60, batch=16, seed=0, workers=world.size)
+    feed = StreamingLoader(source, recognizer.reader, posts=60, batch=16, seed=0, workers=world.size)
     share = next(feed.epoch(1))
-    batch = recogniser.batches().of(share)
+    batch = recognizer.batches().of(share)
     posts, parts = add_gradients(model, [batch], world, GradScaler("cpu", enabled=False), torch.float32)
     (loss,) = world.sums(parts["tags"])
     told = {"ids": batch.ids, "posts": posts, "loss": loss / posts, "arm": arm.name}
@@ -125,15 +125,15 @@ def test_two_workers_fed_by_ray_data_step_as_one_does(augmented: Path, encoders:
     assert all(torch.equal(left[name], right[name]) for name in left)
 
     torch.manual_seed(0)
-    recogniser, _ = start_recogniser("bert-resnet-crf", settings, TYPES)
-    recogniser.model.eval()
+    recognizer, _ = start_recognizer("bert-resnet-crf", settings, TYPES)
+    recognizer.model.eval()
     examples = {each.id: each for each in arm.examples(arm.keys("train"))}
-    items = [amia.mner.features.encode_example([examples[name]], recogniser.reader)[0] for name in ids]
-    batch = recogniser.batches().of(items)
+    items = [amia.mner.features.encode_example([examples[name]], recognizer.reader)[0] for name in ids]
+    batch = recognizer.batches().of(items)
     alone = DistContext(torch.device("cpu"))
-    _, parts = add_gradients(recogniser.model, [batch], alone, GradScaler("cpu", enabled=False), torch.float32)
+    _, parts = add_gradients(recognizer.model, [batch], alone, GradScaler("cpu", enabled=False), torch.float32)
     assert parts["tags"] / len(ids) == pytest.approx(one["loss"], abs=1e-5)
-    gradients = {name: each.grad for name, each in recogniser.model.named_parameters() if each.grad is not None}
+    gradients = {name: each.grad for name, each in recognizer.model.named_parameters() if each.grad is not None}
     assert gradients.keys() == left.keys()
     for name, gradient in gradients.items():
         torch.testing.assert_close(left[name], gradient, atol=1e-5, rtol=1e-4)
@@ -257,5 +257,5 @@ def test_workers_that_would_wait_for_ever_are_refused(
 def test_what_is_not_there_is_said(augmented: Path, small: Callable[..., Settings]) -> None:
     with pytest.raises(RunError, match=r"--arm fixed-0\.3"):
         train(str(augmented), small(), system="bert-crf", arm="fixed-0.3", quiet=True)
-    with pytest.raises(SettingsError, match="no recogniser 'bert-rcf'"):
+    with pytest.raises(SettingsError, match="no recognizer 'bert-rcf'"):
         train(str(augmented), small(), system="bert-rcf", arm="original", quiet=True)

@@ -31,7 +31,7 @@ def plan_of(shards: int) -> Plan:
         types=[],
         rejected=0,
         repaired=0,
-        labelled=0,
+        labeled=0,
         source={},
         scratch="scratch/toy",
         segments={"train": [2 * shards]},

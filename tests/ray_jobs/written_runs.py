@@ -52,13 +52,13 @@ class Written:
     arms: Sequence[str] = ("adaptive", "original")
     images: bool = True
     """Whether posts come with images, most of them."""
-    labelled: bool = True
+    labeled: bool = True
     scored: bool = True
     """Whether text and image were compared."""
     size: int = 64
-    """Pixels a side of the arms' pictures."""
+    """Pixels a side of the arms' images."""
     pool: int = 40
-    """Different originals, and as many different synthesized pictures."""
+    """Different originals, and as many different synthesized images."""
     per_shard: int = 64
     rejected: int = 3
     change: Callable[[Row], None] = lambda row: None
@@ -78,7 +78,7 @@ def hash_of(name: str) -> int:
 
 
 def write_run(written: Written) -> Written:
-    """Posts, scores, a mixture, synthesized pictures, arms with manifests, quarantine and a log."""
+    """Posts, scores, a mixture, synthesized images, arms with manifests, quarantine and a log."""
     store, settings = written.store, written.settings
     rng = random.Random(0)
     counts = {split: round(written.posts * share) for split, share in SHARE.items()}
@@ -107,7 +107,7 @@ def write_run(written: Written) -> Written:
 
 
 def write_model(store: Store, name: str, *, arm: str, seed: int, f1: Sequence[float]) -> None:
-    """What `amia train` says of a finished recogniser; no weights."""
+    """What `amia train` says of a finished recognizer; no weights."""
     settings = {"system": "bert-crf", "encoders": {}, "training": {"seed": seed, "epochs": len(f1)}}
     identity = {"stage": f"models/{name}", "version": 1, "settings": settings, "input": {"arm": arm, "files": {}}}
     reports = [{"epoch": number, "f1": value, "loss": {}} for number, value in enumerate(f1, start=1)]
@@ -116,7 +116,7 @@ def write_model(store: Store, name: str, *, arm: str, seed: int, f1: Sequence[fl
 
 
 def write_predictions(written: Written, name: str, arm: str, *, wrong: float, seed: int) -> dict[str, list[str]]:
-    """A recogniser's answers for the test posts: the gold tags, but for a share of posts; by id, as they were given."""
+    """A recognizer's answers for the test posts: the gold tags, but for a share of posts; by id, as they were given."""
     rng = random.Random(seed)
     given: dict[str, list[str]] = {}
     of_test = [row for row in written.rows if row["split"] == "test"]
@@ -157,7 +157,7 @@ def _plan(written: Written, counts: dict[str, int]) -> Plan:
         types=list(TYPES),
         rejected=written.rejected,
         repaired=0,
-        labelled=written.posts if written.labelled else 0,
+        labeled=written.posts if written.labeled else 0,
         source={},
         scratch="scratch",
         segments={split: [count] for split, count in counts.items()},
@@ -176,7 +176,7 @@ def _post(written: Written, rng: random.Random, number: int, shard: str) -> Row:
         "split": shard.partition("-")[0],
         "text": " ".join(drawn.tokens),
         "tokens": list(drawn.tokens),
-        "ner_tags": list(drawn.tags) if written.labelled else None,
+        "ner_tags": list(drawn.tags) if written.labeled else None,
         "image_status": status,
         "loss": float(np.float32(min(4.0, max(0.0, loss)))) if scored else None,
         "cosine": float(np.float32(0.8 - loss)) if scored else None,
@@ -284,7 +284,7 @@ def _augmented(arm: str, row: Row, size: int) -> Row:
         has_synthesis=drawn,
     )
     share = None if share is None else float(np.float32(share))
-    # Only the picture is rounded, so that few different ones have to be blended.
+    # Only the image is rounded, so that few different ones have to be blended.
     data = None if share is None else _blended(row["pool"], size, round(share, 1), row["image_status"] == "ok", drawn)
     names = ("id", "split", "text", "tokens", "tags", "ner_tags", "theta", "loss", "loss_i2t", "loss_t2i", "cosine")
     kept = {name: whole[name] for name in (*names, "image_status", "synthesis_status", "prompt", "seed")}

@@ -35,7 +35,7 @@ def touch(root: Path, *names: str) -> Path:
         (["x.jsonl", "runs/old/posts.parquet"], "jsonl", ["x.jsonl"]),
     ],
 )
-def test_recognised(tmp_path: Path, names: list[str], kind: str, files: list[str]) -> None:
+def test_recognized(tmp_path: Path, names: list[str], kind: str, files: list[str]) -> None:
     corpus = open_corpus(touch(tmp_path, *names))
     assert corpus.kind == kind
     assert [file.relative_to(tmp_path).as_posix() for file in corpus.files] == files
@@ -50,7 +50,7 @@ def test_a_single_file(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("names", [[], ["notes.txt"], ["a/b/c/d/x.jsonl"], ["images/x.jsonl", ".cache/x.parquet"]])
-def test_nothing_recognised_says_what_was_looked_for(tmp_path: Path, names: list[str]) -> None:
+def test_nothing_recognized_says_what_was_looked_for(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(CorpusError, match=r"looked for train\.txt .* \*\.jsonl, \*\.parquet, \*\.tar"):
         open_corpus(touch(tmp_path, *names))
 

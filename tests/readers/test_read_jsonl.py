@@ -66,7 +66,7 @@ def test_every_field(tmp_path: Path) -> None:
         ('{"text": "' + "x" * (1 << 20) + '"}', "a line of more than"),
     ],
 )
-def test_wrong_lines_are_named_and_their_neighbours_unharmed(tmp_path: Path, line: str, reason: str) -> None:
+def test_wrong_lines_are_named_and_their_neighbors_unharmed(tmp_path: Path, line: str, reason: str) -> None:
     rows = list(open_corpus(write(tmp_path, {"id": 1, "text": "a"}, line, {"id": 3, "text": "c"})))
     assert isinstance(rows[1], Rejected)
     assert rows[1].where == "train.jsonl:2"

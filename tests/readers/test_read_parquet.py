@@ -69,7 +69,7 @@ def test_wrong_values_cost_their_row_only(tmp_path: Path) -> None:
 
 
 def test_no_text_column_names_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"looked for text, tweet, caption, tokens, words; there are label, picture"):
+    with pytest.raises(CorpusError, match=r"looked for text, tweet, caption, tokens, words; there are label, image"):
         list(open_corpus(write(tmp_path / "x.parquet", [{"label": 1, "picture": "a"}])))
 
 

@@ -77,7 +77,7 @@ def test_image_paths_in_the_json_are_not_followed(tmp_path: Path) -> None:
     assert (row.image, row.image_path) == (None, None)
 
 
-def test_links_and_devices_are_rejected_and_their_neighbours_unharmed(tmp_path: Path) -> None:
+def test_links_and_devices_are_rejected_and_their_neighbors_unharmed(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
         for name, kind in (("a.txt", tarfile.SYMTYPE), ("b.jpg", tarfile.LNKTYPE), ("c.txt", tarfile.CHRTYPE)):
             info = tarfile.TarInfo(name)

@@ -38,7 +38,7 @@ HOSTILE = (
 
 
 def picture(shade: int) -> bytes:
-    """A small grey WebP."""
+    """A small gray WebP."""
     buffer = io.BytesIO()
     Image.fromarray(np.full((16, 16, 3), shade, np.uint8)).save(buffer, "WEBP")
     return buffer.getvalue()
@@ -83,7 +83,7 @@ def accounting(name: str) -> Accounting:
             Check(what=f"statuses of {name}", left=1200, right=1199),
         ],
         rejected=3,
-        labelled=1200,
+        labeled=1200,
         models=[Attribution(role="Generator", name=name, weights=f"{name}@0123")],
     )
 
@@ -163,11 +163,11 @@ def whole(name: str = HOSTILE, posts: int = 12) -> ReportContent:
         ],
         disagreements=Disagreements(
             arm=name,
-            pairings=[Pairing(recogniser=name, posts=180, better=4, worse=6, both_wrong=1)],
+            pairings=[Pairing(recognizer=name, posts=180, better=4, worse=6, both_wrong=1)],
             examples=[
                 Disagreement(
                     id=name,
-                    recogniser=name,
+                    recognizer=name,
                     kind=kind,
                     pieces=pieces,
                     original=None,

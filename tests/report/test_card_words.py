@@ -37,7 +37,7 @@ def test_splits_stand_in_the_order_that_people_expect() -> None:
     assert "blended with a share of 0.3 of its own" in text
 
 
-def test_a_model_of_the_hub_is_named_with_its_commit_and_licence() -> None:
+def test_a_model_of_the_hub_is_named_with_its_commit_and_license() -> None:
     weights = "stabilityai/sdxl-turbo@71153311d3db"
     line = Attribution(role="Generator", name="stabilityai/sdxl-turbo", weights=weights).line()
     assert "https://huggingface.co/stabilityai/sdxl-turbo/tree/71153311d3db" in line
@@ -53,7 +53,7 @@ def test_a_folder_is_known_by_its_weights_and_its_path_is_not_told() -> None:
     assert "owner" in line
 
 
-def test_an_unknown_licence_is_said_to_be_unknown() -> None:
+def test_an_unknown_license_is_said_to_be_unknown() -> None:
     assert "look at the model's card" in license_of("somebody/else")
     for known in ("openai/clip-vit-base-patch16", "stabilityai/sd-turbo", "stabilityai/sdxl-turbo", "demo:clip"):
         assert "not known" not in license_of(known)

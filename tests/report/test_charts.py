@@ -88,7 +88,7 @@ def test_theta_has_a_scale_of_its_own() -> None:
 def test_the_loss_chart_says_in_words_what_it_shows() -> None:
     shown = figure()
     chart = parsed(loss_chart(shown, "loss-1"))
-    assert chart.get("aria-labelledby") == "loss-1-t loss-1-d"
+    assert chart.get("aria-labeledby") == "loss-1-t loss-1-d"
     assert [(each.get("id"), each.tag) for each in list(chart)[:2]] == [("loss-1-t", "title"), ("loss-1-d", "desc")]
     said = chart.findtext("desc") or ""
     assert said == loss_words(shown)

@@ -1,4 +1,4 @@
-"""The picture of what came out."""
+"""The image of what came out."""
 
 import io
 from pathlib import Path
@@ -9,9 +9,9 @@ from PIL import Image
 from amia.report.grid import GAP, TILE, Triple, draw_grid, spread
 
 
-def _png(colour: tuple[int, int, int]) -> bytes:
+def _png(color: tuple[int, int, int]) -> bytes:
     data = io.BytesIO()
-    Image.new("RGB", (4, 4), colour).save(data, "PNG")
+    Image.new("RGB", (4, 4), color).save(data, "PNG")
     return data.getvalue()
 
 

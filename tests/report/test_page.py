@@ -78,10 +78,7 @@ def test_ids_are_unique_and_whatever_refers_to_one_finds_it(walk: Walk) -> None:
     ids = walk.values("id")
     assert len(ids) == len(set(ids)) > 15
     referred = {
-        each
-        for name in ("aria-labelledby", "aria-describedby")
-        for value in walk.values(name)
-        for each in value.split()
+        each for name in ("aria-labeledby", "aria-describedby") for value in walk.values(name) for each in value.split()
     }
     anchors = {href[1:] for href in walk.values("href") if href.startswith("#")}
     assert referred | anchors <= set(ids)
@@ -182,8 +179,8 @@ def test_a_post_as_long_as_a_book_does_not_make_the_page_one() -> None:
     assert len(render(long)) < 1.2 * len(render(content))
 
 
-def luminance(colour: str) -> float:
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+def luminance(color: str) -> float:
+    channels = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -194,24 +191,24 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def mixed(colour: str, paper: str, share: float) -> str:
-    pairs = [(int(colour[at : at + 2], 16), int(paper[at : at + 2], 16)) for at in (1, 3, 5)]
+def mixed(color: str, paper: str, share: float) -> str:
+    pairs = [(int(color[at : at + 2], 16), int(paper[at : at + 2], 16)) for at in (1, 3, 5)]
     return "#" + "".join(f"{round(share * one + (1 - share) * other):02x}" for one, other in pairs)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_can_be_read(scheme: str) -> None:
+def test_colors_can_be_read(scheme: str) -> None:
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part))
         for part in STYLE.split("@media screen and (prefers-color-scheme", 1)
     )
-    colours = light if scheme == "light" else {**light, **dark}
-    paper, panel = colours["paper"], colours["panel"]
+    colors = light if scheme == "light" else {**light, **dark}
+    paper, panel = colors["paper"], colors["panel"]
     for name in ("ink", "soft", "accent", "match", "mismatch", "misc"):
-        assert contrast(colours[name], paper) >= 4.5, name
-    assert min(contrast(colours[name], panel) for name in ("ink", "soft")) >= 4.5
+        assert contrast(colors[name], paper) >= 4.5, name
+    assert min(contrast(colors[name], panel) for name in ("ink", "soft")) >= 4.5
     for name in ("per", "loc", "org", "misc", "other"):
-        behind = mixed(colours[name], paper, 0.13)
-        assert min(contrast(colours[name], behind), contrast(colours["ink"], behind)) >= 4.5, name
-    for name in (each for each in colours if each.startswith("arm-")):
-        assert contrast(colours[name], paper) >= 3, name  # lines
+        behind = mixed(colors[name], paper, 0.13)
+        assert min(contrast(colors[name], behind), contrast(colors["ink"], behind)) >= 4.5, name
+    for name in (each for each in colors if each.startswith("arm-")):
+        assert contrast(colors[name], paper) >= 3, name  # lines

@@ -97,7 +97,7 @@ def test_a_picture_that_does_not_fit_alone_is_a_failure_of_its_post__with_a_simu
 
 
 class Scripted:
-    """A pipeline whose pictures are scripted by the seed that it is called with."""
+    """A pipeline whose images are scripted by the seed that it is called with."""
 
     def __init__(self, pictures: dict[int, torch.Tensor], refused: set[int] = frozenset()) -> None:
         self.pictures = pictures
@@ -112,7 +112,7 @@ class Scripted:
         return SimpleNamespace(images=images, nsfw_content_detected=[seed in self.refused for seed in seeds])
 
 
-BLACK, NAN, GREY = torch.zeros(3, 8, 8), torch.full((3, 8, 8), 0.5), torch.full((3, 8, 8), 0.5)
+BLACK, NAN, GRAY = torch.zeros(3, 8, 8), torch.full((3, 8, 8), 0.5), torch.full((3, 8, 8), 0.5)
 NAN[0, 0, 0] = torch.nan
 
 
@@ -121,7 +121,7 @@ def scripted(pipeline: Scripted, **settings: object) -> Generator:
 
 
 def test_unusable_pictures_are_drawn_again_with_seeds_of_their_own():
-    pipeline = Scripted({2: BLACK, 4: NAN, redraw_seed(4, 1): GREY})
+    pipeline = Scripted({2: BLACK, 4: NAN, redraw_seed(4, 1): GRAY})
     drawn = scripted(pipeline).generate(list("abcd"), [1, 2, 3, 4])
     assert pipeline.calls == [[1, 2, 3, 4], [redraw_seed(2, 1), redraw_seed(4, 1)], [redraw_seed(4, 2)]]
     assert [one.redraws for one in drawn] == [0, 1, 0, 2]
@@ -129,7 +129,7 @@ def test_unusable_pictures_are_drawn_again_with_seeds_of_their_own():
     assert all(one.failure is None and one.pixels is not None for one in drawn)
 
 
-@pytest.mark.parametrize(("picture", "failure"), [(BLACK, "black"), (NAN, "nan"), (GREY, "blank")])
+@pytest.mark.parametrize(("picture", "failure"), [(BLACK, "black"), (NAN, "nan"), (GRAY, "blank")])
 def test_what_stays_unusable_is_recorded(picture, failure):
     pipeline = Scripted(dict.fromkeys((5, redraw_seed(5, 1)), picture))
     (one,) = scripted(pipeline, redraws=1).generate(["a"], [5])

@@ -5,7 +5,7 @@ import torch
 from amia.synthesis.defects import detect_defect, to_pixels
 
 
-def test_grey_levels_survive_exactly():
+def test_gray_levels_survive_exactly():
     pixels = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
     picture = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
     assert detect_defect(picture) is None

@@ -1,4 +1,4 @@
-"""What a GPU does otherwise, done on the CPU: compiled, channels last, each text once. The pictures stay the same."""
+"""What a GPU does otherwise, done on the CPU: compiled, channels last, each text once. The images stay the same."""
 
 import threading
 import warnings
@@ -29,7 +29,7 @@ def load(folder: Path, tuning: GpuOptions | None = None, **settings: Any) -> Gen
 
 
 def apart(some: list[GeneratedImage], others: list[GeneratedImage]) -> int:
-    """Largest difference in grey levels."""
+    """Largest difference in gray levels."""
     pairs = zip(some, others, strict=True)
     return max(int(np.abs(one.pixels.astype(int) - other.pixels).max()) for one, other in pairs)
 
@@ -54,7 +54,7 @@ def ahead_of_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def test_channels_last_moves_no_grey_level_by_more_than_one(folder: Path) -> None:
+def test_channels_last_moves_no_gray_level_by_more_than_one(folder: Path) -> None:
     tuned = load(folder, GpuOptions(channels_last=True))
     weight = tuned._pipeline.unet.conv_in.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
@@ -134,7 +134,7 @@ def test_files_are_those_of_the_pixels_and_errors_are_the_encoders(sd: Path) -> 
 
 
 def test_encoding_runs_while_the_next_micro_batch_is_drawn(sd: Path) -> None:
-    """The encoder of the first picture waits for the second micro-batch to begin: in turns it would wait in vain."""
+    """The encoder of the first image waits for the second micro-batch to begin: in turns it would wait in vain."""
     generator, second = load(sd, micro_batch=1), threading.Event()
     passes: list[int] = []
 

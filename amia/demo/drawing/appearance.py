@@ -17,13 +17,13 @@ STYLES = {
 """The drawn forms of each type."""
 
 MARKS = ("bar", "ring", "cross", "triangle", "chevron", "dots")
-"""What stands inside the badge of an organisation."""
+"""What stands inside the badge of an organization."""
 
 
 class Look(NamedTuple):
     """Everything a drawing needs to know about an entity.
 
-    `style` is one of its type's `STYLES`; `main` and `second` name colours of `BRIGHT`; `extra` indexes what only some
+    `style` is one of its type's `STYLES`; `main` and `second` name colors of `BRIGHT`; `extra` indexes what only some
     types have (skin, sky), `detail` likewise (hair, ground, mark); `accessory` is a pair of spectacles, or a moon.
     """
 
@@ -41,12 +41,12 @@ def _looks() -> dict[Entity, Look]:
     for kind in KINDS:
         rng = random.Random(f"looks of {kind}")
         styles = STYLES[kind]
-        colours = {style: rng.sample(list(BRIGHT), len(BRIGHT)) for style in styles}
+        colors = {style: rng.sample(list(BRIGHT), len(BRIGHT)) for style in styles}
         for place, entity in enumerate(ENTITIES[kind]):
-            # Styles take turns, each time in a colour it has not had: no two entities share style and main colour.
+            # Styles take turns, each time in a color it has not had: no two entities share style and main color.
             style = styles[place % len(styles)]
-            main = colours[style][place // len(styles)]
-            second = rng.choice([colour for colour in BRIGHT if colour != main])
+            main = colors[style][place // len(styles)]
+            second = rng.choice([color for color in BRIGHT if color != main])
             extra = rng.randrange(len(SKIES) if kind == "LOC" else len(SKINS))
             detail = rng.randrange({"PER": len(HAIRS), "LOC": len(GROUNDS)}.get(kind, len(MARKS)))
             looks[entity] = Look(style, main, second, extra, detail, rng.random() < 0.4)
@@ -60,11 +60,11 @@ def look_of(entity: Entity) -> Look:
 
 @dataclass(frozen=True)
 class Variation:
-    """Free choices of one picture. The first five lie in [0, 1], 0.5 being the plain look.
+    """Free choices of one image. The first five lie in [0, 1], 0.5 being the plain look.
 
-    `tint` colours the wall or the sky, `light` brightens, `hue` turns the main colours slightly, `mood` moves the mouth
+    `tint` colors the wall or the sky, `light` brightens, `hue` turns the main colors slightly, `mood` moves the mouth
     and the sun, `reading` picks the meaning of an ambiguous name where the sentence leaves it open. `dx`, `dy` move the
-    things (in units of half the picture's side) and `zoom` resizes them; only photographs use these.
+    things (in units of half the image's side) and `zoom` resizes them; only photographs use these.
     """
 
     tint: float = 0.5

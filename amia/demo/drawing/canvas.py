@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import ImageDraw
 
-# MERGED FROM amia.demo.drawing.canvas: Colours of the drawn world and how light changes them.
+# MERGED FROM amia.demo.drawing.canvas: Colors of the drawn world and how light changes them.
 Color = tuple[int, int, int]
 
 BRIGHT: dict[str, Color] = {
@@ -21,7 +21,7 @@ BRIGHT: dict[str, Color] = {
     "white": (246, 246, 246),
     "black": (36, 36, 42),
 }
-"""Colours that a look is told by; two of them never come close under `shade`."""
+"""Colors that a look is told by; two of them never come close under `shade`."""
 
 SKINS: tuple[Color, ...] = ((250, 218, 186), (232, 184, 140), (184, 124, 80), (120, 78, 52))
 
@@ -56,23 +56,23 @@ INK: Color = (40, 36, 40)
 """Outlines, eyes, spectacles."""
 
 
-def shade(colour: Color, hue: float = 0.5, light: float = 0.5) -> Color:
-    """`colour` with its hue turned by up to 0.02 and its brightness by up to 12 %, both from 0 to 1, 0.5 for none."""
-    h, s, v = colorsys.rgb_to_hsv(*(channel / 255 for channel in colour))
+def shade(color: Color, hue: float = 0.5, light: float = 0.5) -> Color:
+    """`color` with its hue turned by up to 0.02 and its brightness by up to 12 %, both from 0 to 1, 0.5 for none."""
+    h, s, v = colorsys.rgb_to_hsv(*(channel / 255 for channel in color))
     v = min(1.0, v * (1 + 0.24 * (light - 0.5)))
     r, g, b = colorsys.hsv_to_rgb((h + 0.04 * (hue - 0.5)) % 1, s, v)
     return round(r * 255), round(g * 255), round(b * 255)
 
 
 def wall(tint: float) -> Color:
-    """The plain background of a post without a place: a pale colour that goes once round the wheel with `tint`."""
+    """The plain background of a post without a place: a pale color that goes once round the wheel with `tint`."""
     r, g, b = colorsys.hsv_to_rgb(tint % 1, 0.16, 0.86)
     return round(r * 255), round(g * 255), round(b * 255)
 
 
-def darker(colour: Color, share: float = 0.7) -> Color:
-    """`colour` with every channel multiplied by `share`."""
-    return round(colour[0] * share), round(colour[1] * share), round(colour[2] * share)
+def darker(color: Color, share: float = 0.7) -> Color:
+    """`color` with every channel multiplied by `share`."""
+    return round(color[0] * share), round(color[1] * share), round(color[2] * share)
 
 
 Point = tuple[float, float]
@@ -88,7 +88,7 @@ class Canvas:
     scale: float
 
     def at(self, x: float, y: float, scale: float) -> "Canvas":
-        """A pen for a thing that is centred on (x, y) and `scale` times as large."""
+        """A pen for a thing that is centered on (x, y) and `scale` times as large."""
         return Canvas(self.draw, self.x + x * self.scale, self.y + y * self.scale, self.scale * scale)
 
     def _pixel(self, point: Point) -> Point:

@@ -8,7 +8,7 @@ from amia.demo.drawing.canvas import BRIGHT, HAIRS, INK, SKINS, Canvas, Color, P
 
 
 # MERGED FROM amia.demo.drawing.figures: A thing: what people play, buy, watch and win.
-# MERGED FROM amia.demo.drawing.figures: An organisation: a badge with a mark inside.
+# MERGED FROM amia.demo.drawing.figures: An organization: a badge with a mark inside.
 def draw_person(pen: Canvas, look: Look, variation: Variation) -> None:
     """Face and shoulders; `main` is the shirt, `second` the headgear, spectacles are the accessory."""
     skin = shade(SKINS[look.extra], light=variation.light)
@@ -72,7 +72,7 @@ def _face(pen: Canvas, spectacles: bool, mood: float) -> None:
 
 
 def draw_object(pen: Canvas, look: Look, variation: Variation) -> None:
-    """An object in two colours."""
+    """An object in two colors."""
     main = shade(BRIGHT[look.main], variation.hue, variation.light)
     second = shade(BRIGHT[look.second], variation.hue, variation.light)
     _OBJECTS[look.style](pen, main, second)
@@ -156,7 +156,7 @@ _OBJECTS: dict[str, Callable[[Canvas, Color, Color], None]] = {
 
 
 def draw_logo(pen: Canvas, look: Look, variation: Variation) -> None:
-    """A badge in the main colour, outlined, with a mark in the second colour."""
+    """A badge in the main color, outlined, with a mark in the second color."""
     badge = shade(BRIGHT[look.main], variation.hue, variation.light)
     mark = shade(BRIGHT[look.second], variation.hue, variation.light)
     outline = (250, 250, 250) if look.main == "black" else darker(badge, 0.45)
@@ -166,7 +166,7 @@ def draw_logo(pen: Canvas, look: Look, variation: Variation) -> None:
 
 
 def _spokes(count: int, radii: tuple[float, ...], turn: float) -> list[Point]:
-    """`count` points around the centre whose radii take turns."""
+    """`count` points around the center whose radii take turns."""
     angles = [turn + 2 * pi * step / count for step in range(count)]
     return [(radii[step % len(radii)] * cos(a), radii[step % len(radii)] * sin(a)) for step, a in enumerate(angles)]
 

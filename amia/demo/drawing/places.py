@@ -1,4 +1,4 @@
-"""A place: a landscape that fills the picture behind everything else."""
+"""A place: a landscape that fills the image behind everything else."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from amia.demo.drawing.appearance import Look, Variation
 from amia.demo.drawing.canvas import BRIGHT, GROUNDS, SKIES, Canvas, Color, darker, shade
 
 FAR = 2.5
-"""Landscapes are drawn this far to all sides, so that pictures of any shape are filled."""
+"""Landscapes are drawn this far to all sides, so that images of any shape are filled."""
 
 
 def draw_place(pen: Canvas, look: Look, variation: Variation) -> None:
-    """A landscape; `main` colours its landmark, the accessory makes the sun a moon."""
+    """A landscape; `main` colors its landmark, the accessory makes the sun a moon."""
     sky = shade(SKIES[look.extra], variation.tint * 2 - 0.5, variation.light)
     ground = shade(GROUNDS[look.detail], variation.hue, variation.light)
     landmark = shade(BRIGHT[look.main], variation.hue, variation.light)

@@ -1,4 +1,4 @@
-"""The picture of a post: a place behind everything, each other type in its own corner."""
+"""The image of a post: a place behind everything, each other type in its own corner."""
 
 import io
 import random
@@ -13,8 +13,8 @@ from amia.demo.drawing.figures import draw_logo, draw_object, draw_person
 from amia.demo.drawing.places import FAR, draw_place
 from amia.demo.names import Entity, Kind
 
-# MERGED FROM amia.demo.drawing.scene: What a picture shows beyond its entities: light, tint, mood, and for photographs also place and size.
-# MERGED FROM amia.demo.drawing.scene: Pictures as people post them: of any size and shape, grainy, things not quite in their place.
+# MERGED FROM amia.demo.drawing.scene: What an image shows beyond its entities: light, tint, mood, and for photographs also place and size.
+# MERGED FROM amia.demo.drawing.scene: Images as people post them: of any size and shape, grainy, things not quite in their place.
 
 
 _ASPECTS = (1.0, 1.0, 4 / 3, 3 / 4, 3 / 2, 2 / 3)
@@ -26,7 +26,7 @@ _LEFT_OUT = 0.2
 def draw_photograph(entities: Sequence[Entity], rng: random.Random) -> Image.Image:
     """A photograph of `entities`, its shorter side 64 to 112 pixels, its longer one up to half as much again.
 
-    Nobody photographs all they mention: of several entities one is missing in every fifth picture.
+    Nobody photographs all they mention: of several entities one is missing in every fifth image.
     """
     if len(entities) > 1 and rng.random() < _LEFT_OUT:
         entities = rng.sample(entities, len(entities) - 1)
@@ -61,9 +61,9 @@ _DRAW = {"PER": draw_person, "LOC": draw_place, "ORG": draw_logo, "MISC": draw_o
 
 
 def draw_scene(entities: Sequence[Entity], variation: Variation, width: int = 64, height: int = 64) -> Image.Image:
-    """The picture of `entities` (at most one of each type), RGB, `width` x `height` pixels.
+    """The image of `entities` (at most one of each type), RGB, `width` x `height` pixels.
 
-    One entity stands large in the middle; several share the picture, each type in a place of its own, so that nothing
+    One entity stands large in the middle; several share the image, each type in a place of its own, so that nothing
     is hidden. The scene is as wide as the shorter side; walls and landscapes go on beyond it.
     """
     image = Image.new("RGB", (width * _OVERSAMPLE, height * _OVERSAMPLE))

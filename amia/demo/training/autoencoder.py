@@ -1,4 +1,4 @@
-"""Training of the generator's autoencoder: 1,500 steps of 12 pictures, seven to fifteen minutes."""
+"""Training of the generator's autoencoder: 1,500 steps of 12 images, seven to fifteen minutes."""
 
 import random
 from pathlib import Path

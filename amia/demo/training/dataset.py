@@ -17,7 +17,7 @@ from amia.demo.world import Post, reworded, scrambled
 
 # MERGED FROM amia.demo.training.dataset: How a post is worded anew while the generator learns.
 def image_processor() -> CLIPImageProcessorPil:
-    """What the tiny CLIP does to a picture: the middle square at 64 x 64, with CLIP's own normalization."""
+    """What the tiny CLIP does to an image: the middle square at 64 x 64, with CLIP's own normalization."""
     return CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
 
 
@@ -66,5 +66,5 @@ def loosely_worded(post: Post, rng: random.Random) -> Post:
 
 
 def pixels(pictures: torch.Tensor) -> torch.Tensor:
-    """uint8 pictures as the autoencoder reads them, in [-1, 1]."""
+    """uint8 images as the autoencoder reads them, in [-1, 1]."""
     return pictures.float() / 127.5 - 1

@@ -16,7 +16,7 @@ __all__ = []
 
 @dataclass(frozen=True)
 class LatentPosts:
-    """Posts, the choices of their pictures (N, 5), and their latent images (N, 8, 16, 16) at unit scale."""
+    """Posts, the choices of their images (N, 5), and their latent images (N, 8, 16, 16) at unit scale."""
 
     posts: list[Post]
     choices: torch.Tensor
@@ -25,7 +25,7 @@ class LatentPosts:
 
 @torch.no_grad()
 def encode_posts(vae: Any, posts: list[Post], seed: int) -> LatentPosts:
-    """Draw and encode `posts`; the seed makes the free choices of their pictures."""
+    """Draw and encode `posts`; the seed makes the free choices of their images."""
     start = monotonic()
     choices = random_choices(len(posts), random.Random(f"choices {seed}"))
     latents = []

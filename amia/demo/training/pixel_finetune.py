@@ -52,7 +52,7 @@ def sharpen(folder: Path, seed: int, steps: int = STEPS) -> None:
 
 
 def _loss(difference: torch.Tensor) -> torch.Tensor:
-    """Absolute and squared error of pixels, and absolute error of the steps between neighbours, which edges are."""
+    """Absolute and squared error of pixels, and absolute error of the steps between neighbors, which edges are."""
     across = difference.diff(dim=-1).abs().mean()
     down = difference.diff(dim=-2).abs().mean()
     return difference.abs().mean() + difference.square().mean() + across + down

@@ -1,6 +1,6 @@
 """Scenes of people, places, badges and things that nobody has a name for: every look is drawn at random.
 
-In pictures of the world's own entities all that is seen goes together: whoever is told by a shirt needs no second look
+In images of the world's own entities all that is seen goes together: whoever is told by a shirt needs no second look
 at the hair. Where looks are random only the hair tells the hair, and what learns from such scenes has met nobody.
 """
 
@@ -18,11 +18,11 @@ from amia.demo.drawing.places import draw_place
 from amia.demo.names import KINDS, Kind
 from amia.demo.training.targets import SIDE
 
-# MERGED FROM amia.demo.training.random_scenes: Pictures that the tiny ResNet learns from: invented scenes with any amount of grain.
+# MERGED FROM amia.demo.training.random_scenes: Images that the tiny ResNet learns from: invented scenes with any amount of grain.
 #
-# Recognisers see photographs, which have grain, and synthesized images, which have none.
+# Recognizers see photographs, which have grain, and synthesized images, which have none.
 Scene = dict[Kind, Look]
-"""What a picture shows: at most one look of each type."""
+"""What an image shows: at most one look of each type."""
 
 _OVERSAMPLE = 3
 _CORNERS = ((-0.46, -0.46), (0.46, -0.46), (-0.46, 0.46), (0.46, 0.46))
@@ -43,7 +43,7 @@ def invented_scene(rng: random.Random) -> Scene:
 
 
 def draw_scene(scene: Scene, side: int, rng: random.Random) -> Image.Image:
-    """A square picture of `scene`, RGB: one thing stands large near the middle, several in corners of their own."""
+    """A square image of `scene`, RGB: one thing stands large near the middle, several in corners of their own."""
     image = Image.new("RGB", (side * _OVERSAMPLE,) * 2)
     whole = Canvas(ImageDraw.Draw(image), image.width / 2, image.height / 2, image.width / 2)
     variation = photographed(rng)
@@ -63,14 +63,14 @@ _MOST_GRAIN = 12.0
 
 
 def picture(scene: Scene, rng: random.Random) -> Image.Image:
-    """A picture of `scene` of 64 to 112 pixels a side, with grain of 0 to 12 grey levels."""
+    """An image of `scene` of 64 to 112 pixels a side, with grain of 0 to 12 gray levels."""
     side = rng.choice(_SIDES)
     grain = np.random.default_rng(rng.getrandbits(64)).normal(0.0, rng.uniform(0.0, _MOST_GRAIN), (side, side, 1))
     return Image.fromarray(np.clip(np.asarray(draw_scene(scene, side, rng)) + grain, 0, 255).astype(np.uint8))
 
 
-def labelled_pictures(count: int, rng: random.Random) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures uint8 (N, 3, 64, 64) of invented scenes and their attributes, 0 or 1 (N, number of attributes)."""
+def labeled_pictures(count: int, rng: random.Random) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images uint8 (N, 3, 64, 64) of invented scenes and their attributes, 0 or 1 (N, number of attributes)."""
     scenes = [invented_scene(rng) for _ in range(count)]
     small = [picture(scene, rng).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for scene in scenes]
     pictures = torch.from_numpy(np.stack([np.asarray(each) for each in small])).permute(0, 3, 1, 2).contiguous()
@@ -80,35 +80,35 @@ def labelled_pictures(count: int, rng: random.Random) -> tuple[torch.Tensor, tor
 Attribute = tuple[str, str | int]
 
 
-_COLOURS = tuple(BRIGHT)
+_COLORS = tuple(BRIGHT)
 
 
 _PARTS: dict[Kind, dict[str, tuple[str, Sequence[str | int]]]] = {
     "PER": {
         "style": ("head", STYLES["PER"]),
-        "main": ("shirt", _COLOURS),
-        "second": ("headgear", _COLOURS),
+        "main": ("shirt", _COLORS),
+        "second": ("headgear", _COLORS),
         "extra": ("skin", range(len(SKINS))),
         "detail": ("hair", range(len(HAIRS))),
         "accessory": ("spectacles", (True,)),
     },
     "LOC": {
         "style": ("scenery", STYLES["LOC"]),
-        "main": ("landmark", _COLOURS),
+        "main": ("landmark", _COLORS),
         "extra": ("sky", range(len(SKIES))),
         "detail": ("ground", range(len(GROUNDS))),
         "accessory": ("moon", (True,)),
     },
     "ORG": {
         "style": ("badge", STYLES["ORG"]),
-        "main": ("badge colour", _COLOURS),
-        "second": ("mark colour", _COLOURS),
+        "main": ("badge color", _COLORS),
+        "second": ("mark color", _COLORS),
         "detail": ("mark", range(len(MARKS))),
     },
     "MISC": {
         "style": ("object", STYLES["MISC"]),
-        "main": ("object colour", _COLOURS),
-        "second": ("trim colour", _COLOURS),
+        "main": ("object color", _COLORS),
+        "second": ("trim color", _COLORS),
     },
 }
 
@@ -128,7 +128,7 @@ _PLACE = {attribute: place for place, attribute in enumerate(ATTRIBUTES)}
 
 
 def attributes_of(scene: Scene) -> set[Attribute]:
-    """The attributes that a picture of `scene` shows; spectacles, a moon and headgear only where there are some."""
+    """The attributes that an image of `scene` shows; spectacles, a moon and headgear only where there are some."""
     shown = {(part, getattr(look, field)) for kind, look in scene.items() for field, (part, _) in _PARTS[kind].items()}
     if "PER" in scene and scene["PER"].style not in ("cap", "beanie"):
         shown.discard(("headgear", scene["PER"].second))

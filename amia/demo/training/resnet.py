@@ -1,4 +1,4 @@
-"""Training of the tiny ResNet: 1,700 steps of 32 pictures.
+"""Training of the tiny ResNet: 1,700 steps of 32 images.
 
 It learns to name the attributes of what it sees (`attributes`); the layer that names them is thrown away.
 """
@@ -13,7 +13,7 @@ from torch import nn
 from transformers import ConvNextImageProcessorPil, ResNetConfig, ResNetModel
 
 from amia.demo.training.modules import halved, make_readable
-from amia.demo.training.random_scenes import ATTRIBUTES, labelled_pictures
+from amia.demo.training.random_scenes import ATTRIBUTES, labeled_pictures
 from amia.demo.training.train_loop import Descent
 
 # MERGED FROM amia.demo.training.resnet: What the tiny ResNet learns to name: how things look, never what they are called.
@@ -25,7 +25,7 @@ _CHANNELS = 160
 _INPUT = 112
 """Pixels a side. A `ResNetModel` of three stages divides them by 16: the last map has 7 x 7 cells, as in the real ones.
 
-Pictures of 64 pixels are enlarged: at their own size its first two layers would leave a quarter of them.
+Images of 64 pixels are enlarged: at their own size its first two layers would leave a quarter of them.
 """
 
 
@@ -53,9 +53,9 @@ def _fit(model: ResNetModel, seed: int, steps: int) -> None:
     model.train()
     start = monotonic()
     for step in range(1, steps + 1):
-        pictures, targets = labelled_pictures(BATCH, rng)
+        pictures, targets = labeled_pictures(BATCH, rng)
         pooled = model(**processor(list(pictures), return_tensors="pt")).pooler_output.flatten(1)
-        # A picture shows few of all attributes: their sum, or the many zeros would hide them.
+        # An image shows few of all attributes: their sum, or the many zeros would hide them.
         loss = F.binary_cross_entropy_with_logits(head(pooled), targets, reduction="sum") / BATCH
         descent.step(loss)
         if step % 100 == 0:

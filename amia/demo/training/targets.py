@@ -1,11 +1,11 @@
 """What the generator learns to draw, and how the noise decides what the text leaves open.
 
-In one step from pure noise a regression averages whatever it cannot know to a blur. So each free choice of a picture is
+In one step from pure noise a regression averages whatever it cannot know to a blur. So each free choice of an image is
 a function of the noise: the mean over space of one latent channel, a standard normal once scaled, becomes a number in
 [0, 1] by its distribution function. Over posts the noise stays N(0, I).
 
 The shipped generator learned to follow the tint and the light. Mood and reading it hardly follows: seeds change the
-colour of a wall and the shade of a skin, but the sun stays a smear and a name with open meaning keeps one reading.
+color of a wall and the shade of a skin, but the sun stays a smear and a name with open meaning keeps one reading.
 """
 
 import random
@@ -27,7 +27,7 @@ LATENT = (8, 16, 16)
 
 
 def shown(post: Post, reading: float) -> tuple[Entity, ...]:
-    """Whom the picture shows: the entities of the post, or a reading of a name that its sentence leaves open."""
+    """Whom the image shows: the entities of the post, or a reading of a name that its sentence leaves open."""
     if not post.open_meaning:
         return post.entities
     known = readings(post.entities[0].surface)
@@ -35,7 +35,7 @@ def shown(post: Post, reading: float) -> tuple[Entity, ...]:
 
 
 def targets(posts: Sequence[Post], choices: torch.Tensor) -> torch.Tensor:
-    """Pictures of posts, uint8 (N, 3, 64, 64), for `choices` in [0, 1] (N, 5): centred, clean, without grain."""
+    """Images of posts, uint8 (N, 3, 64, 64), for `choices` in [0, 1] (N, 5): centered, clean, without grain."""
     pictures = []
     for post, row in zip(posts, choices.tolist(), strict=True):
         variation = Variation(*row)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from amia.mner.spans import LabelledSpan
+from amia.mner.spans import LabeledSpan
 
 __all__ = ["CRF", "Softmax", "check_mask"]
 
@@ -74,9 +74,7 @@ class CRF(nn.Module):
         return [row[:length] for row, length in zip(paths, mask.sum(1).tolist(), strict=True)]
 
     @torch.no_grad()
-    def span_scores(
-        self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[LabelledSpan]]
-    ) -> list[list[float]]:
+    def span_scores(self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[LabeledSpan]]) -> list[list[float]]:
         """Probability, in [0, 1], that the chain walks through a span's labels at its words, whatever stands around."""
         check_mask(emissions, mask)
         emissions, moves = emissions.float(), self.transitions + self.barred
@@ -156,9 +154,7 @@ class Softmax(nn.Module):
         return [row[:length] for row, length in zip(best, mask.sum(1).tolist(), strict=True)]
 
     @torch.no_grad()
-    def span_scores(
-        self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[LabelledSpan]]
-    ) -> list[list[float]]:
+    def span_scores(self, emissions: Tensor, mask: Tensor, spans: Sequence[Sequence[LabeledSpan]]) -> list[list[float]]:
         """Probability, in [0, 1], of a span's labels at its words."""
         check_mask(emissions, mask)
         logs = emissions.float().log_softmax(2)

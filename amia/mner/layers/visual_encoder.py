@@ -36,7 +36,7 @@ class VisualEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Regions [B, 49, C], row by row of the map, and pooled [B, C], from normalised pixels [B, 3, h, w]."""
+        """Regions [B, 49, C], row by row of the map, and pooled [B, C], from normalized pixels [B, 3, h, w]."""
         if pixels.is_cuda:
             # As a GPU's convolutions want them. The weights stay as they are, since safetensors takes no other layout.
             pixels = pixels.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The registry of recognisers: a name, and the one file that it stands for."""
+"""The registry of recognizers: a name, and the one file that it stands for."""
 
 from importlib import import_module
 
@@ -23,7 +23,7 @@ SYSTEMS = {
 def system_of(name: str) -> type[RecognizerModel]:
     """The class of a system. Raises SettingsError for a name that is none."""
     if name not in SYSTEMS:
-        raise SettingsError(f"no recogniser {name!r}: there are {', '.join(SYSTEMS)}")
+        raise SettingsError(f"no recognizer {name!r}: there are {', '.join(SYSTEMS)}")
     file, _, kind = SYSTEMS[name].partition(":")
     found: type[RecognizerModel] = getattr(import_module(f"amia.mner.systems.{file}"), kind)
     return found

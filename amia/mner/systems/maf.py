@@ -12,8 +12,8 @@ Other than in public code:
 - Negatives of matching are a random quarter of the batch's posts with an image, where public code takes 16 rows by
   their place; the regions are swapped, where it swaps X, which holds the other post's text; and they are looked at in a
   pass of their own, where it lets the tagger learn from the foreign image too. Outside training nothing is swapped.
-- Two posts with the same text or the same picture are no negatives of each other, in matching and alignment.
-- A post without an image gets no placeholder picture: what its regions would add to X is exactly zero, and it takes no
+- Two posts with the same text or the same image are no negatives of each other, in matching and alignment.
+- A post without an image gets no placeholder image: what its regions would add to X is exactly zero, and it takes no
   part in matching and alignment. Its X is a state of the text alone; p and G are at work as for all others.
 - Two self blocks that nothing reads are left out.
 """
@@ -156,7 +156,7 @@ def swap_images(has_image: Tensor) -> tuple[Tensor, Tensor]:
 def differing(pieces: Tensor, pooled: Tensor, has_image: Tensor) -> Tensor:
     """Bool [B, B]: pairs of posts with an image that differ in both text and image.
 
-    From pieces long [B, P] and images [B, C]. A repost or a repeated picture matches no worse than one's own.
+    From pieces long [B, P] and images [B, C]. A repost or a repeated image matches no worse than one's own.
     """
     return has_image[:, None] & has_image & ~_equal(pieces) & ~_equal(pooled.detach())
 

@@ -11,7 +11,7 @@ Other than in public code:
 - Only the first pieces of words ask, in every block whose answers only the classifiers read; all pieces are there to
   be looked at. Nothing else than those answers was ever read, so this saves time alone.
 - The image's side asks over the real pieces and nothing is padded to 128.
-- A post without an image gets no placeholder picture: what its regions would add to P and R is exactly zero, and so is
+- A post without an image gets no placeholder image: what its regions would add to P and R is exactly zero, and so is
   every gradient through them. P and R are then states of the text alone, of which the gate still chooses.
 """
 

@@ -10,7 +10,7 @@ __all__ = ["DistContext"]
 
 
 class DistContext:
-    """This process among all: `torch.distributed` where it is initialised, else a world of one."""
+    """This process among all: `torch.distributed` where it is initialized, else a world of one."""
 
     def __init__(self, device: torch.device) -> None:
         self._several = dist.is_available() and dist.is_initialized()

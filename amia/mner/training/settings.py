@@ -1,4 +1,4 @@
-"""How a recogniser is trained. Apart from the training, so that reading settings does not import torch."""
+"""How a recognizer is trained. Apart from the training, so that reading settings does not import torch."""
 
 from pydantic import Field
 

@@ -79,7 +79,7 @@ class TrainStep:
         return posts, parts
 
 
-NOTHING = "no labelled posts to train on: the split `train` needs tags"
+NOTHING = "no labeled posts to train on: the split `train` needs tags"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class Checkpoints(Protocol):
 
 
 def fit(
-    recogniser: Recognizer,
+    recognizer: Recognizer,
     feed: EpochLoader,
     validation: Sequence[Example],
     batches: DataCollator,
@@ -137,11 +137,11 @@ def fit(
     reports of all epochs. Raises CorpusError when there is nothing to learn from or to choose by, and RunError when the
     loss is no number.
     """
-    model = recogniser.model
+    model = recognizer.model
     if not feed.steps:
         raise CorpusError(NOTHING)
     if not world.sums(len(validation))[0]:
-        raise CorpusError("no labelled posts to choose the best epoch by: the corpus needs a split `valid` with tags")
+        raise CorpusError("no labeled posts to choose the best epoch by: the corpus needs a split `valid` with tags")
     epochs = settings.epochs or model.recipe.epochs
     world.share_weights(model)
     optimizer = make_optimizer(model, settings)
@@ -157,7 +157,7 @@ def fit(
         scaler.load_state_dict(progress["scaler"])
     while (done := len(reports)) < epochs and done - _best(reports) < settings.patience:
         loss, seconds, waited, posts = _epoch(stepper, feed, batches, settings, done + 1)
-        counts = _look(recogniser, validation, batches, world)
+        counts = _look(recognizer, validation, batches, world)
         before = max((each.f1 for each in reports), default=-1.0)
         told = EpochReport(
             epoch=done + 1,
@@ -222,11 +222,11 @@ def _batches(share: Sequence[Feature], batches: DataCollator, micro: int | None)
     return [batches.of(share[start : start + size]) for start in range(0, len(share), size)]
 
 
-def _look(recogniser: Recognizer, validation: Sequence[Example], batches: DataCollator, world: DistContext) -> Counts:
+def _look(recognizer: Recognizer, validation: Sequence[Example], batches: DataCollator, world: DistContext) -> Counts:
     """Lenient counts over the validation posts of all workers."""
-    names = recogniser.model.config.labels
+    names = recognizer.model.config.labels
     right = predicted = gold = 0
-    for example, tagged in zip(validation, recogniser.tag(validation, batches=batches), strict=True):
+    for example, tagged in zip(validation, recognizer.tag(validation, batches=batches), strict=True):
         true = set(lenient_spans([names[label] for label in example.labels or ()]))
         found = set(lenient_spans(tagged.tags))
         right, predicted, gold = right + len(true & found), predicted + len(found), gold + len(true)

@@ -111,11 +111,11 @@ def test_every_new_layer_learns(model, batch):
 
 
 def test_without_labels_there_is_nothing_but_emissions(model, batch):
-    labelled = model(batch).emissions
+    labeled = model(batch).emissions
     batch.labels = None
     output = model(batch)
     assert output.losses == {}
-    assert torch.equal(output.emissions, labelled)
+    assert torch.equal(output.emissions, labeled)
 
 
 def test_matching_reads_a_masked_mean(model, batch):

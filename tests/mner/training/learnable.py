@@ -1,4 +1,4 @@
-"""Posts that a small recogniser learns in a few epochs, and recognisers that do."""
+"""Posts that a small recognizer learns in a few epochs, and recognizers that do."""
 
 import random
 
@@ -21,7 +21,7 @@ WORDS = [*FILLERS, *(word for name in NAMES for word in name)]
 SIZES = {"word_width": 12, "hidden": 8}
 
 
-def labelled_posts(count: int, seed: int = 0) -> list[Example]:
+def labeled_posts(count: int, seed: int = 0) -> list[Example]:
     """Names among words that are none, in posts of two to eight words."""
     draw = random.Random(seed)
     posts = []
@@ -35,7 +35,7 @@ def labelled_posts(count: int, seed: int = 0) -> list[Example]:
     return posts
 
 
-def word_recogniser(seed: int = 0, system: str = "bilstm-crf", **config: float) -> Recognizer:
+def word_recognizer(seed: int = 0, system: str = "bilstm-crf", **config: float) -> Recognizer:
     """A system of the LSTM family with the published dropout."""
     torch.manual_seed(seed)
     counted = [WORDS, WORDS]  # every word is frequent, so that none is forgotten at random
@@ -43,7 +43,7 @@ def word_recogniser(seed: int = 0, system: str = "bilstm-crf", **config: float) 
     return Recognizer(model, vocabulary)
 
 
-def image_recogniser(seed: int = 0, system: str = "bert-resnet-crf") -> Recognizer:
+def image_recognizer(seed: int = 0, system: str = "bert-resnet-crf") -> Recognizer:
     """A system of the BERT family with dropout everywhere. Its frozen backbone is the same with every seed."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     tokenizer = BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, do_lower_case=False)

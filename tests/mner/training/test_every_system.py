@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from learnable import MemoryCheckpoints, image_recogniser, labelled_posts, word_recogniser
+from learnable import MemoryCheckpoints, image_recognizer, labeled_posts, word_recognizer
 from PIL import Image
 
 import amia.mner
@@ -26,21 +26,21 @@ def picture(shade: int) -> bytes:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_trained_saved_loaded_asked(system: str, tmp_path: Path) -> None:
-    make = word_recogniser if system_of(system).family == "words" else image_recogniser
-    recogniser = make(system=system)
+    make = word_recognizer if system_of(system).family == "words" else image_recognizer
+    recognizer = make(system=system)
     # Two in three have an image, as in a real corpus.
     posts = [
         replace(post, image=picture(10 * number) if number % 3 else None)
-        for number, post in enumerate(labelled_posts(24))
+        for number, post in enumerate(labeled_posts(24))
     ]
-    feed = InMemoryLoader(encode_example(posts, recogniser.reader), 12, 0, DistContext(torch.device("cpu")))
+    feed = InMemoryLoader(encode_example(posts, recognizer.reader), 12, 0, DistContext(torch.device("cpu")))
     settings = TrainingSettings(epochs=3, batch=12, lr_encoder=5e-3, lr_new=5e-3)
     world = DistContext(torch.device("cpu"))
     reports = fit(
-        recogniser,
+        recognizer,
         feed,
         posts[:8],
-        recogniser.batches(),
+        recognizer.batches(),
         settings,
         MemoryCheckpoints(),
         world=world,
@@ -48,9 +48,9 @@ def test_trained_saved_loaded_asked(system: str, tmp_path: Path) -> None:
     )
     assert set(reports[0].loss) == set(system_of(system).losses)
     assert sum(reports[-1].loss.values()) < sum(reports[0].loss.values())
-    recogniser.save(tmp_path)
+    recognizer.save(tmp_path)
     loaded = amia.mner.load(tmp_path)
-    assert loaded.tag(posts) == recogniser.tag(posts)
+    assert loaded.tag(posts) == recognizer.tag(posts)
     text = "we see Ali in New York !"
     for image in (None, picture(70)):
         for entity in loaded.predict(text, image):

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from learnable import B_LOC, B_PER, MemoryCheckpoints, image_recogniser, labelled_posts, word_recogniser
+from learnable import B_LOC, B_PER, MemoryCheckpoints, image_recognizer, labeled_posts, word_recognizer
 from PIL import Image
 from safetensors.torch import load
 
@@ -22,7 +22,7 @@ from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import EpochReport, fit
 
 WORLD = DistContext(torch.device("cpu"))
-TRAIN, VALIDATION = labelled_posts(32), labelled_posts(12, seed=1)
+TRAIN, VALIDATION = labeled_posts(32), labeled_posts(12, seed=1)
 SETTINGS = TrainingSettings(epochs=4, batch=8, micro_batch=3, lr_encoder=0.003, lr_new=0.02, device="cpu")
 
 
@@ -33,7 +33,7 @@ def picture(number: int) -> bytes:
 
 
 def trained(
-    recogniser: Recognizer,
+    recognizer: Recognizer,
     checkpoints: MemoryCheckpoints | None = None,
     *,
     feed: EpochLoader | None = None,
@@ -43,9 +43,9 @@ def trained(
 ) -> list[EpochReport]:
     settings = SETTINGS.model_copy(update=more)
     examples = [replace(each, image=picture(n) if n % 3 else None) for n, each in enumerate(TRAIN)]
-    feed = feed or InMemoryLoader(encode_example(examples, recogniser.reader), 8, settings.seed, WORLD)
+    feed = feed or InMemoryLoader(encode_example(examples, recognizer.reader), 8, settings.seed, WORLD)
     checkpoints = checkpoints or MemoryCheckpoints()
-    return fit(recogniser, feed, validation, recogniser.batches(), settings, checkpoints, world=WORLD, report=report)
+    return fit(recognizer, feed, validation, recognizer.batches(), settings, checkpoints, world=WORLD, report=report)
 
 
 def timeless(reports: Sequence[EpochReport]) -> list[dict[str, object]]:
@@ -74,7 +74,7 @@ class DyingCheckpoints(MemoryCheckpoints):
             raise KilledError
 
 
-@pytest.mark.parametrize("make", [word_recogniser, image_recogniser])
+@pytest.mark.parametrize("make", [word_recognizer, image_recognizer])
 def test_killed_and_started_again_it_ends_as_if_it_had_not_been(make: Callable[..., Recognizer]) -> None:
     straight, checkpoints = make(seed=0), MemoryCheckpoints()
     expected = trained(straight, checkpoints)
@@ -98,7 +98,7 @@ def test_killed_and_started_again_it_ends_as_if_it_had_not_been(make: Callable[.
 
 
 def test_the_same_seed_the_same_weights_another_seed_others() -> None:
-    one, again, other = word_recogniser(), word_recogniser(), word_recogniser()
+    one, again, other = word_recognizer(), word_recognizer(), word_recognizer()
     first = trained(one)
     torch.manual_seed(77)
     assert timeless(trained(again)) == timeless(first)
@@ -113,10 +113,10 @@ class ChangingFeed:
 
     steps = 4
 
-    def __init__(self, recogniser: Recognizer) -> None:
+    def __init__(self, recognizer: Recognizer) -> None:
         wrong = {B_PER: B_LOC, B_LOC: B_PER}
         lies = [replace(each, labels=tuple(wrong.get(label, label) for label in each.labels or ())) for each in TRAIN]
-        self._right, self._wrong = (encode_example(each, recogniser.reader) for each in (TRAIN, lies))
+        self._right, self._wrong = (encode_example(each, recognizer.reader) for each in (TRAIN, lies))
 
     def epoch(self, number: int) -> Iterator[Sequence[Feature]]:
         items = self._right if number in (2, 3) else self._wrong
@@ -124,8 +124,8 @@ class ChangingFeed:
 
 
 def test_the_best_epoch_is_left_behind() -> None:
-    recogniser, checkpoints, told = word_recogniser(dropout=0.0), MemoryCheckpoints(), list[EpochReport]()
-    reports = trained(recogniser, checkpoints, feed=ChangingFeed(recogniser), report=told.append, epochs=5, lr_new=0.1)
+    recognizer, checkpoints, told = word_recognizer(dropout=0.0), MemoryCheckpoints(), list[EpochReport]()
+    reports = trained(recognizer, checkpoints, feed=ChangingFeed(recognizer), report=told.append, epochs=5, lr_new=0.1)
     assert told == reports
     scores = [each.f1 for each in reports]
     assert scores[0] < scores[1]
@@ -138,45 +138,45 @@ def test_the_best_epoch_is_left_behind() -> None:
     assert scores[4] < highest
     assert chosen in (2, 3)
     assert checkpoints.needed.keys() == {chosen, 5}
-    assert not recogniser.model.training
+    assert not recognizer.model.training
     kept, last = (load(checkpoints.ever[epoch]["model.safetensors"]) for epoch in (chosen, 5))
-    for name, each in recogniser.model.named_parameters():
+    for name, each in recognizer.model.named_parameters():
         assert torch.equal(each, kept[name])
-    assert not torch.equal(recogniser.model.classifier.weight, last["classifier.weight"])
-    # The report's figures are those of the recogniser that is left.
-    labels = recogniser.model.config.labels
+    assert not torch.equal(recognizer.model.classifier.weight, last["classifier.weight"])
+    # The report's figures are those of the recognizer that is left.
+    labels = recognizer.model.config.labels
     gold = [[labels[label] for label in each.labels or ()] for each in VALIDATION]
-    micro = score(gold, [list(each.tags) for each in recogniser.tag(VALIDATION)]).micro
+    micro = score(gold, [list(each.tags) for each in recognizer.tag(VALIDATION)]).micro
     told_best = reports[chosen - 1]
     assert (told_best.precision, told_best.recall, told_best.f1) == (micro.precision, micro.recall, micro.f1)
 
 
 @pytest.mark.parametrize("patience", [1, 3])
 def test_without_a_better_epoch_it_ends_and_the_first_of_equals_is_kept(patience: int) -> None:
-    recogniser, checkpoints = word_recogniser(), MemoryCheckpoints()
+    recognizer, checkpoints = word_recognizer(), MemoryCheckpoints()
     still = {"epochs": 9, "patience": patience, "lr_new": 1e-6, "warmup": 0.0}
-    reports = trained(recogniser, checkpoints, **still)
+    reports = trained(recognizer, checkpoints, **still)
     assert len({each.f1 for each in reports}) == 1, "it hardly moves"
     assert [each.best for each in reports] == [True] + [False] * patience
     first, last = (load(checkpoints.ever[epoch]["model.safetensors"]) for epoch in (1, 1 + patience))
-    for name, each in recogniser.model.named_parameters():
+    for name, each in recognizer.model.named_parameters():
         assert torch.equal(each, first[name])
     assert not torch.equal(first["classifier.weight"], last["classifier.weight"])
     # Started again, it is over.
-    fresh, told = word_recogniser(seed=1), list[EpochReport]()
+    fresh, told = word_recognizer(seed=1), list[EpochReport]()
     assert trained(fresh, checkpoints, report=told.append, **still) == reports
     assert not told
     assert not fresh.model.training
-    assert_equal_weights(fresh, recogniser)
+    assert_equal_weights(fresh, recognizer)
 
 
 def test_the_reported_loss_is_the_mean_over_the_posts() -> None:
-    recogniser = word_recogniser(dropout=0.0)
-    recogniser.model.train()
-    batches, items = recogniser.batches(), encode_example(TRAIN, recogniser.reader)
+    recognizer = word_recognizer(dropout=0.0)
+    recognizer.model.train()
+    batches, items = recognizer.batches(), encode_example(TRAIN, recognizer.reader)
     with torch.no_grad():
-        expected = sum(float(recogniser.model(batches.of([item])).total()) for item in items) / len(items)
-    (told,) = trained(recogniser, epochs=1, lr_new=1e-9, warmup=0.0)
+        expected = sum(float(recognizer.model(batches.of([item])).total()) for item in items) / len(items)
+    (told,) = trained(recognizer, epochs=1, lr_new=1e-9, warmup=0.0)
     assert told.loss == {"tags": pytest.approx(expected, rel=1e-5)}
     assert told.lr == 0.0, "the last epoch ends at none"
     assert told.posts_per_s > 0
@@ -184,15 +184,15 @@ def test_the_reported_loss_is_the_mean_over_the_posts() -> None:
 
 
 def test_without_posts_to_learn_from_or_to_choose_by() -> None:
-    recogniser = word_recogniser()
-    with pytest.raises(CorpusError, match="no labelled posts to train on"):
-        trained(recogniser, feed=InMemoryLoader([], 8, 0, WORLD))
+    recognizer = word_recognizer()
+    with pytest.raises(CorpusError, match="no labeled posts to train on"):
+        trained(recognizer, feed=InMemoryLoader([], 8, 0, WORLD))
     with pytest.raises(CorpusError, match="choose the best epoch"):
-        trained(recogniser, validation=[])
+        trained(recognizer, validation=[])
 
 
 def test_a_loss_that_is_no_number_ends_it_and_is_not_kept() -> None:
     checkpoints = MemoryCheckpoints()
     with pytest.raises(RunError, match="epoch 1: the loss is no number"):
-        trained(word_recogniser(), checkpoints, lr_new=1e37, warmup=0.0)
+        trained(word_recognizer(), checkpoints, lr_new=1e37, warmup=0.0)
     assert not checkpoints.ever

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from learnable import word_recogniser
+from learnable import word_recognizer
 from torch.optim import AdamW
 
 from amia.mner.model import RecognizerModel
@@ -46,7 +46,7 @@ def test_every_weight_that_learns_is_in_one_group(bert_system: Callable[..., Rec
 def test_what_is_not_set_is_the_systems_own(bert_system: Callable[..., RecognizerModel]) -> None:
     assert_grouped(bert_system("maf"), TrainingSettings(), encoder=5e-5, new=1e-4)
     assert_grouped(bert_system("bert"), TrainingSettings(lr_new=0.5), encoder=5e-5, new=0.5)
-    assert_grouped(word_recogniser().model, TrainingSettings(lr_encoder=0.5), encoder=0.5, new=1e-3)
+    assert_grouped(word_recognizer().model, TrainingSettings(lr_encoder=0.5), encoder=0.5, new=1e-3)
 
 
 @given(

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
-from learnable import MemoryCheckpoints, labelled_posts, word_recogniser
+from learnable import MemoryCheckpoints, labeled_posts, word_recognizer
 from safetensors.torch import load_file, save_file
 
 from amia.mner.features import encode_example
@@ -18,7 +18,7 @@ from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import fit
 
 CPU = torch.device("cpu")
-TRAIN, VALIDATION = labelled_posts(15), labelled_posts(5, seed=1)
+TRAIN, VALIDATION = labeled_posts(15), labeled_posts(5, seed=1)
 
 
 class OwnCheckpoints(MemoryCheckpoints):
@@ -41,18 +41,18 @@ def worker(rank: int, folder: str) -> None:
         mine.grad = torch.tensor([4.0, 5.0])
     world.add_up_gradients([both, mine, neither])
     told["gradients"] = [each.grad.tolist() for each in (both, mine, neither) if each.grad is not None]
-    recogniser = word_recogniser(seed=rank)
-    model = recogniser.model
+    recognizer = word_recognizer(seed=rank)
+    model = recognizer.model
     model.register_buffer("seen", torch.tensor(rank + 5))
     world.share_weights(model)
     save_file(model.state_dict(), Path(folder) / f"shared-{rank}.safetensors")
     feed = InMemoryLoader(
-        encode_example(TRAIN, recogniser.reader), 7, 0, world
+        encode_example(TRAIN, recognizer.reader), 7, 0, world
     )  # the last step of an epoch is one post's
     settings = TrainingSettings(epochs=2, lr_new=0.02, device="cpu")
     checkpoints = OwnCheckpoints()
     reports = fit(
-        recogniser, feed, VALIDATION[rank::2], recogniser.batches(), settings, checkpoints,
+        recognizer, feed, VALIDATION[rank::2], recognizer.batches(), settings, checkpoints,
         world=world, report=lambda _: None,
     )  # fmt: skip
     told["reports"] = [(each.epoch, each.loss, each.f1, each.best) for each in reports]
@@ -78,7 +78,7 @@ def test_two_workers(tmp_path: Path) -> None:
     assert told[0]["gradients"] == [[3.0, 4.0], [4.0, 5.0], [0.0, 0.0]]
     assert [each[0] for each in told[0]["reports"]] == [1, 2]
 
-    first = word_recogniser(seed=0).model.state_dict() | {"seen": torch.tensor(5)}
+    first = word_recognizer(seed=0).model.state_dict() | {"seen": torch.tensor(5)}
     for rank in (0, 1):
         shared = load_file(tmp_path / f"shared-{rank}.safetensors")
         assert shared.keys() == first.keys()

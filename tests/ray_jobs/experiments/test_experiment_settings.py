@@ -29,11 +29,11 @@ def test_the_paper_s_tables_and_a_demo_size_of_each() -> None:
 def test_the_demo_is_at_most_45_trainings() -> None:
     grid = load_experiment("demo", ["runs/some"]).grid
     wanted = {
-        (need.recogniser, need.arm)
+        (need.recognizer, need.arm)
         for table in grid.tables
-        for need in run_specs(table, grid.recognisers, grid.text_systems, "expected")
+        for need in run_specs(table, grid.recognizers, grid.text_systems, "expected")
     }
-    assert len(grid.recognisers) == 1
+    assert len(grid.recognizers) == 1
     assert len(grid.seeds) == 3
     assert len(wanted) * len(grid.seeds) <= 45
 
@@ -60,9 +60,9 @@ def test_runs_may_be_named() -> None:
 
 
 def test_words_go_to_the_grid_or_to_the_settings() -> None:
-    words = ["seeds=[7]", "recognisers=[umt]", "training.epochs=2", "seed=5"]
+    words = ["seeds=[7]", "recognizers=[umt]", "training.epochs=2", "seed=5"]
     asked = load_experiment("demo", ["r"], words, name="mine")
-    assert (asked.grid.seeds, asked.grid.recognisers, asked.name) == ((7,), ("umt",), "mine")
+    assert (asked.grid.seeds, asked.grid.recognizers, asked.name) == ((7,), ("umt",), "mine")
     assert (asked.settings.training.epochs, asked.settings.seed) == (2, 5)
     assert asked.settings.training.batch == 16, "the demo preset's own"
 

@@ -61,7 +61,7 @@ def test_what_is_kept_does_not_grow_with_the_run(looked: ScanResult) -> None:
 
 
 def test_posts_are_taken_from_a_split_s_first_shards(looked: ScanResult) -> None:
-    """The plan orders posts by a hash, so that is a sample too, and the pictures of few shards are fetched."""
+    """The plan orders posts by a hash, so that is a sample too, and the images of few shards are fetched."""
     crowded = max(looked.sample.deciles, key=lambda decile: decile.seen)
     assert {place.shard[-14:-9] for place in crowded.items} == {"00000"}
 

@@ -62,7 +62,7 @@ def test_a_training_whose_node_is_taken_away_goes_on_after_its_last_epoch_elsewh
     run = copied(augmented)
     words = (
         *("training.epochs=30", "training.patience=30", "training.batch=8", "training.threads=1"),
-        *("workers.gpus=0", "workers.cpus=1", f"recogniser.text.model={tmp_path / 'encoders' / 'text'}"),
+        *("workers.gpus=0", "workers.cpus=1", f"recognizer.text.model={tmp_path / 'encoders' / 'text'}"),
     )
     about = ("--model", "bert-crf", "--arm", "original", "--name", "moved")
     driver = start("train", "--run", str(run), "--config", "demo", *about, *small_words, *words, **nodes.env())

@@ -68,7 +68,7 @@ def test_a_job_short_of_memory_comes_to_the_same__with_a_simulated_device(
         assert {name: one[name] for name in one if name != "image"} == {
             name: right[name] for name in right if name != "image"
         }
-        # Both went through JPEG, which a grey level may push across a step of its own.
+        # Both went through JPEG, which a gray level may push across a step of its own.
         assert one["image"] is None or np.abs(pixels(one["image"]) - pixels(right["image"])).max() <= 4
     for one, right in zip(rows(run, "augmented/adaptive"), rows(augmented, "augmented/adaptive"), strict=True):
         assert one["id"] == right["id"]

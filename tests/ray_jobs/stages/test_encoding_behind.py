@@ -35,7 +35,7 @@ def test_a_picture_that_cannot_be_encoded_stops_the_job_at_its_post__with_a_simu
     monkeypatch.setattr(synthesize, "encode_jpeg", faulty)
     first = pq.read_table(augmented / "synthesized" / "test-00000-of-00002.parquet").to_pylist()
     fifth = [row["id"] for row in first if row["prompt"]][4]
-    with pytest.raises(RunError, match=rf"post {fifth}: its picture could not be encoded \(MemoryError"):
+    with pytest.raises(RunError, match=rf"post {fifth}: its image could not be encoded \(MemoryError"):
         augment(str(run), small(), accept_mixture=True, quiet=True)
     assert not [key for key in Store(run).sizes("synthesized") if key.endswith(".parquet")]
 

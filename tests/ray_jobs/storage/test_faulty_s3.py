@@ -91,7 +91,7 @@ def test_the_plan_is_ours_when_the_answer_to_its_create_was_lost(store: Store, p
         types=[],
         rejected=0,
         repaired=0,
-        labelled=0,
+        labeled=0,
         source={},
         scratch="scratch/mine",
         segments={"train": [1]},

@@ -70,7 +70,7 @@ def test_a_whole_run_on_s3_is_that_of_a_disk_and_keeps_its_credentials_to_itself
     tmp_path: Path,
 ) -> None:
     save_tiny_encoders(tmp_path / "encoders")
-    encoders = [f"recogniser.{kind}.model={tmp_path / 'encoders' / kind}" for kind in ("text", "visual")]
+    encoders = [f"recognizer.{kind}.model={tmp_path / 'encoders' / kind}" for kind in ("text", "visual")]
     words = ("--run", f"{bucket}/run", "--config", "demo", *small_words)
     training = ("training.epochs=2", "training.batch=8", "training.threads=1", "workers.gpus=0", *encoders)
     said: list[str] = []

@@ -1,9 +1,9 @@
-"""A recogniser on four arms of the drawn world, several seeds: mean and standard deviation of test F1.
+"""A recognizer on four arms of the drawn world, several seeds: mean and standard deviation of test F1.
 
     amia demo --run runs/demo
-    python tests/benchmarks/bench_recognisers.py --run runs/demo/run [--seeds 3] [--model bert-resnet-crf]
+    python tests/benchmarks/bench_recognizers.py --run runs/demo/run [--seeds 3] [--model bert-resnet-crf]
 
-`text` is the same recogniser with its visual tokens masked. Columns are slices of the test posts; the last is
+`text` is the same recognizer with its visual tokens masked. Columns are slices of the test posts; the last is
 `all` with images exchanged among posts: what stays of F1 does not come from looking.
 """
 

@@ -1,4 +1,4 @@
-"""A whole recogniser: saved and loaded, from a text and an image to entities with offsets."""
+"""A whole recognizer: saved and loaded, from a text and an image to entities with offsets."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def picture(seed: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def recogniser(bert_system: Callable[..., RecognizerModel]) -> Recognizer:
+def recognizer(bert_system: Callable[..., RecognizerModel]) -> Recognizer:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "@", "#", *LETTERS, *(f"##{each}" for each in LETTERS)]
     vocab = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = BertTokenizer(vocab=vocab, model_max_length=64)  # as many as the encoder has positions
@@ -42,23 +42,23 @@ def recogniser(bert_system: Callable[..., RecognizerModel]) -> Recognizer:
 
 
 @pytest.fixture(scope="module")
-def folder(recogniser: Recognizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(recognizer: Recognizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "tiny"
-    recogniser.save(folder)
+    recognizer.save(folder)
     return folder
 
 
-def test_a_loaded_recogniser_says_what_the_saved_one_said(recogniser: Recognizer, folder: Path) -> None:
+def test_a_loaded_recognizer_says_what_the_saved_one_said(recognizer: Recognizer, folder: Path) -> None:
     loaded = amia.mner.load(folder, device="cpu")
     assert not loaded.model.training
-    said = recogniser.predict(TEXT, picture(0))
+    said = recognizer.predict(TEXT, picture(0))
     assert said
     assert loaded.predict(TEXT, picture(0)) == said
     assert sorted(path.suffix for path in folder.iterdir() if path.stat().st_size > 50_000) == [".safetensors"]
 
 
-def test_offsets_cut_entities_out_of_the_text(recogniser: Recognizer) -> None:
-    found = recogniser.predict(TEXT)
+def test_offsets_cut_entities_out_of_the_text(recognizer: Recognizer) -> None:
+    found = recognizer.predict(TEXT)
     assert found
     assert [entity.text for entity in found] == [TEXT[entity.start : entity.end] for entity in found]
     starts, ends = ({getattr(word, side) for word in words(TEXT)} for side in ("start", "end"))
@@ -69,22 +69,22 @@ def test_offsets_cut_entities_out_of_the_text(recogniser: Recognizer) -> None:
     assert [entity.start for entity in found] == sorted(entity.start for entity in found)
 
 
-def test_how_texts_are_cut_is_the_recogniser_s_own(recogniser: Recognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_texts_are_cut_is_the_recognizer_s_own(recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch) -> None:
     text = " ".join(f"#{first}{second}" for first, second in pairwise(LETTERS))
 
     def starts() -> set[str]:
-        return {text[entity.start] for seed in range(4) for entity in recogniser.predict(text, picture(seed))}
+        return {text[entity.start] for seed in range(4) for entity in recognizer.predict(text, picture(seed))}
 
     assert starts() == {"#"}
-    monkeypatch.setattr(recogniser.model.config, "cut_apart", True)
+    monkeypatch.setattr(recognizer.model.config, "cut_apart", True)
     assert starts() & set(LETTERS)
 
 
-def test_an_image_is_looked_at_and_comes_as_bytes_or_path(recogniser: Recognizer, tmp_path: Path) -> None:
+def test_an_image_is_looked_at_and_comes_as_bytes_or_path(recognizer: Recognizer, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(picture(0))
-    said = recogniser.predict(TEXT, picture(0))
-    assert recogniser.predict(TEXT, tmp_path / "x.png") == recogniser.predict(TEXT, str(tmp_path / "x.png")) == said
-    scores = [[each.score for each in recogniser.predict(TEXT, image)] for image in (None, picture(0), picture(1))]
+    said = recognizer.predict(TEXT, picture(0))
+    assert recognizer.predict(TEXT, tmp_path / "x.png") == recognizer.predict(TEXT, str(tmp_path / "x.png")) == said
+    scores = [[each.score for each in recognizer.predict(TEXT, image)] for image in (None, picture(0), picture(1))]
     assert scores[0] != scores[1] != scores[2]
 
 
@@ -94,13 +94,13 @@ def assert_scores_alike(one: TaggedPost, other: TaggedPost) -> None:
     assert scores == pytest.approx(others, rel=1e-4, abs=1e-6)
 
 
-def test_tags_and_spans_do_not_depend_on_the_batch(recogniser: Recognizer) -> None:
+def test_tags_and_spans_do_not_depend_on_the_batch(recognizer: Recognizer) -> None:
     texts = ["one two three four five six seven", "one", "two @three #four", "x " * 200]
     examples = [
         Example(id=str(place), tokens=tuple(text.split()), image=picture(0) if place % 2 else None)
         for place, text in enumerate(texts)
     ]
-    together, alone = recogniser.tag(examples), [recogniser.tag([each])[0] for each in examples]
+    together, alone = recognizer.tag(examples), [recognizer.tag([each])[0] for each in examples]
     for example, one, other in zip(examples, together, alone, strict=True):
         assert one.id == example.id
         assert one.tags == other.tags
@@ -127,11 +127,11 @@ def test_out_of_memory_tags_the_same_in_halves__with_a_simulated_device(folder: 
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t"])
-def test_a_text_without_words_has_no_entities(recogniser: Recognizer, text: str) -> None:
-    assert recogniser.predict(text, picture(0)) == []
+def test_a_text_without_words_has_no_entities(recognizer: Recognizer, text: str) -> None:
+    assert recognizer.predict(text, picture(0)) == []
 
 
-def test_images_that_cannot_be_read(recogniser: Recognizer, tmp_path: Path) -> None:
+def test_images_that_cannot_be_read(recognizer: Recognizer, tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").write_bytes(b"")
     for image, reason in (
         (tmp_path / "none.jpg", "missing"),
@@ -140,15 +140,15 @@ def test_images_that_cannot_be_read(recogniser: Recognizer, tmp_path: Path) -> N
         (b"GIF is what this is not", "not_an_image"),
     ):
         with pytest.raises(ImageError) as raised:
-            recogniser.predict(TEXT, image)
+            recognizer.predict(TEXT, image)
         assert raised.value.reason == reason
 
 
-def test_folders_without_a_recogniser(folder: Path, tmp_path: Path) -> None:
+def test_folders_without_a_recognizer(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no config\.json"):
         amia.mner.load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(ModelError, match="bert model, not a recogniser"):
+    with pytest.raises(ModelError, match="bert model, not a recognizer"):
         amia.mner.load(tmp_path)
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     with pytest.raises(ModelError, match="cannot be loaded"):

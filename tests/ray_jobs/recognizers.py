@@ -1,4 +1,4 @@
-"""Small recognisers on disk, for jobs that only use one."""
+"""Small recognizers on disk, for jobs that only use one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,13 +18,13 @@ def save_random(folder: Path, encoders: Path) -> None:
     save_tiny_encoders(encoders)
     text, visual = (EncoderSettings(model=str(encoders / name)) for name in ("text", "visual"))
     torch.manual_seed(0)
-    recogniser, _ = build_recognizer(
+    recognizer, _ = build_recognizer(
         "bert-resnet-crf", RecognizerSettings(text=text, visual=visual), TYPES, training=[], other=[]
     )
     with torch.no_grad():
-        for weights in recogniser.model.parameters():
+        for weights in recognizer.model.parameters():
             weights.mul_(3.0)
-    recogniser.save(folder)
+    recognizer.save(folder)
 
 
 def save_trained(folder: Path, examples: Sequence[Example]) -> None:
@@ -32,12 +32,12 @@ def save_trained(folder: Path, examples: Sequence[Example]) -> None:
     torch.manual_seed(0)
     words = [each.tokens for each in examples]
     model, vocabulary, _ = build_word_recognizer("bilstm-crf", TYPES, words, sizes={"word_width": 24, "hidden": 24})
-    recogniser = Recognizer(model, vocabulary)
-    batch = recogniser.batches().of(encode_example(examples, vocabulary))
+    recognizer = Recognizer(model, vocabulary)
+    batch = recognizer.batches().of(encode_example(examples, vocabulary))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
     model.train()
     for _ in range(12):
         optimizer.zero_grad()
         model(batch).total().mean().backward()
         optimizer.step()
-    recogniser.save(folder)
+    recognizer.save(folder)

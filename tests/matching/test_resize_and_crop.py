@@ -1,4 +1,4 @@
-"""Grey levels in an encoder's geometry: to the bit those of the image processor, whatever it is told to do."""
+"""Gray levels in an encoder's geometry: to the bit those of the image processor, whatever it is told to do."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ CROP = {"height": 20, "width": 20}
 WAYS: list[dict[str, Any]] = [
     {"size": {"shortest_edge": 24}, "crop_size": CROP},
     {"size": {"shortest_edge": 20}, "crop_size": CROP, "resample": 2},
-    {"size": {"shortest_edge": 16}, "crop_size": CROP},  # the crop is larger than the picture
+    {"size": {"shortest_edge": 16}, "crop_size": CROP},  # the crop is larger than the image
     {"size": {"height": 24, "width": 30}, "crop_size": CROP},
     {"size": {"shortest_edge": 24, "longest_edge": 40}, "crop_size": CROP},
     {"size": {"shortest_edge": 24}, "crop_size": CROP, "do_resize": False},

@@ -1,6 +1,206 @@
-"""Hypothesis times each example by default; on a busy machine that says nothing about the code."""
+"""What the tests of the distributed part share: one real Ray, one small drawn corpus, and runs to take copies of.
 
-from hypothesis import settings
+Sessions of Ray and imports of torch are dear, so there is one of each for the whole test process, and a run that many
+tests start from is made once and copied.
+"""
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import ray
+from hypothesis import settings as hypothesis_settings
+from moto.server import ThreadedMotoServer
+from ray._private.worker import global_worker
+
+from amia.demo import write_corpus
+from ray_jobs.cli.main import main as cli
+from ray_jobs.jobs import context as job
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.ingest import ingest
+from ray_jobs.runtime.executor import StageSpec, run_locally
+from ray_jobs.settings.job import Settings, load_settings
+from ray_jobs.storage.store import Store
+from tests.helpers.paths import ROOT
+from tests.helpers.recognizers import save_random
+from tests.helpers.written_runs import Written, hash_of, write_model, write_predictions, write_run
+
+# Hypothesis times each example by default; on a busy machine that says nothing about the code.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
+
+POSTS = 96
+SMALL = (
+    "per_shard=12",  # 6 shards of train, 2 of validation, 2 of test
+    "clip.device=cpu",
+    "generator.device=cpu",
+    *(f"pools.{stage}.max=1" for stage in ("fetch", "embed", "score", "synthesize", "mix")),
+    *(f"pools.{stage}.gpus=0" for stage in ("embed", "synthesize")),
+)
+"""Settings of a small run, as the command line takes them: one actor a stage, no GPU."""
+
+# Processes that the tests start would otherwise take as many threads as there are cores, each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """Ray with 8 CPUs and 4 GPUs, declared and not real; jobs in this process find themselves attached to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)  # actors import `tests.helpers.toy`
+        ray.init(
+            address="local", num_cpus=8, num_gpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+        )
+    yield
+    started = [info.process for infos in global_worker.node.all_processes.values() for info in infos]
+    ray.shutdown()
+    for process in started:
+        process.wait(timeout=20)  # Ray ends them without looking, and Python complains of those
+
+
+@pytest.fixture(scope="session")
+def small() -> Callable[..., Settings]:
+    """Settings of the demo preset for a small run, and whatever else is asked for: `small("pools.mix.lease=1")`."""
+
+    def settings(*words: str) -> Settings:
+        return load_settings("demo", [*SMALL, *words])
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def small_words() -> Sequence[str]:
+    """The same settings as words for a command line."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn corpus of 96 posts, some without an image and some with a broken one. Read it, never write to it."""
+    folder = tmp_path_factory.mktemp("drawn") / "corpus"
+    write_corpus(folder, posts=POSTS, missing=0.05, broken=0.04)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ingested(
+    cluster: None, corpus: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run whose corpus is ingested. Copy it (`copied`) before anything writes to it."""
+    run = tmp_path_factory.mktemp("ingested") / "run"
+    ingest(str(corpus), str(run), small("max_failed=1"), quiet=True)
+    return run
+
+
+@pytest.fixture(scope="session")
+def augmented(ingested: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The undisturbed run: one actor a stage, leases of three, arms adaptive and original. Copy it, too."""
+    run = tmp_path_factory.mktemp("augmented") / "run"
+    shutil.copytree(ingested, run)
+    leases = [f"pools.{stage}.lease=3" for stage in ("embed", "score", "synthesize", "mix")]
+    augment(str(run), small(*leases), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a recognizer `tiny` that reads images, knows nothing, and finds entities everywhere. Copy it."""
+    folder = tmp_path_factory.mktemp("recognizers")
+    save_random(folder / "tiny", folder / "encoders")
+    return folder / "tiny"
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """A run of 600 posts with two recognizers on two seeds, written without models. Add to it, or copy it."""
+    run = write_run(Written(store=Store(tmp_path_factory.mktemp("written") / "run"), posts=600))
+    for seed in (0, 1):
+        for arm in ("original", "adaptive"):
+            name = f"bert-crf-{arm}-seed{seed}"
+            write_model(run.store, name, arm=arm, seed=seed, f1=[0.1, 0.5 + seed / 10, 0.4])
+            write_predictions(run, name, arm, wrong=0.4, seed=hash_of(name))
+    return run
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a run that a test may spoil: `copied(augmented, leaving_out=["synthesized"])`."""
+
+    def copy(run: Path, leaving_out: Sequence[str] = ()) -> Path:
+        target = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(run, target, ignore=lambda folder, names: set(leaving_out) if Path(folder) == run else set())
+        return target
+
+    return copy
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages run here, one after the other, where their models can be tampered with."""
+
+    def run(store: Store, machines: object, plan: object, steps: Sequence[StageSpec], shards: Any, **_: Any) -> None:
+        for step in steps:
+            run_locally(step.stage, shards)
+
+    monkeypatch.setattr(job, "run_stages", run)
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """A bucket on a local S3; found by the variables that `obstore` and boto3 read."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="amia-runs")
+        yield "s3://amia-runs"
+    server.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A file system of its own: `small_disk("size=1m")`. Skips where mounting is not allowed."""
+    mounted: list[Path] = []
+
+    def mount(options: str) -> Path:
+        place = tmp_path / f"disk{len(mounted)}"
+        place.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def amia(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`amia(words...)` in this process: exit code, standard output, standard error."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["amia", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said, complained = capfd.readouterr()
+        return int(left.value.code or 0), said, complained
+
+    return run

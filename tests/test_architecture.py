@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.paths import ROOT
+
 PACKAGES = ("amia", "ray_jobs")
 FORBIDDEN = {"ray", "ray_jobs"}
 

@@ -18,15 +18,14 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 
-from encoding import Encoder, load_generator, synthesize
-from probing import FIELDS, Reader, Seer, attributes_read, types_read
-from theta_reference import auc, batch_losses, expected_losses, fit_theta
-
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
 from amia.demo.drawing.scene import draw_photograph
 from amia.demo.names import KINDS
 from amia.demo.training.clip import train_clip
 from amia.demo.world import held_out_posts
+from tests.helpers.demo_encoding import Encoder, load_generator, synthesize
+from tests.helpers.probing import FIELDS, Reader, Seer, attributes_read, types_read
+from tests.helpers.theta_reference import auc, batch_losses, expected_losses, fit_theta
 
 JUDGE_SEED = 1
 GROUP = 64

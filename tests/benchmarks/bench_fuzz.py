@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hostile.fuzz import Result, fuzz
+from tests.hostile.fuzz import Result, fuzz
 
 HEAD = (
     "kind",

@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ray_jobs"))
 
 from conftest import SMALL
-from drivers import contents, finish, start
-from nodes import Nodes, standing_cluster
 
 from amia.demo import write_corpus
+from tests.helpers.drivers import contents, finish, start
+from tests.helpers.nodes import Nodes, standing_cluster
 
 KINDS = ("actor", "raylet", "driver")
 CPUS = 2.0

@@ -17,10 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "ray_jobs"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 
-from browser import CHROMIUM, DRIVER, browser
-from written_runs import Written, write_model, write_predictions, write_run
-
 from ray_jobs.storage.store import Store
+from tests.helpers.browser import CHROMIUM, DRIVER, browser
+from tests.helpers.written_runs import Written, write_model, write_predictions, write_run
 
 MOST_BYTES, MOST_SECONDS = 15e6, 2.0
 ROUNDS = 5

@@ -33,8 +33,9 @@ def digests(run: Path) -> dict[str, str]:
     for path in sorted(run.rglob("*.conll")):
         found[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
     for path in sorted((run / "evaluations").rglob("*.json")):
-        scores = {key: value for key, value in json.loads(path.read_text()).items() if key not in IGNORED}
-        text = json.dumps(scores, sort_keys=True).replace("unlabelled", "unlabeled")
+        text = path.read_text().replace("unlabelled", "unlabeled")
+        scores = {key: value for key, value in json.loads(text).items() if key not in IGNORED}
+        text = json.dumps(scores, sort_keys=True)
         found[str(path.relative_to(run))] = hashlib.sha256(text.encode()).hexdigest()
     for path in sorted(run.glob("models/*/model.safetensors")):
         found[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from command_lines import parsed, ray_start
-from folder import CLUSTER, KUBERAY, fenced, of_kind, ray_clusters, shell_commands
+
+from tests.helpers.cluster_folder import CLUSTER, KUBERAY, fenced, of_kind, ray_clusters, shell_commands
+from tests.helpers.command_lines import parsed, ray_start
 
 README = (CLUSTER / "README.md").read_text()
 SLURM = CLUSTER / "slurm" / "amia.sbatch"

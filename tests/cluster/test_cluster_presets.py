@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from folder import PRESETS, ray_clusters
 
 from ray_jobs.settings.job import Pools, load_settings
+from tests.helpers.cluster_folder import PRESETS, ray_clusters
 
 FILES = sorted(PRESETS.glob("*.yaml"))
 MACHINES = {"8xh100": (8, 192), "4xa10g": (4, 28)}

@@ -7,8 +7,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
-from command_lines import parsed
-from folder import CLUSTER, IMAGE_PRESETS, ROOT
+
+from tests.helpers.cluster_folder import CLUSTER, IMAGE_PRESETS, ROOT
+from tests.helpers.command_lines import parsed
 
 INSTRUCTIONS = [
     (match[1], re.sub(r"\s*\\\n\s*", " ", match[2]).strip())

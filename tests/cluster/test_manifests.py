@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folder import KUBERAY, Tree, documents, of_kind, ray_clusters
 from jsonschema import Draft202012Validator
+
+from tests.helpers.cluster_folder import KUBERAY, Tree, documents, of_kind, ray_clusters
 
 SCHEMAS = os.environ.get("AMIA_SHARED_SCHEMAS")
 with_schemas = pytest.mark.skipif(SCHEMAS is None, reason="AMIA_SHARED_SCHEMAS names no folder of KubeRay's schemas")

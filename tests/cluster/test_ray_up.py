@@ -8,8 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from folder import CLUSTER, ROOT
 from ray.autoscaler._private.util import prepare_config, validate_config
+
+from tests.helpers.cluster_folder import CLUSTER, ROOT
 
 FILE = CLUSTER / "aws" / "ray-up.yaml"
 TREE = yaml.safe_load(FILE.read_text())

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from folder import CLUSTER, Pod, documents, of_kind, pods, ray_clusters
+
+from tests.helpers.cluster_folder import CLUSTER, Pod, documents, of_kind, pods, ray_clusters
 
 TEXTS = sorted(file for file in CLUSTER.rglob("*") if file.is_file() and file.suffix != ".md")
 TOKEN = {"name": "RAY_AUTH_TOKEN", "valueFrom": {"secretKeyRef": {"name": "amia-ray-token", "key": "auth_token"}}}

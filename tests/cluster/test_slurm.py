@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from folder import CLUSTER, ROOT
+
+from tests.helpers.cluster_folder import CLUSTER, ROOT
 
 SCRIPT = CLUSTER / "slurm" / "amia.sbatch"
 FIXTURE = ROOT / "tests" / "fixtures" / "tweets"

@@ -1,6 +1,6 @@
 """Every bad image decoded in a process of its own, with its seconds limited and its memory counted.
 
-    PYTHONPATH=tests python -m hostile.apart
+    python -m tests.hostile.apart
 
 prints a line of JSON an image. One process loads the libraries and divides itself for every image, so that a process
 costs milliseconds; it runs no threads, unlike the tests' own.
@@ -13,12 +13,12 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from hostile.images import IMAGES
-from hostile.pieces import saved
 from PIL import Image
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, inspect, resize_to_square
+from tests.hostile.images import IMAGES
+from tests.hostile.pieces import saved
 
 CPU_S = 10
 """Seconds that one image may take; the kernel ends a process that takes more."""

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hostile.images import good_image
-from hostile.rows import CONLL, IMAGE_POSTS, JSON_LINES, PATHS, POSTS, Expected, Post, good_post
+
+from tests.hostile.images import good_image
+from tests.hostile.rows import CONLL, IMAGE_POSTS, JSON_LINES, PATHS, POSTS, Expected, Post, good_post
 
 T = TypeVar("T")
 Entry = tuple[bytes, str | None, str | None, Expected]

@@ -1,6 +1,6 @@
 """Damaged files and drawn rows, thousands of them, each read in a process of its own.
 
-    PYTHONPATH=tests python -m hostile.fuzz [inputs]
+    python -m tests.hostile.fuzz [inputs]
 
 prints a line of JSON a kind; `tests/benchmarks/bench_fuzz.py` makes a table of it.
 
@@ -24,18 +24,18 @@ from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hostile.apart import SETTINGS, apart
-from hostile.corpora import CORPORA, image_folder
-from hostile.images import IMAGES, NOISE, PHOTO
-from hostile.mutations import mutated, sealed
-from hostile.pieces import saved
-from hostile.strategies import blocks, json_lines, sampled, tables
 
 from amia.errors import CorpusError, ImageError
 from amia.images import decode, fetch_image, inspect, resize_to_square
 from amia.posts import RawPost, Rejected, validate_post
 from amia.readers import open_corpus
 from amia.text import make_prompt
+from tests.hostile.apart import SETTINGS, apart
+from tests.hostile.corpora import CORPORA, image_folder
+from tests.hostile.images import IMAGES, NOISE, PHOTO
+from tests.hostile.mutations import mutated, sealed
+from tests.hostile.pieces import saved
+from tests.hostile.strategies import blocks, json_lines, sampled, tables
 
 __all__ = ["KINDS", "MEMORY_MB", "Result", "fuzz"]
 

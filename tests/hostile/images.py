@@ -8,8 +8,9 @@ import zipfile
 import zlib
 
 import numpy as np
-from hostile.pieces import black, bmp, canvas, chunk, drawn, gif, gray, png, riff, saved, segment, tiff
 from PIL import Image
+
+from tests.hostile.pieces import black, bmp, canvas, chunk, drawn, gif, gray, png, riff, saved, segment, tiff
 
 __all__ = ["ARMED", "IMAGES", "good_image"]
 

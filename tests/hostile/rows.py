@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from hostile.images import IMAGES, good_image
-from hostile.texts import IDS, TEXTS, UNSEEN
+from tests.hostile.images import IMAGES, good_image
+from tests.hostile.texts import IDS, TEXTS, UNSEEN
 
 __all__ = ["CONLL", "IMAGE_POSTS", "JSON_LINES", "PATHS", "POSTS", "Expected", "Post", "good_post"]
 

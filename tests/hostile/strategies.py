@@ -4,12 +4,12 @@ import json
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from hostile.rows import PATHS
-from hostile.texts import IDS, TEXTS, UNSEEN
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from amia.readers.row_mapping import NAMES
+from tests.hostile.rows import PATHS
+from tests.hostile.texts import IDS, TEXTS, UNSEEN
 
 T = TypeVar("T")
 Column = tuple[pa.DataType, list[Any]]

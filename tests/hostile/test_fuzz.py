@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile.fuzz import KINDS, Kind, fuzz
+
+from tests.helpers.paths import ROOT
+from tests.hostile.fuzz import KINDS, Kind, fuzz
 
 INPUTS = 70
 FALLS = ("another error", "died", "memory", "no reason", "well")
@@ -17,16 +19,14 @@ FALLS = ("another error", "died", "memory", "no reason", "well")
 
 def told(*command: str) -> list[dict[str, Any]]:
     """Lines of a process that runs no threads, unlike the tests' own."""
-    root = Path(__file__).parents[2]
-    paths = os.pathsep.join([str(root), str(root / "tests")])
     run = [sys.executable, "-m", *command]
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_seventy_inputs_each_end_in_a_status_or_an_error_of_amia() -> None:
-    results = told("hostile.fuzz", str(INPUTS))
+    results = told("tests.hostile.fuzz", str(INPUTS))
     assert [result["kind"] for result in results] == list(KINDS)
     assert sum(result["inputs"] for result in results) == INPUTS
     assert [fall for result in results for fall in result["falls"]] == []
@@ -36,7 +36,7 @@ def test_seventy_inputs_each_end_in_a_status_or_an_error_of_amia() -> None:
 
 @pytest.fixture(scope="module")
 def fallen() -> dict[str, dict[str, Any]]:
-    return {result["kind"]: result for result in told("hostile.test_fuzz")}
+    return {result["kind"]: result for result in told("tests.hostile.test_fuzz")}
 
 
 @pytest.mark.parametrize(

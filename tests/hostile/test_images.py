@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hostile.apart import decoded, largest
-from hostile.images import ARMED, IMAGES
+
+from tests.helpers.paths import ROOT
+from tests.hostile.apart import decoded, largest
+from tests.hostile.images import ARMED, IMAGES
 
 MEMORY_MB = 900
 """That one image may take, at 50 million pixels."""
@@ -22,11 +24,9 @@ Told = dict[tuple[str, str], tuple[str, float]]
 @pytest.fixture(scope="module")
 def told() -> Told:
     """What `hostile.apart` says of each image: its status, and MB."""
-    root = Path(__file__).parents[2]
-    paths = os.pathsep.join([str(root), str(root / "tests")])
     done = subprocess.run(
-        [sys.executable, "-m", "hostile.apart"],
-        env={**os.environ, "PYTHONPATH": paths},
+        [sys.executable, "-m", "tests.hostile.apart"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from payload import Payload
 
 from amia import mner
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, MIXTURE_DIR, RESNET_DIR
@@ -21,6 +20,7 @@ from amia.mner.builder import build_recognizer
 from amia.mner.settings import EncoderSettings, RecognizerSettings
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
+from tests.hostile.payload import Payload
 
 SHIPPED = {"clip": CLIP_DIR, "bert": BERT_DIR, "resnet": RESNET_DIR, "generator": GENERATOR_DIR, "mixture": MIXTURE_DIR}
 

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from packaging.requirements import Requirement
-from payload import Payload
 
 from amia.errors import CorpusError
 from amia.readers import open_corpus
+from tests.helpers.paths import ROOT
+from tests.hostile.payload import Payload
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_pickle_in_a_schema_is_never_loaded(source: Path, marker: Path, kind: 
     ],
 )
 def test_libraries_with_known_holes_are_never_installed(library: str, holes: list[str]) -> None:
-    root = Path(__file__).parents[2]
+    root = ROOT
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (wanted,) = [each for each in map(Requirement, project["dependencies"]) if each.name == library]
     assert [version for version in holes if version in wanted.specifier] == []
@@ -199,7 +200,7 @@ def test_columns_that_lie_in_each_other_without_end(source: Path) -> None:
         "import sys\nfrom amia.errors import CorpusError\nfrom amia.readers import open_corpus\n"
         "try: list(open_corpus(sys.argv[1]))\nexcept CorpusError as error: print('refused')\n"
     )
-    root = Path(__file__).parents[2]
+    root = ROOT
     done = subprocess.run([sys.executable, "-c", code, str(source)], capture_output=True, text=True, cwd=root)
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr[-500:]
 

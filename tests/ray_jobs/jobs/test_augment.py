@@ -1,0 +1,108 @@
+"""`augment` with real weights on real Ray: the same bytes however the work is spread, and nothing done twice."""
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.status import status
+from ray_jobs.settings.job import Settings
+from tests.helpers.drivers import DATA, contents, same, stamps
+
+ARMS = ("adaptive", "original")
+
+
+@pytest.fixture(scope="module")
+def spread(ingested: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same job in another folder, with two actors a stage, one declared GPU each, and leases of one."""
+    run = tmp_path_factory.mktemp("elsewhere") / "another run"
+    shutil.copytree(ingested, run)
+    words = [f"pools.{stage}.{what}" for stage in ("embed", "synthesize") for what in ("min=2", "max=2", "gpus=1")]
+    words += [f"pools.{stage}.{what}" for stage in ("score", "mix") for what in ("min=2", "max=2")]
+    words += [f"pools.{stage}.lease=1" for stage in ("embed", "score", "synthesize", "mix")]
+    augment(str(run), small(*words), arms=ARMS, accept_mixture=True, quiet=True)
+    return run
+
+
+def lines(run: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for file in (run / "log").glob("*.jsonl") for line in file.read_text().splitlines()]
+
+
+def test_one_actor_and_two_write_the_same_bytes(augmented: Path, spread: Path) -> None:
+    same(augmented, spread)
+    assert len(contents(spread, "synthesized")) == 11  # ten shards and the identity
+    assert {f"augmented/{arm}/manifest.json" for arm in ARMS} <= contents(spread, "augmented").keys()
+
+
+@pytest.mark.slow  # two actors are above
+def test_eight_actors_of_every_stage_write_the_same_bytes(
+    augmented: Path, ingested: Path, small: Callable[..., Settings], copied: Callable[..., Path]
+) -> None:
+    run = copied(ingested)
+    stages = ("embed", "score", "synthesize", "mix")
+    words = [f"pools.{stage}.{what}" for stage in stages for what in ("min=4", "max=8", "cpus=0.5", "lease=1")]
+    augment(str(run), small(*words), arms=ARMS, accept_mixture=True, quiet=True)
+    same(augmented, run)
+    actors = {line["pid"] for line in lines(run) if line["stage"] == "synthesized"}
+    assert len(actors) >= 3
+
+
+def test_work_was_really_spread(augmented: Path, spread: Path) -> None:
+    actors, devices = defaultdict(set), defaultdict(set)
+    for line in lines(spread):
+        actors[line["stage"]].add(line["pid"])
+        devices[line["stage"], line["pid"]].add(line["cuda_visible_devices"])
+    assert len(actors["synthesized"]) == 2
+    assert {len(seen) for seen in devices.values()} == {1}
+    first, second = (devices["synthesized", pid] for pid in actors["synthesized"])
+    assert first != second, "two actors with a GPU each share one"
+    assert {len({line["pid"] for line in lines(augmented) if line["stage"] == stage}) for stage in actors} == {1}
+
+
+@pytest.mark.parametrize("run", ["augmented", "spread"])
+def test_mix_publishes_its_first_shard_before_synthesize_its_last(run: str, request: pytest.FixtureRequest) -> None:
+    ended = defaultdict(list)
+    for line in lines(request.getfixturevalue(run)):
+        ended[line["stage"]].append(line["ended"])
+    assert min(ended["augmented"]) < max(ended["synthesized"])
+
+
+def test_every_post_is_there_once_in_its_split(augmented: Path, corpus: Path) -> None:
+    truth = [json.loads(line) for line in (corpus / "truth.ndjson").read_text(encoding="utf-8").splitlines()]
+    for arm in ARMS:
+        rows = [
+            (row["id"], file.name.partition("-")[0])
+            for file in (augmented / "augmented" / arm).glob("*.parquet")
+            for row in pq.read_table(file, columns=["id"]).to_pylist()
+        ]
+        assert sorted(rows) == sorted((post["id"], post["split"]) for post in truth)
+
+
+def test_a_finished_command_publishes_nothing_and_starts_no_actor(
+    augmented: Path, small: Callable[..., Settings]
+) -> None:
+    before, log = stamps(augmented), sorted((augmented / "log").iterdir())
+    again = augment(str(augmented), small(), arms=ARMS, accept_mixture=True, quiet=True)
+    assert {arm: counts.total() for arm, counts in again.counts.items()} == dict.fromkeys(ARMS, again.posts)
+    assert again.posts == 96
+    assert stamps(augmented) == before
+    assert sorted((augmented / "log").iterdir()) == log
+    assert sorted(path.name for path in augmented.iterdir()) == sorted([*DATA, "log", "plan.json"])
+
+
+def test_another_arm_draws_nothing_again(
+    augmented: Path, small: Callable[..., Settings], copied: Callable[..., Path]
+) -> None:
+    run = copied(augmented)
+    before = stamps(run)
+    augment(str(run), small(), arms=("fixed-0.5",), accept_mixture=True, quiet=True)
+    new = stamps(run).keys() - before.keys()
+    assert {key.rpartition("/")[0] for key in new} == {"augmented/fixed-0.5"}
+    assert {key: stamps(run)[key] for key in before} == before
+    assert {line["stage"] for line in lines(run) if line not in lines(augmented)} == {"augmented"}
+    assert status(str(run))["finished"]

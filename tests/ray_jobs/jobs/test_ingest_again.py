@@ -1,0 +1,105 @@
+"""`ingest` after its output was removed, from CoNLL; and hand-written tweets all the way."""
+
+import io
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from amia.errors import IdentityError
+from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.ingest import ingest
+from ray_jobs.settings.job import Settings
+from tests.helpers.drivers import same
+from tests.helpers.paths import TWEETS
+
+SPLITS = {"train": "train", "valid": "validation", "test": "test"}
+ODD = ["a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", " ", "née", "😀"]
+
+Row = dict[str, Any]
+
+
+def rows(folder: Path) -> list[Row]:
+    return [row for file in sorted(folder.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
+
+
+def plainly_read(folder: Path) -> list[tuple[str, list[str], list[str]]]:
+    """(split, tokens, first tag column) of every post of a CoNLL folder, read as plainly as can be."""
+    found = []
+    for name, split in SPLITS.items():
+        tokens: list[str] = []
+        tags: list[str] = []
+        for line in [*(folder / f"{name}.txt").read_bytes().decode("utf-8-sig").split("\n"), ""]:
+            cells = line.removesuffix("\r").split("\t")
+            if len(cells) > 1:
+                tokens.append(cells[0])
+                tags.append(cells[1])
+            elif cells == [""] and tokens:
+                found.append((split, tokens, tags))
+                tokens, tags = [], []
+    return found
+
+
+def test_hand_written_tweets_go_all_the_way_with_the_shipped_mixture(
+    cluster: None, small: Callable[..., Settings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest(str(TWEETS), str(tmp_path / "run"), small(), quiet=True)
+    done = augment(str(tmp_path / "run"), small())
+    assert "too few to fit a mixture on" in capsys.readouterr().out
+    found = rows(tmp_path / "run" / "augmented" / "adaptive")
+    told = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in found)
+    assert done.counts == {"adaptive": told}
+    assert told.total() == 11
+    shown = sorted((row["split"], row["tokens"], row["tags"]) for row in found)
+    assert shown == sorted(plainly_read(TWEETS))
+    for row in found:
+        assert (row["theta"] > 0) <= (row["image_status"] == "ok")
+        assert (row["image"] is not None) == (row["ratio"] is not None)
+
+
+def test_conll_and_jsonl_of_the_same_posts_give_the_same_posts(
+    cluster: None, small: Callable[..., Settings], tmp_path: Path
+) -> None:
+    conll, jsonl = tmp_path / "conll", tmp_path / "jsonl"
+    (conll / "images").mkdir(parents=True)
+    jsonl.mkdir()
+    lines = []
+    for name, split in SPLITS.items():
+        blocks = []
+        for number in range(9):
+            post_id = f"{name}{number}"
+            data = io.BytesIO()
+            Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(data, "PNG")
+            (conll / "images" / f"{post_id}.png").write_bytes(data.getvalue())
+            tokens = [*ODD, post_id]
+            tags = ["O"] * len(ODD) + ["I-OTHER"]
+            pairs = [f"{token}\t{tag}" for token, tag in zip(tokens, tags, strict=True)]
+            blocks.append("\n".join([f"IMGID:{post_id}", *pairs]))
+            image = str(conll / "images" / f"{post_id}.png")
+            lines.append({"id": post_id, "split": split, "tokens": tokens, "tags": tags, "image": Path(image).name})
+        (conll / f"{name}.txt").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    (jsonl / "posts.jsonl").write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
+    ingest(str(conll), str(tmp_path / "a"), small(), quiet=True)
+    ingest(str(jsonl), str(tmp_path / "b"), small(), images=str(conll / "images"), quiet=True)
+    same(tmp_path / "a", tmp_path / "b", "posts")
+    assert {row["image_status"] for row in rows(tmp_path / "a" / "posts")} == {"ok"}
+
+
+def test_removed_posts_are_made_anew_from_the_same_corpus_alone(
+    ingested: Path, corpus: Path, copied: Callable[..., Path], small: Callable[..., Settings], tmp_path: Path
+) -> None:
+    run = copied(ingested)
+    shutil.rmtree(run / "posts")
+    other = tmp_path / "other"
+    shutil.copytree(TWEETS, other)
+    with pytest.raises(IdentityError, match="another corpus"):
+        ingest(str(other), str(run), small("max_failed=1"), quiet=True)
+    ingest(str(corpus), str(run), small("max_failed=1"), quiet=True)
+    same(run, ingested, "posts")
+    assert not (run / "scratch").exists()

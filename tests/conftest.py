@@ -204,3 +204,23 @@ def amia(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         return int(left.value.code or 0), said, complained
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--promises`."""
+    parser.addoption("--promises", action="store_true", help="Print which tests hold which promise, and run nothing.")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Print the table of promises where `--promises` asks for it."""
+    if not session.config.getoption("--promises"):
+        return
+    tests: dict[int, set[str]] = {}
+    for item in session.items:
+        for mark in item.iter_markers("promise"):
+            slow = " (slow)" if item.get_closest_marker("slow") else ""
+            for number in mark.args:
+                tests.setdefault(number, set()).add(item.nodeid.partition("[")[0] + slow)
+    for number, held_by in sorted(tests.items()):
+        print(f"{number}: {', '.join(sorted(held_by))}")
+    session.items.clear()

@@ -89,6 +89,7 @@ def test_the_security_file_names_files_that_are_there() -> None:
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
+@pytest.mark.promise(32)
 @pytest.mark.parametrize("file", sources(*PACKAGES), ids=lambda file: str(file.relative_to(ROOT)))
 def test_nothing_is_unpickled_and_no_foreign_code_runs(file: Path) -> None:
     used: set[str] = set()

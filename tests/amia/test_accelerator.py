@@ -13,8 +13,9 @@ from amia.accelerator import GpuOptions, copy_to_host, resolve_dtype
 GPU, CPU = torch.device("cuda"), torch.device("cpu")
 
 
+@pytest.mark.simulated("gpu")
 @pytest.mark.parametrize("native", [True, False])
-def test_bfloat16_only_where_the_gpu_has_it_and_does_not_imitate_it__with_a_simulated_gpu(
+def test_bfloat16_only_where_the_gpu_has_it_and_does_not_imitate_it(
     monkeypatch: pytest.MonkeyPatch, native: bool
 ) -> None:
     assert "including_emulation" in inspect.signature(torch.cuda.is_bf16_supported).parameters
@@ -46,7 +47,8 @@ def test_what_is_in_the_machines_memory_is_not_copied() -> None:
     assert all(host is tensor for host, tensor in zip(hosts, tensors, strict=True))
 
 
-def test_from_a_gpu_it_comes_in_a_queue_of_its_own_and_is_waited_for__with_a_simulated_gpu(
+@pytest.mark.simulated("gpu")
+def test_from_a_gpu_it_comes_in_a_queue_of_its_own_and_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is asked of torch, in order: nothing here can run it."""

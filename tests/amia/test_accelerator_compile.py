@@ -31,7 +31,8 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return lambda other: monkeypatch.setattr(compiling, "BACKEND", other)
 
 
-def test_compiled_gives_what_eager_gives__with_a_simulated_compiler(backend: Callable[[Any], None]) -> None:
+@pytest.mark.simulated("compiler")
+def test_compiled_gives_what_eager_gives(backend: Callable[[Any], None]) -> None:
     graphs: list[tuple[int, ...]] = []
 
     def counting(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
@@ -48,7 +49,8 @@ def test_compiled_gives_what_eager_gives__with_a_simulated_compiler(backend: Cal
     assert compiled.eager == {}
 
 
-def test_what_cannot_be_compiled_runs_as_it_is_and_says_why__with_a_simulated_compiler(
+@pytest.mark.simulated("compiler")
+def test_what_cannot_be_compiled_runs_as_it_is_and_says_why(
     backend: Callable[[Any], None],
 ) -> None:
     tried: list[int] = []
@@ -69,7 +71,8 @@ def test_what_cannot_be_compiled_runs_as_it_is_and_says_why__with_a_simulated_co
     assert "\n" not in compiled.eager["net"]
 
 
-def test_a_fault_of_the_models_own_is_raised_and_not_blamed_on_the_compiler__with_a_simulated_compiler(
+@pytest.mark.simulated("compiler")
+def test_a_fault_of_the_models_own_is_raised_and_not_blamed_on_the_compiler(
     backend: Callable[[Any], None],
 ) -> None:
     backend("eager")
@@ -81,7 +84,8 @@ def test_a_fault_of_the_models_own_is_raised_and_not_blamed_on_the_compiler__wit
     assert compiled.eager == {}
 
 
-def test_memory_that_runs_out_is_no_fault_of_the_compiler__with_a_simulated_device(
+@pytest.mark.simulated("device")
+def test_memory_that_runs_out_is_no_fault_of_the_compiler(
     backend: Callable[[Any], None],
 ) -> None:
     def full(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:

@@ -67,6 +67,7 @@ def test_the_given_mixture_is_the_one_that_is_used(posts: list[Post], augmented:
     assert np.array_equal(frozen.theta(losses, "train"), [one.theta for one in augmented])
 
 
+@pytest.mark.promise(18)
 def test_posts_without_a_usable_image_get_the_synthesized_one(posts: list[Post]) -> None:
     odd = [
         Post(id="none", text=posts[0].text),

@@ -26,6 +26,7 @@ def lenient_spans(tags: list[str] | tuple[str, ...]) -> set[tuple[int, int, str]
     return spans
 
 
+@pytest.mark.promise(20)
 @given(TAGS)
 def test_to_bio2_keeps_the_lenient_spans_and_is_valid_and_idempotent(tags: list[str]) -> None:
     fixed, repaired = to_bio2(tags)
@@ -41,6 +42,7 @@ def test_to_bio2_keeps_the_lenient_spans_and_is_valid_and_idempotent(tags: list[
     assert len(lenient_spans(tags)) == sum(tag.startswith("B-") for tag in fixed)
 
 
+@pytest.mark.promise(20)
 @pytest.mark.parametrize("tag", ["", "B", "B-", "b-PER", "PER", "S-PER", "O ", "B-P R", "O\n", "I-\n"])
 def test_unknown_tags_are_refused(tag: str) -> None:
     with pytest.raises(CorpusError, match=re.escape(repr(tag))):
@@ -132,6 +134,7 @@ def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
         assert len(post.tags) == len(post.ner_tags or ()) == len(post.tokens or ())
 
 
+@pytest.mark.promise(20)
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [

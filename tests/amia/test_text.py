@@ -90,6 +90,7 @@ pieces = st.sampled_from(
 tweets = st.one_of(st.text(), st.lists(pieces | st.text(max_size=3)).map("".join))
 
 
+@pytest.mark.promise(20)
 @given(tweets)
 def test_any_text_becomes_one_visible_line(tweet):
     for text in (clean_text(tweet), visible_text(tweet), make_prompt(tweet) or ""):
@@ -110,6 +111,7 @@ def test_plain_words_stay_as_they_are(words):
     assert clean_text(text) == text
 
 
+@pytest.mark.promise(20)
 @pytest.mark.parametrize(
     "piece",
     ["@", "# ", "http:/", "a.", "a-", "& ", '"', "( ", "www.", "h", "t.co/", " ", "RT ", ". ", "' ", "&amp;", "\u200b"],

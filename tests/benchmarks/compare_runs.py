@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-IGNORED = {"model", "identity", "input", "recogniser", "recognizer", "seconds"}
+IGNORED = {"model", "identity", "input", "predictions", "recogniser", "recognizer", "seconds"}
 """Keys of an evaluation that name things instead of measuring them."""
 
 

@@ -57,6 +57,7 @@ def locked(context: dict[str, object]) -> None:
     assert "privileged" not in context
 
 
+@pytest.mark.promise(36)
 @pytest.mark.parametrize("pod", [pod for pod in pods() if pod.name != "model cache"], ids=lambda pod: pod.name)
 def test_every_ray_node_and_the_submitter_want_the_token_of_the_secret(pod: Pod) -> None:
     for container in pod.spec["containers"]:
@@ -80,6 +81,7 @@ def test_ray_pods_read_the_models_and_do_not_write_them() -> None:
             assert mounts["models"]["readOnly"] is True
 
 
+@pytest.mark.promise(36)
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
 def test_the_dashboard_and_nothing_else_is_served_inside_the_cluster_and_not_beyond(kind: str) -> None:
     head = ray_clusters()[kind]["headGroupSpec"]
@@ -125,6 +127,7 @@ def reaches(source: Pod, target: Pod, port: int) -> bool:
     )
 
 
+@pytest.mark.promise(36)
 def test_who_reaches_whom() -> None:
     everybody = pods()
     for target in everybody:
@@ -177,10 +180,12 @@ def test_images_are_pinned_and_no_secret_is_written_down() -> None:
         assert not re.search(r"(TOKEN|PASSWORD|SECRET|auth_token)\s*[:=]\s*['\"]?[0-9a-zA-Z]{8}", text), file
 
 
+@pytest.mark.promise(36)
 def test_nobody_listens_on_all_addresses_but_behind_the_policies_above() -> None:
     assert sorted(file.name for file in TEXTS if says(r"0\.0\.0\.0(?!/0)", file)) == ["raycluster.yaml", "rayjob.yaml"]
 
 
+@pytest.mark.promise(36)
 def test_ray_client_is_opened_nowhere() -> None:
     assert [file.name for file in TEXTS if says(r"\b10001\b|ray://", file)] == []
 

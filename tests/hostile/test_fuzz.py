@@ -25,6 +25,7 @@ def told(*command: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.promise(21)
 def test_seventy_inputs_each_end_in_a_status_or_an_error_of_amia() -> None:
     results = told("tests.hostile.fuzz", str(INPUTS))
     assert [result["kind"] for result in results] == list(KINDS)

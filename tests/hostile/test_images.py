@@ -35,6 +35,7 @@ def told() -> Told:
     return {(line["kind"], line["name"]): (line["said"], line["mb"]) for line in lines}
 
 
+@pytest.mark.promise(19, 35)
 @pytest.mark.parametrize("name", IMAGES)
 def test_it_ends_in_its_status_within_bounds(told: Told, name: str) -> None:
     said, taken = told["image", name]
@@ -43,6 +44,7 @@ def test_it_ends_in_its_status_within_bounds(told: Told, name: str) -> None:
     assert told["header", name][1] < HEADER_MB
 
 
+@pytest.mark.promise(19)
 @pytest.mark.parametrize("name", largest())
 def test_the_largest_picture_of_every_kind(told: Told, name: str) -> None:
     said, taken = told["largest", name]
@@ -50,6 +52,7 @@ def test_the_largest_picture_of_every_kind(told: Told, name: str) -> None:
     assert 100 < taken < MEMORY_MB
 
 
+@pytest.mark.promise(19)
 def test_no_file_leaves_anything_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Ghostscript and its like write where they stand.
     monkeypatch.chdir(tmp_path)

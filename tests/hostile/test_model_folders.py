@@ -99,6 +99,7 @@ def test_weights_that_lie(copied: Callable[[str], Path], lie: str) -> None:
             load(folder)
 
 
+@pytest.mark.promise(32)
 @pytest.mark.parametrize("beside", [True, False])
 def test_pickles_are_never_loaded(
     copied: Callable[[str], Path], trained: Path, tmp_path: Path, marker: Path, beside: bool
@@ -123,6 +124,7 @@ def test_pickles_are_never_loaded(
     assert marker.exists()
 
 
+@pytest.mark.promise(32)
 @pytest.mark.parametrize("model_type", ["bert", "somebodys"])
 def test_code_that_a_configuration_asks_for_never_runs(
     copied: Callable[[str], Path], code: str, marker: Path, model_type: str
@@ -140,6 +142,7 @@ def test_code_that_a_configuration_asks_for_never_runs(
     assert not marker.exists()
 
 
+@pytest.mark.promise(32)
 def test_code_that_a_recognizer_asks_for_never_runs(trained: Path, tmp_path: Path, code: str, marker: Path) -> None:
     folder = shutil.copytree(trained, tmp_path / "recognizer")
     (folder / "evil.py").write_text(code)
@@ -153,6 +156,7 @@ def test_code_that_a_recognizer_asks_for_never_runs(trained: Path, tmp_path: Pat
     assert not marker.exists()
 
 
+@pytest.mark.promise(32)
 @pytest.mark.parametrize(
     "index",
     [
@@ -280,6 +284,7 @@ def test_mixtures_that_are_none(copied: Callable[[str], Path], content: bytes) -
         MatchingModel.load(folder)
 
 
+@pytest.mark.promise(32)
 def test_a_mixture_beside_pickles_and_a_bank_that_is_one(copied: Callable[[str], Path], marker: Path) -> None:
     folder = copied("mixture")
     pickled = pickle.dumps(Payload(marker))

@@ -42,6 +42,7 @@ def pickled(name: str, marker: Path) -> pa.Schema:
     return pa.schema([pa.field("text", pa.string()), pa.field("image", pa.binary(), metadata=told)])
 
 
+@pytest.mark.promise(31)
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 @pytest.mark.parametrize(
     "name", ["arrow.py_extension_type", "ray.data.arrow_pickled_object", "ray.data.arrow_tensor", "arrow.opaque"]
@@ -64,6 +65,7 @@ def test_a_pickle_in_a_schema_is_never_loaded(source: Path, marker: Path, kind: 
     assert marker.exists()
 
 
+@pytest.mark.promise(31)
 @pytest.mark.parametrize(
     ("library", "holes"),
     [
@@ -81,6 +83,7 @@ def test_libraries_with_known_holes_are_never_installed(library: str, holes: lis
     assert all(each.version in wanted.specifier for each in pinned.specifier)
 
 
+@pytest.mark.promise(31)
 def test_pickled_values_are_bytes_and_nothing_else(source: Path, marker: Path) -> None:
     pq.write_table(pa.table({"text": ["a"], "image": [pickle.dumps(Payload(marker))]}), source / "x.parquet")
     (post,) = open_corpus(source)
@@ -88,6 +91,7 @@ def test_pickled_values_are_bytes_and_nothing_else(source: Path, marker: Path) -
     assert not marker.exists()
 
 
+@pytest.mark.promise(33)
 @pytest.mark.parametrize("address", ["folder", "hub"])
 def test_loading_scripts_are_never_run(source: Path, marker: Path, address: str) -> None:
     script = f"open({str(marker)!r}, 'w')\n"
@@ -105,6 +109,7 @@ def test_loading_scripts_are_never_run(source: Path, marker: Path, address: str)
     assert not marker.exists()
 
 
+@pytest.mark.promise(33)
 def test_a_data_set_that_is_nothing_but_a_script(source: Path, marker: Path) -> None:
     (source / "posts.py").write_text(f"open({str(marker)!r}, 'w')\n")
     for address in (source, f"hf:{source}"):
@@ -113,6 +118,7 @@ def test_a_data_set_that_is_nothing_but_a_script(source: Path, marker: Path) -> 
     assert not marker.exists()
 
 
+@pytest.mark.promise(34)
 @pytest.mark.parametrize("place", ["../../secret", "/etc", "~", "a/../../secret"])
 def test_configurations_of_the_hub_lead_nowhere_else(source: Path, place: str) -> None:
     (source.parent / "secret.jsonl").write_text('{"text": "secret"}\n')
@@ -162,6 +168,7 @@ BROKEN: dict[str, tuple[str, bytes]] = {
 }
 
 
+@pytest.mark.promise(35)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_file_that_cannot_be_read_is_named(source: Path, name: str) -> None:
     file, content = BROKEN[name]
@@ -205,6 +212,7 @@ def test_columns_that_lie_in_each_other_without_end(source: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr[-500:]
 
 
+@pytest.mark.promise(31)
 def test_two_schemas_the_second_of_which_is_dangerous(source: Path, marker: Path) -> None:
     dangerous = base64.b64encode(pickled("arrow.py_extension_type", marker).serialize().to_pybytes())
     plain = pa.schema([("text", pa.string())])

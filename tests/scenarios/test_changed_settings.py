@@ -22,6 +22,7 @@ from tests.helpers.drivers import stamps
 ARMS = ("adaptive", "original")
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize(
     ("word", "folder", "difference"),
     [
@@ -51,6 +52,7 @@ def test_augment_refuses_what_was_made_otherwise_and_touches_nothing(
     assert stamps(augmented) == before
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize(
     "word",
     [
@@ -72,6 +74,7 @@ def test_augment_takes_a_change_that_it_does_not_depend_on(
     assert stamps(augmented) == before
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize(
     ("stage", "folder"), [(Embed, "embeddings"), (Score, "scores"), (Synthesize, "synthesized"), (Mix, "augmented/")]
 )
@@ -84,6 +87,7 @@ def test_output_of_another_version_of_the_code_is_refused(
     assert str(raised.value).count(" in the run, ") == 1, "one thing changed, and one is shown"
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize(
     ("word", "said"),
     [
@@ -109,6 +113,7 @@ def test_ingest_refuses_posts_of_another_version(
         ingest(str(corpus), str(ingested), small("max_failed=1"), quiet=True)
 
 
+@pytest.mark.promise(7)
 def test_predictions_depend_on_model_arm_and_micro_batch_alone(
     augmented: Path,
     copied: Callable[..., Path],
@@ -128,6 +133,7 @@ def test_predictions_depend_on_model_arm_and_micro_batch_alone(
         evaluate(str(run), small(*device), **about)
 
 
+@pytest.mark.promise(7)
 @pytest.mark.parametrize(
     ("word", "said"),
     [

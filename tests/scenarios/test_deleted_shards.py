@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from ray_jobs.jobs.augment import augment
 from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.runtime.executor import StageSpec, run_stages
@@ -26,6 +28,7 @@ def made(run: Path) -> Counter[tuple[str, str]]:
     return Counter((line["stage"], line["shard"]) for line in lines)
 
 
+@pytest.mark.promise(5, 27)
 def test_a_drawn_share_of_deleted_shards_is_made_again_and_nothing_else(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings]
 ) -> None:
@@ -46,6 +49,7 @@ def test_a_drawn_share_of_deleted_shards_is_made_again_and_nothing_else(
     assert {key: after[key] for key in kept} == kept
 
 
+@pytest.mark.promise(3)
 def test_a_zombie_of_an_ended_attempt_that_publishes_late_changes_nothing(
     augmented: Path, copied: Callable[..., Path]
 ) -> None:
@@ -78,6 +82,7 @@ stage.publish(shard, done)
 """
 
 
+@pytest.mark.promise(3)
 def test_a_process_that_was_given_up_and_lives_on_publishes_late_and_in_vain(cluster: None, tmp_path: Path) -> None:
     run, plan, pool = tmp_path / "run", plan_of(7), Pool(cpus=0.5)
     (run / "wishes").mkdir(parents=True)

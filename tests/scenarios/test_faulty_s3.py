@@ -46,6 +46,7 @@ def store(proxy: FaultyS3, bucket: str, tmp_path: Path, monkeypatch: pytest.Monk
     return Store(f"{bucket}/{tmp_path.name}")
 
 
+@pytest.mark.promise(9)
 @pytest.mark.parametrize("fault", PASSING)
 def test_whatever_passes_is_asked_again_and_the_right_answer_comes(store: Store, proxy: FaultyS3, fault: str) -> None:
     data = os.urandom(100_000)
@@ -65,6 +66,7 @@ def test_whatever_passes_is_asked_again_and_the_right_answer_comes(store: Store,
     assert store.sizes("") == {}
 
 
+@pytest.mark.promise(10)
 def test_a_create_whose_answer_was_lost_is_ours(store: Store, proxy: FaultyS3) -> None:
     proxy.schedule = once("lost", "PUT")
     assert store.create("posts/a", b"ours")
@@ -75,6 +77,7 @@ def test_a_create_whose_answer_was_lost_is_ours(store: Store, proxy: FaultyS3) -
     assert store.read("posts/a") == b"ours"
 
 
+@pytest.mark.promise(10)
 def test_a_create_that_was_lost_while_another_was_first_is_theirs(store: Store, proxy: FaultyS3) -> None:
     store.create("posts/a", b"theirs")
     proxy.schedule = once("lost", "PUT")
@@ -82,6 +85,7 @@ def test_a_create_that_was_lost_while_another_was_first_is_theirs(store: Store, 
     assert store.read("posts/a") == b"theirs"
 
 
+@pytest.mark.promise(10)
 def test_the_plan_is_ours_when_the_answer_to_its_create_was_lost(store: Store, proxy: FaultyS3) -> None:
     plan = Plan(
         posts={"train": 1},
@@ -108,6 +112,7 @@ def test_the_probe_passes_while_answers_are_lost(store: Store, proxy: FaultyS3) 
     assert store.sizes("") == {}
 
 
+@pytest.mark.promise(4)
 def test_the_probe_refuses_a_server_that_ignores_the_condition_of_a_create(store: Store, proxy: FaultyS3) -> None:
     proxy.schedule = always("unkept", "PUT")
     with pytest.raises(StoreError, match=r"lets a second writer replace a published file.*conditional writes"):
@@ -115,6 +120,7 @@ def test_the_probe_refuses_a_server_that_ignores_the_condition_of_a_create(store
     assert store.sizes("") == {}
 
 
+@pytest.mark.promise(9)
 @pytest.mark.parametrize("fault", ["503", "slow_down", "dropped"])
 def test_asking_again_has_an_end_that_names_key_store_and_cure(store: Store, proxy: FaultyS3, fault: str) -> None:
     proxy.schedule = always(fault)
@@ -137,6 +143,7 @@ def test_asking_again_has_an_end_that_names_key_store_and_cure(store: Store, pro
     assert store.sizes("") == {}, "half published"
 
 
+@pytest.mark.promise(11)
 @pytest.mark.parametrize(("fault", "code"), [("denied", "AccessDenied"), ("expired", "ExpiredToken")])
 def test_credentials_that_do_not_do_are_said_at_once_and_not_quoted(
     store: Store, proxy: FaultyS3, fault: str, code: str
@@ -152,6 +159,7 @@ def test_credentials_that_do_not_do_are_said_at_once_and_not_quoted(
     assert "Signature" not in said
 
 
+@pytest.mark.promise(9)
 def test_pauses_grow_with_jitter_and_have_bounds() -> None:
     """What obstore is told; it draws each pause at random between the first and `base` times the last."""
     assert 3 <= remote.RETRY["max_retries"] <= 20
@@ -160,6 +168,7 @@ def test_pauses_grow_with_jitter_and_have_bounds() -> None:
     assert remote.RETRY["backoff"]["base"] > 1
 
 
+@pytest.mark.promise(9)
 def test_a_command_ends_with_code_8_and_one_line(
     amia: Callable[..., tuple[int, str, str]], store: Store, proxy: FaultyS3
 ) -> None:
@@ -172,6 +181,7 @@ def test_a_command_ends_with_code_8_and_one_line(
     assert len(complained.splitlines()) == 1
 
 
+@pytest.mark.promise(38)
 @pytest.mark.parametrize("address", ["s3://key:hush@bucket/run", "az://account/box/run?sig=hush", "gs://b/run#hush"])
 def test_an_address_with_credentials_is_refused_without_repeating_them(address: str) -> None:
     with pytest.raises(StoreError, match="chain") as raised:
@@ -179,6 +189,7 @@ def test_an_address_with_credentials_is_refused_without_repeating_them(address: 
     assert "hush" not in str(raised.value)
 
 
+@pytest.mark.promise(38)
 def test_credentials_of_a_profile_are_found_and_do_not_travel(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +218,7 @@ def test_a_profile_without_boto3_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         Store("s3://bucket/run").probe()
 
 
+@pytest.mark.promise(9)
 def test_a_job_on_an_s3_that_fails_now_and_then_writes_the_same_bytes(
     cluster: None, proxy: FaultyS3, bucket: str, small: Callable[..., Settings], tmp_path: Path
 ) -> None:

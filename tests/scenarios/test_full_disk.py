@@ -4,9 +4,12 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.drivers import same, shards
 
 
+@pytest.mark.promise(8)
 def test_a_job_on_a_disk_that_fills_up_ends_clearly_and_goes_on_when_there_is_room(
     amia: Callable[..., tuple[int, str, str]],
     small_disk: Callable[[str], Path],

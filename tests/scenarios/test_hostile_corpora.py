@@ -63,6 +63,7 @@ def holds(folder: Path, secret: bytes) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
 
 
+@pytest.mark.promise(19, 20, 34)
 @pytest.mark.parametrize("kind", CORPORA)
 def test_every_row_ends_in_its_one_status_and_good_rows_are_unharmed(
     cluster: None, small: Make, tmp_path: Path, kind: str
@@ -94,6 +95,7 @@ def test_every_row_ends_in_its_one_status_and_good_rows_are_unharmed(
     assert {post_id: ids[post_id] for post_id in alone} == alone
 
 
+@pytest.mark.promise(19, 20, 34)
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", CORPORA)
@@ -166,6 +168,7 @@ def refused(folder: Path, kind: str) -> str:
     return "no post in it (2 rows rejected"
 
 
+@pytest.mark.promise(31)
 @pytest.mark.parametrize(
     "kind", ["a pickled column", "an archive of junk", "a list that leads elsewhere", "a pipe", "not one good row"]
 )

@@ -21,6 +21,7 @@ def daemons(driver: int) -> list[psutil.Process]:
     return [process for process in below if process.name() in {"raylet", "gcs_server"}]
 
 
+@pytest.mark.promise(1, 27)
 def test_killed_while_it_draws(
     augmented: Path,
     copied: Callable[..., Path],
@@ -64,6 +65,7 @@ def test_killed_while_it_draws(
     same(run, augmented)
 
 
+@pytest.mark.promise(1)
 def test_killed_between_the_passes_of_ingest(
     ingested: Path, corpus: Path, tmp_path: Path, small: Callable[..., Settings], small_words: Sequence[str]
 ) -> None:

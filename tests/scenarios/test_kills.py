@@ -61,6 +61,7 @@ def until(process: subprocess.Popen[str], store: Store, published: int) -> None:
         assert process.poll() is None, f"ended before its moment: {finish(process)}"
 
 
+@pytest.mark.promise(1)
 @pytest.mark.parametrize(
     ("kind", "seed"),
     [
@@ -97,6 +98,7 @@ def test_killed_and_started_again_it_comes_to_the_same(
     assert not any(key.endswith(".parquet") for key in half_written)
 
 
+@pytest.mark.promise(14)
 def test_sigterm_finishes_the_shards_in_hand_and_leaves_the_rest_to_the_next_start(
     nodes: Nodes, store: Store, undisturbed: dict[str, bytes]
 ) -> None:
@@ -116,6 +118,7 @@ def test_sigterm_finishes_the_shards_in_hand_and_leaves_the_rest_to_the_next_sta
     assert contents(store.folder, *FOLDERS) == undisturbed
 
 
+@pytest.mark.promise(14)
 def test_sigterm_before_there_is_work_in_hand_leaves_at_once(nodes: Nodes, store: Store, tmp_path: Path) -> None:
     wish(store, "wait", Toy, plan_of(SHARDS).shards[0], "never")
     process = job(nodes, store)

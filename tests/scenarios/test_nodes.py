@@ -31,6 +31,7 @@ def wait(process: psutil.Popen, happened: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.promise(6)
 def test_augment_with_a_node_added_and_a_node_removed_in_the_middle(
     nodes: Nodes, augmented: Path, copied: Callable[..., Path], small_words: Sequence[str]
 ) -> None:
@@ -50,6 +51,7 @@ def test_augment_with_a_node_added_and_a_node_removed_in_the_middle(
     same(run, augmented)
 
 
+@pytest.mark.promise(15)
 def test_a_training_whose_node_is_taken_away_goes_on_after_its_last_epoch_elsewhere(
     nodes: Nodes,
     augmented: Path,

@@ -29,8 +29,10 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(decode(data, ImageSettings()), np.int16)
 
 
+@pytest.mark.simulated("device")
+@pytest.mark.promise(12)
 @pytest.mark.usefixtures("in_this_process", "cluster")
-def test_a_job_short_of_memory_comes_to_the_same__with_a_simulated_device(
+def test_a_job_short_of_memory_comes_to_the_same(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve posts a shard; the encoder holds 5 at once, and the generator 3."""
@@ -75,8 +77,10 @@ def test_a_job_short_of_memory_comes_to_the_same__with_a_simulated_device(
         assert abs(one["theta"] - right["theta"]) < 1e-3
 
 
+@pytest.mark.simulated("device")
+@pytest.mark.promise(16)
 @pytest.mark.usefixtures("in_this_process", "cluster")
-def test_when_every_synthesis_fails_nothing_is_lost_and_the_command_says_so__with_a_simulated_device(
+def test_when_every_synthesis_fails_nothing_is_lost_and_the_command_says_so(
     augmented: Path,
     copied: Callable[..., Path],
     amia: Callable[..., tuple[int, str, str]],

@@ -58,6 +58,7 @@ def readable(key: str, data: bytes) -> bytes:
         return data
 
 
+@pytest.mark.promise(38)
 @pytest.mark.slow
 def test_a_whole_run_on_s3_is_that_of_a_disk_and_keeps_its_credentials_to_itself(
     augmented: Path,

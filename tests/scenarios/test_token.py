@@ -23,6 +23,7 @@ def submission(head: Head, run: Path) -> tuple[str, ...]:
     return ("job", "submit", "--address", head.dashboard, "--working-dir", ".", "--", *job)
 
 
+@pytest.mark.promise(36)
 @pytest.mark.parametrize(
     ("env", "said"),
     [

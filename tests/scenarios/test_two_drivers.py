@@ -8,6 +8,7 @@ import pytest
 from tests.helpers.drivers import contents, finish, same, start
 
 
+@pytest.mark.promise(2)
 @pytest.mark.slow  # `test_overlap.py` has it with a stage that needs no model
 def test_two_drivers_make_one_run(augmented: Path, corpus: Path, tmp_path: Path, small_words: Sequence[str]) -> None:
     run = tmp_path / "run"

@@ -150,6 +150,7 @@ def test_broken_exif_and_icc_do_not_fail_the_image() -> None:
                 assert not image.info
 
 
+@pytest.mark.promise(19)
 def test_reasons() -> None:
     jpeg, png = saved(drawn(), "JPEG"), saved(drawn(), "PNG")
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
@@ -179,6 +180,7 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+@pytest.mark.promise(35)
 @pytest.mark.parametrize(
     ("width", "height"), [(9_000, 9_000), (11_000, 9_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)]
 )
@@ -211,6 +213,7 @@ def test_pillow_logs_no_error_while_we_look_and_does_so_again_afterwards(caplog:
     assert [record.name for record in caplog.records] == ["PIL.TiffImagePlugin"]
 
 
+@pytest.mark.promise(19)
 def test_extreme_shapes() -> None:
     assert resize_to_square(decode(saved(Image.new("RGB", (1, 1), BLUE), "PNG"), SETTINGS), SETTINGS).shape == (
         512,

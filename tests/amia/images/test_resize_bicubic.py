@@ -15,6 +15,7 @@ def by_pillow(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
 
 
+@pytest.mark.promise(29)
 @given(
     st.integers(1, 40).flatmap(lambda side: arrays.arrays(np.uint8, (side, side, 3))),
     st.integers(1, 60),

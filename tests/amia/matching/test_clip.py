@@ -54,7 +54,9 @@ def test_a_row_does_not_depend_on_its_batch(encoder):
         assert np.abs(encoder.encode_images([image])[0] - images[row]).max() < 1e-5
 
 
-def test_out_of_memory_encodes_the_same_in_halves__with_a_simulated_device(clip):
+@pytest.mark.simulated("device")
+@pytest.mark.promise(12)
+def test_out_of_memory_encodes_the_same_in_halves(clip):
     undisturbed, short = load(clip, micro_batch=4), load(clip, micro_batch=4)
     asked = hold_at_most(2, short._model.text_model)
     asked_images = hold_at_most(1, short._model.vision_model)
@@ -68,7 +70,8 @@ def test_out_of_memory_encodes_the_same_in_halves__with_a_simulated_device(clip)
     assert (short.halved, undisturbed.halved) == (len(TEXTS) + 5, 0)
 
 
-def test_a_device_that_does_not_hold_one_post_is_an_error__with_a_simulated_device(clip):
+@pytest.mark.simulated("device")
+def test_a_device_that_does_not_hold_one_post_is_an_error(clip):
     short = load(clip)
     hold_at_most(0, short._model.text_model)
     with pytest.raises(ClusterError, match="not even one post fits"):
@@ -185,6 +188,7 @@ def test_a_device_nobody_knows(clip):
         load(clip, device="gpu")
 
 
+@pytest.mark.promise(32)
 def test_the_default_model_is_pinned():
     assert ClipSettings().commit
     assert ClipSettings(model="a/b").commit is None

@@ -41,9 +41,8 @@ def test_channels_last_moves_last_bits_only(clip: Path) -> None:
     assert apart(tuned, load(clip)) < 1e-5
 
 
-def test_compiled_every_pass_has_one_shape__with_a_simulated_compiler(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.simulated("compiler")
+def test_compiled_every_pass_has_one_shape(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "BACKEND", "aot_eager")
     torch.compiler.reset()
     stats = torch._dynamo.utils.counters["stats"]
@@ -58,9 +57,8 @@ def test_compiled_every_pass_has_one_shape__with_a_simulated_compiler(
     assert (tuned.eager, tuned.halved) == ({}, 0)
 
 
-def test_a_tower_that_cannot_be_compiled_runs_as_it_is__with_a_simulated_compiler(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.simulated("compiler")
+def test_a_tower_that_cannot_be_compiled_runs_as_it_is(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(graph: object, inputs: object) -> Callable[..., Any]:
         raise RuntimeError("no Triton here")
 

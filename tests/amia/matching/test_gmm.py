@@ -48,6 +48,7 @@ def test_two_means_of_counted_points_is_that_of_repeated_ones(x):
     assert within(repeated) == pytest.approx(within(counted), abs=1e-12)
 
 
+@pytest.mark.promise(24)
 @given(pairs, st.integers(1, 8), st.integers(0, 99))
 def test_em_against_scikit_learn(start, iterations, seed):
     x = np.random.default_rng(seed).beta(2, 3, 60)

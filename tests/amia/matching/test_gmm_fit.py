@@ -43,11 +43,13 @@ def test_one_outlier_moves_nothing():
     assert np.abs(plain - spoilt).max() < 0.02
 
 
+@pytest.mark.promise(23)
 def test_order_does_not_matter():
     losses = bimodal()
     assert fit_mixture(losses, PLAIN) == fit_mixture(losses[::-1], PLAIN)
 
 
+@pytest.mark.promise(26)
 @pytest.mark.parametrize("shape", [(0.05, 0.3, 0.04), (0.03, 0.2, 0.03), (0.1, 0.6, 0.12), (0.2, 0.28, 0.05)])
 @pytest.mark.parametrize("max_iter", [3, 20])
 def test_a_histogram_gives_the_same_theta(shape, max_iter):
@@ -98,6 +100,7 @@ def test_theta_never_rises_where_it_is_clamped(monotone):
     assert (rising == 0) is monotone
 
 
+@pytest.mark.promise(24)
 @pytest.mark.parametrize(
     ("losses", "says"),
     [
@@ -119,6 +122,7 @@ def test_data_that_are_no_mixture_are_refused(losses, says):
         assert Fit.from_json(fit.to_json()) == fit
 
 
+@pytest.mark.promise(24)
 def test_close_means_are_refused():
     good = fit_mixture(bimodal(), PLAIN).diagnostics
     assert refusal_of(good, PLAIN) is None
@@ -140,6 +144,7 @@ def test_nothing_crashes_and_theta_is_a_share(losses, monotone):
         assert np.all(np.diff(fit.mixture.theta(np.linspace(0, 4.2, 200))) <= 1e-12)
 
 
+@pytest.mark.promise(24)
 def test_what_cannot_be_fitted():
     for losses in (np.empty(0), np.array([0.1, np.nan])):
         with pytest.raises(MixtureError, match="no losses to fit"):
@@ -150,6 +155,7 @@ def test_what_cannot_be_fitted():
         fit_mixture(bimodal(), PLAIN).mixture.theta(np.array([np.nan]))
 
 
+@pytest.mark.promise(23)
 @given(st.lists(arrays(np.float64, st.integers(0, 30), elements=st.floats(0, 4.2)), max_size=4))
 def test_counts_of_shards_add_up(shards):
     histogram = LossHistogram(0.1)

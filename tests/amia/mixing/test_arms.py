@@ -14,6 +14,7 @@ def of(arm: str, has_image: bool = True, has_synthesis: bool = True, **scores: o
     return mixing_ratio(arm, **{**SCORES, **scores}, has_image=has_image, has_synthesis=has_synthesis)
 
 
+@pytest.mark.promise(18)
 @pytest.mark.parametrize(
     ("arm", "both", "no_image", "no_synthesis"),
     [

@@ -16,6 +16,7 @@ def test_eq_9_to_the_nearest_gray_level(original, synthesized, ratio):
     assert np.abs(mixup(original, synthesized, ratio) - exact).max() <= 0.5 + 1e-4
 
 
+@pytest.mark.promise(25)
 @given(images, images, ratios)
 def test_between_its_two_sources(original, synthesized, ratio):
     mixed = mixup(original, synthesized, ratio)
@@ -24,12 +25,14 @@ def test_between_its_two_sources(original, synthesized, ratio):
     assert np.all(mixed <= np.maximum(original, synthesized))
 
 
+@pytest.mark.promise(25)
 @given(images, images, ratios, ratios)
 def test_every_pixel_moves_one_way(original, synthesized, a, b):
     less, more = (mixup(original, synthesized, ratio).astype(int) for ratio in sorted((a, b)))
     assert np.all((more - less) * (original.astype(int) - synthesized) >= 0)
 
 
+@pytest.mark.promise(25)
 @given(images, images)
 def test_the_ends_are_exact(original, synthesized):
     assert np.array_equal(mixup(original, synthesized, 1), original)

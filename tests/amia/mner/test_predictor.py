@@ -110,7 +110,9 @@ def test_tags_and_spans_do_not_depend_on_the_batch(recognizer: Recognizer) -> No
     assert set(together[3].tags[64:]) == {"O"}  # beyond what the encoder reads
 
 
-def test_out_of_memory_tags_the_same_in_halves__with_a_simulated_device(folder: Path) -> None:
+@pytest.mark.simulated("device")
+@pytest.mark.promise(12)
+def test_out_of_memory_tags_the_same_in_halves(folder: Path) -> None:
     texts = ["one two three four five six seven", "one", "two @three #four", "x " * 200, "", "five"]
     examples = [
         Example(id=str(place), tokens=tuple(text.split()) or ("a",), image=picture(place) if place % 2 else None)

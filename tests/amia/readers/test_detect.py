@@ -67,6 +67,7 @@ def test_links_that_go_in_a_circle_are_nothing(tmp_path: Path) -> None:
     assert open_corpus(tmp_path).files == [tmp_path / "x.jsonl"]
 
 
+@pytest.mark.promise(34)
 @pytest.mark.parametrize("name", ["train.txt", "x.jsonl", "x.parquet", "x.tar"])
 def test_a_pipe_is_never_opened(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)

@@ -85,6 +85,7 @@ def test_ids_are_unique_and_whatever_refers_to_one_finds_it(walk: Walk) -> None:
     assert len(anchors) == len(SECTIONS) + 3  # and the groups of posts
 
 
+@pytest.mark.promise(37)
 def test_nothing_is_loaded_from_anywhere(walk: Walk) -> None:
     loaded = [value for name in LOADING for value in walk.values(name)]
     assert all(value.startswith(("#", "data:image/")) for value in loaded)
@@ -94,6 +95,7 @@ def test_nothing_is_loaded_from_anywhere(walk: Walk) -> None:
     assert "@import" not in styles
 
 
+@pytest.mark.promise(37)
 def test_no_script_runs_but_the_page_s_own(page: str, walk: Walk) -> None:
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     (own,) = scripts
@@ -112,6 +114,7 @@ def test_no_script_runs_but_the_page_s_own(page: str, walk: Walk) -> None:
         assert rules[rule] == f"'sha256-{digest}'"
 
 
+@pytest.mark.promise(37)
 def test_hostile_texts_are_text(page: str, walk: Walk) -> None:
     assert HOSTILE not in page
     assert "alert('x')" not in page

@@ -34,13 +34,12 @@ def test_two_that_do_not_fit_are_one(room: int, part: float) -> None:
     assert propose_batch_size(MemoryProfile(room, int(part * room), room)) == 1
 
 
+@pytest.mark.simulated("gpu")
 @pytest.mark.parametrize(
     ("share", "free", "room"),
     [(1.0, 20 * GB, 20 * GB), (0.5, 20 * GB, 12 * GB), (0.5, 9 * GB, 9 * GB), (2, 24 * GB, 24 * GB)],
 )
-def test_an_actor_has_its_share_of_what_is_free__with_a_simulated_gpu(
-    sd: Path, share: float, free: int, room: int
-) -> None:
+def test_an_actor_has_its_share_of_what_is_free(sd: Path, share: float, free: int, room: int) -> None:
     peaks, drawn = iter([3 * GB, 4 * GB]), list[str]()
     found = measure_memory(
         GeneratorSettings(model=str(sd), device="cpu"),
@@ -54,7 +53,8 @@ def test_an_actor_has_its_share_of_what_is_free__with_a_simulated_gpu(
     assert drawn == ["restart"] * 2
 
 
-def test_two_that_do_not_fit_take_all_the_room__with_a_simulated_gpu(sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.simulated("gpu")
+def test_two_that_do_not_fit_take_all_the_room(sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = Generator.load
 
     def short(*given: Any, **named: Any) -> Generator:

@@ -12,6 +12,7 @@ def test_gray_levels_survive_exactly():
     assert np.array_equal(to_pixels(picture, 8), pixels)
 
 
+@pytest.mark.promise(22)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_one_number_that_is_none_spoils_the_picture(bad):
     picture = torch.rand(3, 4, 4)

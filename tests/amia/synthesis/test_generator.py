@@ -43,6 +43,7 @@ def test_the_same_again_to_the_byte(generator):
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.promise(23)
 def test_a_row_alone_and_in_a_batch_are_equal_to_the_eye(generator):
     together = generator.generate(PROMPTS, SEEDS)
     for prompt, seed, one in zip(PROMPTS, SEEDS, together, strict=True):
@@ -76,8 +77,10 @@ def test_sdxl_in_half_precision_decodes_in_full(sdxl):
     assert np.abs(a - b).mean() < 3
 
 
+@pytest.mark.simulated("device")
+@pytest.mark.promise(12)
 @pytest.mark.parametrize("room", [3, 1])
-def test_out_of_memory_draws_the_same_in_halves__with_a_simulated_device(sd, room):
+def test_out_of_memory_draws_the_same_in_halves(sd, room):
     undisturbed = load(sd, micro_batch=4).generate(PROMPTS, SEEDS)
     short = load(sd, micro_batch=4)
     asked = hold_at_most(room, short._pipeline.unet)
@@ -89,7 +92,8 @@ def test_out_of_memory_draws_the_same_in_halves__with_a_simulated_device(sd, roo
         assert np.abs(one.pixels.astype(int) - right.pixels).max() <= 1
 
 
-def test_a_picture_that_does_not_fit_alone_is_a_failure_of_its_post__with_a_simulated_device(sd):
+@pytest.mark.simulated("device")
+def test_a_picture_that_does_not_fit_alone_is_a_failure_of_its_post(sd):
     short = load(sd, micro_batch=4)
     hold_at_most(0, short._pipeline.unet)
     drawn = short.generate(PROMPTS, SEEDS)
@@ -120,6 +124,7 @@ def scripted(pipeline: Scripted, **settings: object) -> Generator:
     return Generator(pipeline, GeneratorSettings(**settings), 8, Path())
 
 
+@pytest.mark.promise(22)
 def test_unusable_pictures_are_drawn_again_with_seeds_of_their_own():
     pipeline = Scripted({2: BLACK, 4: NAN, redraw_seed(4, 1): GRAY})
     drawn = scripted(pipeline).generate(list("abcd"), [1, 2, 3, 4])
@@ -129,6 +134,7 @@ def test_unusable_pictures_are_drawn_again_with_seeds_of_their_own():
     assert all(one.failure is None and one.pixels is not None for one in drawn)
 
 
+@pytest.mark.promise(22)
 @pytest.mark.parametrize(("picture", "failure"), [(BLACK, "black"), (NAN, "nan"), (GRAY, "blank")])
 def test_what_stays_unusable_is_recorded(picture, failure):
     pipeline = Scripted(dict.fromkeys((5, redraw_seed(5, 1)), picture))
@@ -136,6 +142,7 @@ def test_what_stays_unusable_is_recorded(picture, failure):
     assert (one.failure, one.pixels, one.redraws, one.seed) == (failure, None, 1, redraw_seed(5, 1))
 
 
+@pytest.mark.promise(22)
 def test_a_refused_picture_is_not_drawn_again():
     pipeline = Scripted({7: BLACK}, refused={7})
     (one,) = scripted(pipeline).generate(["a"], [7])

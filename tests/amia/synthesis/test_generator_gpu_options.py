@@ -61,6 +61,7 @@ def test_channels_last_moves_no_gray_level_by_more_than_one(folder: Path) -> Non
     assert apart(tuned.generate(PROMPTS, SEEDS), load(folder).generate(PROMPTS, SEEDS)) <= 1
 
 
+@pytest.mark.promise(29)
 def test_each_text_is_encoded_once_and_the_pictures_are_the_same(folder: Path) -> None:
     tuned = load(folder, GpuOptions(distinct=True))
     rows = rows_of(tuned._pipeline.text_encoder)
@@ -88,8 +89,10 @@ def test_guidance_and_unknown_pipelines_read_their_prompts_themselves(sd: Path) 
     assert apart(*guided) == 0
 
 
+@pytest.mark.simulated("compiler")
+@pytest.mark.promise(29)
 @pytest.mark.usefixtures("ahead_of_time")
-def test_compiled_it_draws_the_same_in_passes_of_one_shape__with_a_simulated_compiler(folder: Path) -> None:
+def test_compiled_it_draws_the_same_in_passes_of_one_shape(folder: Path) -> None:
     every = GpuOptions(compiled=True, channels_last=True, distinct=True)
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     tuned = load(folder, every)
@@ -103,7 +106,9 @@ def test_compiled_it_draws_the_same_in_passes_of_one_shape__with_a_simulated_com
     assert apart(drawn, load(folder).generate(PROMPTS, SEEDS)) <= 1
 
 
-def test_a_compiler_that_is_not_there_costs_no_picture__with_a_simulated_compiler(
+@pytest.mark.simulated("compiler")
+@pytest.mark.promise(29)
+def test_a_compiler_that_is_not_there_costs_no_picture(
     sd: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def none(graph: object, inputs: object) -> Callable[..., Any]:

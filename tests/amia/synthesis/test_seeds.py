@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ def test_torch_and_int64_take_every_seed(run_seed, post_id, redraw):
         assert torch.Generator("cpu").manual_seed(one).initial_seed() == one
 
 
+@pytest.mark.promise(23)
 def test_seeds_differ_by_run_post_and_redraw():
     seeds = {post_seed(run, post) for run in range(20) for post in ("1", "2", "11", "")}
     seeds |= {redraw_seed(seed, redraw) for seed in list(seeds) for redraw in range(1, 4)}

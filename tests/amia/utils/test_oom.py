@@ -27,6 +27,7 @@ class Device:
         return [item * item for item in items]
 
 
+@pytest.mark.promise(12)
 @given(st.lists(st.integers()), st.integers(1, 40), st.lists(st.integers(1, 40), min_size=1))
 def test_every_item_comes_out_once_in_order_whatever_the_room(items: list[int], most: int, room: list[int]) -> None:
     batches, device = OomSafeBatcher(most), Device(*room)
@@ -94,6 +95,7 @@ def test_what_the_attempt_held_is_let_go_before_the_next() -> None:
     assert OomSafeBatcher(8).run(device, list(range(8))) == [0] * 8
 
 
+@pytest.mark.promise(12)
 def test_a_machine_that_is_really_short_of_memory() -> None:
     """No simulation: a process that may not take more than 600 MB on top of what it has, and 32 MB an item."""
     code = """

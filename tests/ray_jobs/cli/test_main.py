@@ -84,6 +84,7 @@ def test_too_little_to_fit_and_no_shipped_mixture(
     assert "--accept-mixture" in one_message(complained)
 
 
+@pytest.mark.promise(16)
 def test_too_many_failed_posts(amia: Amia, cluster: None, tmp_path: Path) -> None:
     words = ("ingest", TWEETS, "--run", tmp_path / "run", "--config", "demo")
     code, said, complained = amia(*words, "--json")

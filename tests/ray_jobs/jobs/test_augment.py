@@ -33,12 +33,14 @@ def lines(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for file in (run / "log").glob("*.jsonl") for line in file.read_text().splitlines()]
 
 
+@pytest.mark.promise(6)
 def test_one_actor_and_two_write_the_same_bytes(augmented: Path, spread: Path) -> None:
     same(augmented, spread)
     assert len(contents(spread, "synthesized")) == 11  # ten shards and the identity
     assert {f"augmented/{arm}/manifest.json" for arm in ARMS} <= contents(spread, "augmented").keys()
 
 
+@pytest.mark.promise(6, 23)
 @pytest.mark.slow  # two actors are above
 def test_eight_actors_of_every_stage_write_the_same_bytes(
     augmented: Path, ingested: Path, small: Callable[..., Settings], copied: Callable[..., Path]
@@ -72,6 +74,7 @@ def test_mix_publishes_its_first_shard_before_synthesize_its_last(run: str, requ
     assert min(ended["augmented"]) < max(ended["synthesized"])
 
 
+@pytest.mark.promise(17)
 def test_every_post_is_there_once_in_its_split(augmented: Path, corpus: Path) -> None:
     truth = [json.loads(line) for line in (corpus / "truth.ndjson").read_text(encoding="utf-8").splitlines()]
     for arm in ARMS:

@@ -39,9 +39,9 @@ def gpu(size: int) -> Callable[..., dict[str, Any]]:
     return measured
 
 
-def test_a_gpu_proposes_once_and_every_later_start_takes_that__with_a_simulated_gpu(
-    job: RunContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.simulated("gpu")
+@pytest.mark.promise(30)
+def test_a_gpu_proposes_once_and_every_later_start_takes_that(job: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proposing, "measure_batch_size", gpu(16))
     assert micro_batch(job, UNSET) == 16
     told = json.loads(job.store.read(PROPOSAL))
@@ -53,9 +53,9 @@ def test_a_gpu_proposes_once_and_every_later_start_takes_that__with_a_simulated_
     assert micro_batch(job, UNSET) == 4, "what the shards were made with comes first"
 
 
-def test_of_two_drivers_both_take_the_first_ones__with_a_simulated_gpu(
-    job: RunContext, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.simulated("gpu")
+@pytest.mark.promise(30)
+def test_of_two_drivers_both_take_the_first_ones(job: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
     def meanwhile(*_: Any) -> dict[str, Any]:
         job.store.create(PROPOSAL, json.dumps({"micro_batch": 8}).encode())
         return {"micro_batch": 32}
@@ -70,8 +70,9 @@ def test_what_is_set_wins_and_what_is_on_a_cpu_is_not_measured(job: RunContext) 
     assert not job.store.exists(PROPOSAL)
 
 
+@pytest.mark.simulated("gpu")
 @pytest.mark.parametrize(("error", "kind"), [(ModelError("no such model"), ModelError), (OSError("odd"), StageError)])
-def test_an_error_of_the_measuring_is_the_commands__with_a_simulated_gpu(
+def test_an_error_of_the_measuring_is_the_commands(
     job: RunContext, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
 ) -> None:
     def broken(*_: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ COMMIT = "c0ffee" * 6 + "beef"
 Amia = Callable[..., tuple[int, str, str]]
 
 
+@pytest.mark.promise(28)
 def test_the_models_of_the_demo_are_where_they_ship() -> None:
     found = {each.role: each.folder for each in download_models(load_settings("demo"), ["umt", "bert"])}
     assert found == {

@@ -46,6 +46,7 @@ def plainly_read(folder: Path) -> list[tuple[str, list[str], list[str]]]:
     return found
 
 
+@pytest.mark.promise(17, 28)
 def test_hand_written_tweets_go_all_the_way_with_the_shipped_mixture(
     cluster: None, small: Callable[..., Settings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -63,6 +64,7 @@ def test_hand_written_tweets_go_all_the_way_with_the_shipped_mixture(
         assert (row["image"] is not None) == (row["ratio"] is not None)
 
 
+@pytest.mark.promise(6)
 def test_conll_and_jsonl_of_the_same_posts_give_the_same_posts(
     cluster: None, small: Callable[..., Settings], tmp_path: Path
 ) -> None:
@@ -91,6 +93,7 @@ def test_conll_and_jsonl_of_the_same_posts_give_the_same_posts(
     assert {row["image_status"] for row in rows(tmp_path / "a" / "posts")} == {"ok"}
 
 
+@pytest.mark.promise(7)
 def test_removed_posts_are_made_anew_from_the_same_corpus_alone(
     ingested: Path, corpus: Path, copied: Callable[..., Path], small: Callable[..., Settings], tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def names(labels: Sequence[int]) -> tuple[str, ...]:
     return tuple(LABELS[label] for label in labels)
 
 
+@pytest.mark.promise(17)
 def test_every_post_comes_out_once_with_what_is_known_of_it(predicted: Path, run: Path) -> None:
     arm = {row["id"]: row for row in rows(run / "augmented" / "adaptive")}
     found = rows(predicted)

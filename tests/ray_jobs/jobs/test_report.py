@@ -258,6 +258,7 @@ def test_runs_that_lack_something(tmp_path: Path, name: str, asked: dict[str, An
             report(run.store.address, "adaptive")
 
 
+@pytest.mark.promise(37)
 def test_hostile_posts_are_text(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
 

@@ -161,6 +161,7 @@ def worker_processes() -> set[psutil.Process]:
     return found
 
 
+@pytest.mark.promise(1)
 @pytest.mark.slow
 def test_a_killed_worker_goes_on_after_its_last_epoch(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], words: Sequence[str]
@@ -205,6 +206,7 @@ def test_a_killed_driver_s_command_goes_on_when_started_again(
     assert "best of 20 epochs" in said
 
 
+@pytest.mark.promise(14)
 @pytest.mark.slow
 def test_sigterm_ends_a_training_without_noise_and_it_goes_on_when_started_again(
     augmented: Path, copied: Callable[..., Path], small_words: Sequence[str], words: Sequence[str]

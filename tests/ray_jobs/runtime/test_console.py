@@ -44,6 +44,7 @@ def test_spelling(text: str, spelled: str) -> None:
     assert escape_controls(text) == spelled
 
 
+@pytest.mark.promise(37)
 def test_ids_names_and_reasons_of_a_corpus(amia: Amia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         {"id": f"twice {CLEARED}", "text": "a"},

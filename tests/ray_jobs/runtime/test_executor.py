@@ -116,6 +116,7 @@ def test_a_bug_in_a_stage_names_the_shard_and_the_cause(cluster: None, store: St
     nothing_holds_the_cluster()
 
 
+@pytest.mark.promise(1)
 def test_a_killed_actor_is_replaced_and_its_lease_done_again(cluster: None, store: Store) -> None:
     names = plan_of(SHARDS).shards
     wish(store, "kill", Toy, names[1], "1")
@@ -127,6 +128,7 @@ def test_a_killed_actor_is_replaced_and_its_lease_done_again(cluster: None, stor
         assert len(list((store.folder / "wishes").glob(f"up-{stage}-*"))) == 2
 
 
+@pytest.mark.promise(14)
 def test_an_actor_that_is_sent_sigterm_is_replaced_and_its_lease_done_again(cluster: None, store: Store) -> None:
     names = plan_of(SHARDS).shards
     wish(store, "term", Toy, names[1], "1")
@@ -137,6 +139,7 @@ def test_an_actor_that_is_sent_sigterm_is_replaced_and_its_lease_done_again(clus
         assert len(list((store.folder / "wishes").glob(f"up-{stage}-*"))) == 2
 
 
+@pytest.mark.promise(13)
 @pytest.mark.slow  # five actors must die
 def test_a_shard_that_kills_whoever_touches_it_ends_the_run(cluster: None, store: Store) -> None:
     shard = plan_of(SHARDS).shards[1]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import ray
 
 from amia.errors import StoreError
@@ -74,6 +75,7 @@ def test_loads_ahead_and_publishes_behind(cluster: None, tmp_path: Path) -> None
     assert len(stage.store.sizes("met")) == 4
 
 
+@pytest.mark.promise(2)
 def test_a_shard_that_is_published_meanwhile_is_neither_loaded_nor_run(cluster: None, tmp_path: Path) -> None:
     stage = Meeting(Store(tmp_path), 1)
     stage.publish("0", 0)
@@ -89,6 +91,7 @@ class Late(Meeting):
         raise StoreError("scratch/rows.arrow could not be read")
 
 
+@pytest.mark.promise(2)
 def test_a_driver_that_comes_second_does_without_input_that_the_first_has_tidied_away(
     cluster: None, tmp_path: Path
 ) -> None:

@@ -20,8 +20,9 @@ from ray_jobs.storage.store import Store
 LEFT = ["synthesized", "augmented", "log"]
 
 
+@pytest.mark.simulated("fault")
 @pytest.mark.usefixtures("in_this_process", "cluster")
-def test_a_picture_that_cannot_be_encoded_stops_the_job_at_its_post__with_a_simulated_fault(
+def test_a_picture_that_cannot_be_encoded_stops_the_job_at_its_post(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, encode, calls = copied(augmented, leaving_out=LEFT), synthesize.encode_jpeg, list[int]()
@@ -40,8 +41,9 @@ def test_a_picture_that_cannot_be_encoded_stops_the_job_at_its_post__with_a_simu
     assert not [key for key in Store(run).sizes("synthesized") if key.endswith(".parquet")]
 
 
+@pytest.mark.simulated("compiler")
 @pytest.mark.usefixtures("in_this_process", "cluster")
-def test_what_could_not_be_compiled_is_recorded__with_a_simulated_compiler(
+def test_what_could_not_be_compiled_is_recorded(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(graph: object, inputs: object) -> Callable[..., Any]:

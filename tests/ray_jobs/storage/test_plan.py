@@ -43,6 +43,7 @@ def test_a_split_of_many_shards_takes_more_digits_and_sorts() -> None:
     assert shards == sorted(shards)
 
 
+@pytest.mark.promise(17)
 @given(posts=st.integers(1, 3000), per_shard=st.integers(1, 700))
 def test_every_post_stands_in_one_shard(posts: int, per_shard: int) -> None:
     plan = replace(PLAN, posts={"a_1": posts}, per_shard=per_shard)

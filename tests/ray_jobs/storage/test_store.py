@@ -106,9 +106,9 @@ def test_a_missing_bucket_is_an_error_and_not_an_empty_run(bucket: str) -> None:
         Store("s3://no-such-bucket/run").sizes("posts")
 
 
-def test_probe_refuses_a_store_that_overwrites__with_a_simulated_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.simulated("store")
+@pytest.mark.promise(4)
+def test_probe_refuses_a_store_that_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = obstore.put
     monkeypatch.setattr(obstore, "put", lambda objects, key, data, mode: real(objects, key, data, mode="overwrite"))
     with pytest.raises(StoreError, match=r"lets a second writer replace a published file.*conditional writes"):
@@ -116,9 +116,9 @@ def test_probe_refuses_a_store_that_overwrites__with_a_simulated_store(
     assert not list(tmp_path.glob("run/**/*.*"))
 
 
-def test_probe_refuses_a_store_that_says_no_and_overwrites__with_a_simulated_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.simulated("store")
+@pytest.mark.promise(4)
+def test_probe_refuses_a_store_that_says_no_and_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Lying(Store):
         def create(self, key: str, data: bytes) -> bool:
             first = super().create(key, data)
@@ -178,6 +178,7 @@ def test_reading_a_footer_fetches_only_the_footer(tmp_path: Path, monkeypatch: p
     assert pq.read_metadata(pa.BufferReader(data)).num_rows == 20
 
 
+@pytest.mark.promise(8)
 def test_a_full_disk_ends_with_advice_and_nothing_half_published(small_disk: Callable[[str], Path]) -> None:
     store = Store(small_disk("size=1m") / "run")
     assert store.create("posts/a", b"a" * 600_000)
@@ -188,7 +189,8 @@ def test_a_full_disk_ends_with_advice_and_nothing_half_published(small_disk: Cal
     assert store.create("posts/c", b"c" * 300_000), "the space of the failed attempt was not given back"
 
 
-def test_a_full_disk_ends_with_advice__with_a_simulated_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.simulated("disk")
+def test_a_full_disk_ends_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -203,6 +205,7 @@ def test_a_disk_that_may_not_be_written_is_an_error_before_the_job(small_disk: C
         Store(place / "run").probe()
 
 
+@pytest.mark.promise(8)
 def test_a_folder_that_may_not_be_written_is_an_error_before_the_job() -> None:
     folder = Path(tempfile.mkdtemp(dir="/tmp"))  # every folder above it may be entered
     folder.chmod(0o555)

@@ -60,6 +60,7 @@ def test_strings_that_are_not_utf_8_cost_their_row_only(tmp_path: Path) -> None:
     assert [getattr(row, "text", None) for row in open_corpus(tmp_path)] == ["a", None, "c"]
 
 
+@pytest.mark.promise(35)
 @pytest.mark.parametrize("codec", ["zstd", "lz4"])
 @pytest.mark.parametrize("columns", [STRINGS, NAMED])
 def test_packed_batches_are_refused(tmp_path: Path, columns: dict[str, pa.Array], codec: str) -> None:

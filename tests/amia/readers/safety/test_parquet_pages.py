@@ -51,6 +51,7 @@ def test_lists_whose_dictionary_grew_too_large_while_it_was_written(tmp_path: Pa
     assert [row.tokens for row in open_corpus(tmp_path)] == [row["tokens"] for row in rows]
 
 
+@pytest.mark.promise(35)
 @pytest.mark.parametrize(
     ("table", "reason"),
     [

@@ -137,7 +137,7 @@ def _synthesize(job: RunContext, weights: str) -> tuple[Synthesize, str]:
         images=job.images,
         seed=job.settings.seed,
         threads=threads,
-        earlier=[PurePosixPath(key).stem for key in job.store.sizes(RETRY_DIR)],
+        earlier=[PurePosixPath(key).stem for key in job.store.list(RETRY_DIR)],
     )
     return stage, digest
 

@@ -59,9 +59,9 @@ def measure_batch_size(generator: GeneratorSettings, size: int, share: float) ->
 
 def _measured(job: RunContext, generator: GeneratorSettings) -> dict[str, Any]:
     """The same in a process that gets what an actor of the stage gets."""
-    pools = job.machines.fitted({Synthesize.pool: job.settings.pools.synthesize})
+    pools = job.machines.fit_pools({Synthesize.pool: job.settings.pools.synthesize})
     pool, wait_s = pools[Synthesize.pool], job.machines.wait_s(job.settings.wait_for_gpus_s)
-    job.machines.require(pools, wait_s)
+    job.machines.wait_for_pools(pools, wait_s)
     task = ray.remote(measure_batch_size).options(num_cpus=pool.cpus, num_gpus=pool.gpus, max_retries=1)
     answer = task.remote(generator, job.settings.image.size, pool.gpus or 1.0)
     try:

@@ -60,11 +60,11 @@ class RunContext:
         """The device of a stage's model: as set; else the GPU that its pool takes, else the CPU."""
         if asked != "auto":
             return asked
-        return "cuda" if self.machines.fitted({"": pool})[""].gpus else "cpu"
+        return "cuda" if self.machines.fit_pools({"": pool})[""].gpus else "cpu"
 
     def decoders(self, pool: Pool) -> int:
         """Threads that decode images in one actor: no more than a machine of its own has cores."""
-        return self.machines.fitted({"": pool})[""].decoders
+        return self.machines.fit_pools({"": pool})[""].decoders
 
     def threads(self, folder: str, pool: Pool) -> int:
         """Threads of one actor: as set; else as the folder was begun with; else this machine's cores."""
@@ -79,7 +79,7 @@ def open_run(store: Store) -> tuple[Plan, Identity]:
     plan, posts = Plan.find(store), read_identity(store, "posts")
     if plan is None or posts is None:
         raise RunError(f"no posts in {store.address}: start with `amia ingest SOURCE --run {store.address}`")
-    missing = {f"posts/{shard}.parquet" for shard in plan.shards} - store.sizes("posts").keys()
+    missing = {f"posts/{shard}.parquet" for shard in plan.shards} - store.list("posts").keys()
     if missing:
         raise RunError(
             f"{len(missing)} of {len(plan.shards)} shards of posts are not there yet in {store.address}: "

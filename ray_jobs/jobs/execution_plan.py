@@ -45,7 +45,7 @@ def plan_augment(
     ships = settings.shipped_mixture is not None and to_fit < settings.mixture.min_losses and not accept_mixture
 
     def left(execution: int, folder: str, shards: Sequence[str], pool: Pool, megabytes: float) -> PlannedStage:
-        sizes = store.sizes(folder)
+        sizes = store.list(folder)
         todo = [shard for shard in shards if f"{folder}/{shard}.parquet" not in sizes]
         posts = sum(plan.rows_of(shard) for shard in todo)
         return PlannedStage(execution, folder, len(todo), posts, pool, posts * megabytes)

@@ -101,7 +101,7 @@ def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> RunContex
 
 def _whole(store: Store) -> bool:
     plan = Plan.find(store)
-    return plan is not None and {f"posts/{shard}.parquet" for shard in plan.shards} <= store.sizes("posts").keys()
+    return plan is not None and {f"posts/{shard}.parquet" for shard in plan.shards} <= store.list("posts").keys()
 
 
 def _drawn(store: Store, posts: int) -> str:

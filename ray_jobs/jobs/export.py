@@ -156,7 +156,7 @@ def _claim(target: Store, layout: str, pictures: ImageExporter, folder: str | No
     """The export's identity, in a folder that holds it or nothing at all."""
     if read_identity(target, CONTROL) is None:
         there = [name for name in ("README.md", "SHA256SUMS") if target.exists(name)]
-        there += [f"{arm.name}/" for arm in arms if target.sizes(arm.name)]
+        there += [f"{arm.name}/" for arm in arms if target.list(arm.name)]
         if there and read_identity(target, CONTROL) is None:
             raise RunError(
                 f"{target.address} holds {there[0]} already, and no export of amia: give another --to, or empty it"

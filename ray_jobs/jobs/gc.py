@@ -94,7 +94,7 @@ def _scratch(store: Store) -> Iterator[Candidate]:
     plan = Plan.find(store)
     needed = plan.scratch if plan and not _has_posts(store, plan) else None
     folders: dict[str, Files] = {}
-    for key, about in store.listed("scratch").items():
+    for key, about in store.list("scratch").items():
         folders.setdefault("/".join(key.split("/")[:2]), {})[key] = about
     for folder, files in folders.items():
         if folder != needed:
@@ -102,12 +102,12 @@ def _scratch(store: Store) -> Iterator[Candidate]:
 
 
 def _has_posts(store: Store, plan: Plan) -> bool:
-    return {f"posts/{shard}.parquet" for shard in plan.shards} <= store.sizes("posts").keys()
+    return {f"posts/{shard}.parquet" for shard in plan.shards} <= store.list("posts").keys()
 
 
 def _of_trainings(store: Store) -> Iterator[Candidate]:
     """What a finished training went on from. That of others is never touched: somebody may be at work with it."""
-    files = store.listed(MODELS)
+    files = store.list(MODELS)
     for done in [key for key in files if key.endswith(f"/{WHOLE}")]:
         model = done.removesuffix(f"/{WHOLE}")
         for what, folder in (("checkpoints", f"{model}/checkpoints"), ("Ray Train's own files", f"{model}/ray")):
@@ -116,13 +116,13 @@ def _of_trainings(store: Store) -> Iterator[Candidate]:
 
 
 def _others(store: Store) -> Iterator[Candidate]:
-    for key, about in store.listed("probe").items():
+    for key, about in store.list("probe").items():
         yield "probe of the storage", key, {key: about}, 0.0
-    for key, about in store.listed("log").items():
+    for key, about in store.list("log").items():
         if key.endswith(END):
             yield "heartbeat of a killed job", key, {key: about}, 0.0
-    if earlier := store.listed(RETRY_DIR):
-        drawn = store.listed("synthesized")
+    if earlier := store.list(RETRY_DIR):
+        drawn = store.list("synthesized")
         for key, about in earlier.items():
             # A link is as old as its file: what counts is when it was last needed.
             if (done := drawn.get(key.removeprefix("retry/"))) is not None:

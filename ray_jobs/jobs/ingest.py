@@ -65,7 +65,7 @@ def ingest(
 
 
 def _keep_rejected(store: Store, plan: Plan) -> None:
-    for key in store.sizes(f"{plan.scratch}/quarantine"):
+    for key in store.list(f"{plan.scratch}/quarantine"):
         kept = f"quarantine/{key.rpartition('/')[2]}"
         try:
             store.create(kept, store.read(key))
@@ -115,12 +115,12 @@ def _standing(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
 
 
 def _is_published(store: Store, plan: Plan) -> bool:
-    return {f"{Fetch.name}/{shard}.parquet" for shard in plan.shards} <= store.sizes(Fetch.name).keys()
+    return {f"{Fetch.name}/{shard}.parquet" for shard in plan.shards} <= store.list(Fetch.name).keys()
 
 
 def _is_sorted(store: Store, plan: Plan) -> bool:
     """Whether scratch holds every bucket in order: orders are written last."""
-    there = store.sizes(plan.scratch)
+    there = store.list(plan.scratch)
     return all(
         order_file(plan.scratch, bucket, split) in there
         for split, counts in plan.segments.items()

@@ -71,7 +71,7 @@ def _behind(job: RunContext, identity: Identity) -> dict[str, list[ShardMetadata
     """What the shards say that the stages with a model, by name, have made for this arm."""
     found: dict[str, list[ShardMetadata]] = {}
     for stage in (stage for stage, made in BEHIND.items() if identity["input"][made] is not None):
-        there = job.store.sizes(stage)
+        there = job.store.list(stage)
         keys = [key for shard in job.plan.shards if (key := f"{stage}/{shard}.parquet") in there]
         found[stage] = read_all_metadata(job.store, keys)
     return found

@@ -81,7 +81,7 @@ def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Rep
     models = trained(store)
     other = DEFAULT_ARM if arm.name in WITHOUT_AUGMENTED else arm.name
     # Cases are shown with that arm's images, which may have been removed since the recognizers learned from them.
-    pairs = pairs_of(models, other, set(store.sizes("predictions"))) if other in _finished(store) else []
+    pairs = pairs_of(models, other, set(store.list("predictions"))) if other in _finished(store) else []
     compared = [done for pair in pairs if (done := compare(store, plan, pair, plan.seed)) is not None]
     images = ImageSettings(**{**manifest["settings"]["image"], **posts["settings"]["image"]})
     pictures = read_post_views(arm, plan.types, images, places(looked))
@@ -123,7 +123,7 @@ def _arm(store: Store, asked: str | None) -> Arm:
 
 
 def _finished(store: Store) -> list[str]:
-    keys = store.sizes("augmented")
+    keys = store.list("augmented")
     return [key.split("/")[1] for key in keys if key.count("/") == 2 and key.endswith("/manifest.json")]
 
 

@@ -114,7 +114,7 @@ def _begin(new: Store, old: Store) -> None:
     """Make sure that `new` is empty, or a retry of `old` that was begun before."""
     if new.address == old.address:
         raise RunError("published files never change: give --to another folder than the run's own")
-    if not new.exists("retry/identity.json") and (new.exists("plan.json") or new.sizes("posts")):
+    if not new.exists("retry/identity.json") and (new.exists("plan.json") or new.list_sizes("posts")):
         raise RunError(f"{new.address} holds a run of its own: give --to a folder that is empty")
     of = {"run": old.address, "plan": hashlib.sha256(old.read("plan.json")).hexdigest()}
     standing = read_identity(new, "retry")
@@ -129,7 +129,7 @@ def _begin(new: Store, old: Store) -> None:
 def _reached(old: Store, plan: Plan, mended: set[str], again: set[str]) -> dict[str, set[str]]:
     """By folder of the old run that has any use, the shards that a failure has reached."""
     reached = {"embeddings": mended, "synthesized": again} | {f"scores{suffix}": mended for suffix in MEASURES}
-    for arm in sorted({key.split("/")[1] for key in old.sizes("augmented")}):
+    for arm in sorted({key.split("/")[1] for key in old.list_sizes("augmented")}):
         if mended and not old.exists("mixture/mixture.json"):
             continue  # no post had an image: now that one has, every arm has another identity
         reached[f"augmented/{arm}"] = mended | (again if needs_synthesis(arm) else set())
@@ -142,7 +142,7 @@ def _take_over(
     new: Store, old: Store, plan: Plan, reached: Mapping[str, set[str]], settings: Settings, quiet: bool
 ) -> dict[str, int]:
     """Everything but the posts, the plan last: without it nobody takes the new folder for a run. Shards by folder."""
-    there = {key: size for folder in reached for key, size in old.sizes(folder).items()}
+    there = {key: size for folder in reached for key, size in old.list_sizes(folder).items()}
     names: dict[str, dict[str, str]] = {shard: {} for shard in plan.shards}
     taken: dict[str, int] = {}
     whole: list[str] = []
@@ -157,24 +157,24 @@ def _take_over(
             whole += [key for key in beside if key in there]
     for shard in reached.get("synthesized", ()):
         names[shard][f"{RETRY_DIR}/{shard}.parquet"] = f"synthesized/{shard}.parquet"
-    there |= (earlier := old.sizes(RETRY_DIR))
+    there |= (earlier := old.list_sizes(RETRY_DIR))
     for shard in plan.shards:  # of a retry that is retried itself before all was drawn
         if (key := f"{RETRY_DIR}/{shard}.parquet") in earlier and f"synthesized/{shard}.parquet" not in there:
             names[shard][key] = key
     for folder in ("quarantine", *(f"mixture{suffix}" for suffix in MEASURES)):
-        there |= (small := old.sizes(folder))
+        there |= (small := old.list_sizes(folder))
         whole += small
     for key in whole:
-        new.take(old, key)
+        new.link_from(old, key)
     _run(TakeOver(new, old=old, plan=plan, names=names), plan, settings, quiet)
     _compare(new, there, [*zip(whole, whole, strict=True), *(pair for some in names.values() for pair in some.items())])
-    new.take(old, "plan.json")
+    new.link_from(old, "plan.json")
     return taken
 
 
 def _compare(new: Store, theirs: Mapping[str, int], names: Sequence[tuple[str, str]]) -> None:
     """Raises RunError unless every file that was taken over, here key and there, stands in `new` with all its bytes."""
-    came = {key: size for top in {key.partition("/")[0] for key, _ in names} for key, size in new.sizes(top).items()}
+    came = {key: size for top in {key.partition("/")[0] for key, _ in names} for key, size in new.list_sizes(top).items()}
     for key, name in names:
         if came.get(key) != theirs[name]:
             raise RunError(
@@ -205,7 +205,7 @@ def _command(old: Store, new: Store, reached: Iterable[str]) -> list[str]:
 
 def _drawn(old: Store, plan: Plan) -> dict[str, ShardMetadata]:
     """Of each shard that was synthesized what its footer says."""
-    sizes = old.sizes("synthesized")
+    sizes = old.list_sizes("synthesized")
     there = [shard for shard in plan.shards if f"synthesized/{shard}.parquet" in sizes]
     return dict(zip(there, read_all_metadata(old, _keys("synthesized", there), sizes), strict=True))
 

@@ -49,11 +49,11 @@ def status(run: str) -> dict[str, Any]:
         ],
     }
     if plan is None:
-        scratch, retried = store.listed("scratch"), store.exists("retry/identity.json")
+        scratch, retried = store.list("scratch"), store.exists("retry/identity.json")
         last = max((each.modified for each in scratch.values()), default=None)
         return {**about, "beginning": {"scratch_bytes": _bytes(scratch), "last_written": last, "retry": retried}}
     with ThreadPoolExecutor(len(STAGES)) as pool:
-        folders = [found for some in pool.map(store.listed, STAGES) for found in _by_folder(some).items()]
+        folders = [found for some in pool.map(store.list, STAGES) for found in _by_folder(some).items()]
     arms = [folder.partition("/")[2] for folder, _ in folders if folder.startswith("augmented/")]
     return {
         **about,
@@ -64,8 +64,8 @@ def status(run: str) -> dict[str, Any]:
         "mixture": store.exists("mixture/mixture.json"),
         "finished": [arm for arm in arms if store.exists(f"augmented/{arm}/manifest.json")],
         "trainings": [asdict(each) for each in trainings(store)],
-        "cells": len(store.sizes("cells")),
-        "experiments": sorted({key.split("/")[1] for key in store.sizes("experiments")}),
+        "cells": len(store.list("cells")),
+        "experiments": sorted({key.split("/")[1] for key in store.list("experiments")}),
     }
 
 

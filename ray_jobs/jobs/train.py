@@ -138,7 +138,7 @@ def load_result(training: Training) -> TrainResult | None:
 def fit_workers(job: RunContext, arm: Arm) -> Workers:
     """The workers as they will run: on a machine of its own they are made to fit it, with room for Ray Data."""
     workers = job.settings.workers
-    if not job.machines.own:
+    if not job.machines.is_local:
         return workers
     there = resources()
     cores, gpus = there.get("CPU", 1.0), there.get("GPU", 0.0)
@@ -155,7 +155,7 @@ def use_streaming(workers: Workers, arm: Arm) -> bool:
     """Whether the training posts come by Ray Data."""
     if workers.feed != "auto":
         return workers.feed == "stream"
-    sizes = arm.store.sizes(f"augmented/{arm.name}")
+    sizes = arm.store.list_sizes(f"augmented/{arm.name}")
     return sum(sizes.get(key, 0) for key in arm.keys("train")) > workers.memory_mb * 1_000_000
 
 
@@ -164,10 +164,10 @@ def check_capacity(job: RunContext, workers: Workers, streamed: bool) -> None:
 
     Without that check both would wait for ever, and say nothing.
     """
-    if job.machines.scales:
+    if job.machines.autoscales:
         return
     processes = [{"CPU": workers.cpus, "GPU": workers.gpus}] * workers.count + [{"CPU": READING_CPUS}] * streamed
-    there = job.machines.grown(processes, job.machines.wait_s(job.settings.wait_for_gpus_s))
+    there = job.machines.wait_for(processes, job.machines.wait_s(job.settings.wait_for_gpus_s))
     need = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
     for kind, amount in need.items():
         more = READING_CPUS if streamed and kind == "CPU" else 0.0

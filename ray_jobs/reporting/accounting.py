@@ -107,7 +107,7 @@ class Quarantined:
 def quarantined(store: Store) -> Quarantined:
     """Everything in quarantine/. Raises RunError when a line there is not ours."""
     found = Quarantined()
-    for key in sorted(store.sizes("quarantine")):
+    for key in sorted(store.list("quarantine")):
         for line in store.read(key).decode("utf-8", "replace").split("\n"):
             if line:
                 try:

@@ -134,7 +134,7 @@ def disagreements(
 
 def _answered(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary]) -> Iterator[Case]:
     folders = [folder_of(model) for model in pair]
-    there = [store.sizes(folder) for folder in folders]
+    there = [store.list(folder) for folder in folders]
     labels = label_names(plan.types)
     for shard in plan.shards_of(SPLIT) if SPLIT in plan.posts else ():
         keys = [f"{folder}/{shard}.parquet" for folder in folders]

@@ -17,7 +17,7 @@ Line = dict[str, Any]
 def stage_times(store: Store) -> list[StageTimes]:
     """One entry a stage, in the order that a run goes through them. Raises RunError when a line there is not ours."""
     executions: dict[str, list[list[Line]]] = {}
-    for key in sorted(store.sizes("log")):
+    for key in sorted(store.list("log")):
         if not key.endswith(".jsonl"):
             continue
         try:

@@ -37,7 +37,7 @@ class ModelSummary:
 def trained(store: Store) -> list[ModelSummary]:
     """All that `amia train` has finished here, by name. Raises RunError when a description is not readable."""
     found = []
-    for key in sorted(store.sizes(MODELS)):
+    for key in sorted(store.list(MODELS)):
         folder, _, file = key.rpartition("/")
         if file != DONE or folder.count("/") != 1:
             continue
@@ -80,5 +80,5 @@ def curves(store: Store, models: Sequence[ModelSummary]) -> list[TrainedCurve]:
 
 def experiments(store: Store) -> list[Experiment]:
     """The tables of every experiment of the run, by name."""
-    keys = [key for key in sorted(store.sizes("experiments")) if key.endswith("/tables.json") and key.count("/") == 2]
+    keys = [key for key in sorted(store.list("experiments")) if key.endswith("/tables.json") and key.count("/") == 2]
     return [read_tables(store.read(key), f"{key} in {store.address}") for key in keys]

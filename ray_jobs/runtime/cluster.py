@@ -33,17 +33,17 @@ WAIT_AUTOSCALED_S = 900.0
 class Cluster:
     """What the job runs on."""
 
-    own: bool
+    is_local: bool
     """Whether Ray was started for this job alone, on this machine."""
-    scales: bool
+    autoscales: bool
     """Whether the cluster says that it can grow by itself. Ray 2.60's own autoscalers do not say so."""
 
-    def fitted(self, pools: dict[str, Pool], shards: int | None = None) -> dict[str, Pool]:
+    def fit_pools(self, pools: dict[str, Pool], shards: int | None = None) -> dict[str, Pool]:
         """The pools of one execution as they will run: on a machine of its own they are made to fit it.
 
         `shards`: so many are to be done, where that is known.
         """
-        if not self.own:
+        if not self.is_local:
             return pools
         there = resources()
         cores, gpus = there.get("CPU", 1.0), there.get("GPU", 0.0)
@@ -68,18 +68,18 @@ class Cluster:
 
     def wait_s(self, asked: float | None) -> float:
         """Seconds to wait for actors: as set, else by whether machines must first be bought."""
-        return asked or (WAIT_AUTOSCALED_S if self.scales else WAIT_S)
+        return asked or (WAIT_AUTOSCALED_S if self.autoscales else WAIT_S)
 
-    def require(self, pools: dict[str, Pool], wait_s: float) -> None:
+    def wait_for_pools(self, pools: dict[str, Pool], wait_s: float) -> None:
         """Wait until the smallest pools of one execution fit the cluster together.
 
         Raises ClusterError when they do not within `wait_s` seconds: Ray Data would wait for ever. A cluster that is
         known to scale itself is left to do so; its actors are waited for instead.
         """
-        if self.scales:
+        if self.autoscales:
             return
         actors = [{"GPU": pool.gpus, "CPU": pool.cpus} for pool in pools.values() for _ in range(pool.min)]
-        short = _lacking(actors, self.grown(actors, wait_s))
+        short = _lacking(actors, self.wait_for(actors, wait_s))
         if short:
             setting = "gpus" if "GPU" in short else "cpus"
             raise ClusterError(
@@ -88,13 +88,13 @@ class Cluster:
                 "wait_for_gpus_s"
             )
 
-    def grown(self, processes: Sequence[dict[str, float]], wait_s: float) -> dict[str, float]:
+    def wait_for(self, processes: Sequence[dict[str, float]], wait_s: float) -> dict[str, float]:
         """The cluster's resources as soon as `processes` (GPUs and CPUs of each) fit it, at the latest in `wait_s` s.
 
         Meanwhile the cluster is asked for them. One that scales itself grows by what is asked of it, and before its
         nodes are there nothing else asks; to any other it means nothing.
         """
-        deadline = time.monotonic() + (0.0 if self.own else wait_s)
+        deadline = time.monotonic() + (0.0 if self.is_local else wait_s)
         told = False
         try:
             while (short := _lacking(processes, there := resources())) and time.monotonic() < deadline:
@@ -135,7 +135,7 @@ def connect() -> Cluster:
                 logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
                 ray.init(address="local", include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
     scales = attached and ray_state.get_max_resources_from_cluster_config() is not None
-    return Cluster(own=not attached, scales=scales)
+    return Cluster(is_local=not attached, autoscales=scales)
 
 
 def driver_node_options() -> dict[str, Any]:

@@ -55,7 +55,7 @@ class StageSpec:
 
 def unpublished(store: Store, stage: AnyStage, shards: Sequence[str]) -> list[str]:
     """The shards that a stage has yet to publish, by one listing of each folder it writes."""
-    there = {key for folder in _folders(stage, shards) for key in store.sizes(folder)}
+    there = {key for folder in _folders(stage, shards) for key in store.list(folder)}
     return [shard for shard in shards if not there.issuperset(stage.keys(shard))]
 
 
@@ -87,8 +87,8 @@ def run_stages(
         return
     steps = [step for step, _ in left]
     waiting = [shard for shard in shards if any(shard in todo for _, todo in left)]
-    pools = machines.fitted({step.stage.pool: step.pool for step in steps}, len(waiting))
-    machines.require(pools, wait_s)
+    pools = machines.fit_pools({step.stage.pool: step.pool for step in steps}, len(waiting))
+    machines.wait_for_pools(pools, wait_s)
     board = ProgressTracker.start()
     first = pools[steps[0].stage.pool]
     rows = [{"lease": json.dumps(each), "failure": ""} for each in leases(waiting, first.lease, _actors(first))]

@@ -73,7 +73,7 @@ class Heartbeat:
 def read_heartbeats(store: Store) -> dict[str, tuple[HeartbeatRecord, float]]:
     """The last word of every driver whose execution has not ended properly, and when it was written; by key."""
     found: dict[str, tuple[HeartbeatRecord, float]] = {}
-    for key, about in store.listed("log").items():
+    for key, about in store.list("log").items():
         if key.endswith(END):
             # It may end between the listing and this; and a file of that name may be anybody's.
             with contextlib.suppress(StoreError, ValueError, TypeError):

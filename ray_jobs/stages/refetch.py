@@ -67,7 +67,7 @@ class Refetch(Stage[list[Row], pa.Table | None]):
         key = self.keys(shard)[0]
         if done is not None:
             return publish_posts(self.store, key, done, self.identity)
-        self.store.take(self._old, key)
+        self.store.link_from(self._old, key)
         return read_metadata(self.store, key)
 
     def failures(self, done: pa.Table | None) -> dict[str, list[str]]:

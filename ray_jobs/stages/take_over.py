@@ -37,5 +37,5 @@ class TakeOver(Stage[dict[str, str], dict[str, str]]):
     def publish(self, shard: str, done: dict[str, str]) -> ShardMetadata:
         """Take them."""
         for key, theirs in done.items():
-            self.store.take(self._old, theirs, under=key)
+            self.store.link_from(self._old, theirs, under=key)
         return ShardMetadata(stage=self.name, rows=self._plan.rows_of(shard), sha256="", identity="")

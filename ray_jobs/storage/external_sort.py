@@ -184,7 +184,7 @@ def sort_bucket(store: Store, folder: str, bucket: int, *, parts: int) -> Sorted
     content hash; identical ones are numbered.
     """
     name = _folder(folder, bucket)
-    files = [key for key in sorted(store.sizes(name)) if key.startswith(f"{name}/keys-")]
+    files = [key for key in sorted(store.list(name)) if key.startswith(f"{name}/keys-")]
     if len(files) != parts:
         raise StoreError(
             f"{name} in {store.address} holds {len(files)} of the {parts} parts that were written: another ingest has "

@@ -72,7 +72,7 @@ def _address(asked: str, run: Store | None) -> str:
     store = Store(asked)
     if store.exists("config.json"):
         return store.address
-    there = sorted({key.split("/")[1] for key in run.sizes(FOLDER) if key.endswith(f"/{WHOLE}")}) if run else []
+    there = sorted({key.split("/")[1] for key in run.list(FOLDER) if key.endswith(f"/{WHOLE}")}) if run else []
     has = f"; {run.address} has {', '.join(there) or 'no trained model'}" if run else ""
     raise ModelError(f"no recognizer {asked!r}: neither a name in a run's {FOLDER}/ nor a folder with config.json{has}")
 
@@ -112,7 +112,7 @@ def _fetched(store: Store, sha256: str | None) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            for key in filter(_is_part, store.sizes("")):
+            for key in filter(_is_part, store.list("")):
                 with store.open(key) as source, (Path(scratch) / key).open("wb") as target:
                     shutil.copyfileobj(source, target, _CHUNK)
             return _moved(Path(scratch), cache)

@@ -114,7 +114,7 @@ class Store:
         except (BaseError, OSError, ValueError) as error:
             raise self._failed(f"{key} could not be written to", error) from error
 
-    def take(self, other: "Store", key: str, *, under: str | None = None) -> bool:
+    def link_from(self, other: "Store", key: str, *, under: str | None = None) -> bool:
         """Publish what `other` has published under `key`, here `under` another one; on one disk both mean one file.
 
         False: it stands here already.
@@ -170,11 +170,11 @@ class Store:
             raise self._failed(f"{key} could not be looked up in", error) from error
         return True
 
-    def sizes(self, prefix: str) -> dict[str, int]:
-        """Keys below a folder, with their bytes: one listing instead of a question per key."""
-        return {key: each.size for key, each in self.listed(prefix).items()}
+    def list_sizes(self, prefix: str) -> dict[str, int]:
+        """Return the keys below the folder `prefix` with their sizes in bytes."""
+        return {key: info.size for key, info in self.list(prefix).items()}
 
-    def listed(self, prefix: str) -> dict[str, ObjectInfo]:
+    def list(self, prefix: str) -> dict[str, ObjectInfo]:
         """The same with the times at which they were written."""
         if not self._is_there():
             return {}
@@ -191,7 +191,7 @@ class Store:
 
     def delete(self, prefix: str) -> None:
         """Remove everything below a folder: scratch only, never anything published."""
-        self.remove(list(self.sizes(prefix)))
+        self.remove([*self.list(prefix)])
 
     def remove(self, keys: Sequence[str]) -> None:
         """Remove some keys: never anything published."""

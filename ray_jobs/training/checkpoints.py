@@ -24,7 +24,7 @@ class StoreCheckpoints:
     def of_epoch(self, epoch: int) -> Files:
         """The files of an epoch that was kept."""
         folder = self._at(epoch)
-        keys = self._store.sizes(folder)
+        keys = self._store.list(folder)
         return {key.rpartition("/")[2]: self._store.read(key) for key in keys}
 
     def keep(self, epoch: int, files: Files, best: int) -> None:
@@ -41,7 +41,7 @@ class StoreCheckpoints:
         self._store.delete(self._folder)
 
     def _whole(self) -> set[int]:
-        keys = self._store.sizes(self._folder)
+        keys = self._store.list(self._folder)
         return {int(found[1]) for key in keys if (found := _EPOCH.search(key))}
 
     def _at(self, epoch: int) -> str:

@@ -48,7 +48,7 @@ class _Files(FileSystemHandler):  # type: ignore[misc]  # pyarrow ships it untyp
         return [self._info(path) for path in paths]
 
     def get_file_info_selector(self, selector: Any) -> list[FileInfo]:
-        sizes = self._store.sizes(selector.base_dir)
+        sizes = self._store.list_sizes(selector.base_dir)
         return [FileInfo(key, FileType.File, size=size) for key, size in sizes.items()]
 
     def open_input_stream(self, path: str) -> pa.NativeFile:
@@ -84,7 +84,7 @@ class _Files(FileSystemHandler):  # type: ignore[misc]  # pyarrow ships it untyp
     def _info(self, path: str) -> FileInfo:
         if self._store.exists(path):
             return FileInfo(path, FileType.File)
-        return FileInfo(path, FileType.Directory if self._store.sizes(path) else FileType.NotFound)
+        return FileInfo(path, FileType.Directory if self._store.list(path) else FileType.NotFound)
 
 
 class _Written(io.BytesIO):

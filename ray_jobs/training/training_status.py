@@ -40,7 +40,7 @@ class TrainingState:
 def trainings(store: Store) -> list[TrainingState]:
     """Every training that was begun, by name; whatever else lies in `models/` is none."""
     files: dict[str, dict[str, ObjectInfo]] = {}
-    for key, about in store.listed(FOLDER).items():
+    for key, about in store.list(FOLDER).items():
         _, name, rest = [*key.split("/", 2), ""][:3]
         files.setdefault(name, {})[rest] = about
     begun = sorted(name for name, held in files.items() if "identity.json" in held)

@@ -33,7 +33,7 @@ from ray_jobs.settings.job import Pool
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, encode
-from ray_jobs.storage.store import Store
+from ray_jobs.storage.store import ObjectInfo, Store
 
 LATENCY_S, BYTES_PER_S, SHARD_BYTES = 0.05, 200e6, 25e6
 
@@ -52,9 +52,9 @@ class FarStore(Store):
         time.sleep(LATENCY_S)
         return super().exists(key)
 
-    def sizes(self, prefix: str) -> dict[str, int]:
+    def list(self, prefix: str) -> dict[str, ObjectInfo]:
         time.sleep(LATENCY_S)
-        return super().sizes(prefix)
+        return super().list(prefix)
 
 
 class Sleeping(Stage[str, str]):
@@ -112,7 +112,7 @@ def one(actors: int, seconds: float, shards: int) -> dict[str, Any]:
         pool = Pool(min=actors, max=actors, cpus=1, lease=4 if seconds > 1 else 16)
         step = StageSpec(Sleeping(store, seconds), pool)
         begun, before, machine = time.time(), resource.getrusage(resource.RUSAGE_SELF), busy_s()
-        run_stages(store, Cluster(own=False, scales=False), plan, [step], plan.shards, wait_s=300, quiet=True)
+        run_stages(store, Cluster(is_local=False, autoscales=False), plan, [step], plan.shards, wait_s=300, quiet=True)
         after, spent = resource.getrusage(resource.RUSAGE_SELF), busy_s() - machine
         wall = time.time() - begun
         lines = [json.loads(line) for file in Path(folder, "log").iterdir() for line in file.read_text().splitlines()]

@@ -56,7 +56,7 @@ def ordering(arrange: Callable[..., Plan], told: list[float]) -> Callable[..., P
 
 
 def fetched(store: Store) -> float:
-    lines = [json.loads(line) for key in store.sizes("log") for line in store.read(key).decode().splitlines()]
+    lines = [json.loads(line) for key in store.list_sizes("log") for line in store.read(key).decode().splitlines()]
     return sum(line["cpu_s"] for line in lines if line["stage"] == "posts")
 
 
@@ -110,7 +110,7 @@ def main() -> None:
             "synthesized": kept(store, plan, settings),
         }
         cpu["augmented"] = mixed(store, plan, settings)
-        size = {name: sum(store.sizes(name).values()) / posts for name in ("posts", "synthesized")}
+        size = {name: sum(store.list_sizes(name).values()) / posts for name in ("posts", "synthesized")}
     about = machine()
     print(f"# {about['cpu']}, {about['cores']} cores, load {about['load']}; {posts} posts")
     for name, seconds in (*((name, value / posts) for name, value in cpu.items()), ("scores", scored())):

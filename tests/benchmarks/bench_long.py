@@ -76,7 +76,7 @@ def command(*words: str) -> list[Look]:
 
 def told(store: Store, looks: list[Look]) -> None:
     """A row for each stage of each execution that is long enough."""
-    for key in sorted(store.sizes("log")):
+    for key in sorted(store.list("log")):
         lines = [json.loads(line) for line in store.read(key).decode().splitlines()]
         for stage in dict.fromkeys(line["stage"] for line in lines):
             ends = sorted((line["ended"], line["posts"]) for line in lines if line["stage"] == stage)

@@ -94,9 +94,9 @@ def job(corpus: Path, run: Path) -> tuple[Told, Told]:
 
 def _timeline(verb: str, run: Path, *words: object) -> Told:
     store = Store(run)
-    before = store.sizes("log").keys()
+    before = store.list("log").keys()
     told = _told("timeline", verb, run, *words)
-    keys = sorted(store.sizes("log").keys() - before)  # named by when they began
+    keys = sorted(store.list("log").keys() - before)  # named by when they began
     return Told(**told, log=[_lines(store, key) for key in keys if key.endswith(".jsonl")])
 
 
@@ -192,7 +192,7 @@ def _rates(store: Store, posts: int, *commands: Told) -> dict[str, Any]:
         mine = [line for line in lines if line["stage"] == stage]
         actors = {(line["host"], line["pid"]) for line in mine}
         seconds = {name: sum(line[name] for line in mine) / posts for name in ("load_s", "run_s", "publish_s")}
-        written = sum(store.sizes(stage).values()) / posts
+        written = sum(store.list_sizes(stage).values()) / posts
         pace = {"posts_per_s": 1 / max(seconds.values()), "actors": len(actors), "bytes_per_post": written}
         found[stage] = {**pace, **{f"{name}_per_post": value for name, value in seconds.items()}}
     return found
@@ -208,7 +208,7 @@ def rates_to_plan(store: Store, posts: int, ingested: Told, augmented: Told) -> 
     for stage in STAGES:
         spent = sum(line["cpu_s"] for lines in logs for line in lines if line["stage"] == stage)
         cpu_s += spent
-        stages[stage] = {"cpu_s": spent / posts, "bytes": sum(store.sizes(stage).values()) / posts, "source": source}
+        stages[stage] = {"cpu_s": spent / posts, "bytes": sum(store.list_sizes(stage).values()) / posts, "source": source}
     executions = sum(ended - begun for command in commands for begun, ended in command.executions)
     rest = {
         "order_s": ingested.order_s / posts,

@@ -98,7 +98,7 @@ def write_run(written: Written) -> Written:
     frozen = _measure(written, by_shard) if written.scored and written.images else None
     if any(needs_synthesis(arm) for arm in written.arms):
         _synthesized(written, by_shard)
-    job = RunContext(store, settings, written.plan, posts, Cluster(own=True, scales=False), quiet=True)
+    job = RunContext(store, settings, written.plan, posts, Cluster(is_local=True, autoscales=False), quiet=True)
     for arm in written.arms:
         _arm(job, arm, by_shard, frozen)
     store.create("quarantine/00000.jsonl", _lines(_rejected(written)))

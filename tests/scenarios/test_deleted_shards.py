@@ -91,7 +91,7 @@ def test_a_process_that_was_given_up_and_lives_on_publishes_late_and_in_vain(clu
     until(run / "wishes" / "begun", "the zombie's work")
     store = Store(run)
     steps = [StageSpec(stage, pool) for stage in (Toy(store), Blend(store))]
-    run_stages(store, Cluster(own=False, scales=False), plan, steps, plan.shards, wait_s=30, quiet=True)
+    run_stages(store, Cluster(is_local=False, autoscales=False), plan, steps, plan.shards, wait_s=30, quiet=True)
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run.rglob("*.parquet")}
     assert len(before) == 14
     (run / "wishes" / "over").touch()

@@ -55,7 +55,7 @@ def test_whatever_passes_is_asked_again_and_the_right_answer_comes(store: Store,
         ("GET", "/a", lambda: store.read("posts/a"), data),
         ("GET", "/a", lambda: store.open("posts/a").read(50_000), data[:50_000]),
         ("HEAD", "/a", lambda: store.exists("posts/a"), True),
-        ("GET", "list-type", lambda: store.sizes("posts"), {"posts/a": 100_000}),
+        ("GET", "list-type", lambda: store.list_sizes("posts"), {"posts/a": 100_000}),
         ("POST", "delete", lambda: store.delete("posts"), None),
     ):
         proxy.schedule = once(fault, method, part)
@@ -63,7 +63,7 @@ def test_whatever_passes_is_asked_again_and_the_right_answer_comes(store: Store,
         assert proxy.faults()[-1] == fault
         proxy.met.clear()
     proxy.schedule = never
-    assert store.sizes("") == {}
+    assert store.list_sizes("") == {}
 
 
 @pytest.mark.promise(10)
@@ -109,7 +109,7 @@ def test_the_probe_passes_while_answers_are_lost(store: Store, proxy: FaultyS3) 
     for times in (1, 2):
         proxy.schedule = once("lost", "PUT", times=times)
         store.probe()
-    assert store.sizes("") == {}
+    assert store.list_sizes("") == {}
 
 
 @pytest.mark.promise(4)
@@ -117,7 +117,7 @@ def test_the_probe_refuses_a_server_that_ignores_the_condition_of_a_create(store
     proxy.schedule = always("unkept", "PUT")
     with pytest.raises(StoreError, match=r"lets a second writer replace a published file.*conditional writes"):
         store.probe()
-    assert store.sizes("") == {}
+    assert store.list_sizes("") == {}
 
 
 @pytest.mark.promise(9)
@@ -128,7 +128,7 @@ def test_asking_again_has_an_end_that_names_key_store_and_cure(store: Store, pro
         (lambda: store.create("posts/a", b"a"), "posts/a"),
         (lambda: store.read("posts/a"), "posts/a"),
         (lambda: store.exists("posts/a"), "posts/a"),
-        (lambda: store.sizes("posts"), "posts"),
+        (lambda: store.list_sizes("posts"), "posts"),
     ):
         proxy.met.clear()
         with pytest.raises(StoreError) as raised:
@@ -140,7 +140,7 @@ def test_asking_again_has_an_end_that_names_key_store_and_cure(store: Store, pro
         assert "start the same command again when it answers; what is published stays" in said
         assert len(said.splitlines()) == 1
     proxy.schedule = never
-    assert store.sizes("") == {}, "half published"
+    assert store.list_sizes("") == {}, "half published"
 
 
 @pytest.mark.promise(11)

@@ -13,7 +13,7 @@ from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
 from tests.helpers.toy import Toy, plan_of
 
-ATTACHED = Cluster(own=False, scales=False)
+ATTACHED = Cluster(is_local=False, autoscales=False)
 SHARDS = 16
 
 

@@ -57,7 +57,7 @@ def job(nodes: Nodes, store: Store) -> subprocess.Popen[str]:
 
 def until(process: subprocess.Popen[str], store: Store, published: int) -> None:
     """Wait until so many shards are there."""
-    while sum(len(store.sizes(folder)) for folder in FOLDERS) < published:
+    while sum(len(store.list(folder)) for folder in FOLDERS) < published:
         assert process.poll() is None, f"ended before its moment: {finish(process)}"
 
 

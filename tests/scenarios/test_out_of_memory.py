@@ -62,7 +62,7 @@ def test_a_job_short_of_memory_comes_to_the_same(
     assert halved["synthesized"] == sum(count for count in prompts if count > 3)
     store = Store(run)
     for folder, count in halved.items():
-        shards = [key for key in store.sizes(folder) if key.endswith(".parquet")]
+        shards = [key for key in store.list(folder) if key.endswith(".parquet")]
         assert sum(read_metadata(store, key).extra.get("halved", 0) for key in shards) == count
     assert 96 < halved["embeddings"] <= 2 * 96
 

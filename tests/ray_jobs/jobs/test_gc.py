@@ -138,14 +138,14 @@ def test_on_an_object_store(bucket: str, tmp_path: Path, monkeypatch: pytest.Mon
     orphans = {"probe/0123456789abcdef", "scratch/abc/x", "log/x-running.json"}
     for key in orphans:
         store.create(key, json.dumps(asdict(beat)).encode())
-    before = store.sizes("").keys()
+    before = store.list("").keys()
     assert collect(store.address) == []
     real = time.time
     monkeypatch.setattr(gc.time, "time", lambda: real() + 2 * HOUR)
     assert {each.what for each in collect(store.address)} == {
         *("probe of the storage", "scratch of an ingest", "heartbeat of a killed job")
     }
-    assert store.sizes("").keys() == before - orphans
+    assert store.list("").keys() == before - orphans
 
 
 def test_half_written_files_are_called_as_this_obstore_calls_them(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_half_written_files_are_called_as_this_obstore_calls_them(tmp_path: Path
     obstore.put(LocalStore(tmp_path, mkdir=True), "posts/a.parquet", slowly())
     assert set(seen) == {"a.parquet#1"}
     write(tmp_path, "posts/a.parquet#1", 2 * HOUR)
-    assert Store(tmp_path).sizes("") == {"posts/a.parquet": 18_000_000}, "a listing shows it, so it can be mistaken"
+    assert Store(tmp_path).list_sizes("") == {"posts/a.parquet": 18_000_000}, "a listing shows it, so it can be mistaken"
     assert [each.key for each in collect(str(tmp_path))] == ["posts/a.parquet#1"]
     assert files(tmp_path) == {"posts/a.parquet"}
 

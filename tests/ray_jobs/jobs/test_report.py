@@ -129,7 +129,7 @@ def test_curves_are_the_trainings_own(written: Written) -> None:
 
 
 def of_pairs(written: Written) -> list[ModelComparison]:
-    pairs = pairs_of(trained(written.store), "adaptive", list(written.store.sizes("predictions")))
+    pairs = pairs_of(trained(written.store), "adaptive", list(written.store.list("predictions")))
     assert [(one.name, other.name) for one, other in pairs] == [
         (f"bert-crf-original-seed{seed}", f"bert-crf-adaptive-seed{seed}") for seed in (0, 1)
     ]
@@ -226,7 +226,7 @@ def test_the_page_is_made_anew_and_is_the_same(written: Written, page: str) -> N
 
 def test_on_s3_it_is_the_same_page(bucket: str, written: Written, page: str) -> None:
     store = Store(f"{bucket}/report/run")
-    for key in written.store.sizes(""):
+    for key in written.store.list(""):
         if not key.startswith("predictions/again"):
             store.create(key, written.store.read(key))
     report(store.address)

@@ -83,7 +83,7 @@ def test_a_driver_s_heartbeat_says_what_is_in_work_and_ends_with_it(store: Store
         host="node1", pid=42, started=time.time() - 3, working={"synthesized": [names[2], names[3], names[5]]}
     )
     with Heartbeat(store, "20260101T000000-node1-42", lambda: beat, every_s=0.1):
-        until(lambda: store.sizes("log"))
+        until(lambda: store.list("log"))
         told = status.status(store.address)
     [driver] = told["drivers"]
     assert (driver["host"], driver["pid"], driver["alive"]) == ("node1", 42, True)
@@ -91,7 +91,7 @@ def test_a_driver_s_heartbeat_says_what_is_in_work_and_ends_with_it(store: Store
     assert stage["working"] == 4, "what the driver has not heard of yet, but is published, is no longer in work"
     assert stage["left"] == 6
     assert stage["eta_s"] == pytest.approx(6 / stage["posts_per_s"])
-    assert store.sizes("log") == {}
+    assert store.list("log") == {}
     assert status.status(store.address)["drivers"] == []
 
 
@@ -105,7 +105,7 @@ def test_posts_a_second_and_time_left_come_from_the_times_of_shards(tmp_path: Pa
         os.utime(tmp_path / "embeddings" / f"{shard}.parquet", (at, at))
     beat = HeartbeatRecord(host="node1", pid=42, started=now - 10_000, working={"embeddings": []})
     with Heartbeat(store, "driver", lambda: beat, every_s=5):
-        until(lambda: store.sizes("log"))
+        until(lambda: store.list("log"))
         stage = status.status(str(tmp_path))["stages"]["embeddings"]
     assert stage["posts_per_s"] == pytest.approx(2 / 3, rel=1e-3)
     assert stage["eta_s"] == pytest.approx(300, rel=1e-3)
@@ -140,7 +140,7 @@ def test_while_actors_work_another_process_sees_what_they_have_in_work(
     step = StageSpec(Draw(store), Pool(cpus=0.5, lease=6))
 
     def job() -> None:
-        run_stages(store, Cluster(own=False, scales=False), plan, [step], plan.shards, wait_s=60, quiet=True)
+        run_stages(store, Cluster(is_local=False, autoscales=False), plan, [step], plan.shards, wait_s=60, quiet=True)
 
     working = threading.Thread(target=job)
     working.start()

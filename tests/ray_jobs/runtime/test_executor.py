@@ -20,7 +20,7 @@ from ray_jobs.storage.store import Store
 from tests.helpers.toy import Blend, Toy, plan_of, wish
 
 SHARDS = 7
-ATTACHED = Cluster(own=False, scales=False)
+ATTACHED = Cluster(is_local=False, autoscales=False)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def log(store: Store) -> list[dict[str, Any]]:
 
 
 def published(store: Store, folder: str) -> list[str]:
-    return sorted(key.rpartition("/")[2].removesuffix(".parquet") for key in store.sizes(folder))
+    return sorted(key.rpartition("/")[2].removesuffix(".parquet") for key in store.list(folder))
 
 
 @pytest.mark.parametrize(("count", "longest", "actors"), [(12, 3, 1), (12, 1, 2), (7, 3, 1), (5, 16, 2), (1, 4, 8)])

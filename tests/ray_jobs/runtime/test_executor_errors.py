@@ -47,7 +47,7 @@ def test_of_many_failures_the_log_names_some_and_counts_all(cluster: None, tmp_p
     (tmp_path / "wishes").mkdir()
     store, plan = Store(tmp_path), plan_of(2)
     steps = [StageSpec(Fail(store), Pool(cpus=0.5))]
-    run_stages(store, Cluster(own=False, scales=False), plan, steps, plan.shards, wait_s=60, quiet=True)
+    run_stages(store, Cluster(is_local=False, autoscales=False), plan, steps, plan.shards, wait_s=60, quiet=True)
     for line in lines(tmp_path):
         [(status, each)] = line["failures"].items()
         assert (status, each["posts"]) == ("image=bad_image(empty)", 30)

@@ -72,7 +72,7 @@ def test_loads_ahead_and_publishes_behind(cluster: None, tmp_path: Path) -> None
     stage = Meeting(Store(tmp_path), 4)
     told = StageActor(stage, ProgressTracker.start())(lease_of("0", "1", "2", "3"))
     assert told["failure"][0] == ""
-    assert len(stage.store.sizes("met")) == 4
+    assert len(stage.store.list("met")) == 4
 
 
 @pytest.mark.promise(2)

@@ -43,7 +43,7 @@ def test_as_many_threads_decode_as_an_actor_has_cores(
     monkeypatch.setattr(machines, "resources", lambda: {"CPU": 2.0})  # what a cluster has is not a job's business
     plan, posts = open_run(Store(ingested))
     settings = load_settings("demo", ["pools.embed.cpus=5"])
-    job = RunContext(Store(tmp_path), settings, plan, posts, Cluster(own=own, scales=False))
+    job = RunContext(Store(tmp_path), settings, plan, posts, Cluster(is_local=own, autoscales=False))
     stage, _ = measuring._embed(job, "weights")
     assert stage._decoders == job.decoders(settings.pools.predict.model_copy(update={"cpus": 5})) == decoders
 

@@ -38,7 +38,7 @@ def test_a_picture_that_cannot_be_encoded_stops_the_job_at_its_post(
     fifth = [row["id"] for row in first if row["prompt"]][4]
     with pytest.raises(RunError, match=rf"post {fifth}: its image could not be encoded \(MemoryError"):
         augment(str(run), small(), accept_mixture=True, quiet=True)
-    assert not [key for key in Store(run).sizes("synthesized") if key.endswith(".parquet")]
+    assert not [key for key in Store(run).list("synthesized") if key.endswith(".parquet")]
 
 
 @pytest.mark.simulated("compiler")
@@ -58,7 +58,7 @@ def test_what_could_not_be_compiled_is_recorded(
     assert set(manifest["eager"]["synthesized"]) == {"text_encoder", "unet", "decoder"}
     assert all("no Triton here" in reason for reason in manifest["eager"]["synthesized"].values())
     store = Store(run)
-    shards = [key for key in store.sizes("synthesized") if key.endswith(".parquet")]
+    shards = [key for key in store.list("synthesized") if key.endswith(".parquet")]
     assert [read_metadata(store, key).extra["eager"] for key in shards] == [manifest["eager"]["synthesized"]] * len(
         shards
     )

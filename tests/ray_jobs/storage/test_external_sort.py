@@ -111,7 +111,7 @@ def planned_in_buckets(
                     plan.setdefault(split, []).append(Post(**row))
                     digest.update(repr(row).encode())
     reasons: Counter[str] = Counter()
-    for key in store.sizes("scratch/x/quarantine"):
+    for key in store.list("scratch/x/quarantine"):
         for line in store.read(key).decode().split("\n")[:-1]:
             told = json.loads(line)
             assert told["where"].startswith("posts#")
@@ -151,8 +151,8 @@ def test_a_rare_split_is_gathered_from_many_buckets(tmp_path: Path) -> None:
     assert plan == planned_in_memory(raws, 0)[0]
     assert len(plan["test"]) == 20
     # A shard of the rare split touches none of the common one's posts.
-    assert any("order-test" in key for key in store.sizes("scratch"))
-    assert not any("rows-train" in key and "test" in key for key in store.sizes("scratch"))
+    assert any("order-test" in key for key in store.list("scratch"))
+    assert not any("rows-train" in key and "test" in key for key in store.list("scratch"))
 
 
 def test_of_equal_ids_the_smallest_content_stays_and_the_rest_is_quarantined_with_its_place(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_no_more_is_held_than_the_buffer_allows(tmp_path: Path) -> None:
     for number in range(400):
         buckets.add(Post(id=str(number), text="t", image=b"x" * 1_000), named=True, content=str(number))
         assert sum(len(posts) for posts in buckets._posts.values()) * 2_500 <= 102_600
-    assert len([key for key in store.sizes("scratch") if "rows-" in key]) > 8
+    assert len([key for key in store.list("scratch") if "rows-" in key]) > 8
 
 
 @pytest.mark.parametrize(

@@ -41,14 +41,14 @@ def test_what_is_derived_is_written_anew(store: Store) -> None:
     for content in (b"first", b"second"):
         store.replace("report.html", content)
         assert store.read("report.html") == content
-    assert store.sizes("") == {"report.html": 6}
+    assert store.list_sizes("") == {"report.html": 6}
 
 
 def test_a_listing_is_of_one_folder_with_sizes(store: Store) -> None:
     for key, data in {"posts/a": b"1", "posts/deep/b": b"22", "posts2/c": b"333"}.items():
         store.create(key, data)
-    assert store.sizes("posts") == {"posts/a": 1, "posts/deep/b": 2}
-    assert store.sizes("nowhere") == {}
+    assert store.list_sizes("posts") == {"posts/a": 1, "posts/deep/b": 2}
+    assert store.list_sizes("nowhere") == {}
 
 
 def test_an_open_key_is_a_seekable_file(store: Store) -> None:
@@ -71,13 +71,13 @@ def test_scratch_is_deleted_whole_and_alone(store: Store) -> None:
         store.create(f"scratch/x/{number}", b"1")
     store.create("scratchy", b"1")
     store.delete("scratch")
-    assert store.sizes("") == {"scratchy": 1}
+    assert store.list_sizes("") == {"scratchy": 1}
     store.delete("scratch")  # another driver was first
 
 
 def test_probe_passes_a_store_that_keeps_the_promise_and_leaves_nothing(store: Store) -> None:
     store.probe()
-    assert store.sizes("") == {}
+    assert store.list_sizes("") == {}
 
 
 def test_shards_go_through_any_store(store: Store) -> None:
@@ -103,7 +103,7 @@ def test_a_missing_bucket_is_an_error_and_not_an_empty_run(bucket: str) -> None:
     with pytest.raises(StoreError, match="posts/a could not be written to s3://no-such-bucket"):
         Store("s3://no-such-bucket/run").create("posts/a", b"1")
     with pytest.raises(StoreError, match="could not be listed"):
-        Store("s3://no-such-bucket/run").sizes("posts")
+        Store("s3://no-such-bucket/run").list_sizes("posts")
 
 
 @pytest.mark.simulated("store")
@@ -132,7 +132,7 @@ def test_probe_refuses_a_store_that_says_no_and_overwrites(tmp_path: Path, monke
 def test_looking_at_a_run_that_is_not_there_makes_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "typo")
     assert not store.exists("plan.json")
-    assert store.sizes("posts") == {}
+    assert store.list_sizes("posts") == {}
     with pytest.raises(StoreError, match="no such folder"):
         store.read("plan.json")
     with pytest.raises(StoreError, match="no such folder"):
@@ -184,7 +184,7 @@ def test_a_full_disk_ends_with_advice_and_nothing_half_published(small_disk: Cal
     assert store.create("posts/a", b"a" * 600_000)
     with pytest.raises(StoreError, match=r"posts/b could not be written.*make room and start the same command again"):
         store.create("posts/b", b"b" * 600_000)
-    assert store.sizes("") == {"posts/a": 600_000}
+    assert store.list_sizes("") == {"posts/a": 600_000}
     assert not store.exists("posts/b")
     assert store.create("posts/c", b"c" * 300_000), "the space of the failed attempt was not given back"
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ray_jobs.cli.options import Config, Images, Json, Run, Words, exit_if_too_many_failed
-from ray_jobs.cli.output import by_part, describe_status, format_table, print_json, print_lines
+from ray_jobs.cli.output import format_table, print_json, print_lines
 from ray_jobs.runtime.console import console
 from ray_jobs.settings.job import Settings, load_settings
+from ray_jobs.storage.status import count_failures, describe_status, group_by_part
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from ray_jobs.jobs.augment import AugmentResult
@@ -56,9 +57,7 @@ def ingest(
         print_json({"posts": done.plan.posts, "rejected": done.plan.rejected, "counts": dict(done.counts), "run": run})
     else:
         tell_ingested(done, run)
-    exit_if_too_many_failed(
-        sum(count for status, count in done.counts.items() if "(" in status), done.plan.total, settings
-    )
+    exit_if_too_many_failed(count_failures(done.counts), done.plan.total, settings)
 
 
 def augment(
@@ -128,7 +127,7 @@ def tell_augmented(done: "AugmentResult", run: str) -> None:
     for arm, counts in done.counts.items():
         console.print(f"{arm}: {done.posts:,} posts in, {counts.total():,} out -> {run}/augmented/{arm}")
         for part in ("image", "synthesis"):
-            for status, count in sorted(by_part(counts, part).items(), key=lambda item: -item[1]):
+            for status, count in sorted(group_by_part(counts, part).items(), key=lambda item: -item[1]):
                 console.print(f"  {count:>9,} {describe_status(status)}")
 
 

@@ -8,9 +8,10 @@ import typer
 
 from amia import errors
 from ray_jobs.cli.options import Config, Json, Model, PredictedArm, Run, Words
-from ray_jobs.cli.output import describe_status, print_json, print_lines
+from ray_jobs.cli.output import print_json, print_lines
 from ray_jobs.runtime.console import console
 from ray_jobs.settings.job import load_settings
+from ray_jobs.storage.status import describe_status
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from ray_jobs.jobs.evaluate import Evaluation
@@ -166,14 +167,14 @@ def tell_evaluated(done: "Evaluation", run: str, *, json: bool) -> None:
     if json:
         print_json({"run": run, **done.to_json(), "scores": done.key, "conll": done.conll})
         return
-    from amia.mner.evaluation import slice_lines
+    from amia.mner.evaluation import format_slices
 
     swapped = ", each shown another's image" if done.swapped else ""
     console.print(f"{done.model} on {done.posts:,} posts of {done.split}, arm {done.arm}{swapped} (in percent)")
     if done.unlabeled:
         console.print(f"  {done.unlabeled:,} more have no tags to score against")
     print_lines(done.lenient["all"].lines())
-    print_lines(slice_lines(done.lenient))
+    print_lines(format_slices(done.lenient))
     strict = done.strict["all"].micro
     console.print(
         f"strict IOB2 on the tags as read: precision {100 * strict.precision:.2f}, recall {100 * strict.recall:.2f}, "

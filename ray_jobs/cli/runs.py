@@ -10,10 +10,11 @@ import typer
 
 from amia import errors
 from ray_jobs.cli.options import Config, Images, Json, Systems, Words
-from ray_jobs.cli.output import describe_status, format_table, print_json, print_lines
+from ray_jobs.cli.output import format_table, print_json, print_lines
 from ray_jobs.runtime.console import console
 from ray_jobs.runtime.throughput import format_duration
 from ray_jobs.settings.job import load_settings
+from ray_jobs.storage.status import describe_status
 
 if TYPE_CHECKING:  # types alone: whoever speaks need not wait for Ray
     from amia.export.shard import ExportSummary

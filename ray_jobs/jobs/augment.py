@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from amia.errors import RunError
-from amia.hub import fetch_generator, weights_identity
+from amia.hub import fetch_pipeline, weights_identity
 from amia.matching.model import MIXTURE_FILE
 from amia.mixing.arms import check_arm, needs_synthesis
 from ray_jobs.jobs.autobatch import micro_batch
@@ -25,7 +25,8 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.stages.mix import SEEDED_ARMS, Mix
 from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.fingerprint import Identity, check_or_write_identity
-from ray_jobs.storage.status import RETRY_DIR
+from ray_jobs.storage.layout import RETRY_DIR
+from ray_jobs.storage.status import count_failures
 
 __all__ = ["AugmentResult", "augment"]
 
@@ -43,7 +44,7 @@ class AugmentResult:
     @property
     def failed(self) -> int:
         """Posts with a broken image, or whose synthesis failed, in the arm that has most of them."""
-        return max(sum(n for status, n in counts.items() if "(" in status) for counts in self.counts.values())
+        return max(count_failures(counts) for counts in self.counts.values())
 
 
 def augment(
@@ -77,7 +78,9 @@ def _augment(job: RunContext, arms: Sequence[str], measured: ScoringResult) -> A
     weights: str | None = None
     synthesized: str | None = None
     if any(needs_synthesis(arm) for arm in arms):
-        weights = weights_identity(settings.generator.model, fetch_generator(settings.generator))
+        generator = settings.generator
+        folder = fetch_pipeline("generator", generator.model, generator.commit, variant=generator.files)
+        weights = weights_identity(generator.model, folder)
         synthesize, synthesized = _synthesize(job, weights)
         stages.append((synthesize, settings.pools.synthesize))
     identities = {arm: _arm_identity(job, arm, synthesized, measured) for arm in arms}

@@ -13,6 +13,7 @@ from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.fingerprint import read_identity
+from ray_jobs.storage.layout import readme_key, shard_key
 from ray_jobs.storage.schemas import augmented_schema, card_features
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -28,11 +29,11 @@ NOT_SHOWN = ("model", "revision", "device")
 def publish_card(job: RunContext, manifest: Mapping[str, Any]) -> None:
     """Write the card of the arm that `manifest` is of, unless one stands there."""
     folder = f"{Mix.name}/{manifest['arm']}"
-    key = f"{folder}/README.md"
+    key = readme_key(folder)
     if job.store.exists(key):
         return
     thetas = {
-        split: _thetas(job.store, [f"{folder}/{shard}.parquet" for shard in job.plan.shards_of(split)])
+        split: _thetas(job.store, [shard_key(folder, shard) for shard in job.plan.shards_of(split)])
         for split in job.plan.posts
     }
     card = Card(

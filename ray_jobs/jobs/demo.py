@@ -20,6 +20,7 @@ from ray_jobs.jobs.train import prepare
 from ray_jobs.runtime.console import console
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.arm import open_arm
+from ray_jobs.storage.layout import POSTS, SYNTHESIZED, arm_folder, shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -88,9 +89,9 @@ def _rows(store: Store) -> list[Row]:
     plan = Plan.find(store)
     rows: list[Row] = []
     for shard in plan.shards if plan else []:
-        augmented = read_shard(store, f"augmented/{ARM}/{shard}.parquet").to_pylist()
-        originals = read_shard(store, f"posts/{shard}.parquet", ["image"])["image"].to_pylist()
-        drawn = read_shard(store, f"synthesized/{shard}.parquet", ["image"])["image"].to_pylist()
+        augmented = read_shard(store, shard_key(arm_folder(ARM), shard)).to_pylist()
+        originals = read_shard(store, shard_key(POSTS, shard), ["image"])["image"].to_pylist()
+        drawn = read_shard(store, shard_key(SYNTHESIZED, shard), ["image"])["image"].to_pylist()
         for row, original, synthesized in zip(augmented, originals, drawn, strict=True):
             rows.append({**row, "original": original and original["bytes"], "synthesized": synthesized})
     return rows

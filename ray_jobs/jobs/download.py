@@ -11,7 +11,7 @@ from pathlib import Path
 from amia.hub import weights_identity
 from amia.matching.clip import ClipEncoder
 from amia.mner.builder import fetch_encoders
-from amia.mner.systems import system_of
+from amia.mner.systems import get_system
 from amia.synthesis.generator import Generator
 from ray_jobs.settings.job import Settings
 
@@ -36,7 +36,7 @@ def download_models(settings: Settings, systems: Sequence[str] = ()) -> list[Dow
     SettingsError for an unknown system.
     """
     for system in systems:
-        system_of(system)  # before gigabytes are fetched
+        get_system(system)  # before gigabytes are fetched
     for _ in _folders(settings, systems, local_files_only=False):
         pass
     found = {

@@ -7,12 +7,13 @@ from typing import Any
 
 from amia.errors import CorpusError, IdentityError
 from amia.mner.conll import to_conll
-from amia.mner.evaluation import ScoredPost, lenient, slice_reports, strict, surface_forms
-from amia.mner.metrics import Report
+from amia.mner.evaluation import ScoredPost, lenient, score_slices, strict, surface_forms
+from amia.mner.metrics import ScoreReport
 from amia.mner.spans import label_names
 from amia.posts import canonical_split
 from ray_jobs.jobs.predict import PredictResult, predict
 from ray_jobs.settings.job import Settings
+from ray_jobs.storage.layout import POSTS, shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -34,9 +35,9 @@ class Evaluation:
     posts: int
     """With gold labels; the only ones that are scored."""
     unlabeled: int
-    lenient: dict[str, Report]
+    lenient: dict[str, ScoreReport]
     """By slice as in `amia.mner.evaluation`, `all` among them: the field's practice, on `ner_tags`."""
-    strict: dict[str, Report]
+    strict: dict[str, ScoreReport]
     """The same by strict IOB2, on the tags as read."""
     key: str
     """Where all of this is published in the run."""
@@ -88,8 +89,8 @@ def publish_scores(done: PredictResult, split: str, posts: Sequence[ScoredPost])
         swapped=done.swapped,
         posts=len(posts),
         unlabeled=done.posts - len(posts),
-        lenient=slice_reports(posts, forms, lenient),
-        strict=slice_reports(posts, forms, strict),
+        lenient=score_slices(posts, forms, lenient),
+        strict=score_slices(posts, forms, strict),
         key=f"{done.folder.replace('predictions', 'evaluations', 1)}-{split}.json",
         conll=f"{done.folder}/{split}.conll",
     )
@@ -121,7 +122,7 @@ def judged(done: PredictResult) -> list[ScoredPost]:
 def _training(store: Store, plan: Plan) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """Tokens and gold of the labeled training posts."""
     for shard in plan.shards_of("train") if "train" in plan.posts else ():
-        table = read_shard(store, f"posts/{shard}.parquet", ["tokens", "ner_tags"])
+        table = read_shard(store, shard_key(POSTS, shard), ["tokens", "ner_tags"])
         for tokens, tags in zip(table["tokens"].to_pylist(), table["ner_tags"].to_pylist(), strict=True):
             if tags is not None:
                 yield tokens, tags

@@ -8,6 +8,7 @@ from ray_jobs.jobs.context import open_run
 from ray_jobs.jobs.mixture import bank_shards, count_with_image
 from ray_jobs.jobs.score_variants import group_by_variant
 from ray_jobs.settings.job import Pool, Settings
+from ray_jobs.storage.layout import arm_folder, shard_key
 from ray_jobs.storage.store import Store
 
 __all__ = ["PlannedStage", "plan_augment"]
@@ -46,7 +47,7 @@ def plan_augment(
 
     def left(execution: int, folder: str, shards: Sequence[str], pool: Pool, megabytes: float) -> PlannedStage:
         sizes = store.list(folder)
-        todo = [shard for shard in shards if f"{folder}/{shard}.parquet" not in sizes]
+        todo = [shard for shard in shards if shard_key(folder, shard) not in sizes]
         posts = sum(plan.rows_of(shard) for shard in todo)
         return PlannedStage(execution, folder, len(todo), posts, pool, posts * megabytes)
 
@@ -71,5 +72,5 @@ def plan_augment(
         if not drawn and any(needs_synthesis(arm) for arm in group):
             drawn = True
             steps.append(left(execution, "synthesized", plan.shards, pools.synthesize, picture))
-        steps += [left(execution, f"augmented/{arm}", plan.shards, pools.mix, picture) for arm in group]
+        steps += [left(execution, arm_folder(arm), plan.shards, pools.mix, picture) for arm in group]
     return steps

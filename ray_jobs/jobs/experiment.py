@@ -18,9 +18,8 @@ from amia.experiments.table import Table
 from amia.experiments.table_builder import build_tables
 from amia.mixing.arms import needs_synthesis
 from amia.mner.builder import encoder_identities
-from amia.mner.systems import system_of
+from amia.mner.systems import get_system
 from amia.report.attribution import is_demo
-from amia.settings import shipped_names
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.context import RunContext, open_context
 from ray_jobs.jobs.experiment_cells import Cell, Outcome, cell_of, run_cells
@@ -28,6 +27,7 @@ from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.experiment import DataSet, Experiment, ExperimentSettings
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.arm import open_arm
+from ray_jobs.storage.layout import POSTS, arm_folder, manifest_key, shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
@@ -84,7 +84,7 @@ def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> RunContex
     if grid.split not in job.plan.posts:
         raise SettingsError(f"{name}: no split {grid.split!r}: there are {', '.join(sorted(job.plan.posts))}")
     wanted = dict.fromkeys(need.arm for need in _needs(grid, settings))
-    lacking = [arm for arm in wanted if not store.exists(f"augmented/{arm}/manifest.json")]
+    lacking = [arm for arm in wanted if not store.exists(manifest_key(arm_folder(arm)))]
     if lacking:
         job.say(f"{name}: making {', '.join(lacking)}")
     # Also where none lacks: arms that were made with other settings are refused.
@@ -101,7 +101,7 @@ def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> RunContex
 
 def _whole(store: Store) -> bool:
     plan = Plan.find(store)
-    return plan is not None and {f"posts/{shard}.parquet" for shard in plan.shards} <= store.list("posts").keys()
+    return plan is not None and {shard_key(POSTS, shard) for shard in plan.shards} <= store.list(POSTS).keys()
 
 
 def _drawn(store: Store, posts: int) -> str:
@@ -122,7 +122,7 @@ def _needs(grid: ExperimentSettings, settings: Settings) -> list[RunSpec]:
         for need in run_specs(table, grid.recognizers, grid.text_systems, settings.triplet.negatives)
     ]
     for need in found:
-        system_of(need.recognizer)
+        get_system(need.recognizer)
     return list(dict.fromkeys(found))
 
 
@@ -201,7 +201,7 @@ def _result(cell: Cell, swapped: bool) -> CellResult | None:
 def _notice(asked: Experiment) -> str | None:
     """What stands under every table where weights of the demo had a part in any cell."""
     settings, wanted = asked.settings, _needs(asked.grid, asked.settings)
-    kinds = [system_of(need.recognizer) for need in wanted]
+    kinds = [get_system(need.recognizer) for need in wanted]
     mixed = any(needs_synthesis(need.arm) for need in wanted)  # every table that shows drawn images mixes some by theta
     used = {
         "text": settings.recognizer.text.model if any(kind.family == "pieces" for kind in kinds) else "",
@@ -209,7 +209,7 @@ def _notice(asked: Experiment) -> str | None:
         "clip": settings.clip.model if mixed else "",
         "generator": settings.generator.model if mixed else "",
     }
-    if not any(map(is_demo, shipped_names(used).values())):
+    if not any(map(is_demo, used.values())):
         return None
     return "Made with the demo's tiny weights, which know its drawn world alone: how the method works, not how well."
 
@@ -221,7 +221,7 @@ def _publish(asked: Experiment, store: Store, tables: Sequence[Table]) -> str:
         "name": asked.name,
         "notice": _notice(asked),
         "grid": asked.grid.model_dump(mode="json"),
-        "settings": shipped_names(asked.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"})),
+        "settings": asked.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"}),
         "tables": [table.to_json() for table in tables],
     }
     store.delete(folder)

@@ -30,7 +30,7 @@ from amia.images import ImageSettings
 from amia.mixing.arms import check_arm
 from amia.mner.spans import label_names
 from amia.report.attribution import is_demo
-from amia.settings import build_settings, suggest
+from amia.utils.config import build_settings, suggest
 from ray_jobs.jobs.context import open_run
 from ray_jobs.runtime.cluster import connect
 from ray_jobs.runtime.executor import StageSpec, run_stages

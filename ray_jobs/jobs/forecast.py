@@ -15,6 +15,7 @@ from amia.mixing.arms import check_arm, needs_synthesis
 from ray_jobs.jobs.score_variants import group_by_variant
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.settings.rates import Rates, StageRate
+from ray_jobs.storage.layout import arm_folder
 
 __all__ = ["Execution", "Forecast", "Power", "forecast", "suggest_speedups"]
 
@@ -174,7 +175,7 @@ def _executions(posts: int, settings: Settings, arms: Sequence[str]) -> list[dic
             found.append({asked.scores: posts})
         draws = not drawn and any(needs_synthesis(arm) for arm in group)
         drawn = drawn or draws
-        found.append(({"synthesized": posts} if draws else {}) | {f"augmented/{arm}": posts for arm in group})
+        found.append(({"synthesized": posts} if draws else {}) | {arm_folder(arm): posts for arm in group})
     return found
 
 

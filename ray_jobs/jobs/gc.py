@@ -13,11 +13,21 @@ from pathlib import Path
 
 from amia.errors import SettingsError, StoreError
 from ray_jobs.runtime.heartbeat import END
+from ray_jobs.storage.layout import (
+    LOG,
+    MODELS,
+    PLAN_FILE,
+    POSTS,
+    PROBE,
+    REPORT_FILE,
+    RETRY_DIR,
+    SCRATCH,
+    SYNTHESIZED,
+    TRAINING_FILE,
+    shard_key,
+)
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.status import RETRY_DIR
 from ray_jobs.storage.store import ObjectInfo, Store
-from ray_jobs.training.training_status import FOLDER as MODELS
-from ray_jobs.training.training_status import WHOLE
 
 __all__ = ["LEAST_S", "Orphan", "collect", "seconds_of"]
 
@@ -94,7 +104,7 @@ def _scratch(store: Store) -> Iterator[Candidate]:
     plan = Plan.find(store)
     needed = plan.scratch if plan and not _has_posts(store, plan) else None
     folders: dict[str, Files] = {}
-    for key, about in store.list("scratch").items():
+    for key, about in store.list(SCRATCH).items():
         folders.setdefault("/".join(key.split("/")[:2]), {})[key] = about
     for folder, files in folders.items():
         if folder != needed:
@@ -102,27 +112,27 @@ def _scratch(store: Store) -> Iterator[Candidate]:
 
 
 def _has_posts(store: Store, plan: Plan) -> bool:
-    return {f"posts/{shard}.parquet" for shard in plan.shards} <= store.list("posts").keys()
+    return {shard_key(POSTS, shard) for shard in plan.shards} <= store.list(POSTS).keys()
 
 
 def _of_trainings(store: Store) -> Iterator[Candidate]:
     """What a finished training went on from. That of others is never touched: somebody may be at work with it."""
     files = store.list(MODELS)
-    for done in [key for key in files if key.endswith(f"/{WHOLE}")]:
-        model = done.removesuffix(f"/{WHOLE}")
+    for done in [key for key in files if key.endswith(f"/{TRAINING_FILE}")]:
+        model = done.removesuffix(f"/{TRAINING_FILE}")
         for what, folder in (("checkpoints", f"{model}/checkpoints"), ("Ray Train's own files", f"{model}/ray")):
             if held := {key: about for key, about in files.items() if key.startswith(f"{folder}/")}:
                 yield f"{what} of a finished training", folder, held, files[done].modified
 
 
 def _others(store: Store) -> Iterator[Candidate]:
-    for key, about in store.list("probe").items():
+    for key, about in store.list(PROBE).items():
         yield "probe of the storage", key, {key: about}, 0.0
-    for key, about in store.list("log").items():
+    for key, about in store.list(LOG).items():
         if key.endswith(END):
             yield "heartbeat of a killed job", key, {key: about}, 0.0
     if earlier := store.list(RETRY_DIR):
-        drawn = store.list("synthesized")
+        drawn = store.list(SYNTHESIZED)
         for key, about in earlier.items():
             # A link is as old as its file: what counts is when it was last needed.
             if (done := drawn.get(key.removeprefix("retry/"))) is not None:
@@ -136,7 +146,7 @@ def _half_written(store: Store) -> Iterator[Path]:
     """
     if store.folder is None or not store.folder.is_dir():
         return
-    for name in ("plan.json", "report.html"):
+    for name in (PLAN_FILE, REPORT_FILE):
         yield from (path for path in store.folder.glob(f"{name}#*") if _HALF.fullmatch(path.name))
     for top in _OURS:
         for folder, _, names in os.walk(store.folder / top):

@@ -21,6 +21,7 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.storage.external_sort import BucketWriter, bucket_count, order_file
 from ray_jobs.storage.fingerprint import Identity, check_or_write_identity, difference, digest
+from ray_jobs.storage.layout import shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_all_metadata, total_counts
 from ray_jobs.storage.store import Store
@@ -115,7 +116,7 @@ def _standing(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
 
 
 def _is_published(store: Store, plan: Plan) -> bool:
-    return {f"{Fetch.name}/{shard}.parquet" for shard in plan.shards} <= store.list(Fetch.name).keys()
+    return {shard_key(Fetch.name, shard) for shard in plan.shards} <= store.list(Fetch.name).keys()
 
 
 def _is_sorted(store: Store, plan: Plan) -> bool:

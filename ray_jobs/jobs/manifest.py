@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
-from amia.settings import shipped_names
 from ray_jobs.jobs.card import publish_card
 from ray_jobs.jobs.context import RunContext
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.layout import manifest_key
 from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, total_counts
 
 __all__ = ["publish_manifest"]
@@ -48,14 +48,14 @@ def publish_manifest(job: RunContext, arm: str, identity: Identity, generator: s
             {"name": name, "rows": each.rows, "sha256": each.sha256} for name, each in zip(names, facts, strict=True)
         ],
         "identity": identity,
-        "settings": shipped_names(job.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"})),
+        "settings": job.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"}),
         "generator": generator,
         "versions": {name: version(name) for name in PACKAGES},
         **({"halved": halved} if halved else {}),
         **({"eager": eager} if eager else {}),
     }
     publish_card(job, about)
-    key = f"{folder}/manifest.json"
+    key = manifest_key(folder)
     job.store.create(key, json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False).encode())
     for stage, count in halved.items():
         job.say(

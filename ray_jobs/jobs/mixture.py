@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from amia.errors import MixtureError
 from amia.matching.bank import Bank
 from amia.matching.gmm import MixtureSettings
-from amia.matching.gmm_fit import DIRECT_LIMIT, Fit, fit_histogram, fit_mixture
+from amia.matching.gmm_fit import DIRECT_LIMIT, MixtureFit, fit_histogram, fit_mixture
 from amia.matching.histogram import BINS, LossHistogram
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel, fit_groups
 from amia.matching.triplet import TripletSettings
 from ray_jobs.storage.embeddings import read_embeddings
+from ray_jobs.storage.layout import EMBEDDINGS, POSTS, shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, read_shard
 from ray_jobs.storage.store import Store
@@ -30,7 +31,7 @@ def count_with_image(store: Store, shards: Sequence[str]) -> list[int]:
     """How many posts of each shard have a usable image."""
     return [
         each.counts.get("image=ok", 0)
-        for each in read_all_metadata(store, [f"posts/{shard}.parquet" for shard in shards])
+        for each in read_all_metadata(store, [shard_key(POSTS, shard) for shard in shards])
     ]
 
 
@@ -43,7 +44,7 @@ def bank_shards(store: Store, plan: Plan, size: int) -> list[str]:
 
 def build_bank(store: Store, shards: Sequence[str], size: int) -> bytes:
     """The bank as a file: the first `size` posts with an image, in the plan's order."""
-    parts = [read_embeddings(read_shard(store, f"embeddings/{shard}.parquet"))[0] for shard in shards]
+    parts = [read_embeddings(read_shard(store, shard_key(EMBEDDINGS, shard)))[0] for shard in shards]
     return Bank.of(parts, size).to_bytes()
 
 
@@ -87,7 +88,7 @@ def mean_theta(store: Store, plan: Plan, frozen: MatchingModel, scores: str) -> 
     return total / posts
 
 
-def _fit(store: Store, keys: Sequence[str], margin: float, settings: MixtureSettings) -> Fit:
+def _fit(store: Store, keys: Sequence[str], margin: float, settings: MixtureSettings) -> MixtureFit:
     counts = _histogram(read_all_metadata(store, keys))
     if counts.sum() > DIRECT_LIMIT:
         return fit_histogram(counts, LossHistogram(margin), settings)
@@ -106,4 +107,4 @@ def _histogram(facts: Sequence[ShardMetadata]) -> NDArray[np.int64]:
 
 
 def _keys(plan: Plan, splits: Iterable[str], folder: str) -> list[str]:
-    return [f"{folder}/{shard}.parquet" for split in splits for shard in plan.shards_of(split)]
+    return [shard_key(folder, shard) for split in splits for shard in plan.shards_of(split)]

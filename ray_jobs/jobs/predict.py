@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from amia.errors import RunError, SettingsError
 from amia.mixing.arms import check_arm
-from amia.mner.systems import system_of
+from amia.mner.systems import get_system
 from amia.posts import canonical_split
 from ray_jobs.jobs.context import RunContext, dtype_key, open_context, open_run
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import check_or_write_identity, digest
+from ray_jobs.storage.layout import shard_key
 from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_all_metadata
@@ -65,7 +66,7 @@ def predict(
     wanted = _splits(plan, splits)
     chosen, found = open_arm(store, arm), find_model(model, store)
     job = open_context(run, settings, quiet=quiet)
-    if swap_images and not system_of(found.config.system).reads_images:
+    if swap_images and not get_system(found.config.system).reads_images:
         job.say(f"{found.name} reads no images: exchanging them changes nothing")
     return predict_by(
         job,
@@ -93,7 +94,7 @@ def predict_by(
     stage = _stage(job, arm, model, folder, types, swap=job.settings.seed if swap_images else None)
     shards = [shard for split in splits for shard in plan.shards_of(split)]
     run(stage, shards)
-    facts = read_all_metadata(store, [f"{folder}/{shard}.parquet" for shard in shards])
+    facts = read_all_metadata(store, [shard_key(folder, shard) for shard in shards])
     posts, came = sum(plan.rows_of(shard) for shard in shards), sum(each.rows for each in facts)
     if came != posts:
         raise RunError(f"{folder}: {posts} posts went in, {came} came out: report this as a bug")

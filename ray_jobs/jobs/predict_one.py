@@ -10,9 +10,9 @@ from amia.augment import AugmentedPost, augment_posts
 from amia.errors import CorpusError, MixtureError
 from amia.images import ImageSettings, read_image
 from amia.mner.predictor import Entity, Recognizer
-from amia.mner.systems import system_of
+from amia.mner.systems import get_system
 from amia.posts import Post, RawPost, Rejected, validate_post
-from amia.settings import MethodSettings, located
+from amia.settings import MethodSettings
 from ray_jobs.jobs.mixture import read_matching_model
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.arm import open_arm
@@ -74,7 +74,7 @@ def predict_text(
     recognizer = Recognizer.load(found.folder, settings.prediction.device)
     with autocast(recognizer.model.device, settings.prediction.dtype):
         entities = recognizer.predict(text, picture)
-    looked = picture is not None and system_of(found.config.system).reads_images
+    looked = picture is not None and get_system(found.config.system).reads_images
     return TextPrediction(text=text, model=found.address, entities=entities, looked=looked, augmented=augmented)
 
 
@@ -83,7 +83,7 @@ def settings_of(run: str, arm: str) -> Mapping[str, Any]:
 
     Raises RunError when the arm is not finished.
     """
-    recorded = located(open_arm(Store(run), arm).manifest["settings"])
+    recorded = open_arm(Store(run), arm).manifest["settings"]
     tree = {name: recorded[name] for name in MethodSettings.model_fields if name in recorded}
     for name in ("clip", "generator"):
         tree[name] = {**tree.get(name, {}), "device": "auto"}

@@ -27,12 +27,13 @@ from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, experiments, trained
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.layout import AUGMENTED, PREDICTIONS, REPORT_FILE
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
 __all__ = ["KEY", "ReportResult", "report"]
 
-KEY = "report.html"
+KEY = REPORT_FILE
 DEFAULT_ARM = "adaptive"
 WITHOUT_AUGMENTED = {"original", "text"}
 """Arms without augmented images: recognizers on the originals are compared with those on the default arm then."""
@@ -81,7 +82,7 @@ def _content(arm: Arm, plan: Plan, posts: Identity, *, asked: str | None) -> Rep
     models = trained(store)
     other = DEFAULT_ARM if arm.name in WITHOUT_AUGMENTED else arm.name
     # Cases are shown with that arm's images, which may have been removed since the recognizers learned from them.
-    pairs = pairs_of(models, other, set(store.list("predictions"))) if other in _finished(store) else []
+    pairs = pairs_of(models, other, set(store.list(PREDICTIONS))) if other in _finished(store) else []
     compared = [done for pair in pairs if (done := compare(store, plan, pair, plan.seed)) is not None]
     images = ImageSettings(**{**manifest["settings"]["image"], **posts["settings"]["image"]})
     pictures = read_post_views(arm, plan.types, images, places(looked))
@@ -123,7 +124,7 @@ def _arm(store: Store, asked: str | None) -> Arm:
 
 
 def _finished(store: Store) -> list[str]:
-    keys = store.list("augmented")
+    keys = store.list(AUGMENTED)
     return [key.split("/")[1] for key in keys if key.count("/") == 2 and key.endswith("/manifest.json")]
 
 

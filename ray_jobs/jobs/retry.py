@@ -21,9 +21,23 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.stages.refetch import Refetch
 from ray_jobs.stages.take_over import TakeOver
 from ray_jobs.storage.fingerprint import check_or_write_identity, read_identity
+from ray_jobs.storage.layout import (
+    AUGMENTED,
+    MIXTURE,
+    PLAN_FILE,
+    POSTS,
+    RETRY,
+    RETRY_DIR,
+    SYNTHESIZED,
+    arm_folder,
+    identity_key,
+    manifest_key,
+    readme_key,
+    shard_key,
+)
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, total_counts
-from ray_jobs.storage.status import RETRY_DIR, is_synthesis_retryable
+from ray_jobs.storage.status import is_synthesis_retryable
 from ray_jobs.storage.store import Store
 
 __all__ = ["RetryResult", "retry"]
@@ -114,10 +128,10 @@ def _begin(new: Store, old: Store) -> None:
     """Make sure that `new` is empty, or a retry of `old` that was begun before."""
     if new.address == old.address:
         raise RunError("published files never change: give --to another folder than the run's own")
-    if not new.exists("retry/identity.json") and (new.exists("plan.json") or new.list_sizes("posts")):
+    if not new.exists(identity_key(RETRY)) and (new.exists(PLAN_FILE) or new.list_sizes(POSTS)):
         raise RunError(f"{new.address} holds a run of its own: give --to a folder that is empty")
-    of = {"run": old.address, "plan": hashlib.sha256(old.read("plan.json")).hexdigest()}
-    standing = read_identity(new, "retry")
+    of = {"run": old.address, "plan": hashlib.sha256(old.read(PLAN_FILE)).hexdigest()}
+    standing = read_identity(new, RETRY)
     if standing is not None and standing["input"] != of:
         raise IdentityError(
             f"{new.address} was begun as the retry of {standing['input']['run']}: give --to another one"
@@ -129,12 +143,12 @@ def _begin(new: Store, old: Store) -> None:
 def _reached(old: Store, plan: Plan, mended: set[str], again: set[str]) -> dict[str, set[str]]:
     """By folder of the old run that has any use, the shards that a failure has reached."""
     reached = {"embeddings": mended, "synthesized": again} | {f"scores{suffix}": mended for suffix in MEASURES}
-    for arm in sorted({key.split("/")[1] for key in old.list_sizes("augmented")}):
+    for arm in sorted({key.split("/")[1] for key in old.list_sizes(AUGMENTED)}):
         if mended and not old.exists("mixture/mixture.json"):
             continue  # no post had an image: now that one has, every arm has another identity
-        reached[f"augmented/{arm}"] = mended | (again if needs_synthesis(arm) else set())
+        reached[arm_folder(arm)] = mended | (again if needs_synthesis(arm) else set())
         if mended and arm in OF_ALL_POSTS:
-            reached[f"augmented/{arm}"] = set(plan.shards)
+            reached[arm_folder(arm)] = set(plan.shards)
     return {folder: shards for folder, shards in reached.items() if read_identity(old, folder) is not None}
 
 
@@ -147,19 +161,19 @@ def _take_over(
     taken: dict[str, int] = {}
     whole: list[str] = []
     for folder, without in reached.items():
-        wanted = [shard for shard in plan.shards if shard not in without and f"{folder}/{shard}.parquet" in there]
+        wanted = [shard for shard in plan.shards if shard not in without and shard_key(folder, shard) in there]
         for shard in wanted:
-            names[shard][f"{folder}/{shard}.parquet"] = f"{folder}/{shard}.parquet"
+            names[shard][shard_key(folder, shard)] = shard_key(folder, shard)
         taken[folder] = len(wanted)
-        whole += [f"{folder}/identity.json"]
+        whole += [identity_key(folder)]
         if len(wanted) == len(plan.shards):  # a finished arm also has a manifest and a card
-            beside = (f"{folder}/README.md", f"{folder}/manifest.json")
+            beside = (readme_key(folder), manifest_key(folder))
             whole += [key for key in beside if key in there]
     for shard in reached.get("synthesized", ()):
-        names[shard][f"{RETRY_DIR}/{shard}.parquet"] = f"synthesized/{shard}.parquet"
+        names[shard][shard_key(RETRY_DIR, shard)] = shard_key(SYNTHESIZED, shard)
     there |= (earlier := old.list_sizes(RETRY_DIR))
     for shard in plan.shards:  # of a retry that is retried itself before all was drawn
-        if (key := f"{RETRY_DIR}/{shard}.parquet") in earlier and f"synthesized/{shard}.parquet" not in there:
+        if (key := shard_key(RETRY_DIR, shard)) in earlier and shard_key(SYNTHESIZED, shard) not in there:
             names[shard][key] = key
     for folder in ("quarantine", *(f"mixture{suffix}" for suffix in MEASURES)):
         there |= (small := old.list_sizes(folder))
@@ -168,13 +182,15 @@ def _take_over(
         new.link_from(old, key)
     _run(TakeOver(new, old=old, plan=plan, names=names), plan, settings, quiet)
     _compare(new, there, [*zip(whole, whole, strict=True), *(pair for some in names.values() for pair in some.items())])
-    new.link_from(old, "plan.json")
+    new.link_from(old, PLAN_FILE)
     return taken
 
 
 def _compare(new: Store, theirs: Mapping[str, int], names: Sequence[tuple[str, str]]) -> None:
     """Raises RunError unless every file that was taken over, here key and there, stands in `new` with all its bytes."""
-    came = {key: size for top in {key.partition("/")[0] for key, _ in names} for key, size in new.list_sizes(top).items()}
+    came = {
+        key: size for top in {key.partition("/")[0] for key, _ in names} for key, size in new.list_sizes(top).items()
+    }
     for key, name in names:
         if came.get(key) != theirs[name]:
             raise RunError(
@@ -197,7 +213,7 @@ def _command(old: Store, new: Store, reached: Iterable[str]) -> list[str]:
     for folder in reached:
         if folder.startswith("augmented/"):
             words += ["--arm", folder.partition("/")[2]]
-    if "taken" in ((read_identity(old, "mixture") or {}).get("settings") or {}):
+    if "taken" in ((read_identity(old, MIXTURE) or {}).get("settings") or {}):
         # It came with the preset, perhaps because there were too few images: now there may be enough.
         words += ["--mixture", old.address]
     return words
@@ -205,8 +221,8 @@ def _command(old: Store, new: Store, reached: Iterable[str]) -> list[str]:
 
 def _drawn(old: Store, plan: Plan) -> dict[str, ShardMetadata]:
     """Of each shard that was synthesized what its footer says."""
-    sizes = old.list_sizes("synthesized")
-    there = [shard for shard in plan.shards if f"synthesized/{shard}.parquet" in sizes]
+    sizes = old.list_sizes(SYNTHESIZED)
+    there = [shard for shard in plan.shards if shard_key(SYNTHESIZED, shard) in sizes]
     return dict(zip(there, read_all_metadata(old, _keys("synthesized", there), sizes), strict=True))
 
 
@@ -226,4 +242,4 @@ def _redrawn(status: str) -> bool:
 
 
 def _keys(folder: str, shards: Sequence[str]) -> list[str]:
-    return [f"{folder}/{shard}.parquet" for shard in shards]
+    return [shard_key(folder, shard) for shard in shards]

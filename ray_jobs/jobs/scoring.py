@@ -2,10 +2,9 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from amia.errors import MixtureError
-from amia.hub import fetch_encoder, weights_identity
+from amia.hub import fetch_model, resolve_path, weights_identity
 from amia.matching.bank import Bank
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel, triplet_identity
 from ray_jobs.jobs.context import RunContext, compile_key, dtype_key
@@ -36,7 +35,7 @@ def score_posts(job: RunContext, asked: ScoreVariant, mixture: str | None, accep
     if not sum(count_with_image(store, plan.shards)):
         job.say("no post has a usable image: theta is 0 everywhere, and nothing is compared or fitted")
         return ScoringResult(asked, None, None)
-    weights = weights_identity(settings.clip.model, fetch_encoder(settings.clip))
+    weights = weights_identity(settings.clip.model, fetch_model("encoder", settings.clip.model, settings.clip.commit))
     taken = None if asked.suffix else _taken(job, mixture, accept_mixture)
     embed, embeddings = _embed(job, weights)
     triplet, folder = asked.triplet, asked.mixture
@@ -106,7 +105,7 @@ def _taken(job: RunContext, mixture: str | None, accept_mixture: bool) -> Matchi
         f"{few} posts with an image are too few to fit a mixture on ({job.settings.mixture.min_losses} wanted): "
         f"taking the one that ships with this preset ({job.settings.shipped_mixture})"
     )
-    return MatchingModel.load(Path(job.settings.shipped_mixture))
+    return MatchingModel.load(resolve_path(job.settings.shipped_mixture))
 
 
 def _given(mixture: str) -> MatchingModel:
@@ -134,9 +133,9 @@ def _frozen(job: RunContext, asked: ScoreVariant, weights: str, accept_mixture: 
         job.say(f"{folder} ({name}): {fit.summary}")
         for warning in fit.warnings:
             job.say(f"{folder} ({name}): {warning}")
-        if fit.refusal and not accept_mixture:
+        if fit.rejection_reason and not accept_mixture:
             raise MixtureError(
-                f"the {folder} on {name} is not to be trusted: {fit.refusal}. Give --mixture RUN|FOLDER to take "
+                f"the {folder} on {name} is not to be trusted: {fit.rejection_reason}. Give --mixture RUN|FOLDER to take "
                 "another run's, or --accept-mixture to go on with this one"
             )
     store.create(f"{folder}/{MIXTURE_FILE}", frozen.to_bytes()[MIXTURE_FILE])

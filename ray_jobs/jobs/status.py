@@ -14,8 +14,19 @@ from typing import Any
 
 from ray_jobs.runtime.heartbeat import SILENT_S, HeartbeatRecord, read_heartbeats
 from ray_jobs.runtime.throughput import posts_per_second
+from ray_jobs.storage.layout import (
+    CELLS,
+    EXPERIMENTS,
+    RETRY,
+    SCRATCH,
+    arm_folder,
+    identity_key,
+    manifest_key,
+    shard_key,
+)
 from ray_jobs.storage.plan import Plan, parse_shard_name
 from ray_jobs.storage.shards import read_all_metadata, total_counts
+from ray_jobs.storage.status import count_failures
 from ray_jobs.storage.store import ObjectInfo, Store
 from ray_jobs.training.training_status import trainings
 
@@ -49,7 +60,7 @@ def status(run: str) -> dict[str, Any]:
         ],
     }
     if plan is None:
-        scratch, retried = store.list("scratch"), store.exists("retry/identity.json")
+        scratch, retried = store.list(SCRATCH), store.exists(identity_key(RETRY))
         last = max((each.modified for each in scratch.values()), default=None)
         return {**about, "beginning": {"scratch_bytes": _bytes(scratch), "last_written": last, "retry": retried}}
     with ThreadPoolExecutor(len(STAGES)) as pool:
@@ -62,10 +73,10 @@ def status(run: str) -> dict[str, Any]:
         "rejected": plan.rejected,
         "stages": {folder: _stage(store, plan, folder, files, alive, now) for folder, files in folders},
         "mixture": store.exists("mixture/mixture.json"),
-        "finished": [arm for arm in arms if store.exists(f"augmented/{arm}/manifest.json")],
+        "finished": [arm for arm in arms if store.exists(manifest_key(arm_folder(arm)))],
         "trainings": [asdict(each) for each in trainings(store)],
-        "cells": len(store.list("cells")),
-        "experiments": sorted({key.split("/")[1] for key in store.list("experiments")}),
+        "cells": len(store.list(CELLS)),
+        "experiments": sorted({key.split("/")[1] for key in store.list(EXPERIMENTS)}),
     }
 
 
@@ -76,7 +87,7 @@ def _stage(
     if folder.startswith("predictions/"):  # of the splits that were asked for, as far as their shards tell
         splits = {parse_shard_name(key.rpartition("/")[2])[0] for key in files if key.endswith(".parquet")}
         shards = [shard for shard in shards if parse_shard_name(shard)[0] in splits]
-    there = {shard: files[key] for shard in shards if (key := f"{folder}/{shard}.parquet") in files}
+    there = {shard: files[key] for shard in shards if (key := shard_key(folder, shard)) in files}
     at_it = [beat for beat in alive if folder in beat.working]
     working = {shard for beat in at_it for shard in beat.working[folder]} - there.keys()
     posts, of_posts = (sum(map(plan.rows_of, some)) for some in (there, shards))
@@ -89,7 +100,7 @@ def _stage(
         "posts": posts,
         "of_posts": of_posts,
         "working": sum(map(plan.rows_of, working)),
-        "failed": sum(count for status, count in counts.items() if "(" in status),
+        "failed": count_failures(counts),
         "left": of_posts - posts,
         "counts": dict(sorted(counts.items())),
         "bytes": _bytes(there),
@@ -101,9 +112,9 @@ def _stage(
 
 def _counts(store: Store, folder: str, there: Files) -> Counter[str]:
     """Posts per status: from the manifest where there is one, else from every footer."""
-    if store.exists(manifest := f"{folder}/manifest.json"):
+    if store.exists(manifest := manifest_key(folder)):
         return Counter(json.loads(store.read(manifest))["counts"])
-    sizes = {f"{folder}/{shard}.parquet": each.size for shard, each in there.items()}
+    sizes = {shard_key(folder, shard): each.size for shard, each in there.items()}
     return total_counts(read_all_metadata(store, list(sizes), sizes))
 
 

@@ -16,16 +16,17 @@ from ray.util.queue import Queue
 
 from amia.errors import AmiaError, ClusterError, RunError, StageError
 from amia.mner.builder import encoder_identities
-from amia.mner.systems import system_of
+from amia.mner.systems import get_system
 from amia.mner.training.trainer import EpochReport
 from ray_jobs.jobs.context import RunContext, open_context
 from ray_jobs.runtime.cluster import driver_node_options, resources
 from ray_jobs.settings.job import Settings, Workers
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import Identity, check_or_write_identity
+from ray_jobs.storage.layout import arm_folder
 from ray_jobs.training.storage_filesystem import train_filesystem
 from ray_jobs.training.streaming import READING_CPUS, UnequalSplit, stream
-from ray_jobs.training.worker import DONE, Training, train_one
+from ray_jobs.training.worker import Training, train_one
 from ray_jobs.training.worker_messages import WorkerReporter, relay_messages
 
 __all__ = [
@@ -83,7 +84,7 @@ def train(
 def training_identity(job: RunContext, system: str, arm: Arm, encoders: Mapping[str, str]) -> Identity:
     """What a training's result depends on; `encoders` as `encoder_identities` tells them."""
     settings = job.settings
-    recipe = system_of(system).recipe
+    recipe = get_system(system).recipe
     chosen = settings.training
     return {
         "version": VERSION,
@@ -128,7 +129,7 @@ def prepare(
 
 def load_result(training: Training) -> TrainResult | None:
     """The finished training, or None."""
-    store, key = training.arm.store, f"{training.folder}/{DONE}"
+    store, key = training.arm.store, f"{training.folder}/{TRAINING_FILE}"
     if not store.exists(key):
         return None
     about = json.loads(store.read(key))
@@ -155,7 +156,7 @@ def use_streaming(workers: Workers, arm: Arm) -> bool:
     """Whether the training posts come by Ray Data."""
     if workers.feed != "auto":
         return workers.feed == "stream"
-    sizes = arm.store.list_sizes(f"augmented/{arm.name}")
+    sizes = arm.store.list_sizes(arm_folder(arm.name))
     return sum(sizes.get(key, 0) for key in arm.keys("train")) > workers.memory_mb * 1_000_000
 
 

@@ -10,11 +10,12 @@ from amia.errors import RunError
 from amia.posts import ordered_splits
 from amia.report.attribution import Attribution, is_demo
 from amia.report.view_models import Accounting, Breakdown, Check, Example, Failure
-from ray_jobs.cli.output import by_part, describe_status
 from ray_jobs.reporting.images import PostView
 from ray_jobs.reporting.scan import EXAMPLES, ScanResult
 from ray_jobs.storage.arm import Arm
+from ray_jobs.storage.layout import QUARANTINE
 from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.status import describe_status, group_by_part
 from ray_jobs.storage.store import Store
 
 __all__ = ["Quarantined", "account", "failures", "notices", "quarantined"]
@@ -74,7 +75,7 @@ def notices(models: Sequence[Attribution]) -> list[str]:
 
 
 def _by_status(counts: Counter[str], part: str) -> dict[str, int]:
-    return {describe_status(status): count for status, count in by_part(counts, part).most_common()}
+    return {describe_status(status): count for status, count in group_by_part(counts, part).most_common()}
 
 
 MOST_KINDS = 20
@@ -107,7 +108,7 @@ class Quarantined:
 def quarantined(store: Store) -> Quarantined:
     """Everything in quarantine/. Raises RunError when a line there is not ours."""
     found = Quarantined()
-    for key in sorted(store.list("quarantine")):
+    for key in sorted(store.list(QUARANTINE)):
         for line in store.read(key).decode("utf-8", "replace").split("\n"):
             if line:
                 try:

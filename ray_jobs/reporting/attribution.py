@@ -1,17 +1,15 @@
 """Which models had a part in a run."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from amia import demo
-from amia.hub import weights_identity
+from amia.hub import resolve_path, weights_identity
 from amia.report.attribution import Attribution
 from ray_jobs.reporting.training import ModelSummary
 from ray_jobs.storage.arm import Arm
 
 __all__ = ["models_used"]
 
-SHIPPED = {"demo:bert": demo.BERT_DIR, "demo:resnet": demo.RESNET_DIR}
+SHIPPED = ("demo:bert", "demo:resnet")
 
 
 def models_used(arm: Arm, encoder: str | None, trainings: Sequence[ModelSummary]) -> list[Attribution]:
@@ -31,5 +29,5 @@ def _name(weights: str) -> str:
     """`name@commit` by its name; a folder's weights where they are ours."""
     if not weights.startswith("sha256:"):
         return weights.partition("@")[0]
-    found = (name for name, folder in SHIPPED.items() if weights_identity(str(folder), Path(folder)) == weights)
+    found = (name for name in SHIPPED if weights_identity(name, resolve_path(name)) == weights)
     return next(found, "a folder")

@@ -16,6 +16,7 @@ from amia.report.thumbnails import thumbnail
 from ray_jobs.reporting.read_ahead import read_ahead
 from ray_jobs.reporting.scan import PostRef
 from ray_jobs.storage.arm import Arm
+from ray_jobs.storage.layout import POSTS, SYNTHESIZED, arm_folder, shard_key
 from ray_jobs.storage.shards import read_shard
 
 __all__ = ["PostView", "read_post_views"]
@@ -62,12 +63,12 @@ def _of_shard(
     arm: Arm, shard: str, ids: Mapping[int, str], labels: Sequence[str], images: ImageSettings
 ) -> dict[Key, PostView]:
     numbers = sorted(ids)
-    folder = f"augmented/{arm.name}"
-    rows = _rows(arm, f"{folder}/{shard}.parquet", numbers, ("id", "text", "tokens", "ner_tags", "image"))
-    originals = _rows(arm, f"posts/{shard}.parquet", numbers, ("id", "image"))
+    folder = arm_folder(arm.name)
+    rows = _rows(arm, shard_key(folder, shard), numbers, ("id", "text", "tokens", "ner_tags", "image"))
+    originals = _rows(arm, shard_key(POSTS, shard), numbers, ("id", "image"))
     drawn: list[dict[str, Any]] = [{"id": row["id"], "image": None} for row in rows]
-    if needs_synthesis(arm.name) and arm.store.exists(f"synthesized/{shard}.parquet"):
-        drawn = _rows(arm, f"synthesized/{shard}.parquet", numbers, ("id", "image"))
+    if needs_synthesis(arm.name) and arm.store.exists(shard_key(SYNTHESIZED, shard)):
+        drawn = _rows(arm, shard_key(SYNTHESIZED, shard), numbers, ("id", "image"))
     found: dict[Key, PostView] = {}
     for number, row, original, picture in zip(numbers, rows, originals, drawn, strict=True):
         if not ids[number] == row["id"] == original["id"] == picture["id"]:

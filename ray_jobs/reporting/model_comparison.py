@@ -12,6 +12,7 @@ from amia.report.view_models import Answer, Disagreement, Disagreements, Pairing
 from ray_jobs.reporting.images import PostView
 from ray_jobs.reporting.scan import PostRef
 from ray_jobs.reporting.training import ModelSummary
+from ray_jobs.storage.layout import shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -137,7 +138,7 @@ def _answered(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary])
     there = [store.list(folder) for folder in folders]
     labels = label_names(plan.types)
     for shard in plan.shards_of(SPLIT) if SPLIT in plan.posts else ():
-        keys = [f"{folder}/{shard}.parquet" for folder in folders]
+        keys = [shard_key(folder, shard) for folder in folders]
         if not all(key in sizes for key, sizes in zip(keys, there, strict=True)):
             continue
         left, right = (read_shard(store, key, COLUMNS).to_pylist() for key in keys)

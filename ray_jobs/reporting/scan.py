@@ -12,8 +12,10 @@ from amia.report.sampling import BottomK, DecileSample, keyed
 from amia.report.view_models import SplitThetas
 from ray_jobs.reporting.read_ahead import read_ahead
 from ray_jobs.storage.arm import Arm
+from ray_jobs.storage.layout import arm_folder, shard_key
 from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.shards import read_shard
+from ray_jobs.storage.status import is_failure
 
 __all__ = ["THETA_BARS", "PostRef", "ScanResult", "scan_arm"]
 
@@ -119,7 +121,7 @@ def scan_arm(arm: Arm, seed: int) -> ScanResult:
     names = [each["name"].removesuffix(".parquet") for each in arm.manifest["files"]]
 
     def read(shard: str) -> tuple[str, list[dict[str, Any]]]:
-        return shard, read_shard(arm.store, f"augmented/{arm.name}/{shard}.parquet", COLUMNS).to_pylist()
+        return shard, read_shard(arm.store, shard_key(arm_folder(arm.name), shard), COLUMNS).to_pylist()
 
     for shard, rows in read_ahead(read, names, threads=THREADS):
         looked.take(shard, rows, seed)
@@ -127,7 +129,7 @@ def scan_arm(arm: Arm, seed: int) -> ScanResult:
 
 
 def _failures(place: PostRef) -> Iterator[str]:
-    if "(" in place.image_status:
+    if is_failure(place.image_status):
         yield f"image={place.image_status}"
-    if "(" in place.synthesis_status or place.synthesis_status == "no_prompt":
+    if is_failure(place.synthesis_status) or place.synthesis_status == "no_prompt":
         yield f"synthesis={place.synthesis_status}"

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from amia.report.sampling import DECILES, decile_of
 from amia.report.view_models import ImageGroup, ImageTriple
-from ray_jobs.cli.output import describe_status
 from ray_jobs.reporting.images import PostView
 from ray_jobs.reporting.scan import PostRef, ScanResult
+from ray_jobs.storage.status import describe_status
 
 __all__ = ["groups", "places", "strip"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from amia.errors import RunError
 from amia.report.view_models import StageTimes
+from ray_jobs.storage.layout import LOG
 from ray_jobs.storage.store import Store
 
 __all__ = ["stage_times"]
@@ -17,7 +18,7 @@ Line = dict[str, Any]
 def stage_times(store: Store) -> list[StageTimes]:
     """One entry a stage, in the order that a run goes through them. Raises RunError when a line there is not ours."""
     executions: dict[str, list[list[Line]]] = {}
-    for key in sorted(store.list("log")):
+    for key in sorted(store.list(LOG)):
         if not key.endswith(".jsonl"):
             continue
         try:

@@ -8,13 +8,12 @@ from typing import Any
 from amia.errors import RunError
 from amia.report.experiment_tables import Experiment, read_tables
 from amia.report.view_models import TrainedCurve
+from ray_jobs.storage.layout import EXPERIMENTS, MODELS, TRAINING_FILE
 from ray_jobs.storage.store import Store
 
 __all__ = ["ModelSummary", "curves", "experiments", "trained"]
 
 # Named here once more, since the modules that write them load torch.
-MODELS = "models"
-DONE = "training.json"
 METRICS = "metrics.jsonl"
 MOST_TRAININGS = 200
 
@@ -39,7 +38,7 @@ def trained(store: Store) -> list[ModelSummary]:
     found = []
     for key in sorted(store.list(MODELS)):
         folder, _, file = key.rpartition("/")
-        if file != DONE or folder.count("/") != 1:
+        if file != TRAINING_FILE or folder.count("/") != 1:
             continue
         try:
             identity: dict[str, Any] = json.loads(store.read(key)).get("identity", {})
@@ -80,5 +79,5 @@ def curves(store: Store, models: Sequence[ModelSummary]) -> list[TrainedCurve]:
 
 def experiments(store: Store) -> list[Experiment]:
     """The tables of every experiment of the run, by name."""
-    keys = [key for key in sorted(store.list("experiments")) if key.endswith("/tables.json") and key.count("/") == 2]
+    keys = [key for key in sorted(store.list(EXPERIMENTS)) if key.endswith("/tables.json") and key.count("/") == 2]
     return [read_tables(store.read(key), f"{key} in {store.address}") for key in keys]

@@ -7,6 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from amia.errors import ImageError, RunError
 from ray_jobs.storage.shards import ShardMetadata
+from ray_jobs.storage.status import is_failure
 from ray_jobs.storage.store import Store
 
 __all__ = ["Stage", "encoding_context", "failed_ids_by_status", "post_context"]
@@ -64,7 +65,7 @@ def failed_ids_by_status(part: str, ids: Iterable[str], statuses: Iterable[str])
     """What `failures` returns, from a column of statuses: `{"image=bad_image(empty)": ["17", "29"]}`."""
     found: dict[str, list[str]] = {}
     for post_id, status in zip(ids, statuses, strict=True):
-        if "(" in status:
+        if is_failure(status):
             found.setdefault(f"{part}={status}", []).append(post_id)
     return found
 

@@ -13,6 +13,7 @@ from amia.matching.bank import image_key, text_key
 from amia.matching.settings import ClipSettings
 from amia.text import clean_text
 from ray_jobs.stages.base import Stage, post_context
+from ray_jobs.storage.layout import EMBEDDINGS, POSTS, shard_key
 from ray_jobs.storage.shards import ShardMetadata, eager, encode, halved, read_shard
 from ray_jobs.storage.store import Store
 
@@ -40,16 +41,16 @@ class Vectors:
     """One shard's vectors as they are stored."""
 
     table: pa.Table
-    halved: int
+    num_oom_reduced: int
     """Texts and images whose micro-batch did not fit the memory."""
-    eager: dict[str, str]
+    uncompiled: dict[str, str]
     """Towers that were to be compiled and could not be, and why."""
 
 
 class Embed(Stage[Inputs, Vectors]):
     """Posts -> CLIP vectors (paper 3.1). Vectors are little-endian float16 bytes, `[d]` each."""
 
-    name = "embeddings"
+    name = EMBEDDINGS
     pool = "embed"
     version = 1
 
@@ -79,7 +80,7 @@ class Embed(Stage[Inputs, Vectors]):
 
     def load(self, shard: str) -> Inputs:
         """Texts cleaned and tokenized; images decoded, and brought to the size that the model reads."""
-        posts = read_shard(self.store, f"posts/{shard}.parquet", ["id", "text", "image", "image_status"])
+        posts = read_shard(self.store, shard_key(POSTS, shard), ["id", "text", "image", "image_status"])
         ids, texts = posts["id"].to_pylist(), [clean_text(text) for text in posts["text"].to_pylist()]
         images = enumerate(zip(posts["image_status"].to_pylist(), posts["image"].to_pylist(), strict=True))
         files: dict[int, bytes] = {row: image["bytes"] for row, (status, image) in images if status == "ok"}
@@ -106,7 +107,7 @@ class Embed(Stage[Inputs, Vectors]):
 
     def run(self, loaded: Inputs) -> Vectors:
         """Both encoders; micro-batches never cross a shard, so a shard's vectors do not depend on its neighbors."""
-        before = self._encoder.halved
+        before = self._encoder.num_oom_reduced
         texts = self._encoder.encode_tokens(loaded.tokens).astype("<f2")  # [n, d]
         images: list[bytes | None] = [None] * len(loaded.ids)
         vectors = self._encoder.encode_levels(loaded.levels).astype("<f2")  # [n with an image, d]
@@ -121,12 +122,12 @@ class Embed(Stage[Inputs, Vectors]):
                 "image_key": pa.array(loaded.image_keys, pa.binary(16)),
             }
         )
-        return Vectors(table, self._encoder.halved - before, dict(self._encoder.eager))
+        return Vectors(table, self._encoder.num_oom_reduced - before, dict(self._encoder.uncompiled))
 
     def publish(self, shard: str, done: Vectors) -> ShardMetadata:
         """The vectors, and how many posts have both."""
         both = done.table.num_rows - done.table["image_vector"].null_count
-        extra = {"with_image": both, **halved(done.halved), **eager(done.eager)}
+        extra = {"with_image": both, **halved(done.num_oom_reduced), **eager(done.uncompiled)}
         data, facts = encode(done.table, stage=self.name, identity=self.identity, extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return facts

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from amia.errors import RunError
 from amia.export.shard import ShardFiles
 from ray_jobs.stages.base import Stage
+from ray_jobs.storage.layout import arm_folder, shard_key
 from ray_jobs.storage.shards import ShardMetadata, read_shard
 from ray_jobs.storage.store import Store
 
@@ -47,7 +48,7 @@ class Export(Stage[tuple[str, Rows], ShardFiles]):
 
     def load(self, shard: str) -> tuple[str, Rows]:
         """The arm's rows, and the shard they are of."""
-        return shard, read_shard(self._source, f"augmented/{self._arm}/{shard}.parquet").to_pylist()
+        return shard, read_shard(self._source, shard_key(arm_folder(self._arm), shard)).to_pylist()
 
     def run(self, loaded: tuple[str, Rows]) -> ShardFiles:
         """Lay the rows out; images are decoded and encoded only where size or quality ask for it."""

@@ -9,6 +9,7 @@ from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed_ids_by_status
 from ray_jobs.storage.external_sort import BucketReader, bucket_slices
+from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.plan import Plan, parse_shard_name
 from ray_jobs.storage.schemas import posts_table, publish_posts
 from ray_jobs.storage.shards import ShardMetadata
@@ -22,7 +23,7 @@ Row = dict[str, Any]
 class Fetch(Stage[list[Row], pa.Table]):
     """Scratch rows and image files -> posts with image bytes and an image status."""
 
-    name = "posts"
+    name = POSTS
     pool = "fetch"
     version = 1
 

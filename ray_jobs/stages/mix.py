@@ -16,6 +16,7 @@ from amia.mixing.mixup import mix_images
 from amia.mner.spans import label_names
 from amia.synthesis.seeds import post_seed
 from ray_jobs.stages.base import Stage, post_context
+from ray_jobs.storage.layout import AUGMENTED, POSTS, SYNTHESIZED, shard_key
 from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.schemas import augmented_schema
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
@@ -35,7 +36,7 @@ NO_SYNTHESIS: Row = {"drawn": None, "prompt": None, "seed": None, "synthesis_sta
 class Mix(Stage[list[Row], dict[str, list[Row]]]):
     """Posts, synthesized images and scores -> augmented images, for every arm asked for."""
 
-    name = "augmented"
+    name = AUGMENTED
     pool = "mix"
     version = 1
 
@@ -67,7 +68,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
 
     def load(self, shard: str) -> list[Row]:
         """Everything known of each post, side by side; pixels decoded and brought to the one geometry."""
-        rows: list[Row] = read_shard(self.store, f"posts/{shard}.parquet").to_pylist()
+        rows: list[Row] = read_shard(self.store, shard_key(POSTS, shard)).to_pylist()
         for row in rows:
             row["ner_tags"] = row["ner_tags"] and [self._label[tag] for tag in row["ner_tags"]]
         columns = [self._scores(shard, len(rows)), self._pictures(shard, len(rows))]
@@ -120,7 +121,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
     def _pictures(self, shard: str, count: int) -> list[Row]:
         if not self._synthesized:
             return [NO_SYNTHESIS] * count
-        table = read_shard(self.store, f"synthesized/{shard}.parquet").rename_columns({"image": "drawn"})
+        table = read_shard(self.store, shard_key(SYNTHESIZED, shard)).rename_columns({"image": "drawn"})
         return list(table.to_pylist())
 
     def _fitted(self, data: bytes) -> np.ndarray:

@@ -16,6 +16,7 @@ from amia.mner.spans import label_names
 from amia.mner.word_tokenizer import Word, words
 from amia.utils.config import Dtype
 from ray_jobs.stages.base import Stage
+from ray_jobs.storage.layout import PREDICTIONS, arm_folder, shard_key
 from ray_jobs.storage.model_store import local_copy
 from ray_jobs.storage.schemas import prediction_schema
 from ray_jobs.storage.shards import ShardMetadata, encode, halved, read_shard
@@ -44,14 +45,14 @@ class Labeled:
     """One shard's posts with what was found in them."""
 
     rows: list[Row]
-    halved: int
+    num_oom_reduced: int
     """Posts whose micro-batch did not fit the memory."""
 
 
 class Predict(Stage[Posts, Labeled]):
     """Augmented posts -> labels and entities. A post without any word comes out with none."""
 
-    name = "predictions"
+    name = PREDICTIONS
     pool = "predict"
     version = 1
 
@@ -98,7 +99,7 @@ class Predict(Stage[Posts, Labeled]):
 
     def load(self, shard: str) -> Posts:
         """The arm's rows; texts without tokens are cut into words, and images change places where they are to."""
-        rows: list[Row] = read_shard(self.store, f"augmented/{self._arm}/{shard}.parquet", COLUMNS).to_pylist()
+        rows: list[Row] = read_shard(self.store, shard_key(arm_folder(self._arm), shard), COLUMNS).to_pylist()
         cut: dict[int, list[Word]] = {}
         for place, row in enumerate(rows):
             if row["tokens"] is None:
@@ -119,7 +120,7 @@ class Predict(Stage[Posts, Labeled]):
 
     def run(self, loaded: Posts) -> Labeled:
         """Micro-batches never cross a shard, so a post's labels do not depend on the shards around it."""
-        model, before = self._recognizer.model, self._recognizer.halved
+        model, before = self._recognizer.model, self._recognizer.num_oom_reduced
         with autocast(model.device, self._dtype):
             tagged = self._recognizer.tag(
                 list(loaded.examples.values()), batches=self._batches, micro_batch=self._micro_batch
@@ -130,7 +131,7 @@ class Predict(Stage[Posts, Labeled]):
             row["spans"] = _spans(row, found[place], loaded.cut.get(place)) if place in found else []
             if not model.reads_images:
                 row["seen"] = None
-        return Labeled(loaded.rows, self._recognizer.halved - before)
+        return Labeled(loaded.rows, self._recognizer.num_oom_reduced - before)
 
     def publish(self, shard: str, done: Labeled) -> ShardMetadata:
         """The rows; the footer says what became of their images, and how many entities there are of each type."""
@@ -140,7 +141,7 @@ class Predict(Stage[Posts, Labeled]):
             stage=self._folder,
             identity=self.identity,
             counts=Counter(f"image={'seen' if row['seen'] is not None else 'none'}" for row in done.rows),
-            extra={"entities": dict(sorted(entities.items())), **halved(done.halved)},
+            extra={"entities": dict(sorted(entities.items())), **halved(done.num_oom_reduced)},
             schema_metadata=self._schema.metadata,
         )
         self.store.create(self.keys(shard)[0], data)

@@ -8,6 +8,7 @@ import pyarrow as pa
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed_ids_by_status
+from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.schemas import posts_table, publish_posts
 from ray_jobs.storage.shards import ShardMetadata, read_metadata, read_shard
 from ray_jobs.storage.status import is_image_retryable
@@ -24,7 +25,7 @@ class Refetch(Stage[list[Row], pa.Table | None]):
     An image that fails again keeps the reason it had, and a shard in which nothing was mended its file.
     """
 
-    name = "posts"
+    name = POSTS
     pool = "fetch"
     version = 1
 

@@ -8,6 +8,7 @@ from amia.matching.histogram import LossHistogram
 from amia.matching.triplet import TripletSettings, losses
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.embeddings import read_embeddings
+from ray_jobs.storage.layout import EMBEDDINGS, SCORES, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
@@ -17,7 +18,7 @@ __all__ = ["Score"]
 class Score(Stage[pa.Table, pa.Table]):
     """Embeddings, and the bank -> loss both ways, their sum, cosine. Null where a post has no image."""
 
-    name = "scores"
+    name = SCORES
     pool = "score"
     version = 1
 
@@ -36,7 +37,7 @@ class Score(Stage[pa.Table, pa.Table]):
 
     def load(self, shard: str) -> pa.Table:
         """The shard's embeddings."""
-        return read_shard(self.store, f"embeddings/{shard}.parquet")
+        return read_shard(self.store, shard_key(EMBEDDINGS, shard))
 
     def run(self, loaded: pa.Table) -> pa.Table:
         """Losses as float32, from float32 similarities."""

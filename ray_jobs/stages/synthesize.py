@@ -14,8 +14,9 @@ from amia.synthesis.seeds import post_seed
 from amia.synthesis.settings import GeneratorSettings
 from amia.text import make_prompt
 from ray_jobs.stages.base import Stage, encoding_context, failed_ids_by_status
+from ray_jobs.storage.layout import POSTS, RETRY_DIR, SYNTHESIZED, shard_key
 from ray_jobs.storage.shards import ShardMetadata, eager, encode, halved, read_shard
-from ray_jobs.storage.status import RETRY_DIR, is_synthesis_retryable, next_seed
+from ray_jobs.storage.status import is_synthesis_retryable, next_seed
 from ray_jobs.storage.store import Store
 
 if TYPE_CHECKING:
@@ -41,16 +42,16 @@ class Pictures:
 
     prompts: Prompts
     drawn: dict[int, "GeneratedImage"]
-    halved: int
+    num_oom_reduced: int
     """Prompts whose micro-batch did not fit the memory."""
-    eager: dict[str, str] = field(default_factory=dict)
+    uncompiled: dict[str, str] = field(default_factory=dict)
     """Parts of the model that were to be compiled and could not be, and why."""
 
 
 class Synthesize(Stage[Prompts, Pictures]):
     """Texts -> synthesized images, as JPEG in the geometry of every arm."""
 
-    name = "synthesized"
+    name = SYNTHESIZED
     pool = "synthesize"
     version = 1
 
@@ -82,11 +83,11 @@ class Synthesize(Stage[Prompts, Pictures]):
 
     def load(self, shard: str) -> Prompts:
         """The shard's texts as prompts; the images stay where they are."""
-        posts = read_shard(self.store, f"posts/{shard}.parquet", ["id", "text"])
+        posts = read_shard(self.store, shard_key(POSTS, shard), ["id", "text"])
         ids, prompts = posts["id"].to_pylist(), [make_prompt(text) for text in posts["text"].to_pylist()]
         loaded = Prompts(ids, prompts, [post_seed(self._seed, each) for each in ids])
         if shard in self._earlier:
-            before = read_shard(self.store, f"{RETRY_DIR}/{shard}.parquet").to_pylist()
+            before = read_shard(self.store, shard_key(RETRY_DIR, shard)).to_pylist()
             for place, (post_id, row) in enumerate(zip(ids, before, strict=True)):
                 if row["id"] != post_id:
                     raise AssertionError(f"post {post_id} stands beside the image of {row['id']}")
@@ -99,7 +100,7 @@ class Synthesize(Stage[Prompts, Pictures]):
     def run(self, loaded: Prompts) -> Pictures:
         """Draw and encode; micro-batches never cross a shard, so an image does not depend on the shards around it."""
         rows = [row for row, prompt in enumerate(loaded.prompts) if prompt is not None and row not in loaded.kept]
-        before = self._generator.halved
+        before = self._generator.num_oom_reduced
 
         def encoded(place: int, pixels: NDArray[np.uint8]) -> bytes:
             with encoding_context(loaded.ids[rows[place]]):
@@ -109,7 +110,10 @@ class Synthesize(Stage[Prompts, Pictures]):
             [loaded.prompts[row] or "" for row in rows], [loaded.seeds[row] for row in rows], encoded
         )
         return Pictures(
-            loaded, dict(zip(rows, drawn, strict=True)), self._generator.halved - before, dict(self._generator.eager)
+            loaded,
+            dict(zip(rows, drawn, strict=True)),
+            self._generator.num_oom_reduced - before,
+            dict(self._generator.uncompiled),
         )
 
     def publish(self, shard: str, done: Pictures) -> ShardMetadata:
@@ -136,7 +140,11 @@ class Synthesize(Stage[Prompts, Pictures]):
             }
         )
         counts = Counter(f"synthesis={status}" for status in statuses)
-        extra = {"redraws": sum(each.redraws for each in drawn.values()), **halved(done.halved), **eager(done.eager)}
+        extra = {
+            "redraws": sum(each.redraws for each in drawn.values()),
+            **halved(done.num_oom_reduced),
+            **eager(done.uncompiled),
+        }
         data, facts = encode(table, stage=self.name, identity=self.identity, counts=counts, extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return facts

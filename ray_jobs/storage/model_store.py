@@ -1,7 +1,7 @@
-"""Recognizers by name: a run's own `models/<name>/`, a folder, or such a folder in any store.
+"""Recognizers by name: `models/<name>/` of a run, a local folder, or a folder of any store.
 
-Only plain files directly in the folder count, and only those that say or hold a model: configuration, tokenizer or
-vocabulary, safetensors. Nothing else is ever fetched or loaded.
+Only files directly in the folder belong to a model, and only those that hold its configuration, tokenizer, vocabulary
+or safetensors weights. No other file is fetched or loaded.
 """
 
 import hashlib
@@ -14,86 +14,95 @@ from pathlib import Path
 
 from amia.errors import ModelError
 from amia.mner.config import RecognizerConfig
+from ray_jobs.storage.layout import MODELS, TRAINING_FILE, identity_key, model_folder
 from ray_jobs.storage.store import Store
-from ray_jobs.training.training_status import FOLDER, WHOLE
 
-__all__ = ["FOLDER", "Model", "content_sha256", "find_model", "local_copy"]
+__all__ = ["Model", "content_sha256", "find_model", "local_copy"]
 
-KINDS = {".json", ".safetensors", ".txt"}
-ABOUT_TRAINING = {WHOLE, "identity.json"}
-"""Stands beside a model and is no part of it."""
+SUFFIXES = {".json", ".safetensors", ".txt"}
+TRAINING_RECORDS = {TRAINING_FILE, "identity.json"}
+"""Files beside a model that describe its training and are not part of it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_CHUNK = 16 << 20
+_CHUNK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A recognizer that was found."""
+    """A recognizer on this machine."""
 
     name: str
-    """Its folder's name, and that of the folder its predictions go to."""
+    """Name of its folder, which is also the name of the folder of its predictions."""
     address: str
-    """Of its folder: a path, or a URL."""
+    """Address of its folder: a path or a URL."""
     folder: Path
-    """Its files on this machine."""
+    """Local folder with its files."""
     sha256: str
-    """Of its files, names included."""
+    """SHA-256 of its files, names included."""
     config: RecognizerConfig
 
 
-def find_model(asked: str, run: Store | None = None) -> Model:
-    """The recognizer `asked` for: a name in `models/` of the run, else a folder, else a URL of one.
+def find_model(name_or_address: str, run: Store | None = None) -> Model:
+    """Find a recognizer by its name in `models/` of the run, else by its folder, else by a URL of its folder.
 
-    Files in an object store are copied to this machine. Raises ModelError when there is none, or its training has not
-    ended.
+    Files in an object store are copied to this machine. Raises ModelError if there is no such model, if its training
+    is incomplete, or if its folder's name cannot name a folder of predictions.
     """
-    address = _address(asked, run)
+    address = _resolve_address(name_or_address, run)
     folder = local_copy(address)
     config = RecognizerConfig.load(folder)
     name = Path(address).name
     if not _NAME.fullmatch(name):
         raise ModelError(
-            f"{address}: predictions are named after the model's folder, so rename it: letters, digits, . _ -"
+            f"{address}: predictions are named after the model's folder, so rename the folder: only letters, digits, "
+            "'.', '_' and '-' are allowed"
         )
     return Model(name, address, folder, content_sha256(folder), config)
 
 
-def _address(asked: str, run: Store | None) -> str:
-    if run is not None and _NAME.fullmatch(asked):
-        folder = f"{FOLDER}/{asked}"
-        if run.exists(f"{folder}/{WHOLE}"):
+def _resolve_address(name_or_address: str, run: Store | None) -> str:
+    if run is not None and _NAME.fullmatch(name_or_address):
+        folder = model_folder(name_or_address)
+        if run.exists(f"{folder}/{TRAINING_FILE}"):
             return f"{run.address}/{folder}"
-        if run.exists(f"{folder}/identity.json"):
+        if run.exists(identity_key(folder)):
             raise ModelError(
-                f"the training of {asked} in {run.address} has not ended: start the same `amia train` again, it goes "
-                "on where it stopped"
+                f"the training of {name_or_address} in {run.address} is incomplete: start the same `amia train` again, "
+                "it resumes where it stopped"
             )
-    store = Store(asked)
+    store = Store(name_or_address)
     if store.exists("config.json"):
         return store.address
-    there = sorted({key.split("/")[1] for key in run.list(FOLDER) if key.endswith(f"/{WHOLE}")}) if run else []
-    has = f"; {run.address} has {', '.join(there) or 'no trained model'}" if run else ""
-    raise ModelError(f"no recognizer {asked!r}: neither a name in a run's {FOLDER}/ nor a folder with config.json{has}")
+    available = ""
+    if run is not None:
+        names = sorted({key.split("/")[1] for key in run.list(MODELS) if key.endswith(f"/{TRAINING_FILE}")})
+        available = f"; {run.address} has {', '.join(names) or 'no trained model'}"
+    raise ModelError(
+        f"no recognizer {name_or_address!r}: it is neither a name in {MODELS}/ of the run nor a folder with "
+        f"config.json{available}"
+    )
 
 
 def local_copy(address: str, sha256: str | None = None) -> Path:
-    """The folder of a model on this machine: itself on a disk, else a copy, fetched once where `sha256` is known.
+    """Return a local folder with the model at `address`: the folder itself on a disk, else a cached copy.
 
-    Raises ModelError when its content is not that of `sha256`.
+    Without `sha256` the copy is fetched every time. Raises ModelError if the content does not match `sha256`.
     """
     store = Store(address)
-    folder = store.folder or _fetched(store, sha256)
+    folder = store.folder or _download(store, sha256)
     if sha256 is not None and content_sha256(folder) != sha256:
-        raise ModelError(f"{address} is not the model on this machine that it was where the job was started")
+        raise ModelError(
+            f"the files of {address} on this machine differ from those on the machine that started the job: make the "
+            "same model available on every machine"
+        )
     return folder
 
 
 def content_sha256(folder: Path) -> str:
-    """SHA-256 of a model's files, names included. Raises ModelError when there are no safetensors among them."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and _is_part(path.name))
+    """Return the SHA-256 of a model's files, names included. Raises ModelError if there are no safetensors files."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and _is_model_file(path.name))
     if not any(path.suffix == ".safetensors" for path in files):
-        raise ModelError(f"{folder} holds no *.safetensors: amia loads no other kind of weights")
+        raise ModelError(f"{folder} has no *.safetensors file: amia loads no other kind of weights")
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
@@ -101,31 +110,30 @@ def content_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _is_part(key: str) -> bool:
-    return "/" not in key and Path(key).suffix in KINDS and key not in ABOUT_TRAINING
+def _is_model_file(key: str) -> bool:
+    return "/" not in key and Path(key).suffix in SUFFIXES and key not in TRAINING_RECORDS
 
 
-def _fetched(store: Store, sha256: str | None) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia" / FOLDER
+def _download(store: Store, sha256: str | None) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia" / MODELS
     if sha256 is not None and (cache / sha256).is_dir():
         return cache / sha256
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            for key in filter(_is_part, store.list("")):
+            for key in filter(_is_model_file, store.list("")):
                 with store.open(key) as source, (Path(scratch) / key).open("wb") as target:
-                    shutil.copyfileobj(source, target, _CHUNK)
-            return _moved(Path(scratch), cache)
+                    shutil.copyfileobj(source, target, _CHUNK_BYTES)
+            return _move_into(cache, Path(scratch))
     except OSError as error:
         raise ModelError(f"{store.address} could not be copied to {cache}: {error.strerror or error}") from error
 
 
-def _moved(whole: Path, cache: Path) -> Path:
-    final = cache / content_sha256(whole)
+def _move_into(cache: Path, downloaded: Path) -> Path:
+    target = cache / content_sha256(downloaded)
     try:
-        whole.rename(final)
+        downloaded.rename(target)
     except OSError:
-        if not final.is_dir():
+        if not target.is_dir():  # else another process has downloaded the same model
             raise
-        # Another process was first.
-    return final
+    return target

@@ -1,23 +1,73 @@
-"""Which failures of posts it is worth trying again: `amia retry` and the stages that it leads to agree on it here."""
+"""Status strings of posts: what they mean, which are failures, and which failures `amia retry` repeats.
+
+Column `image_status` holds `ok`, `no_image` or `bad_image(<reason>)`; column `synthesis_status` holds `ok`,
+`no_prompt`, `not_needed`, `not_asked` or `failed(<reason>)`. Shard footers and manifests count posts by the status of
+one column (`image=ok`), or of both (`image=ok|synthesis=failed(black)`).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
 
 from amia.synthesis.seeds import redraw_seed
 
-__all__ = ["RETRY_DIR", "is_image_retryable", "is_synthesis_retryable", "next_seed"]
+__all__ = [
+    "count_failures",
+    "describe_status",
+    "group_by_part",
+    "is_failure",
+    "is_image_retryable",
+    "is_synthesis_retryable",
+    "next_seed",
+]
 
-RETRY_DIR = "retry/synthesized"
-"""Where a retried run holds the old shards of images in which some are to be drawn again."""
+DESCRIPTIONS = {
+    "image=ok": "with a usable image",
+    "image=no_image": "without an image",
+    "synthesis=ok": "with a synthesized image",
+    "synthesis=no_prompt": "whose text is no prompt",
+    "synthesis=not_asked": "not synthesized: no arm asked for it",
+}
+
+
+def is_failure(status: str) -> bool:
+    """Return whether a status, with or without its column, reports a failure: only failures have a reason."""
+    return "(" in status
+
+
+def count_failures(counts: Mapping[str, int]) -> int:
+    """Return the number of posts with at least one failure, from counts by status."""
+    return sum(count for status, count in counts.items() if is_failure(status))
 
 
 def is_image_retryable(status: str) -> bool:
-    """A broken image may have been mended where it came from; `no_image` says that the post has none."""
+    """Return whether reading the image again may succeed: a broken source may have been repaired since.
+
+    `no_image` means that the post has no image.
+    """
     return status.startswith("bad_image(")
 
 
 def is_synthesis_retryable(status: str) -> bool:
-    """Another seed may give a better image; one that the model's safety check refused is not asked for again."""
+    """Return whether another seed may give a better image. Images refused by the safety check are not retried."""
     return status.startswith("failed(") and status != "failed(refused)"
 
 
-def next_seed(status: str, last: int) -> int:
-    """The seed to draw a failed post from, given its `last` one: the next, or the same where it was never drawn."""
-    return last if status == "failed(out_of_memory)" else redraw_seed(last, 1)
+def next_seed(status: str, previous: int) -> int:
+    """Return the seed of a retry: the successor of `previous`, or `previous` itself if no image was generated."""
+    return previous if status == "failed(out_of_memory)" else redraw_seed(previous, 1)
+
+
+def describe_status(status: str) -> str:
+    """Describe a status in words: `image=bad_image(truncated)` -> `with a broken image (truncated)`."""
+    if status in DESCRIPTIONS:
+        return DESCRIPTIONS[status]
+    reason = status.partition("(")[2].rstrip(")")
+    return f"with a broken image ({reason})" if status.startswith("image") else f"whose synthesis failed ({reason})"
+
+
+def group_by_part(counts: Mapping[str, int], part: str) -> Counter[str]:
+    """Sum counts by pairs of statuses over one `part` of the pair, `image` or `synthesis`."""
+    total: Counter[str] = Counter()
+    for pair, count in counts.items():
+        total[next(status for status in pair.split("|") if status.startswith(part))] += count
+    return total

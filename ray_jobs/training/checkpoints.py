@@ -2,7 +2,7 @@
 
 import re
 
-from amia.mner.training.checkpoint import STATE, Files
+from amia.mner.training.checkpoint import STATE, CheckpointFiles
 from ray_jobs.storage.store import Store
 
 __all__ = ["StoreCheckpoints"]
@@ -16,18 +16,18 @@ class StoreCheckpoints:
     def __init__(self, store: Store, folder: str) -> None:
         self._store, self._folder = store, folder
 
-    def latest(self) -> Files | None:
+    def latest(self) -> CheckpointFiles | None:
         """The files of the last epoch that is whole, or None before any."""
         whole = self._whole()
         return self.of_epoch(max(whole)) if whole else None
 
-    def of_epoch(self, epoch: int) -> Files:
+    def of_epoch(self, epoch: int) -> CheckpointFiles:
         """The files of an epoch that was kept."""
         folder = self._at(epoch)
         keys = self._store.list(folder)
         return {key.rpartition("/")[2]: self._store.read(key) for key in keys}
 
-    def keep(self, epoch: int, files: Files, best: int) -> None:
+    def keep(self, epoch: int, files: CheckpointFiles, best: int) -> None:
         """Write an epoch, then remove those that nobody needs any more."""
         folder = self._at(epoch)
         self._store.delete(folder)  # what a killed driver left half written

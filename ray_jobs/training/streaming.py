@@ -1,8 +1,9 @@
-"""Training posts streamed by Ray Data: for corpora that no worker's memory holds.
+"""Training posts streamed by Ray Data, for corpora that do not fit into a worker's memory.
 
-Rows of the data set are names of shards, in another order every epoch; tasks on any machine read them into rows of
-posts, and each worker takes what comes. Nothing is dropped to make the workers' shares equal, as Ray Train does by
-default: a step is the mean over whatever posts the workers were handed, and a worker that has run out hands in none.
+Rows of the data set are names of shards, in another order in every epoch. Tasks on any machine read them into rows of
+posts, and the workers consume the rows as they arrive. By default Ray Train drops rows to give all workers equal
+shares; here every post is used. A step is the mean over all posts that the workers received, and a worker without
+further posts contributes none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,23 +21,23 @@ from ray_jobs.storage.arm import COLUMNS, examples_of
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["READING_CPUS", "StreamingLoader", "UnequalSplit", "stream"]
+__all__ = ["READ_TASK_CPUS", "StreamingLoader", "UnequalSplit", "stream_posts"]
 
-READING_CPUS = 0.5
-"""CPU cores that one task takes to read shards. Workers that leave less would wait for it for ever."""
+READ_TASK_CPUS = 0.5
+"""CPU cores of one task that reads shards. Workers must leave at least this free, or they wait forever."""
 WINDOW = 20
-"""Batches that are sorted by length together: memory against padding."""
+"""Number of batches that are sorted by length together: a trade-off of memory against padding."""
 
 
-def stream(store: Store, keys: Sequence[str], seed: int) -> Dataset:
-    """A data set of labeled posts from the shards under `keys`, shuffled by shard in every epoch."""
+def stream_posts(store: Store, keys: Sequence[str], seed: int) -> Dataset:
+    """Return a data set of the labeled posts in the shards `keys`, with the shards shuffled in every epoch."""
     names = ray.data.from_items([{"key": key} for key in keys], override_num_blocks=len(keys))
     shuffled = names.randomize_block_order(seed=RandomSeedConfig(seed=seed, reseed_after_execution=True))
-    return shuffled.map_batches(_Read(store), batch_size=1, batch_format="pyarrow", num_cpus=READING_CPUS)
+    return shuffled.map_batches(_ReadShards(store), batch_size=1, batch_format="pyarrow", num_cpus=READ_TASK_CPUS)
 
 
-class _Read:
-    """Names of shards -> rows of their posts."""
+class _ReadShards:
+    """Map names of shards to the rows of their posts."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -48,31 +49,35 @@ class _Read:
 
 
 class UnequalSplit(DataConfig):
-    """Hands every post to exactly one worker, also where that gives one worker more than another."""
+    """Split data sets so that every post reaches exactly one worker. The shares may differ in size."""
 
     def configure(self, datasets: dict[str, Dataset], world_size: int, *_: Any, **__: Any) -> list[dict[str, Any]]:
-        """One iterator a data set for each worker."""
+        """Return, for each worker, one iterator per data set."""
         shares: list[dict[str, Any]] = [{} for _ in range(world_size)]
         for name, dataset in datasets.items():
-            for share, part in zip(shares, dataset.streaming_split(world_size, equal=False), strict=True):
-                share[name] = part
+            for share, iterator in zip(shares, dataset.streaming_split(world_size, equal=False), strict=True):
+                share[name] = iterator
         return shares
 
 
 class StreamingLoader:
-    """This worker's share of a stream, as `amia.mner.training.data.EpochLoader` wants it."""
+    """One worker's share of a stream; implements `amia.mner.training.data.EpochLoader`."""
 
-    def __init__(self, source: Any, reader: Tokenizer, *, posts: int, batch: int, seed: int, workers: int) -> None:
-        self._source, self._reader, self._seed = source, reader, seed
-        self._share = max(1, batch // workers)
+    def __init__(self, stream: Any, reader: Tokenizer, *, posts: int, batch: int, seed: int, workers: int) -> None:
+        """`posts`: size of the training split. `batch`: posts per step of all `workers` together."""
+        self._stream, self._reader, self._seed = stream, reader, seed
+        self._batch_size = max(1, batch // workers)
         self.steps = -(-posts // batch)
-        """What it would be if all workers had equally many posts."""
+        """Steps per epoch if all workers receive equally many posts."""
 
     def epoch(self, number: int) -> Iterator[Sequence[Feature]]:
-        """Shares of similar lengths, in a random order within each window."""
-        windows = self._source.iter_batches(batch_size=self._share * WINDOW, batch_format="pyarrow", prefetch_batches=1)
-        for place, table in enumerate(windows):
-            items = encode_example(examples_of(table), self._reader)
-            seed = int(np.random.SeedSequence([self._seed, number, place]).generate_state(1)[0])
-            for places in in_batches([item.text.length for item in items], self._share, seed=seed):
-                yield [items[one] for one in places]
+        """Yield this worker's batches of similar lengths, in a random order within each window."""
+        windows = self._stream.iter_batches(
+            batch_size=self._batch_size * WINDOW, batch_format="pyarrow", prefetch_batches=1
+        )
+        for window, table in enumerate(windows):
+            features = encode_example(examples_of(table), self._reader)
+            seed = int(np.random.SeedSequence([self._seed, number, window]).generate_state(1)[0])
+            lengths = [feature.text.length for feature in features]
+            for indices in in_batches(lengths, self._batch_size, seed=seed):
+                yield [features[index] for index in indices]

@@ -1,4 +1,4 @@
-"""Curves for TensorBoard: one event file an epoch, so that any storage will do while training goes on."""
+"""Curves for TensorBoard: one event file per epoch, because object stores cannot append to a file."""
 
 import tempfile
 from pathlib import Path
@@ -11,15 +11,15 @@ from ray_jobs.storage.store import Store
 __all__ = ["publish_curves"]
 
 
-def publish_curves(store: Store, folder: str, told: EpochReport) -> None:
-    """Write an epoch's figures, unless they stand there: losses, validation scores, learning rate, posts a second."""
-    values = {f"loss/{name}": value for name, value in told.loss.items()}
-    values |= {f"validation/{name}": getattr(told, name) for name in ("precision", "recall", "f1")}
-    values |= {"training/lr": told.lr, "training/posts_per_s": told.posts_per_s, "training/waited": told.waited}
+def publish_curves(store: Store, folder: str, report: EpochReport) -> None:
+    """Write the losses, validation scores, learning rate and speed of an epoch, unless its file exists."""
+    values = {f"loss/{name}": value for name, value in report.loss.items()}
+    values |= {f"validation/{name}": getattr(report, name) for name in ("precision", "recall", "f1")}
+    values |= {"training/lr": report.lr, "training/posts_per_s": report.posts_per_s, "training/waited": report.waited}
     with tempfile.TemporaryDirectory() as scratch:
         with SummaryWriter(scratch) as writer:
             for name, value in values.items():
-                writer.add_scalar(name, value, told.epoch)
+                writer.add_scalar(name, value, report.epoch)
         (events,) = Path(scratch).iterdir()
         # TensorBoard reads the files of a folder in the order of their names.
-        store.create(f"{folder}/events.out.tfevents.{told.epoch:010d}", events.read_bytes())
+        store.create(f"{folder}/events.out.tfevents.{report.epoch:010d}", events.read_bytes())

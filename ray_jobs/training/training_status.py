@@ -7,13 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ray_jobs.storage.fingerprint import read_identity
+from ray_jobs.storage.layout import MODELS, TRAINING_FILE, model_folder
 from ray_jobs.storage.store import ObjectInfo, Store
 
-__all__ = ["FOLDER", "WHOLE", "TrainingState", "trainings"]
-
-FOLDER = "models"
-WHOLE = "training.json"
-"""What `amia train` publishes last: without it a model of a run is not finished."""
+__all__ = ["TrainingState", "trainings"]
 
 _STATE = re.compile(r"checkpoints/epoch-(\d+)/state\.json")
 _CURVE = re.compile(r"tensorboard/events\.out\.tfevents\.(\d+)")
@@ -40,7 +37,7 @@ class TrainingState:
 def trainings(store: Store) -> list[TrainingState]:
     """Every training that was begun, by name; whatever else lies in `models/` is none."""
     files: dict[str, dict[str, ObjectInfo]] = {}
-    for key, about in store.list(FOLDER).items():
+    for key, about in store.list(MODELS).items():
         _, name, rest = [*key.split("/", 2), ""][:3]
         files.setdefault(name, {})[rest] = about
     begun = sorted(name for name, held in files.items() if "identity.json" in held)
@@ -55,11 +52,11 @@ def _state(store: Store, name: str, files: Mapping[str, ObjectInfo]) -> Training
     told = curves[-1] if curves else None
     kept = max((int(found[1]) for key in files if (found := _STATE.fullmatch(key))), default=0)
     most = f1 = None
-    if WHOLE in files:
-        about = json.loads(store.read(f"{FOLDER}/{name}/{WHOLE}"))
+    if TRAINING_FILE in files:
+        about = json.loads(store.read(f"{MODELS}/{name}/{TRAINING_FILE}"))
         kept, f1 = about["epochs"], about["best"]["f1"]
-    elif (identity := read_identity(store, f"{FOLDER}/{name}")) is not None:
+    elif (identity := read_identity(store, model_folder(name))) is not None:
         most = identity["settings"]["training"]["epochs"]
     return TrainingState(
-        name=name, finished=WHOLE in files, epochs=kept, of_epochs=most, f1=f1, told=told, epoch_s=epoch_s
+        name=name, finished=TRAINING_FILE in files, epochs=kept, of_epochs=most, f1=f1, told=told, epoch_s=epoch_s
     )

@@ -1,16 +1,19 @@
-"""What each training worker does: read its posts, make the recognizer, train, and leave the result in the run."""
+"""The work of a training worker: read the posts, build the recognizer, train it, and publish the result in the run."""
 
 import hashlib
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import ray.train
+import ray.train.torch
 import torch
 
 from amia.accelerator import resolve_device
+from amia.errors import AmiaError
 from amia.mner.builder import build_recognizer
 from amia.mner.features import encode_example
 from amia.mner.predictor import Recognizer
@@ -21,40 +24,66 @@ from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import EpochReport, fit
 from amia.mner.visual_features import FeatureCache
 from ray_jobs.storage.arm import Arm
+from ray_jobs.storage.layout import CHECKPOINTS, CURVES, TRAINING_FILE
 from ray_jobs.training.checkpoints import StoreCheckpoints
 from ray_jobs.training.streaming import StreamingLoader
 from ray_jobs.training.tensorboard import publish_curves
 from ray_jobs.training.worker_messages import WorkerReporter
 
-__all__ = ["DONE", "Training", "train_one"]
+__all__ = ["Training", "train_loop_per_worker", "train_recognizer"]
 
-DONE = "training.json"
-"""Published last: a model's folder with it is whole."""
 PACKAGES = ("amia", "numpy", "ray", "tokenizers", "torch", "transformers")
+"""Packages whose versions are recorded with the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """One recognizer to be trained; travels to the workers."""
+    """One recognizer to train. It travels to the workers by pickle."""
 
     arm: Arm
     folder: str
     """`models/<name>` of the run."""
     system: str
     types: list[str]
+    """Entity types."""
     recognizer: RecognizerSettings
     settings: TrainingSettings
     identity: dict[str, Any]
-    caches: str
-    """Folder on each machine for features of images."""
+    """The identity of `folder`."""
+    cache_folder: str
+    """Folder on each machine for the features of images."""
     decoders: int
-    """Threads of each worker that decode images."""
+    """Number of threads per worker that decode images."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as `amia evaluate` and `amia predict` take it."""
+        return self.folder.partition("/")[2]
 
 
-def train_one(training: Training, teller: WorkerReporter, source: Any = None) -> list[EpochReport]:
-    """Train, alone or as one of several workers; `source`: this worker's share of a stream, None: from memory.
+def train_loop_per_worker(config: dict[str, Any]) -> None:
+    """Run in each worker of Ray Train. `config` holds `training`, `reporter` and `streaming`.
 
-    Goes on after the last epoch whose checkpoint stands in the run. Raises whatever of `amia.errors` stands in the way.
+    Errors of `amia.errors` are reported to the driver. A single worker then returns, so that Ray Train does not retry.
+    """
+    training, reporter = config["training"], config["reporter"]
+    if training.settings.device == "auto":
+        device = str(ray.train.torch.get_device())
+        training = replace(training, settings=training.settings.model_copy(update={"device": device}))
+    stream = ray.train.get_dataset_shard("train") if config["streaming"] else None
+    try:
+        train_recognizer(training, reporter, stream)
+    except AmiaError as error:
+        reporter.report_error(error)
+        if ray.train.get_context().get_world_size() > 1:
+            raise  # the other workers may be waiting for this one, so Ray Train has to stop them
+
+
+def train_recognizer(training: Training, reporter: WorkerReporter, stream: Any = None) -> list[EpochReport]:
+    """Train alone or as one of several workers, and publish the result.
+
+    `stream`: this worker's share of a streamed data set; None trains from memory. Training continues after the last
+    epoch whose checkpoint is in the run. Returns the reports of all epochs. Raises AmiaError.
     """
     arm, settings = training.arm, training.settings
     if settings.threads is not None:
@@ -70,21 +99,21 @@ def train_one(training: Training, teller: WorkerReporter, source: Any = None) ->
         other=arm.tokens([split for split in arm.manifest["splits"] if split != "train"]),
     )
     if world.rank == 0:
-        teller.say(notice)
+        reporter.log(notice)
     torch.nn.Module.to(recognizer.model, device)
-    checkpoints = StoreCheckpoints(arm.store, f"{training.folder}/checkpoints")
+    checkpoints = StoreCheckpoints(arm.store, f"{training.folder}/{CHECKPOINTS}")
     validation = arm.examples(arm.keys("validation"))[world.rank :: world.size]
-    feed = _feed(training, recognizer, source, world)
+    loader = _train_loader(training, recognizer, stream, world)
 
-    def report(told: EpochReport) -> None:
-        publish_curves(arm.store, f"{training.folder}/tensorboard", told)
-        teller.epoch(told)
+    def report(epoch: EpochReport) -> None:
+        publish_curves(arm.store, f"{training.folder}/{CURVES}", epoch)
+        reporter.report_epoch(epoch)
 
     reports = fit(
         recognizer,
-        feed,
+        loader,
         validation,
-        recognizer.batches(_cache(training, recognizer), decoders=training.decoders),
+        recognizer.batches(_feature_cache(training, recognizer), decoders=training.decoders),
         settings,
         checkpoints,
         world=world,
@@ -96,43 +125,47 @@ def train_one(training: Training, teller: WorkerReporter, source: Any = None) ->
     return reports
 
 
-def _feed(training: Training, recognizer: Recognizer, source: Any, world: DistContext) -> EpochLoader:
+def _train_loader(training: Training, recognizer: Recognizer, stream: Any, world: DistContext) -> EpochLoader:
     arm, seed = training.arm, training.settings.seed
     batch = training.settings.batch or recognizer.model.recipe.batch
-    if source is None:
-        items = encode_example(arm.examples(arm.keys("train")), recognizer.reader)
-        return InMemoryLoader(items, batch, seed, world)
+    if stream is None:
+        features = encode_example(arm.examples(arm.keys("train")), recognizer.reader)
+        return InMemoryLoader(features, batch, seed, world)
     posts = arm.manifest["splits"].get("train", 0)
-    return StreamingLoader(source, recognizer.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
+    return StreamingLoader(stream, recognizer.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
 
 
-def _cache(training: Training, recognizer: Recognizer) -> FeatureCache | None:
-    """Features of the backbone on this machine's disk, shared by every training with the same weights and pixels."""
+def _feature_cache(training: Training, recognizer: Recognizer) -> FeatureCache | None:
+    """Open the cache of image features on this machine's disk.
+
+    All trainings with the same weights and image preprocessing share it. Returns None if the cache is turned off, or
+    the backbone is trained or absent.
+    """
     if not training.settings.cache_gb or training.recognizer.train_visual:
         return None
     weights = training.identity["settings"]["encoders"].get("visual encoder")
     if weights is None:
         return None
-    told = json.dumps([weights, recognizer.model.config.pixels], sort_keys=True)
-    name = hashlib.sha256(told.encode()).hexdigest()[:24]
-    return FeatureCache(Path(training.caches) / f"features-{name}.sqlite", int(training.settings.cache_gb * 1e9))
+    key = json.dumps([weights, recognizer.model.config.pixels], sort_keys=True)
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    return FeatureCache(Path(training.cache_folder) / f"features-{name}.sqlite", int(training.settings.cache_gb * 1e9))
 
 
 def _publish(training: Training, recognizer: Recognizer, reports: list[EpochReport]) -> None:
-    """The recognizer's folder, its curves, and last what says that all of it is there."""
+    """Publish the recognizer's folder and the reports, and last the file that marks the model as complete."""
     store, folder = training.arm.store, training.folder
     with tempfile.TemporaryDirectory() as scratch:
         recognizer.save(Path(scratch))
         for path in sorted(Path(scratch).rglob("*")):
             if path.is_file():
                 store.create(f"{folder}/{path.relative_to(scratch).as_posix()}", path.read_bytes())
-    lines = "".join(json.dumps(asdict(each)) + "\n" for each in reports)
+    lines = "".join(json.dumps(asdict(report)) + "\n" for report in reports)
     store.create(f"{folder}/metrics.jsonl", lines.encode())
-    best = max(reports, key=lambda each: (each.best, each.epoch))
-    about = {
+    best = max(reports, key=lambda report: (report.best, report.epoch))
+    summary = {
         "identity": training.identity,
         "best": asdict(best),
         "epochs": len(reports),
         "versions": {name: version(name) for name in PACKAGES},
     }
-    store.create(f"{folder}/{DONE}", json.dumps(about, indent=1, sort_keys=True).encode())
+    store.create(f"{folder}/{TRAINING_FILE}", json.dumps(summary, indent=1, sort_keys=True).encode())

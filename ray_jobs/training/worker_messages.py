@@ -1,72 +1,76 @@
-"""What training workers tell while they work: a line an epoch, and errors that a person can act on."""
+"""Messages from training workers to the driver: one line per epoch, and errors that the user can fix."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from ray.util.queue import Empty, Queue
 
-from amia import errors
-from amia.errors import AmiaError, RunError
+from amia.errors import AmiaError
 from amia.mner.training.trainer import EpochReport
 
 __all__ = ["WorkerReporter", "relay_messages"]
 
 
 class WorkerReporter:
-    """A worker's end; travels to it."""
+    """The worker's end of the queue. It travels to the worker by pickle. Without a queue it discards all messages."""
 
-    def __init__(self, queue: Queue, name: str = "") -> None:
-        self._queue, self._name = queue, name
+    def __init__(self, queue: Queue | None = None) -> None:
+        self._queue = queue
 
-    def say(self, line: str) -> None:
-        """A line for the person."""
-        self._queue.put({"said": f"{self._name}  {line}" if self._name else line})
+    def log(self, line: str) -> None:
+        """Send a line of text."""
+        self._send(line)
 
-    def epoch(self, told: EpochReport) -> None:
-        """An epoch has ended."""
-        losses = ", ".join(f"{name} {value:.3f}" for name, value in told.loss.items())
-        scores = f"P {told.precision:.4f} R {told.recall:.4f} F1 {told.f1:.4f}{'*' if told.best else ' '}"
-        speed = f"{told.posts_per_s:,.0f} posts/s, {told.waited:.0%} of the time waiting for them"
-        self.say(f"epoch {told.epoch:>3}  loss {losses}  validation {scores} {speed}")
+    def report_epoch(self, report: EpochReport) -> None:
+        """Send a line with the losses, scores and speed of an epoch."""
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in report.loss.items())
+        scores = f"P {report.precision:.4f} R {report.recall:.4f} F1 {report.f1:.4f}{'*' if report.best else ' '}"
+        speed = f"{report.posts_per_s:,.0f} posts/s, {report.waited:.0%} of the time waiting for them"
+        self.log(f"epoch {report.epoch:>3}  loss {losses}  validation {scores} {speed}")
 
-    def failed(self, error: AmiaError) -> None:
-        """The work ends here, of something that trying again does not cure."""
-        self._queue.put({"kind": type(error).__name__, "said": str(error), "name": self._name})
+    def report_error(self, error: AmiaError) -> None:
+        """Send an error that a retry does not fix."""
+        self._send(error)
+
+    def _send(self, message: str | AmiaError) -> None:
+        if self._queue is not None:
+            self._queue.put(message)
 
 
 @contextmanager
-def relay_messages(queue: Queue, say: Callable[[str], None]) -> Iterator[None]:
-    """Says what is told while a block runs; the first error that was told is raised rather than what it led to."""
-    failures: list[dict[str, str]] = []
-    over = threading.Event()
+def relay_messages(queue: Queue, log: Callable[[str], None]) -> Iterator[None]:
+    """Pass lines from the workers to `log` while the block runs, then shut the queue down.
+
+    Raises the first error that a worker reported. It takes precedence over an AmiaError of the block, which is its
+    consequence.
+    """
+    errors: list[AmiaError] = []
+    block_ended = threading.Event()
 
     def listen() -> None:
-        while not (over.is_set() and queue.empty()):
+        while not (block_ended.is_set() and queue.empty()):
             try:
-                told: dict[str, Any] = queue.get(timeout=0.5)
+                message = queue.get(timeout=0.5)
             except Empty:
                 continue
-            if "kind" in told:
-                failures.append(told)
+            if isinstance(message, AmiaError):
+                errors.append(message)
             else:
-                say(told["said"])
+                log(message)
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    broken: Exception | None = None
+    block_error: AmiaError | None = None
     try:
         yield
     except AmiaError as error:
-        broken = error
+        block_error = error
     finally:
-        over.set()
+        block_ended.set()
         listener.join(timeout=10)
         queue.shutdown()
-    if failures:
-        kind = getattr(errors, failures[0]["kind"], RunError)
-        prefix = f"{failures[0]['name']}: " if failures[0]["name"] else ""
-        raise (kind if kind.__init__ is AmiaError.__init__ else RunError)(prefix + failures[0]["said"]) from broken
-    if broken is not None:
-        raise broken
+    if errors:
+        raise errors[0] from block_error
+    if block_error is not None:
+        raise block_error

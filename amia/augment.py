@@ -1,4 +1,4 @@
-"""The whole method on a list of posts, on one screen: what `ray_jobs/jobs/augment.py` does on a cluster.
+"""The whole method on a list of posts. `ray_jobs/jobs/augment.py` does the same on a cluster.
 
 >>> import amia
 >>> posts = [amia.Post(id="1", text="Blue skies over Kyoto", image=open("kyoto.jpg", "rb").read())]
@@ -10,13 +10,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from amia.errors import ImageError, MixtureError, SettingsError
+from amia.hub import resolve_path
 from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
 from amia.matching.bank import Bank, Embeddings, image_key, text_key
 from amia.matching.clip import ClipEncoder
@@ -38,38 +38,42 @@ __all__ = ["AugmentedPost", "augment_posts", "fit_posts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentedPost:
-    """One post with its augmented image, and everything that led to it."""
+    """One post with its augmented image and all intermediate results."""
 
     post: Post
     image: bytes | None
-    """JPEG; None when the post has neither image, or the arm shows none."""
+    """JPEG; None if the post has neither image, or if the arm shows none."""
     ratio: float | None
-    """What eq. 9 used: share of the original, in [0, 1]; None without an image."""
+    """Share of the original image in eq. 9, in [0, 1]; None without an image."""
     theta: float
-    """Posterior that image and text match, in [0, 1]; 0 without a usable image."""
+    """Posterior probability that image and text match, in [0, 1]; 0 without a usable image."""
     loss: float | None
-    """Eq. 7; None without a usable image."""
+    """Triplet loss, eq. 7; None without a usable image."""
     cosine: float | None
+    """Cosine of the CLIP embeddings of image and text, in [-1, 1]; None without a usable image."""
     synthesized: bytes | None
+    """Synthesized image as JPEG; None if the arm uses none or synthesis failed."""
     prompt: str | None
+    """Text that the generator received; None if nothing was synthesized."""
     seed: int | None
+    """Seed of the synthesized image; None if nothing was synthesized."""
     image_status: str
     """`ok`, `no_image` or `bad_image(reason)`."""
     synthesis_status: str
-    """`ok`, `no_prompt`, `failed(reason)`, or `not_asked` where the arm looks at no synthesized image."""
+    """`ok`, `no_prompt`, `failed(reason)`, or `not_asked` if the arm uses no synthesized image."""
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """How well one post's image matches its text."""
+class MatchScore:
+    """How well the image of one post matches its text."""
 
     theta: float
     loss: float | None
     cosine: float | None
 
 
-NO_SCORE = Score(0.0, None, None)
-"""Of a post without a usable image."""
+NO_SCORE = MatchScore(0.0, None, None)
+"""Score of a post without a usable image."""
 
 
 def augment_posts(
@@ -79,64 +83,72 @@ def augment_posts(
     arm: str = "adaptive",
     mixture: MatchingModel | str | os.PathLike[str] | None = None,
 ) -> list[AugmentedPost]:
-    """Augment posts, in order. Models are loaded once a process.
+    """Augment posts, in order. Models are loaded once per process.
 
-    `mixture`: a frozen one, or the folder of one (a run's `mixture/`); without it the preset's own is taken where it
-    ships one (`demo`), else one is fitted on these very posts. Raises SettingsError, ModelError, and MixtureError when
-    there is no mixture and the posts are too few or too alike to fit one.
+    Args:
+        posts: The posts.
+        settings: Settings of the method, or the name of a preset.
+        arm: What determines the mixing ratio, see `amia.mixing.arms`.
+        mixture: A frozen mixture or its folder (`mixture/` of a run). Without it, the mixture that ships with the
+            preset is used if there is one (`demo`), else one is fitted on these posts.
+
+    Raises:
+        SettingsError: If a setting or the arm is invalid.
+        ModelError: If a model cannot be loaded.
+        MixtureError: If no mixture is given and the posts are too few or too alike to fit one.
     """
     check_arm(arm)
     if arm in CONTROLS:
-        raise SettingsError(f"arm {arm!r} is a control, made of a whole corpus: `amia augment --arm {arm}` makes it")
+        raise SettingsError(f"arm {arm!r} is a control, which needs a whole corpus: use `amia augment --arm {arm}`")
     settings = load_method(settings) if isinstance(settings, str) else settings
-    images, statuses = _decoded(posts, settings.image)
-    scores, span = _scores(posts, images, settings, mixture)  # 3.1 and 3.2: CLIP, triplet loss, mixture
-    drawn = _drawn(posts, settings) if needs_synthesis(arm) else {}  # 3.3: V = SD(T)
-    done: list[AugmentedPost] = []
-    for row, (post, image, status) in enumerate(zip(posts, images, statuses, strict=True)):
-        score, picture = scores.get(row, NO_SCORE), drawn.get(row)
-        synthesized = picture.file if picture else None
-        share = mixing_ratio(
+    images, statuses = _decode_images(posts, settings.image)
+    scores, cosine_range = _score(posts, images, settings, mixture)  # 3.1 and 3.2: CLIP, triplet loss, mixture
+    generated = _synthesize(posts, settings) if needs_synthesis(arm) else {}  # 3.3: V = SD(T)
+    augmented: list[AugmentedPost] = []
+    for index, (post, image, image_status) in enumerate(zip(posts, images, statuses, strict=True)):
+        score, result = scores.get(index, NO_SCORE), generated.get(index)
+        synthesized = result.file if result else None
+        ratio = mixing_ratio(
             arm,
             theta=score.theta,
             cosine=score.cosine,
-            cosine_range=span,
+            cosine_range=cosine_range,
             has_image=image is not None,
             has_synthesis=synthesized is not None,
         )
         original = None if image is None else resize_to_square(image, settings.image)
-        done.append(
+        augmented.append(
             AugmentedPost(
                 post=post,
-                image=None if share is None else mix_images(original, synthesized, share, settings.image),  # 3.4
-                ratio=share,
+                image=None if ratio is None else mix_images(original, synthesized, ratio, settings.image),  # 3.4
+                ratio=ratio,
                 theta=score.theta,
                 loss=score.loss,
                 cosine=score.cosine,
                 synthesized=synthesized,
-                prompt=make_prompt(post.text) if picture else None,
-                seed=picture.seed if picture else None,
-                image_status=status,
-                synthesis_status=_synthesis_status(arm, picture),
+                prompt=make_prompt(post.text) if result else None,
+                seed=result.seed if result else None,
+                image_status=image_status,
+                synthesis_status=_synthesis_status(arm, result),
             )
         )
-    return done
+    return augmented
 
 
 def fit_posts(posts: Sequence[Post], settings: MethodSettings | str = "default") -> MatchingModel:
-    """The mixture and bank of these posts, to be saved and given to `augment_posts` or `amia augment --mixture`.
+    """Fit mixture and bank on posts, to be saved and passed to `augment_posts` or `amia augment --mixture`.
 
-    Raises MixtureError when no post has a usable image, or when the fit is not to be trusted.
+    Raises MixtureError if no post has a usable image, or if the checks reject the fit.
     """
     settings = load_method(settings) if isinstance(settings, str) else settings
-    images, _ = _decoded(posts, settings.image)
-    seen = [row for row, image in enumerate(images) if image is not None]
-    if not seen:
-        raise MixtureError("no post with a usable image to fit a mixture on")
-    return _fitted(_embedded(posts, images, seen, settings), settings)
+    images, _ = _decode_images(posts, settings.image)
+    with_image = [index for index, image in enumerate(images) if image is not None]
+    if not with_image:
+        raise MixtureError("no post has a usable image to fit a mixture on")
+    return _fit(_embed(posts, images, with_image, settings), settings)
 
 
-def _decoded(posts: Sequence[Post], settings: ImageSettings) -> tuple[list[Image.Image | None], list[str]]:
+def _decode_images(posts: Sequence[Post], settings: ImageSettings) -> tuple[list[Image.Image | None], list[str]]:
     images: list[Image.Image | None] = []
     statuses: list[str] = []
     for post in posts:
@@ -151,84 +163,84 @@ def _decoded(posts: Sequence[Post], settings: ImageSettings) -> tuple[list[Image
     return images, statuses
 
 
-def _scores(
+def _score(
     posts: Sequence[Post],
     images: Sequence[Image.Image | None],
     settings: MethodSettings,
     mixture: MatchingModel | str | os.PathLike[str] | None,
-) -> tuple[dict[int, Score], tuple[float, float] | None]:
-    """The score of every post that has an image, by its place, and the range of cosines that the mixture knows."""
-    seen = [row for row, image in enumerate(images) if image is not None]
-    if not seen:
+) -> tuple[dict[int, MatchScore], tuple[float, float] | None]:
+    """Return the score of every post that has an image, by its index, and the mixture's range of cosines."""
+    with_image = [index for index, image in enumerate(images) if image is not None]
+    if not with_image:
         return {}, None
-    embedded = _embedded(posts, images, seen, settings)
-    frozen = _frozen(embedded, settings, mixture)
-    measured = losses(embedded, frozen.bank, settings.triplet)  # eqs. 1-7
+    embeddings = _embed(posts, images, with_image, settings)
+    model = _matching_model(embeddings, settings, mixture)
+    loss = losses(embeddings, model.bank, settings.triplet)  # eqs. 1-7
     scores = {
-        row: Score(
-            theta=float(frozen.theta(measured.total[[place]], posts[row].split)[0]),  # eq. 8
-            loss=float(measured.total[place]),
-            cosine=float(measured.cosine[place]),
+        index: MatchScore(
+            theta=float(model.theta(loss.total[[row]], posts[index].split)[0]),  # eq. 8
+            loss=float(loss.total[row]),
+            cosine=float(loss.cosine[row]),
         )
-        for place, row in enumerate(seen)
+        for row, index in enumerate(with_image)
     }
-    return scores, frozen.cosine_range
+    return scores, model.cosine_range
 
 
-def _embedded(
-    posts: Sequence[Post], images: Sequence[Image.Image | None], seen: Sequence[int], settings: MethodSettings
+def _embed(
+    posts: Sequence[Post], images: Sequence[Image.Image | None], indices: Sequence[int], settings: MethodSettings
 ) -> Embeddings:
-    """The posts that have an image, as float16 vectors: what a run stores, so that both score alike."""
+    """Return float16 embeddings of the posts at `indices`: the precision that a run stores, so both score alike."""
     encoder = _encoder(settings.clip)
-    texts = [clean_text(posts[row].text) for row in seen]
+    texts = [clean_text(posts[index].text) for index in indices]
     return Embeddings(
-        ids=[posts[row].id for row in seen],
+        ids=[posts[index].id for index in indices],
         texts=encoder.encode_texts(texts).astype(np.float16),  # [n, d]
         images=encoder.encode_images([image for image in images if image is not None]).astype(np.float16),  # [n, d]
         text_keys=np.array([text_key(text) for text in texts], "S16"),
-        image_keys=np.array([image_key(posts[row].image or b"") for row in seen], "S16"),
+        image_keys=np.array([image_key(posts[index].image or b"") for index in indices], "S16"),
     )
 
 
-def _frozen(
-    embedded: Embeddings, settings: MethodSettings, mixture: MatchingModel | str | os.PathLike[str] | None
+def _matching_model(
+    embeddings: Embeddings, settings: MethodSettings, mixture: MatchingModel | str | os.PathLike[str] | None
 ) -> MatchingModel:
-    if mixture is None and settings.shipped_mixture is None:
-        return _fitted(embedded, settings)
-    given = mixture if mixture is not None else settings.shipped_mixture
-    frozen = given if isinstance(given, MatchingModel) else MatchingModel.load(Path(given or ""))
-    frozen.check(_encoder(settings.clip).identity(), settings.triplet)
-    return frozen
+    source = mixture if mixture is not None else settings.shipped_mixture
+    if source is None:
+        return _fit(embeddings, settings)
+    model = source if isinstance(source, MatchingModel) else MatchingModel.load(resolve_path(source))
+    model.check(_encoder(settings.clip).identity(), settings.triplet)
+    return model
 
 
-def _fitted(embedded: Embeddings, settings: MethodSettings) -> MatchingModel:
-    bank = Bank.of([embedded], settings.triplet.bank)
-    measured = losses(embedded, bank, settings.triplet)
-    fit = fit_mixture(measured.total, settings.mixture)
-    if fit.refusal:
-        raise MixtureError(f"the mixture on these posts is not to be trusted: {fit.refusal}; give mixture=...")
-    span = (float(measured.cosine.min()), float(measured.cosine.max()))
-    return MatchingModel({"all": fit}, bank, _encoder(settings.clip).identity(), settings.triplet, span)
+def _fit(embeddings: Embeddings, settings: MethodSettings) -> MatchingModel:
+    bank = Bank.of([embeddings], settings.triplet.bank)
+    loss = losses(embeddings, bank, settings.triplet)
+    fit = fit_mixture(loss.total, settings.mixture)
+    if fit.rejection_reason:
+        raise MixtureError(f"no reliable mixture of these posts: {fit.rejection_reason}; pass mixture=...")
+    cosine_range = (float(loss.cosine.min()), float(loss.cosine.max()))
+    return MatchingModel({"all": fit}, bank, _encoder(settings.clip).identity(), settings.triplet, cosine_range)
 
 
-def _drawn(posts: Sequence[Post], settings: MethodSettings) -> dict[int, GeneratedImage]:
-    prompts = {row: prompt for row, post in enumerate(posts) if (prompt := make_prompt(post.text)) is not None}
-    seeds = [post_seed(settings.seed, posts[row].id) for row in prompts]
+def _synthesize(posts: Sequence[Post], settings: MethodSettings) -> dict[int, GeneratedImage]:
+    prompts = {index: prompt for index, post in enumerate(posts) if (prompt := make_prompt(post.text)) is not None}
+    seeds = [post_seed(settings.seed, posts[index].id) for index in prompts]
     generator = _generator(settings.generator, settings.image.size)
-    drawn = generator.generate(list(prompts.values()), seeds, lambda _, pixels: _jpeg(pixels, settings.image))
-    return dict(zip(prompts, drawn, strict=True))
+    results = generator.generate(list(prompts.values()), seeds, lambda _, pixels: _to_jpeg(pixels, settings.image))
+    return dict(zip(prompts, results, strict=True))
 
 
-def _jpeg(pixels: NDArray[np.uint8], images: ImageSettings) -> bytes:
-    return encode_jpeg(pixels, images.quality, source="synthesized")
+def _to_jpeg(pixels: NDArray[np.uint8], settings: ImageSettings) -> bytes:
+    return encode_jpeg(pixels, settings.quality, source="synthesized")
 
 
-def _synthesis_status(arm: str, picture: GeneratedImage | None) -> str:
+def _synthesis_status(arm: str, result: GeneratedImage | None) -> str:
     if not needs_synthesis(arm):
         return "not_asked"
-    if picture is None:
+    if result is None:
         return "no_prompt"
-    return "ok" if picture.failure is None else f"failed({picture.failure})"
+    return "ok" if result.failure is None else f"failed({result.failure})"
 
 
 @lru_cache(maxsize=2)

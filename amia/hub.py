@@ -1,7 +1,18 @@
-"""A model's folder: the person's own, or the Hugging Face hub's copy, fetched once."""
+"""Locate, download and identify models: the package's own weights, local folders, and the Hugging Face hub.
+
+A model is named by one of
+- `demo:clip`, `demo:generator`, `demo:resnet`, `demo:bert`, `demo:mixture`: weights that ship with the package;
+- a local folder;
+- a repository of the hub, with an optional commit.
+
+Only safetensors are loaded. For repositories that hold nothing but a pickle (such as OpenAI's ViT-B/16), Hugging Face's
+conversion bot publishes safetensors in a pull request, which is where transformers takes them from, and so does this
+module. Nothing here imports torch, so downloading a model does not wait for it.
+"""
 
 import hashlib
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,64 +29,154 @@ from transformers.utils import logging as transformers_logging
 
 from amia.errors import AmiaError, ModelError
 from amia.hub_safety import check_model_folder
-from amia.matching.settings import ClipSettings
-from amia.synthesis.settings import GeneratorSettings
 
 __all__ = [
     "fetch_converted_snapshot",
-    "fetch_encoder",
-    "fetch_generator",
-    "fetch_model_folder",
-    "has_safetensors",
+    "fetch_model",
+    "fetch_pipeline",
     "is_hub_reachable",
+    "resolve_path",
     "silence_libraries",
     "translate_load_errors",
     "weights_identity",
 ]
 
-# MERGED FROM amia.hub: Weights of foreign models: fetched without noise, named so that runs cannot mix them.
-# MERGED FROM amia.hub: Safetensors of a hub model whose makers published a pickle only, as OpenAI did with ViT-B/16.
-#
-# Hugging Face converts such models itself: the weights stand in a pull request of its bot, beside the untouched original.
-# transformers takes them from there when it is asked for safetensors; so do we, since a pickle is never loaded.
-# MERGED FROM amia.hub: The encoder's files. Apart from the encoder, so that whoever only fetches it does not wait for torch.
-# MERGED FROM amia.hub: The generator's files. Apart from the generator, so that whoever only fetches it does not wait for torch.
-_FILES = ["*.json", "*.txt", "*.safetensors"]
+_DEMO = "demo:"
+_DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
+_MODEL_FILES = ["*.json", "*.txt", "*.safetensors"]
+_CHUNK_BYTES = 1 << 20
+_HUB_TIMEOUT_S = 10
+"""Seconds that the hub may take to answer the first request."""
 
 
-def fetch_model_folder(role: str, model: str, commit: str | None, *, local_files_only: bool = False) -> Path:
-    """The folder with the files of `model`: itself where it is one, or the hub's, fetched unless it is here.
+def resolve_path(model: str | os.PathLike[str]) -> Path:
+    """Return the folder of weights that ship with the package (`demo:clip`), or `model` itself as a path.
 
-    `role` (`encoder`) is what messages call it. With `local_files_only` the hub is not asked. Raises ModelError when it
-    cannot be had, or
-    asks for what `check_model_folder` refuses.
+    Raises ModelError for an unknown `demo:` name.
     """
-    folder = Path(model)
+    name = os.fspath(model)
+    if not name.startswith(_DEMO):
+        return Path(name)
+    known = {f"{_DEMO}{folder.name}": folder for folder in sorted(_DEMO_WEIGHTS.iterdir()) if folder.is_dir()}
+    if name not in known:
+        raise ModelError(f"no weights called {name!r} ship with amia; choose one of {', '.join(known)}")
+    return known[name]
+
+
+def fetch_model(role: str, model: str, revision: str | None, *, local_files_only: bool = False) -> Path:
+    """Return the folder with the files of a transformers model, downloading them if they are not cached.
+
+    Args:
+        role: Name of the model's role in error messages, such as `encoder`.
+        model: `demo:NAME`, a local folder, or a repository of the hub.
+        revision: Commit at the hub; None means the newest.
+        local_files_only: Do not contact the hub.
+
+    Raises:
+        ModelError: If the model cannot be obtained, or if `check_model_folder` refuses its configuration.
+    """
+    folder = resolve_path(model)
     if not folder.is_dir():
         with silence_libraries(transformers_logging), translate_load_errors(role, model):
-            offline = local_files_only or not is_hub_reachable(model, commit, "config.json")
-            folder = Path(snapshot_download(model, revision=commit, allow_patterns=_FILES, local_files_only=offline))
-            if not has_safetensors(folder):
-                folder = fetch_converted_snapshot(model, _FILES, local_files_only=offline)
+            offline = local_files_only or not is_hub_reachable(model, revision, "config.json")
+            folder = Path(
+                snapshot_download(model, revision=revision, allow_patterns=_MODEL_FILES, local_files_only=offline)
+            )
+            if not _has_safetensors(folder):
+                folder = fetch_converted_snapshot(model, _MODEL_FILES, local_files_only=offline)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{role}: folder {folder} holds no model (no config.json)")
     check_model_folder(role, folder)
     return folder
 
 
-_CHUNK = 1 << 20
-_PATIENCE_S = 10
-"""Seconds that the hub gets for its first answer."""
+def fetch_pipeline(
+    role: str, model: str, revision: str | None, *, variant: str | None = None, local_files_only: bool = False
+) -> Path:
+    """Return the folder with the files of a diffusers pipeline, downloading them if they are not cached.
+
+    `variant` selects weight files such as `fp16`; the other arguments and errors are those of `fetch_model`.
+    """
+    folder = resolve_path(model)
+    if not folder.is_dir():
+        # Only the pipeline classes know which files a pipeline needs. Importing them takes seconds.
+        from diffusers import DiffusionPipeline
+        from diffusers.utils import logging as diffusers_logging
+
+        with silence_libraries(transformers_logging, diffusers_logging), translate_load_errors(role, model):
+            offline = local_files_only or not is_hub_reachable(model, revision, "model_index.json")
+            untyped: Any = DiffusionPipeline  # its methods have no types
+            downloaded = untyped.download(
+                model, revision=revision, variant=variant, use_safetensors=True, local_files_only=offline
+            )
+        folder = Path(downloaded)
+    elif not (folder / "model_index.json").is_file():
+        raise ModelError(f"{role}: folder {folder} holds no diffusers pipeline (no model_index.json)")
+    check_model_folder(role, folder)
+    return folder
+
+
+def weights_identity(model: str, folder: Path) -> str:
+    """Return a string that identifies the weights of `model`, equal on every machine.
+
+    `folder` is the result of `fetch_model` or `fetch_pipeline`. For a repository of the hub the identity is
+    `name@commit`; for a local folder and for weights that ship with the package it is `sha256:...` over the names and
+    contents of all safetensors files in the folder and below. Raises ModelError if there are none.
+    """
+    if not resolve_path(model).is_dir():
+        return f"{model}@{folder.name}"  # the hub's cache names a snapshot by its commit
+    digest = hashlib.sha256()
+    files = sorted(folder.rglob("*.safetensors"))
+    if not files:
+        raise ModelError(f"folder {model} holds no *.safetensors: amia loads no other kind of weights")
+    for path in files:
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def fetch_converted_snapshot(model: str, files: list[str], *, local_files_only: bool) -> Path:
+    """Return the folder of `model` with the safetensors of the conversion bot, downloading them if not cached.
+
+    The pull request is found by title, base commit and author (`SFconvertbot`). Raises OSError if there is no
+    conversion or, with `local_files_only`, if no conversion is cached.
+    """
+    if not local_files_only:
+        reference = get_conversion_pr_reference(HfApi(), model)
+        return Path(snapshot_download(model, revision=reference, allow_patterns=files))
+    for repository in scan_cache_dir().repos:
+        for revision in repository.revisions if repository.repo_id == model else ():
+            if any(name.startswith("refs/pr/") for name in revision.refs) and _has_safetensors(revision.snapshot_path):
+                return Path(revision.snapshot_path)
+    raise OSError(f"the cached copy of {model} has no safetensors, and the hub may not be contacted")
+
+
+def is_hub_reachable(model: str, revision: str | None, file: str) -> bool:
+    """Check whether the hub answers for `model`; False if it does not but the model's `file` is cached.
+
+    Sends one request without retries, since downloads retry for half a minute without a network. Raises the original
+    error if the file is not cached either.
+    """
+    try:
+        HfApi().model_info(model, revision=revision, timeout=_HUB_TIMEOUT_S)
+    except Exception:  # network errors share no base class
+        if isinstance(try_to_load_from_cache(model, file, revision=revision), str):
+            return False
+        raise
+    return True
 
 
 @contextmanager
 def silence_libraries(*loggings: ModuleType) -> Iterator[None]:
-    """No progress bars and no warnings from these libraries inside; the person's own choices are back afterwards.
+    """Suppress progress bars and warnings of libraries inside the block; restore the user's choices afterwards.
 
-    `loggings` are `transformers.utils.logging` and `diffusers.utils.logging`, which share one interface.
+    `loggings` are modules such as `transformers.utils.logging` and `diffusers.utils.logging`, which share one
+    interface. The hub's own library is always included.
     """
     hub_bars, hub_verbosity = not are_progress_bars_disabled(), hub_logging.get_verbosity()
-    before = [(library, library.get_verbosity(), library.is_progress_bar_enabled()) for library in loggings]
+    previous = [(library, library.get_verbosity(), library.is_progress_bar_enabled()) for library in loggings]
     try:
         disable_progress_bars()
         hub_logging.set_verbosity(logging.ERROR)
@@ -87,7 +188,7 @@ def silence_libraries(*loggings: ModuleType) -> Iterator[None]:
             warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
             yield
     finally:
-        for library, verbosity, bars in before:
+        for library, verbosity, bars in previous:
             library.set_verbosity(verbosity)
             if bars:
                 library.enable_progress_bar()
@@ -100,118 +201,30 @@ def silence_libraries(*loggings: ModuleType) -> Iterator[None]:
 
 @contextmanager
 def translate_load_errors(role: str, model: str) -> Iterator[None]:
-    """Turns what the libraries raise when they cannot load `model` into a ModelError that says what to do.
+    """Convert any exception of the libraries while loading `model` to a ModelError that says what to do.
 
-    A model whose configuration asks for code of its own is refused: inside, nobody is asked whether it may run.
+    Models whose configuration asks for custom code are refused: the interactive question of transformers is disabled
+    inside the block.
     """
-    patience, dynamic_module_utils.TIME_OUT_REMOTE_CODE = dynamic_module_utils.TIME_OUT_REMOTE_CODE, 0
+    timeout, dynamic_module_utils.TIME_OUT_REMOTE_CODE = dynamic_module_utils.TIME_OUT_REMOTE_CODE, 0
     try:
         yield
     except AmiaError:
         raise
-    except Exception as error:  # of the network, of the files, of what they say
+    except Exception as error:  # network, files and configurations fail in many ways
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "trust_remote_code" in str(error):
-            reason = "it needs code of its own, and amia runs none that comes with a model"
-        if Path(model).is_dir():
-            raise ModelError(f"{role}: folder {model} cannot be loaded: {reason}") from error
+            reason = "it needs custom code, and amia runs no code that comes with a model"
+        folder = resolve_path(model)
+        if folder.is_dir():
+            raise ModelError(f"{role}: folder {folder} cannot be loaded: {reason}") from error
         raise ModelError(
-            f"{role}: {model!r} is no folder here, and it could not be had from the Hugging Face hub either: {reason}\n"
-            "Check the name and the network; `--config demo` tries everything offline, with small weights of its own"
+            f"{role}: {model!r} is not a local folder, and it could not be loaded from the Hugging Face hub: {reason}\n"
+            "Check the name and the network, or use `--config demo`, which runs offline with small weights"
         ) from error
     finally:
-        dynamic_module_utils.TIME_OUT_REMOTE_CODE = patience
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = timeout
 
 
-def is_hub_reachable(model: str, commit: str | None, file: str) -> bool:
-    """Whether the hub answers for `model`; False when it does not, but the model's `file` is here from before.
-
-    One request without retries: downloads retry for half a minute where there is no network. Raises what it met when
-    the file is not here either.
-    """
-    try:
-        HfApi().model_info(model, revision=commit, timeout=_PATIENCE_S)
-    except Exception:  # no one base class holds what the network can do
-        if isinstance(try_to_load_from_cache(model, file, revision=commit), str):
-            return False
-        raise
-    return True
-
-
-def weights_identity(model: str, folder: Path) -> str:
-    """What tells a model from any other, the same wherever it lies.
-
-    `name@commit` when `folder` is the hub's copy of `model`; when `model` is itself a folder, `sha256:...` of the
-    safetensors files in and under it, names included. Raises ModelError when it holds none.
-    """
-    if not Path(model).is_dir():
-        return f"{model}@{folder.name}"  # the hub's cache names a copy by its commit
-    digest = hashlib.sha256()
-    files = sorted(folder.rglob("*.safetensors"))
-    if not files:
-        raise ModelError(f"folder {model} holds no *.safetensors: amia loads no other kind of weights")
-    for path in files:
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    return f"sha256:{digest.hexdigest()}"
-
-
-def has_safetensors(folder: Path) -> bool:
-    """Whether there is anything to load."""
+def _has_safetensors(folder: Path) -> bool:
     return any(folder.glob("*.safetensors"))
-
-
-def fetch_converted_snapshot(model: str, files: list[str], *, local_files_only: bool) -> Path:
-    """The hub's folder of `model` with the bot's safetensors, fetched unless it is here.
-
-    The reference is looked up by title, base commit and author (`SFconvertbot`). Raises OSError when there is no
-    conversion, or, with `local_files_only`, when none was fetched before.
-    """
-    if not local_files_only:
-        reference = get_conversion_pr_reference(HfApi(), model)
-        return Path(snapshot_download(model, revision=reference, allow_patterns=files))
-    for repository in scan_cache_dir().repos:
-        for revision in repository.revisions if repository.repo_id == model else ():
-            if any(name.startswith("refs/pr/") for name in revision.refs) and has_safetensors(revision.snapshot_path):
-                return Path(revision.snapshot_path)
-    raise OSError(f"the copy of {model} on this machine has no safetensors, and the hub was not to be asked")
-
-
-def fetch_encoder(settings: ClipSettings, *, local_files_only: bool = False) -> Path:
-    """The folder with the model's files: the one that `settings` name, or the hub's, fetched unless it is here.
-
-    With `local_files_only` the hub is not asked. Raises ModelError when it cannot be had.
-    """
-    return fetch_model_folder("encoder", settings.model, settings.commit, local_files_only=local_files_only)
-
-
-def fetch_generator(settings: GeneratorSettings, *, local_files_only: bool = False) -> Path:
-    """The folder with the model's files: the one that `settings` name, or the hub's, fetched unless it is here.
-
-    With `local_files_only` the hub is not asked. Raises ModelError when it cannot be had.
-    """
-    folder = Path(settings.model)
-    if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            raise ModelError(f"generator: folder {folder} holds no diffusers pipeline (no model_index.json)")
-        check_model_folder("generator", folder)
-        return folder
-    # The libraries only know how to fetch a pipeline once they have loaded everything that could run it.
-    from diffusers import DiffusionPipeline
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    with silence_libraries(transformers_logging, diffusers_logging), translate_load_errors("generator", settings.model):
-        offline = local_files_only or not is_hub_reachable(settings.model, settings.commit, "model_index.json")
-        library: Any = DiffusionPipeline  # its methods have no types
-        fetch_model_folder = library.download(
-            settings.model,
-            revision=settings.commit,
-            variant=settings.files,
-            use_safetensors=True,
-            local_files_only=offline,
-        )
-    check_model_folder("generator", Path(fetch_model_folder))
-    return Path(fetch_model_folder)

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from amia import settings as method
 from amia.errors import SettingsError
-from amia.settings import build_settings, deep_merge, read_tree
-from amia.utils.config import StrictModel
+from amia.utils.config import StrictModel, build_settings, deep_merge, read_tree
 from ray_jobs.settings import job
 from ray_jobs.settings.job import Settings, load_settings
 

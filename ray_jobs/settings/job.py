@@ -12,8 +12,8 @@ from amia import settings as method
 from amia.errors import SettingsError
 from amia.mner.settings import PredictionSettings, RecognizerSettings
 from amia.mner.training.settings import TrainingSettings
-from amia.settings import MethodSettings, build_settings, deep_merge, expand_dotted, read_tree
-from amia.utils.config import StrictModel
+from amia.settings import MethodSettings
+from amia.utils.config import StrictModel, build_settings, deep_merge, expand_dotted, iter_fields, read_tree
 
 __all__ = ["PRESETS", "Pool", "Pools", "Settings", "Workers", "load_settings", "override", "settings_help"]
 
@@ -139,7 +139,7 @@ def settings_help(kind: type[StrictModel] = Settings, head: str = "Settings (NAM
     """Every setting of a tree with its default and its help text, for the end of `--help`."""
     lines = ["\b", head]
     said: set[str] = set()
-    for leaf in method.iter_fields(kind):
+    for leaf in iter_fields(kind):
         lines.append(f"  {leaf.name} = {_shown(leaf.default)}")
         if not (leaf.name.startswith("pools.") and leaf.help in said):  # every pool's settings mean the same
             lines += [f"      {line}" for line in textwrap.wrap(leaf.help, 70)]

@@ -11,8 +11,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from amia.errors import SettingsError
-from amia.settings import deep_merge
-from amia.utils.config import StrictModel
+from amia.utils.config import StrictModel, deep_merge
 from ray_jobs.settings.job import PRESETS
 
 __all__ = ["FOLDERS", "Rates", "StageRate", "load_rates", "shipped"]

@@ -94,7 +94,7 @@ def test_arms_that_look_at_no_synthesized_image_draw_none(posts: list[Post]) -> 
 
 def test_too_few_posts_and_no_mixture_is_refused(posts: list[Post]) -> None:
     alone = SETTINGS.model_copy(update={"shipped_mixture": None})
-    with pytest.raises(MixtureError, match=r"only 10 losses .*give mixture="):
+    with pytest.raises(MixtureError, match=r"only 10 losses .*pass mixture="):
         amia.augment_posts(posts, alone)
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from amia.settings import deep_merge
+from amia.utils.config import deep_merge
 from tests.benchmarks.facts import machine, versions
 from tests.benchmarks.table import markdown, rates_file
 

@@ -137,7 +137,7 @@ def test_code_that_a_configuration_asks_for_never_runs(
     if model_type == "bert":
         start_from(folder)  # a class of that name is at hand: the other is not looked at
     else:
-        with pytest.raises(ModelError, match="it needs code of its own, and amia runs none"):
+        with pytest.raises(ModelError, match="it needs custom code, and amia runs no code"):
             start_from(folder)
     assert not marker.exists()
 

@@ -84,4 +84,4 @@ def test_a_cache_that_cannot_be_written_to_serves_workers_without_a_network(seal
 def test_without_a_network_what_is_not_in_the_cache_is_named(tmp_path: Path) -> None:
     code, said, complained = finish(start("fetch", HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1"))
     assert (code, said) == (4, "")
-    assert complained.startswith("error: encoder: 'openai/clip-vit-base-patch16' is no folder here")
+    assert complained.startswith("error: encoder: 'openai/clip-vit-base-patch16' is not a local folder")

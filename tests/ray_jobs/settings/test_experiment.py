@@ -18,7 +18,7 @@ def test_every_preset_is_whole(preset: str) -> None:
     assert asked.grid.data["some"].run == "runs/some"
     demo = preset.startswith("demo")
     assert (asked.grid.draw is not None) == demo
-    assert asked.settings.generator.model.endswith("weights/generator") == demo
+    assert (asked.settings.generator.model == "demo:generator") == demo
 
 
 def test_the_paper_s_tables_and_a_demo_size_of_each() -> None:
@@ -80,7 +80,7 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
     assert asked.grid.tables == ("table2",)
     assert asked.grid.data["Ours"].source == "corpora/ours"
     assert asked.settings.triplet.negatives == "batch"
-    assert asked.settings.clip.model.endswith("weights/clip")
+    assert asked.settings.clip.model == "demo:clip"
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ def test_presets_differ_where_they_should() -> None:
     assert (paper.triplet.negatives, paper.triplet.batch, paper.per_shard) == ("batch", 64, 512)
     assert paper.generator.model == "stabilityai/sdxl-turbo"
     assert (demo.per_shard, demo.image.size, demo.pools.embed.threads) == (64, 64, 1)
-    assert Path(demo.clip.model).is_dir()
-    assert demo.shipped_mixture is not None
-    assert Path(demo.shipped_mixture).is_dir()
+    assert demo.clip.model == "demo:clip"
+    assert demo.shipped_mixture == "demo:mixture"
 
 
 def test_words_override_the_preset_and_keep_the_rest() -> None:
@@ -57,7 +56,7 @@ def test_a_file_without_a_preset_starts_from_the_defaults(tmp_path: Path) -> Non
         ("per_shard: [", "not readable YAML"),
         ("- a\n- b\n", "must hold settings"),
         ("preset: dmeo\n", "no preset 'dmeo', did you mean 'demo'"),
-        ("preset: mine.yaml\n", "mine.yaml is a file; a file of your own starts from a preset's name"),
+        ("preset: mine.yaml\n", "mine.yaml is a file; a settings file starts from the name of a preset"),
         ("triplet:\n  margn: 1\n", "no setting 'triplet.margn', did you mean 'triplet.margin'"),
         ("1: 2\n", "no setting '1'"),
     ],

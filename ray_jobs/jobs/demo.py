@@ -16,7 +16,7 @@ from ray_jobs.jobs.context import open_context
 from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.report import report
-from ray_jobs.jobs.train import prepare
+from ray_jobs.jobs.train import prepare_training
 from ray_jobs.runtime.console import console
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.arm import open_arm
@@ -24,7 +24,7 @@ from ray_jobs.storage.layout import POSTS, SYNTHESIZED, arm_folder, shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
-from ray_jobs.training.train_parallel import train_parallel
+from ray_jobs.jobs.train_parallel import train_parallel
 
 __all__ = ["demo"]
 
@@ -74,7 +74,7 @@ def demo(folder: Path, posts: int) -> None:
 def _tell_recognizers(run: str, settings: Settings, words: str) -> None:
     """The same recognizer on three arms: no image, the posts' own, the augmented ones."""
     job = open_context(run, settings)
-    trained = train_parallel(job, [prepare(job, RECOGNIZER, open_arm(job.store, arm)) for arm in TRAINED])
+    trained = train_parallel(job, [prepare_training(job, RECOGNIZER, open_arm(job.store, arm)) for arm in TRAINED])
     console.print(f"7. amia evaluate {words} --model NAME --arm text|original|adaptive")
     console.print(f"   F1 on the test split, in percent{'':11}all  matched  mismatched   unseen names  ambiguous names")
     for arm, one in zip(TRAINED, trained, strict=True):

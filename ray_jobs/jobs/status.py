@@ -28,7 +28,7 @@ from ray_jobs.storage.plan import Plan, parse_shard_name
 from ray_jobs.storage.shards import read_all_metadata, total_counts
 from ray_jobs.storage.status import count_failures
 from ray_jobs.storage.store import ObjectInfo, Store
-from ray_jobs.training.training_status import trainings
+from ray_jobs.training.training_status import list_trainings
 
 __all__ = ["status"]
 
@@ -74,7 +74,7 @@ def status(run: str) -> dict[str, Any]:
         "stages": {folder: _stage(store, plan, folder, files, alive, now) for folder, files in folders},
         "mixture": store.exists("mixture/mixture.json"),
         "finished": [arm for arm in arms if store.exists(manifest_key(arm_folder(arm)))],
-        "trainings": [asdict(each) for each in trainings(store)],
+        "trainings": [asdict(each) for each in list_trainings(store)],
         "cells": len(store.list(CELLS)),
         "experiments": sorted({key.split("/")[1] for key in store.list(EXPERIMENTS)}),
     }

@@ -1,1 +1,1 @@
-"""Recognizers in training: Ray Train's workers, what they read, and what they leave in the run."""
+"""Training of recognizers with Ray Train: workers, streamed data, checkpoints, and messages to the driver."""

@@ -15,8 +15,8 @@ import ray
 from ray.data import Dataset, RandomSeedConfig
 from ray.train import DataConfig
 
-from amia.mner.data_collator import in_batches
-from amia.mner.features import Feature, Tokenizer, encode_example
+from amia.mner.data_collator import length_grouped_batches
+from amia.mner.features import Feature, Tokenizer, encode_examples
 from ray_jobs.storage.arm import COLUMNS, examples_of
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -76,8 +76,8 @@ class StreamingLoader:
             batch_size=self._batch_size * WINDOW, batch_format="pyarrow", prefetch_batches=1
         )
         for window, table in enumerate(windows):
-            features = encode_example(examples_of(table), self._reader)
+            features = encode_examples(examples_of(table), self._reader)
             seed = int(np.random.SeedSequence([self._seed, number, window]).generate_state(1)[0])
-            lengths = [feature.text.length for feature in features]
-            for indices in in_batches(lengths, self._batch_size, seed=seed):
+            lengths = [feature.encoded.length for feature in features]
+            for indices in length_grouped_batches(lengths, self._batch_size, seed=seed):
                 yield [features[index] for index in indices]

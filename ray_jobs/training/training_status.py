@@ -1,4 +1,4 @@
-"""The trainings of a run, as its `models/` folder tells of them: by names and times of files, hardly reading any."""
+"""Progress of the trainings in a run, mostly from names and times of the files under `models/`."""
 
 import json
 import re
@@ -7,56 +7,63 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ray_jobs.storage.fingerprint import read_identity
-from ray_jobs.storage.layout import MODELS, TRAINING_FILE, model_folder
+from ray_jobs.storage.layout import CHECKPOINTS, CURVES, MODELS, TRAINING_FILE, model_folder
 from ray_jobs.storage.store import ObjectInfo, Store
 
-__all__ = ["TrainingState", "trainings"]
+__all__ = ["TrainingState", "list_trainings"]
 
-_STATE = re.compile(r"checkpoints/epoch-(\d+)/state\.json")
-_CURVE = re.compile(r"tensorboard/events\.out\.tfevents\.(\d+)")
+_CHECKPOINT = re.compile(rf"{CHECKPOINTS}/epoch-(\d+)/state\.json")
+_CURVE = re.compile(rf"{CURVES}/events\.out\.tfevents\.(\d+)")
+RECENT_EPOCHS = 4
+"""Number of epochs that the time per epoch is estimated from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingState:
-    """How far one training is."""
+    """Progress of one training."""
 
     name: str
     finished: bool
     epochs: int
-    """Epochs whose state is kept, so that a training can go on after them; of a finished one, all it took."""
+    """Number of the last epoch with a checkpoint; all epochs of a finished training."""
     of_epochs: int | None
-    """Epochs that it may take; it may end earlier, when it no longer improves. None where it is finished."""
+    """Maximum number of epochs; training stops earlier if it no longer improves. None once it has finished."""
     f1: float | None
-    """On the validation posts, in [0, 1], of the best epoch; None before the training has finished."""
+    """Validation F1 of the best epoch, in [0, 1]; None before the training has finished."""
     told: float | None
-    """When the last epoch was kept, in seconds since 1970."""
+    """Time at which the last epoch was recorded, in seconds since 1970."""
     epoch_s: float | None
-    """Seconds an epoch took of late; None before the second."""
+    """Seconds per epoch, from the most recent epochs; None before the second."""
 
 
-def trainings(store: Store) -> list[TrainingState]:
-    """Every training that was begun, by name; whatever else lies in `models/` is none."""
+def list_trainings(store: Store) -> list[TrainingState]:
+    """Return all trainings that were started, by name. Other folders under `models/` are ignored."""
     files: dict[str, dict[str, ObjectInfo]] = {}
-    for key, about in store.list(MODELS).items():
+    for key, info in store.list(MODELS).items():
         _, name, rest = [*key.split("/", 2), ""][:3]
-        files.setdefault(name, {})[rest] = about
-    begun = sorted(name for name, held in files.items() if "identity.json" in held)
+        files.setdefault(name, {})[rest] = info
+    started = sorted(name for name, model_files in files.items() if "identity.json" in model_files)
     with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(lambda name: _state(store, name, files[name]), begun))
+        return list(pool.map(lambda name: _read_state(store, name, files[name]), started))
 
 
-def _state(store: Store, name: str, files: Mapping[str, ObjectInfo]) -> TrainingState:
-    curves = sorted(files[key].modified for key in files if _CURVE.fullmatch(key))
-    of_late = curves[-4:]
-    epoch_s = (of_late[-1] - of_late[0]) / (len(of_late) - 1) if len(of_late) > 1 else None
-    told = curves[-1] if curves else None
-    kept = max((int(found[1]) for key in files if (found := _STATE.fullmatch(key))), default=0)
-    most = f1 = None
-    if TRAINING_FILE in files:
-        about = json.loads(store.read(f"{MODELS}/{name}/{TRAINING_FILE}"))
-        kept, f1 = about["epochs"], about["best"]["f1"]
+def _read_state(store: Store, name: str, files: Mapping[str, ObjectInfo]) -> TrainingState:
+    times = sorted(files[key].modified for key in files if _CURVE.fullmatch(key))
+    recent = times[-RECENT_EPOCHS:]
+    finished = TRAINING_FILE in files
+    epochs = max((int(match[1]) for key in files if (match := _CHECKPOINT.fullmatch(key))), default=0)
+    max_epochs = f1 = None
+    if finished:
+        summary = json.loads(store.read(f"{model_folder(name)}/{TRAINING_FILE}"))
+        epochs, f1 = summary["epochs"], summary["best"]["f1"]
     elif (identity := read_identity(store, model_folder(name))) is not None:
-        most = identity["settings"]["training"]["epochs"]
+        max_epochs = identity["settings"]["training"]["epochs"]
     return TrainingState(
-        name=name, finished=TRAINING_FILE in files, epochs=kept, of_epochs=most, f1=f1, told=told, epoch_s=epoch_s
+        name=name,
+        finished=finished,
+        epochs=epochs,
+        of_epochs=max_epochs,
+        f1=f1,
+        told=times[-1] if times else None,
+        epoch_s=(recent[-1] - recent[0]) / (len(recent) - 1) if len(recent) > 1 else None,
     )

@@ -15,7 +15,7 @@ import torch
 from amia.accelerator import resolve_device
 from amia.errors import AmiaError
 from amia.mner.builder import build_recognizer
-from amia.mner.features import encode_example
+from amia.mner.features import encode_examples
 from amia.mner.predictor import Recognizer
 from amia.mner.settings import RecognizerSettings
 from amia.mner.training.data import EpochLoader, InMemoryLoader
@@ -129,7 +129,7 @@ def _train_loader(training: Training, recognizer: Recognizer, stream: Any, world
     arm, seed = training.arm, training.settings.seed
     batch = training.settings.batch or recognizer.model.recipe.batch
     if stream is None:
-        features = encode_example(arm.examples(arm.keys("train")), recognizer.reader)
+        features = encode_examples(arm.examples(arm.keys("train")), recognizer.reader)
         return InMemoryLoader(features, batch, seed, world)
     posts = arm.manifest["splits"].get("train", 0)
     return StreamingLoader(stream, recognizer.reader, posts=posts, batch=batch, seed=seed, workers=world.size)

@@ -13,10 +13,10 @@ import statistics
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.context import open_context
 from ray_jobs.jobs.evaluate import evaluate
-from ray_jobs.jobs.train import prepare
+from ray_jobs.jobs.train import prepare_training
 from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.arm import open_arm
-from ray_jobs.training.train_parallel import train_parallel
+from ray_jobs.jobs.train_parallel import train_parallel
 
 ARMS = ("text", "original", "synthesized", "adaptive")
 SLICES = ("all", "matched", "mismatched", "seen", "unseen", "ambiguous")
@@ -35,7 +35,7 @@ def main() -> None:
         seeded = load_settings("demo", [f"training.seed={seed}"])
         job = open_context(chosen.run, seeded)
         for arm in ARMS:
-            cells[arm, seed] = prepare(job, chosen.model, open_arm(job.store, arm))
+            cells[arm, seed] = prepare_training(job, chosen.model, open_arm(job.store, arm))
     trained = dict(zip(cells, train_parallel(job, list(cells.values())), strict=True))
     print(f"{chosen.model}, {chosen.seeds} seeds: F1 on the test posts in percent, mean (standard deviation)")
     print("| arm | " + " | ".join([*SLICES, "images exchanged"]) + " |")

@@ -1,24 +1,25 @@
-"""`amia evaluate`: how many of a split's entities a recognizer finds, in all and on named parts of the posts."""
+"""`amia evaluate`: score a recognizer on the labeled posts of a split, overall and by slices of the posts."""
 
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.errors import CorpusError, IdentityError
 from amia.mner.conll import to_conll
+
+from amia.errors import CorpusError, IdentityError
 from amia.mner.evaluation import ScoredPost, lenient, score_slices, strict, surface_forms
 from amia.mner.metrics import ScoreReport
 from amia.mner.spans import label_names
 from amia.posts import canonical_split
 from ray_jobs.jobs.predict import PredictResult, predict
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.layout import POSTS, shard_key
+from ray_jobs.storage.layout import EVALUATIONS, POSTS, PREDICTIONS, shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["Evaluation", "evaluate", "judged", "publish_scores"]
+__all__ = ["Evaluation", "evaluate", "publish_scores", "read_scored_posts"]
 
 COLUMNS = ("id", "tokens", "tags", "ner_tags", "predicted_tags", "theta", "image_status")
 
@@ -31,21 +32,22 @@ class Evaluation:
     arm: str
     split: str
     swapped: bool
-    """Whether posts were shown each other's images."""
+    """Whether the images were swapped among the posts."""
     posts: int
-    """With gold labels; the only ones that are scored."""
+    """Number of posts with gold labels. Only these are scored."""
     unlabeled: int
+    """Number of posts without gold labels."""
     lenient: dict[str, ScoreReport]
-    """By slice as in `amia.mner.evaluation`, `all` among them: the field's practice, on `ner_tags`."""
+    """Scores by slice of `amia.mner.evaluation`, including `all`: the usual practice, on `ner_tags`."""
     strict: dict[str, ScoreReport]
-    """The same by strict IOB2, on the tags as read."""
+    """Scores by slice, with strict IOB2 on the tags as read."""
     key: str
-    """Where all of this is published in the run."""
+    """Key of the scores in the run."""
     conll: str
-    """Key of the predictions as CoNLL."""
+    """Key of the predictions in CoNLL format."""
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the two keys; shares in [0, 1]."""
+        """Return everything but the two keys as JSON types; scores are in [0, 1]."""
         return {
             "model": self.model,
             "arm": self.arm,
@@ -68,41 +70,18 @@ def evaluate(
     swap_images: bool = False,
     quiet: bool = False,
 ) -> Evaluation:
-    """Predict a split as `amia predict` does, score it, and publish scores and CoNLL; started again, it goes on.
+    """Predict a split as `amia predict` does, score it, and publish scores and CoNLL. Only missing parts are computed.
 
-    Raises CorpusError when the split has no labels, IdentityError when the scores of other predictions stand where
-    these belong, and whatever `predict` raises.
+    Raises CorpusError if the split has no labels, IdentityError if the run holds the scores of other predictions under
+    the same name, and the errors of `predict`.
     """
-    done = predict(run, settings, model=model, arm=arm, splits=[split], swap_images=swap_images, quiet=quiet)
-    return publish_scores(done, canonical_split(split), judged(done))
+    result = predict(run, settings, model=model, arm=arm, splits=[split], swap_images=swap_images, quiet=quiet)
+    return publish_scores(result, canonical_split(split), read_scored_posts(result))
 
 
-def publish_scores(done: PredictResult, split: str, posts: Sequence[ScoredPost]) -> Evaluation:
-    """Score the predictions of one split, and keep scores and CoNLL in the run. Raises as `evaluate` does."""
-    if not posts:
-        raise CorpusError(f"no post of split {split!r} in {done.store.address} has labels to score against")
-    forms = surface_forms(_training(done.store, done.plan))
-    evaluation = Evaluation(
-        model=done.model,
-        arm=done.arm,
-        split=split,
-        swapped=done.swapped,
-        posts=len(posts),
-        unlabeled=done.posts - len(posts),
-        lenient=score_slices(posts, forms, lenient),
-        strict=score_slices(posts, forms, strict),
-        key=f"{done.folder.replace('predictions', 'evaluations', 1)}-{split}.json",
-        conll=f"{done.folder}/{split}.conll",
-    )
-    told = {**evaluation.to_json(), "predictions": done.identity}
-    _keep(done.store, evaluation.key, json.dumps(told, indent=1, sort_keys=True).encode())
-    _keep(done.store, evaluation.conll, to_conll(posts).encode())
-    return evaluation
-
-
-def judged(done: PredictResult) -> list[ScoredPost]:
-    """The predicted posts that have gold labels, in the plan's order."""
-    names = label_names(done.types)
+def read_scored_posts(result: PredictResult) -> list[ScoredPost]:
+    """Read the predicted posts that have gold labels, in the plan's order."""
+    names = label_names(result.types)
     return [
         ScoredPost(
             id=row["id"],
@@ -113,14 +92,37 @@ def judged(done: PredictResult) -> list[ScoredPost]:
             theta=row["theta"],
             has_image=row["image_status"] == "ok",
         )
-        for shard in done.shards
-        for row in read_shard(done.store, f"{done.folder}/{shard}.parquet", COLUMNS).to_pylist()
+        for shard in result.shards
+        for row in read_shard(result.store, shard_key(result.folder, shard), COLUMNS).to_pylist()
         if row["ner_tags"] is not None
     ]
 
 
-def _training(store: Store, plan: Plan) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Tokens and gold of the labeled training posts."""
+def publish_scores(result: PredictResult, split: str, posts: Sequence[ScoredPost]) -> Evaluation:
+    """Score the predictions of one split, and publish scores and CoNLL in the run. Raises as `evaluate` does."""
+    if not posts:
+        raise CorpusError(f"no post of split {split!r} in {result.store.address} has labels to score against")
+    forms = surface_forms(_read_training_labels(result.store, result.plan))
+    evaluation = Evaluation(
+        model=result.model,
+        arm=result.arm,
+        split=split,
+        swapped=result.swapped,
+        posts=len(posts),
+        unlabeled=result.posts - len(posts),
+        lenient=score_slices(posts, forms, lenient),
+        strict=score_slices(posts, forms, strict),
+        key=f"{result.folder.replace(PREDICTIONS, EVALUATIONS, 1)}-{split}.json",
+        conll=f"{result.folder}/{split}.conll",
+    )
+    tree = {**evaluation.to_json(), "predictions": result.identity}
+    _create_or_compare(result.store, evaluation.key, json.dumps(tree, indent=1, sort_keys=True).encode())
+    _create_or_compare(result.store, evaluation.conll, to_conll(posts).encode())
+    return evaluation
+
+
+def _read_training_labels(store: Store, plan: Plan) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Yield the tokens and gold tags of the labeled training posts."""
     for shard in plan.shards_of("train") if "train" in plan.posts else ():
         table = read_shard(store, shard_key(POSTS, shard), ["tokens", "ner_tags"])
         for tokens, tags in zip(table["tokens"].to_pylist(), table["ner_tags"].to_pylist(), strict=True):
@@ -128,6 +130,7 @@ def _training(store: Store, plan: Plan) -> Iterator[tuple[Sequence[str], Sequenc
                 yield tokens, tags
 
 
-def _keep(store: Store, key: str, data: bytes) -> None:
+def _create_or_compare(store: Store, key: str, data: bytes) -> None:
+    """Create a file. Raise IdentityError if it exists with other content."""
     if not store.create(key, data) and store.read(key) != data:
-        raise IdentityError(f"{key} in {store.address} is about other predictions: remove it to write it anew")
+        raise IdentityError(f"{key} in {store.address} describes other predictions: remove it to write it again")

@@ -1,4 +1,4 @@
-"""`amia predict --run RUN`: a recognizer over the posts of an arm, as a Ray Data job."""
+"""`amia predict --run RUN`: run a recognizer over the posts of an arm with Ray Data."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,36 +13,36 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import check_or_write_identity, digest
-from ray_jobs.storage.layout import shard_key
+from ray_jobs.storage.layout import predictions_folder, shard_keys
 from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
 
-__all__ = ["PredictResult", "predict", "predict_by"]
+__all__ = ["PredictResult", "predict", "run_prediction"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictResult:
-    """What came out."""
+    """Result of `predict`."""
 
     store: Store
     plan: Plan
     model: str
-    """The recognizer's name."""
+    """Name of the recognizer."""
     arm: str
     swapped: bool
-    """Whether posts were shown each other's images."""
+    """Whether the images were swapped among the posts."""
     folder: str
-    """`predictions/<model>/<arm>` of the run, with `-swapped` where images were exchanged."""
+    """`predictions/<model>/<arm>` of the run, with `-swapped` if images were swapped."""
     identity: str
     """Digest of the folder's identity."""
     types: list[str]
-    """Entity types that the labels are numbered by: the run's, then others that the recognizer knows."""
+    """Entity types in the order of the label ids: the run's types, then further types of the recognizer."""
     shards: list[str]
     posts: int
     entities: dict[str, int]
-    """By type, those that were found."""
+    """Number of predicted entities by type."""
 
 
 def predict(
@@ -55,50 +55,50 @@ def predict(
     swap_images: bool = False,
     quiet: bool = False,
 ) -> PredictResult:
-    """Run a recognizer over every post of some splits of a finished arm (all splits); started again, it goes on.
+    """Run a recognizer over every post of a finished arm, or of some of its splits. Only missing shards are computed.
 
-    `model`: the name of one that the run has trained, a folder, or a URL. `swap_images`: posts of a shard are shown
-    each other's images, to see whether it looks. Raises whatever of `amia.errors` stands in the way.
+    `model`: the name of a model that the run has trained, a folder, or a URL. `swap_images`: swap the images among the
+    posts of a shard, to measure whether the recognizer uses them. Raises AmiaError.
     """
     check_arm(arm)
     store = Store(run)
     plan, _ = open_run(store)
-    wanted = _splits(plan, splits)
-    chosen, found = open_arm(store, arm), find_model(model, store)
+    selected_splits = _select_splits(plan, splits)
+    opened_arm, recognizer = open_arm(store, arm), find_model(model, store)
     job = open_context(run, settings, quiet=quiet)
-    if swap_images and not get_system(found.config.system).reads_images:
-        job.say(f"{found.name} reads no images: exchanging them changes nothing")
-    return predict_by(
+    if swap_images and not get_system(recognizer.config.system).reads_images:
+        job.say(f"{recognizer.name} does not read images: swapping them has no effect")
+    return run_prediction(
         job,
-        found,
-        chosen,
-        wanted,
+        recognizer,
+        opened_arm,
+        selected_splits,
         swap_images=swap_images,
-        run=lambda stage, shards: job.run([(stage, settings.pools.predict)], shards),
+        run_stage=lambda stage, shards: job.run([(stage, settings.pools.predict)], shards),
     )
 
 
-def predict_by(
+def run_prediction(
     job: RunContext,
     model: Model,
     arm: Arm,
     splits: Sequence[str],
     *,
     swap_images: bool,
-    run: Callable[[Predict, Sequence[str]], None],
+    run_stage: Callable[[Predict, Sequence[str]], None],
 ) -> PredictResult:
-    """The same, with `run` to take shards through the stage: over actors, or in this process."""
+    """Predict some splits of an arm. `run_stage` runs shards through the stage, on actors or in this process."""
     store, plan = job.store, job.plan
-    folder = f"{Predict.name}/{model.name}/{arm.name}{'-swapped' if swap_images else ''}"
-    types = [*plan.types, *(kind for kind in model.config.types if kind not in plan.types)]
-    stage = _stage(job, arm, model, folder, types, swap=job.settings.seed if swap_images else None)
+    folder = f"{predictions_folder(model.name, arm.name)}{'-swapped' if swap_images else ''}"
+    types = [*plan.types, *(type_ for type_ in model.config.types if type_ not in plan.types)]
+    stage = _create_stage(job, arm, model, folder, types, swap=job.settings.seed if swap_images else None)
     shards = [shard for split in splits for shard in plan.shards_of(split)]
-    run(stage, shards)
-    facts = read_all_metadata(store, [shard_key(folder, shard) for shard in shards])
-    posts, came = sum(plan.rows_of(shard) for shard in shards), sum(each.rows for each in facts)
-    if came != posts:
-        raise RunError(f"{folder}: {posts} posts went in, {came} came out: report this as a bug")
-    entities = sum((Counter(each.extra["entities"]) for each in facts), Counter[str]())
+    run_stage(stage, shards)
+    shard_metadata = read_all_metadata(store, shard_keys(folder, shards))
+    posts, rows = sum(plan.rows_of(shard) for shard in shards), sum(metadata.rows for metadata in shard_metadata)
+    if rows != posts:
+        raise RunError(f"{folder}: {posts} posts went in, {rows} came out: report this as a bug")
+    entities = sum((Counter(metadata.extra["entities"]) for metadata in shard_metadata), Counter[str]())
     return PredictResult(
         store=store,
         plan=plan,
@@ -114,16 +114,18 @@ def predict_by(
     )
 
 
-def _stage(job: RunContext, arm: Arm, model: Model, folder: str, types: Sequence[str], *, swap: int | None) -> Predict:
-    pool, chosen = job.settings.pools.predict, job.settings.prediction
+def _create_stage(
+    job: RunContext, arm: Arm, model: Model, folder: str, types: Sequence[str], *, swap: int | None
+) -> Predict:
+    pool, settings = job.settings.pools.predict, job.settings.prediction
     threads = job.threads(folder, pool)
-    device = job.device(chosen.device, pool)
+    device = job.device(settings.device, pool)
     identity = {
         "stage": folder,
         "version": Predict.version,
         "settings": {
-            "dtype": dtype_key(chosen.dtype, device),
-            "micro_batch": chosen.micro_batch,
+            "dtype": dtype_key(settings.dtype, device),
+            "micro_batch": settings.micro_batch,
             "swap": swap,
             "threads": threads,
         },
@@ -140,17 +142,18 @@ def _stage(job: RunContext, arm: Arm, model: Model, folder: str, types: Sequence
         apart=model.config.cut_apart,
         swap=swap,
         device=device,
-        dtype=chosen.dtype,
-        micro_batch=chosen.micro_batch,
+        dtype=settings.dtype,
+        micro_batch=settings.micro_batch,
         threads=threads,
         decoders=job.decoders(pool),
     )
 
 
-def _splits(plan: Plan, asked: Sequence[str] | None) -> list[str]:
-    if asked is None:
+def _select_splits(plan: Plan, names: Sequence[str] | None) -> list[str]:
+    """Return the named splits without repetition, or all. Raise SettingsError for a split that the run lacks."""
+    if names is None:
         return sorted(plan.posts)
-    wanted = list(dict.fromkeys(canonical_split(name) for name in asked))
-    if strange := [name for name in wanted if name not in plan.posts]:
-        raise SettingsError(f"no split {strange[0]!r} in this run: there are {', '.join(sorted(plan.posts))}")
-    return wanted
+    splits = list(dict.fromkeys(canonical_split(name) for name in names))
+    if unknown := [split for split in splits if split not in plan.posts]:
+        raise SettingsError(f"no split {unknown[0]!r} in this run: there are {', '.join(sorted(plan.posts))}")
+    return splits

@@ -1,4 +1,4 @@
-"""`amia predict --text`: the entities of one text, on this machine, without a cluster."""
+"""`amia predict --text`: find the entities of one text on this machine, without Ray."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,35 +19,38 @@ from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.model_store import find_model
 from ray_jobs.storage.store import Store
 
-__all__ = ["TextPrediction", "predict_text", "settings_of"]
+__all__ = ["TextPrediction", "predict_text", "read_arm_settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextPrediction:
-    """What came out for one text."""
+    """Result of `predict_text`."""
 
     text: str
     model: str
     """Address of the recognizer's folder."""
     entities: list[Entity]
     looked: bool
-    """Whether the recognizer was shown an image that it reads."""
+    """Whether the recognizer used an image."""
     augmented: AugmentedPost | None
-    """The post with its augmented image; None where none was asked for."""
+    """The augmented post; None if the post was not augmented."""
 
     def to_json(self) -> dict[str, Any]:
-        """Characters as offsets into `text`; `theta`, `ratio` and both statuses where the post was augmented."""
-        keys = ("text", "type", "start", "end", "score")
-        told: dict[str, Any] = {
+        """Return JSON types. Entities have character offsets into `text`.
+
+        An augmented post adds `theta`, `ratio`, `loss`, `cosine` and both statuses.
+        """
+        entity_fields = ("text", "type", "start", "end", "score")
+        tree: dict[str, Any] = {
             "text": self.text,
             "model": self.model,
             "looked": self.looked,
-            "entities": [{key: getattr(entity, key) for key in keys} for entity in self.entities],
+            "entities": [{name: getattr(entity, name) for name in entity_fields} for entity in self.entities],
         }
         if self.augmented is not None:
             for name in ("theta", "ratio", "loss", "cosine", "image_status", "synthesis_status"):
-                told[name] = getattr(self.augmented, name)
-        return told
+                tree[name] = getattr(self.augmented, name)
+        return tree
 
 
 def predict_text(
@@ -59,29 +62,32 @@ def predict_text(
     augment: str | None = None,
     arm: str = "adaptive",
 ) -> TextPrediction:
-    """The entities of one text, with an image file beside it or without.
+    """Find the entities of one text, optionally with an image file.
 
-    `augment`: a run; the post is scored against its mixture and bank, and the recognizer is shown the post's image in
-    `arm`. `model` as in `ray_jobs.jobs.predict`, where a name is one of that run's. Raises ImageError for a file that cannot
-    be read (with `augment` a broken image is what it is in a corpus: theta is 0), CorpusError for a text that is no
-    post, MixtureError where the run has no mixture to score an image by.
+    `augment`: a run. The post is scored against the run's mixture and bank, and the recognizer gets the image of the
+    post in `arm`. `model`: as in `ray_jobs.jobs.predict`; a name refers to a model of that run.
+
+    Raises ImageError if the image cannot be read (with `augment`, a broken image is treated as in a corpus: theta is
+    0), CorpusError if the text is not a valid post, and MixtureError if there is an image but the run has no mixture.
     """
     store = None if augment is None else Store(augment)
-    found = find_model(model, store)
-    post = _post(text, image, ImageSettings() if store is None else settings.image)
-    augmented = None if store is None else _augmented(post, settings, store, arm)
-    picture = post.image if augmented is None else augmented.image
-    recognizer = Recognizer.load(found.folder, settings.prediction.device)
+    recognizer_files = find_model(model, store)
+    post = _read_post(text, image, ImageSettings() if store is None else settings.image)
+    augmented = None if store is None else _augment_post(post, settings, store, arm)
+    image_bytes = post.image if augmented is None else augmented.image
+    recognizer = Recognizer.load(recognizer_files.folder, settings.prediction.device)
     with autocast(recognizer.model.device, settings.prediction.dtype):
-        entities = recognizer.predict(text, picture)
-    looked = picture is not None and get_system(found.config.system).reads_images
-    return TextPrediction(text=text, model=found.address, entities=entities, looked=looked, augmented=augmented)
+        entities = recognizer.predict(text, image_bytes)
+    looked = image_bytes is not None and get_system(recognizer_files.config.system).reads_images
+    return TextPrediction(
+        text=text, model=recognizer_files.address, entities=entities, looked=looked, augmented=augmented
+    )
 
 
-def settings_of(run: str, arm: str) -> Mapping[str, Any]:
-    """The method's settings that an arm was made with, but for the devices: those are this machine's.
+def read_arm_settings(run: str, arm: str) -> Mapping[str, Any]:
+    """Return the settings of the method that an arm was made with, with devices chosen on this machine.
 
-    Raises RunError when the arm is not finished.
+    Raises RunError if the arm is not finished.
     """
     recorded = open_arm(Store(run), arm).manifest["settings"]
     tree = {name: recorded[name] for name in MethodSettings.model_fields if name in recorded}
@@ -90,19 +96,19 @@ def settings_of(run: str, arm: str) -> Mapping[str, Any]:
     return tree
 
 
-def _post(text: str, image: Path | None, limits: ImageSettings) -> Post:
+def _read_post(text: str, image: Path | None, limits: ImageSettings) -> Post:
     data = None if image is None else read_image(image, limits)
-    post = validate_post(RawPost(where="--text", text=text, image=data))
+    post = validate_post(RawPost(location="--text", text=text, image=data))
     if isinstance(post, Rejected):
-        raise CorpusError(f"{post.where}: {post.reason}")
+        raise CorpusError(f"{post.location}: {post.reason}")
     return post
 
 
-def _augmented(post: Post, settings: Settings, run: Store, arm: str) -> AugmentedPost:
-    frozen = read_matching_model(run)
-    if frozen is None and post.image is not None:
+def _augment_post(post: Post, settings: Settings, run: Store, arm: str) -> AugmentedPost:
+    matching_model = read_matching_model(run)
+    if matching_model is None and post.image is not None:
         raise MixtureError(
-            f"{run.address} has no mixture to score a new image by: `amia augment` fits one on posts with images"
+            f"{run.address} has no mixture to score a new image with: `amia augment` fits one on posts with images"
         )
-    (augmented,) = augment_posts([post], settings, arm=arm, mixture=frozen)
+    (augmented,) = augment_posts([post], settings, arm=arm, mixture=matching_model)
     return augmented

@@ -45,7 +45,7 @@ def test_importing_the_whole_method_loads_no_cluster() -> None:
 
 def test_the_command_lines_help_loads_neither_torch_nor_ray() -> None:
     code = (
-        "import sys\nsys.argv = ['amia', '--help']\nfrom ray_jobs.cli import main\n"
+        "import sys\nsys.argv = ['amia', '--help']\nfrom ray_jobs.cli.main import main\n"
         "try: main()\nexcept SystemExit: print(sorted(sys.modules))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout

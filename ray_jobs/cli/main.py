@@ -1,11 +1,12 @@
-"""`amia ...`: the commands of `ray_jobs/commands/`, and what becomes of their errors.
+"""The `amia` command line: the list of commands, and the mapping of errors to exit codes.
 
-Exit codes: 0 done; 1 a bug or a cluster that died; 2 wrong settings or usage; 3 the corpus or an image; 4 a model;
-5 the mixture is not to be trusted; 6 the run was made otherwise; 7 the cluster has no room; 8 the run or its storage;
-9 too many posts failed; 130 Ctrl-C; 143 SIGTERM, with every shard finished or left to the next start.
+Exit codes: 0 success; 1 a bug or a lost cluster; 2 invalid settings or usage; 3 corpus or image errors; 4 model errors;
+5 the mixture failed its checks; 6 the run was made with other settings; 7 the cluster lacks resources; 8 run directory
+or storage errors; 9 too many posts failed; 130 Ctrl-C; 143 SIGTERM, with every shard either published or left to the
+next start.
 """
 
-import gc
+import gc as garbage_collector
 import inspect
 import sys
 from collections.abc import Callable
@@ -13,7 +14,21 @@ from collections.abc import Callable
 import typer
 
 from amia import errors
-from ray_jobs.cli import corpus, planning, recognizers, runs, story
+from ray_jobs.cli.augment import augment
+from ray_jobs.cli.demo import demo
+from ray_jobs.cli.doctor import doctor
+from ray_jobs.cli.evaluate import evaluate
+from ray_jobs.cli.experiment import experiment
+from ray_jobs.cli.export import export
+from ray_jobs.cli.fetch import fetch
+from ray_jobs.cli.gc import gc
+from ray_jobs.cli.ingest import ingest
+from ray_jobs.cli.plan import plan
+from ray_jobs.cli.predict import predict
+from ray_jobs.cli.report import report
+from ray_jobs.cli.retry import retry
+from ray_jobs.cli.status import status
+from ray_jobs.cli.train import train
 from ray_jobs.runtime.console import escape_controls
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from ray_jobs.runtime.signals import STOPPED, Stopped, exit_on_sigterm, handle_sigterm
@@ -23,8 +38,8 @@ from ray_jobs.settings.job import settings_help
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Augmented images for multimodal named entity recognition: how well does a post's image match its text, and "
-    "what would match better?",
+    help="Augmented images for multimodal named entity recognition: measure how well the image of a post matches its "
+    "text, and synthesize one that matches better.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,55 +57,56 @@ EXIT_CODES: list[tuple[type[errors.AmiaError], int]] = [
     (errors.StageError, 1),
     (errors.AmiaError, 8),
 ]
+"""The first matching class decides."""
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    corpus.doctor,
-    planning.plan,
-    corpus.ingest,
-    corpus.augment,
-    runs.fetch,
-    recognizers.train,
-    recognizers.evaluate,
-    recognizers.predict,
-    recognizers.experiment,
-    runs.status,
-    runs.report,
-    runs.export,
-    runs.retry,
-    runs.gc,
-    story.demo,
+    doctor,
+    plan,
+    ingest,
+    augment,
+    fetch,
+    train,
+    evaluate,
+    predict,
+    experiment,
+    status,
+    report,
+    export,
+    retry,
+    gc,
+    demo,
 )
-"""In the order of use."""
+"""In the order of `amia --help`."""
 
 
-def _settings_of(command: Callable[..., None]) -> str | None:
-    """What stands at the end of a command's `--help`."""
-    if "words" not in inspect.signature(command).parameters:
+def _describe_settings(command: Callable[..., None]) -> str | None:
+    """Return the settings that a command accepts, for the end of its `--help`."""
+    if "overrides" not in inspect.signature(command).parameters:
         return None
-    if command is not recognizers.experiment:
+    if command is not experiment:
         return settings_help()
-    grid = "The grid (NAME=VALUE, or in a YAML file that may begin with `preset: NAME`):"
-    others = "Settings of all that is in it (NAME=VALUE, or in the file under `settings:`):"
-    return f"{settings_help(ExperimentSettings, grid)}\n\n{settings_help(head=others)}"
+    grid = "Settings of the grid (NAME=VALUE, or in a YAML file with `preset: NAME`):"
+    jobs = "Settings of all its jobs (NAME=VALUE, or in the YAML file under `settings:`):"
+    return f"{settings_help(ExperimentSettings, grid)}\n\n{settings_help(head=jobs)}"
 
 
-for command in COMMANDS:
-    app.command(epilog=_settings_of(command))(exit_on_sigterm(command))
+for _command in COMMANDS:
+    app.command(epilog=_describe_settings(_command))(exit_on_sigterm(_command))
 
 
 def main() -> None:
-    """The console script: errors that a person can act on are one message and an exit code, not a traceback."""
+    """Run the command line. Errors that the user can act on become one message and an exit code, not a traceback."""
     with without_false_alarm(), handle_sigterm():
         code = _run()
-    gc.freeze()  # or leaving would search every library for garbage first
+    garbage_collector.freeze()  # otherwise the exit would search all loaded libraries for garbage
     sys.exit(code)
 
 
 def _run() -> int:
     try:
         return int(app(standalone_mode=False) or 0)
-    except typer.Exit as left:
-        return left.exit_code
+    except typer.Exit as exit_request:
+        return exit_request.exit_code
     except typer.Abort:
         return 130
     except Stopped as stopped:
@@ -100,7 +116,7 @@ def _run() -> int:
         print(f"error: {escape_controls(str(error))}", file=sys.stderr, flush=True)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     except Exception as error:  # a bug keeps its traceback
-        if (show := getattr(error, "show", None)) is None:  # click's own words about wrong usage
+        if (show := getattr(error, "show", None)) is None:  # click's own message about wrong usage
             raise
         show()
         return 2

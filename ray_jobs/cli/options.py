@@ -1,23 +1,23 @@
-"""Options that several commands share, and what all of them do at their end."""
+"""Options that several commands share, and the check for too many failed posts at the end of a command."""
 
 import sys
 from typing import Annotated
 
 import typer
 
-from ray_jobs.runtime.console import console
+from ray_jobs.cli.console import console
 from ray_jobs.settings.job import Settings
 
 __all__ = [
     "TOO_MANY_FAILED",
     "Config",
     "Images",
+    "InputArm",
     "Json",
     "Model",
-    "PredictedArm",
+    "Overrides",
     "Run",
-    "Systems",
-    "Words",
+    "RunArgument",
     "exit_if_too_many_failed",
 ]
 
@@ -25,37 +25,35 @@ TOO_MANY_FAILED = 9
 """Exit code of a job in which more posts failed than `max_failed` allows."""
 
 
-def _only_json(asked: bool) -> bool:
-    """Under --json whatever else there is to say goes to standard error."""
-    console.stderr = asked
-    return asked
+def _redirect_console(json: bool) -> bool:
+    """With --json, print everything except the JSON object to standard error."""
+    console.stderr = json
+    return json
 
 
-Run = Annotated[str, typer.Option("--run", help="The run: a folder, or s3://, gs://, az://.")]
+Run = Annotated[str, typer.Option("--run", help="Run directory: a folder, or s3://, gs://, az://.")]
+RunArgument = Annotated[str, typer.Argument(help="Run directory: a folder, or s3://, gs://, az://.")]
 Config = Annotated[
-    str, typer.Option("--config", help="Preset (default, paper, demo) or a YAML file of your own; see the end.")
+    str, typer.Option("--config", help="Preset (default, paper, demo) or YAML file. Settings are listed at the end.")
 ]
-Json = Annotated[
-    bool, typer.Option("--json", callback=_only_json, help="One JSON object on standard output, for machines.")
-]
-Words = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Settings that override the preset.")
+Json = Annotated[bool, typer.Option("--json", callback=_redirect_console, help="Print one JSON object to stdout.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="Settings that override the config.")
 ]
 Model = Annotated[
     str,
-    typer.Option("--model", help="A recognizer of `amia train`: its name in the run's models/, its folder, or a URL."),
+    typer.Option("--model", help="Trained recognizer: its name in the run's models/, its folder, or a URL."),
 ]
-Systems = Annotated[list[str] | None, typer.Option("--model", help="A system to train; several times for several.")]
-PredictedArm = Annotated[str, typer.Option("--arm", help="The finished arm whose images it is shown.")]
-Images = Annotated[str | None, typer.Option("--images", help="Folder of the images, where it is not beside the texts.")]
+InputArm = Annotated[str, typer.Option("--arm", help="Finished arm whose images the recognizer receives.")]
+Images = Annotated[str | None, typer.Option("--images", help="Image folder, if it is not next to the text files.")]
 
 
 def exit_if_too_many_failed(failed: int, posts: int, settings: Settings) -> None:
-    """Ends the command with an error where too many posts failed."""
+    """Raise typer.Exit with code 9 if more than the share `max_failed` of the posts failed."""
     if failed > settings.max_failed * posts:
         print(
             f"error: {failed:,} of {posts:,} posts failed, more than max_failed={settings.max_failed:g} allows. "
-            "Everything is published with its reason; look at the cause, or raise max_failed",
+            "All posts are published with their status; fix the cause, or raise max_failed",
             file=sys.stderr,
             flush=True,
         )

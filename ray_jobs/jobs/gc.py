@@ -29,7 +29,7 @@ from ray_jobs.storage.layout import (
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import ObjectInfo, Store
 
-__all__ = ["LEAST_S", "Orphan", "collect", "seconds_of"]
+__all__ = ["LEAST_S", "Orphan", "collect", "parse_duration"]
 
 LEAST_S = 60.0
 """Nothing younger is ever removed: a file may take so long to write."""
@@ -92,7 +92,7 @@ def collect(run: str, *, older_than_s: float = 3600.0, dry_run: bool = False) ->
     return sorted(found, key=lambda each: each.key)
 
 
-def seconds_of(word: str) -> float:
+def parse_duration(word: str) -> float:
     """`90s`, `30m`, `1h` or `2d` in seconds. Raises SettingsError for anything else."""
     if (found := _DURATION.fullmatch(word.strip())) is None:
         raise SettingsError(f"--older-than {word!r}: write a number and its unit, as in 90s, 30m, 1h or 2d")

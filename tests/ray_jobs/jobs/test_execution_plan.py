@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs.cli.corpus import tell_planned
-from ray_jobs.cli.output import print_lines
-from ray_jobs.cli.runs import tell_status
+from ray_jobs.cli.augment import print_planned_stages
+from ray_jobs.cli.console import print_lines
+from ray_jobs.cli.status import print_status
 from ray_jobs.jobs.execution_plan import plan_augment
 from ray_jobs.jobs.status import status
 from ray_jobs.runtime.console import console
@@ -76,8 +76,8 @@ def test_tables_are_whole_at_any_width(
     monkeypatch.setattr(console, "_width", width)
     arms = ("adaptive", "cosine-minmax")
     settings = load_settings("default")
-    tell_planned(plan_augment(str(ingested), settings, arms), settings, json=False)
-    tell_status(status(str(augmented)), json=False)
+    print_planned_stages(plan_augment(str(ingested), settings, arms), settings, json=False)
+    print_status(status(str(augmented)), json=False)
     lines = seen.getvalue().splitlines()
     assert not [line for line in lines if "…" in line]
     table = lines[: lines.index(next(line for line in lines if line.startswith("Left to do")))]
@@ -90,7 +90,7 @@ def test_tables_are_whole_at_any_width(
 def test_the_plan_as_json_is_one_object(
     ingested: Path, small: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell_planned(plan_augment(str(ingested), small(), ["adaptive"]), small(), json=True)
+    print_planned_stages(plan_augment(str(ingested), small(), ["adaptive"]), small(), json=True)
     steps = json.loads(capsys.readouterr().out)["steps"]
     assert steps[-1]["stage"] == "augmented/adaptive"
     assert steps[-1]["pool"]["max"] == 1
@@ -125,7 +125,7 @@ def test_status_of_nothing_makes_nothing(tmp_path: Path) -> None:
 
 def test_status_waits_for_neither_ray_nor_torch(ingested: Path) -> None:
     code = (
-        f"import sys; sys.argv = ['amia', 'status', {str(ingested)!r}]\nfrom ray_jobs.cli import main\n"
+        f"import sys; sys.argv = ['amia', 'status', {str(ingested)!r}]\nfrom ray_jobs.cli.main import main\n"
         "try: main()\nexcept SystemExit: print(sorted({'ray', 'torch', 'sklearn'} & set(sys.modules)))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -17,7 +17,7 @@ from obstore.store import LocalStore
 from amia.errors import SettingsError
 from ray_jobs.jobs import gc
 from ray_jobs.jobs.augment import augment
-from ray_jobs.jobs.gc import collect, seconds_of
+from ray_jobs.jobs.gc import collect, parse_duration
 from ray_jobs.runtime.heartbeat import HeartbeatRecord
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
@@ -168,7 +168,7 @@ def test_half_written_files_are_called_as_this_obstore_calls_them(tmp_path: Path
     ("word", "seconds"), [("90s", 90), ("30m", 1800), ("1h", 3600), ("1.5h", 5400), ("2d", 172800)]
 )
 def test_durations(word: str, seconds: float) -> None:
-    assert seconds_of(word) == seconds
+    assert parse_duration(word) == seconds
 
 
 @pytest.mark.parametrize("word", ["", "1", "h", "-1h", "1 week", "1h30m", "0s", "59s"])
@@ -179,7 +179,7 @@ def test_no_durations(word: str, amia: Amia, tmp_path: Path) -> None:
     assert complained.startswith("error: --older-than ")
     assert (tmp_path / "probe" / "x").exists()
     with pytest.raises(SettingsError):
-        collect(str(tmp_path), older_than_s=seconds_of(word))
+        collect(str(tmp_path), older_than_s=parse_duration(word))
 
 
 def test_what_it_says(tmp_path: Path, amia: Amia) -> None:

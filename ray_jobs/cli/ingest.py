@@ -1,0 +1,51 @@
+"""`amia ingest`: read a corpus into a run."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ray_jobs.cli.console import console, print_json
+from ray_jobs.cli.options import Config, Images, Json, Overrides, Run, exit_if_too_many_failed
+from ray_jobs.settings.job import load_settings
+from ray_jobs.storage.status import count_failures, describe_status
+
+if TYPE_CHECKING:  # keep Ray out of the start-up of the command line
+    from ray_jobs.jobs.ingest import IngestResult
+
+__all__ = ["ingest", "print_ingest_result"]
+
+
+def ingest(
+    source: Annotated[str, typer.Argument(help="CoNLL folder, *.jsonl, *.parquet, *.tar, or Hugging Face data set.")],
+    run: Run,
+    overrides: Overrides = None,
+    images: Images = None,
+    config: Config = "default",
+    json: Json = False,
+) -> None:
+    """Read a corpus into immutable shards of posts. If interrupted, run it again to resume."""
+    from ray_jobs.jobs.ingest import ingest as ingest_job
+
+    settings = load_settings(config, overrides or [])
+    result = ingest_job(source, run, settings, images=images, quiet=json)
+    plan = result.plan
+    if json:
+        print_json({"posts": plan.posts, "rejected": plan.rejected, "counts": dict(result.counts), "run": run})
+    else:
+        print_ingest_result(result, run)
+    exit_if_too_many_failed(count_failures(result.counts), plan.total, settings)
+
+
+def print_ingest_result(result: "IngestResult", run: str) -> None:
+    """Print the posts by split and image status, the rejected rows, and the repaired tags."""
+    plan = result.plan
+    splits = ", ".join(f"{count:,} {split}" for split, count in sorted(plan.posts.items()))
+    console.print(f"{plan.total:,} posts ({splits}) in {len(plan.shards):,} shards -> {run}")
+    for status, count in sorted(result.counts.items()):
+        console.print(f"  {count:>9,} {describe_status(status)}")
+    if plan.rejected:
+        console.print(f"  {plan.rejected:>9,} rows rejected: see {run}/quarantine for the rows and the reasons")
+    if plan.repaired:
+        console.print(
+            f"  {plan.repaired:>9,} orphan I- tags changed to B- in ner_tags (column tags keeps them as read)"
+        )

@@ -1,4 +1,4 @@
-"""Losses as integer counts in fixed bins: what a shard reports, what adds up exactly, and what a huge fit reads."""
+"""Loss histograms: integer counts in fixed bins, which add up exactly over shards."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 __all__ = ["BINS", "LossHistogram"]
 
 BINS = 2**17
-"""Bins between the smallest and the largest possible loss. At margin 0.1 one is 3.2e-5 wide: where the losses spread
-over 0.08 (real ones: 0.2 and more) that moves theta by less than 5e-4."""
+"""Bins between the smallest and the largest possible loss. At margin 0.1 a bin is 3.2e-5 wide. If the losses spread
+over 0.08 (real ones: 0.2 and more), binning moves theta by less than 5e-4."""
 
 
 @dataclass(frozen=True)
 class LossHistogram:
     """Bins over the possible losses of eq. 7, [0, 2 (margin + 2)], for one margin.
 
-    Bin k holds the losses nearest to its center k * width, so that a loss of exactly 0 (the hinge's own mass) stays
-    exactly 0. Counts of shards add up: `counts(a) + counts(b) == counts(a and b together)`.
+    Bin k holds the losses nearest to its center k * width, so a loss of exactly 0 (the probability mass of the hinge)
+    stays exactly 0. Counts of shards add up: `counts(a) + counts(b) == counts(a and b together)`.
     """
 
     margin: float
@@ -30,13 +30,13 @@ class LossHistogram:
 
     @property
     def centers(self) -> NDArray[np.float64]:
-        """Loss at the middle of each bin `[BINS]`."""
+        """Loss at the center of each bin `[BINS]`."""
         return np.arange(BINS, dtype=np.float64) * self.width
 
     def counts(self, losses: NDArray[np.floating]) -> NDArray[np.int64]:
-        """How many of `losses` `[n]` fall in each bin `[BINS]`.
+        """Return the number of `losses` `[n]` in each bin `[BINS]`.
 
-        Raises ValueError for a loss that is not finite or cannot come from this margin (float rounding forgiven).
+        Raises ValueError for a loss that is not finite or is out of range for this margin (up to float rounding).
         """
         bins = np.rint(np.asarray(losses, np.float64) / self.width)
         if not np.all((bins >= 0) & (bins <= BINS)):

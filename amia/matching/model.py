@@ -1,4 +1,4 @@
-"""The frozen measure: mixture, bank and what they were made with, so that any post can be scored the same way later."""
+"""The matching model: mixture, bank and how they were made, so that any post can be scored in the same way later."""
 
 import hashlib
 import json
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from amia.errors import IdentityError, MixtureError
 from amia.matching.bank import Bank
-from amia.matching.gmm_fit import Fit
+from amia.matching.gmm_fit import MixtureFit
 from amia.matching.triplet import TripletSettings
 
-__all__ = ["BANK_FILE", "MIXTURE_FILE", "MatchingModel", "fit_groups"]
+__all__ = ["BANK_FILE", "MIXTURE_FILE", "MatchingModel", "fit_groups", "triplet_identity"]
 
 MIXTURE_FILE = "mixture.json"
 BANK_FILE = "bank.safetensors"
@@ -24,36 +24,26 @@ _FORMAT = "amia-mixture-1"
 _ALL = "all"
 
 
-def fit_groups(fit_on: Literal["train", "per_split", "joint"], splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Which mixtures to fit, and on the losses of which of `splits` (those that hold posts with an image).
-
-    `train` fits on train alone, or on everything when no post is train. The key is the name of the mixture: a split's
-    name, or `all`.
-    """
-    if fit_on == "per_split":
-        return {split: (split,) for split in splits}
-    if fit_on == "train" and "train" in splits:
-        return {"train": ("train",)}
-    return {_ALL: tuple(splits)}
-
-
 @dataclass(frozen=True, eq=False)
 class MatchingModel:
-    """Everything that theta of a post depends on, besides the post."""
+    """Everything besides the post that theta of a post depends on."""
 
-    fits: Mapping[str, Fit]
-    """By name as in `fit_groups`: one for all splits, or one a split."""
+    fits: Mapping[str, MixtureFit]
+    """Named as in `fit_groups`: one fit for all splits, or one for each split."""
     bank: Bank
     """The negatives."""
     encoder: Mapping[str, str]
-    """`ClipEncoder.identity()` of the encoder that made the bank and the losses."""
+    """`ClipEncoder.identity()` of the encoder of the bank and of the posts in the fit."""
     triplet: TripletSettings
-    """How the losses were made."""
+    """Settings of the losses."""
     cosine_range: tuple[float, float] | None = None
     """Smallest and largest cosine of the training posts: the scale of the arm `cosine-minmax`."""
 
     def theta(self, losses: NDArray[np.floating[Any]], split: str) -> NDArray[np.float64]:
-        """theta `[n]` of posts of one split. Raises MixtureError when there is one mixture a split, and none for it."""
+        """Compute theta `[n]` of posts of one split.
+
+        Raises MixtureError if there is one mixture for each split, but none for this one.
+        """
         if split in self.fits:
             return self.fits[split].mixture.theta(losses)
         if len(self.fits) > 1:
@@ -62,20 +52,21 @@ class MatchingModel:
         return fit.mixture.theta(losses)
 
     def check(self, encoder: Mapping[str, str], triplet: TripletSettings) -> None:
-        """Raises IdentityError, naming both sides, when losses come from another encoder or are made otherwise."""
-        theirs = {**self.encoder, **triplet_identity(self.triplet)}
-        ours = {**encoder, **triplet_identity(triplet)}
-        differing = [name for name in sorted(theirs | ours) if theirs.get(name) != ours.get(name)]
+        """Raise IdentityError, naming both values, if losses come from another encoder or from other settings."""
+        expected = {**self.encoder, **triplet_identity(self.triplet)}
+        actual = {**encoder, **triplet_identity(triplet)}
+        differing = [name for name in sorted(expected | actual) if expected.get(name) != actual.get(name)]
         if differing:
             lines = (
-                f"  {name}: {theirs.get(name, '-')} in the mixture, {ours.get(name, '-')} here" for name in differing
+                f"  {name}: {expected.get(name, '-')} in the mixture, {actual.get(name, '-')} here"
+                for name in differing
             )
-            raise IdentityError("the frozen mixture belongs to other losses:\n" + "\n".join(lines))
+            raise IdentityError("the mixture was fitted on losses of another kind:\n" + "\n".join(lines))
 
     def to_bytes(self) -> dict[str, bytes]:
-        """The two files by name, `mixture.json` and `bank.safetensors`."""
+        """Return the contents of the two files by name, `mixture.json` and `bank.safetensors`."""
         bank = self.bank.to_bytes()
-        about = {
+        data = {
             "format": _FORMAT,
             "fits": {name: fit.to_json() for name, fit in self.fits.items()},
             "encoder": dict(self.encoder),
@@ -83,47 +74,64 @@ class MatchingModel:
             "bank": hashlib.sha256(bank).hexdigest(),
             "cosine_range": self.cosine_range,
         }
-        return {MIXTURE_FILE: json.dumps(about, indent=2).encode() + b"\n", BANK_FILE: bank}
+        return {MIXTURE_FILE: json.dumps(data, indent=2).encode() + b"\n", BANK_FILE: bank}
 
     @classmethod
-    def from_bytes(cls, about: bytes, bank: bytes, *, where: str = MIXTURE_FILE) -> Self:
-        """What `to_bytes` gave. Raises MixtureError, naming `where`, for anything else."""
+    def from_bytes(cls, mixture: bytes, bank: bytes, *, where: str = MIXTURE_FILE) -> Self:
+        """Restore the output of `to_bytes`. Raises MixtureError, naming `where`, for any other data."""
         try:
-            data = json.loads(about)
+            data = json.loads(mixture)
             if data["format"] != _FORMAT:
                 raise ValueError(f"format {data['format']!r}")
-            fits = {str(name): Fit.from_json(fit) for name, fit in data["fits"].items()}
+            fits = {str(name): MixtureFit.from_json(fit) for name, fit in data["fits"].items()}
             if not fits:
                 raise ValueError("no fit")
             encoder = {str(name): str(value) for name, value in data["encoder"].items()}
             triplet = TripletSettings.model_validate(data["triplet"])
             digest = data["bank"]
-            ends = data["cosine_range"]
-            cosine_range = None if ends is None else (float(ends[0]), float(ends[1]))
+            limits = data["cosine_range"]
+            cosine_range = None if limits is None else (float(limits[0]), float(limits[1]))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError, MixtureError) as error:
-            raise MixtureError(f"{where} is no mixture written by amia: {error}") from error
+            raise MixtureError(f"{where} is not a mixture written by amia: {error}") from error
         if hashlib.sha256(bank).hexdigest() != digest:
-            raise MixtureError(f"{where} and the bank beside it do not belong together")
-        return cls(fits, Bank.from_bytes(bank, where=f"{BANK_FILE} beside {where}"), encoder, triplet, cosine_range)
+            raise MixtureError(f"{where} and the bank next to it do not belong together: their hashes differ")
+        return cls(fits, Bank.from_bytes(bank, where=f"{BANK_FILE} next to {where}"), encoder, triplet, cosine_range)
 
     def save(self, folder: Path) -> None:
-        """Write both files into `folder`, made if missing."""
+        """Write both files into `folder`, creating it if it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in self.to_bytes().items():
             (folder / name).write_bytes(data)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read both files from a folder, or from where a `mixture.json` lies. Raises MixtureError."""
-        about = path / MIXTURE_FILE if path.is_dir() else path
+        """Read both files from a folder, or from the folder of a `mixture.json`. Raises MixtureError."""
+        mixture_file = path / MIXTURE_FILE if path.is_dir() else path
+        bank_file = mixture_file.parent / BANK_FILE
         try:
-            return cls.from_bytes(about.read_bytes(), (about.parent / BANK_FILE).read_bytes(), where=str(about))
+            return cls.from_bytes(mixture_file.read_bytes(), bank_file.read_bytes(), where=str(mixture_file))
         except OSError as error:
-            raise MixtureError(f"{error.filename}: no frozen mixture can be read here: {error.strerror}") from error
+            raise MixtureError(f"{error.filename}: cannot read a fitted mixture: {error.strerror}") from error
+
+
+def fit_groups(fit_on: Literal["train", "per_split", "joint"], splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the mixtures to fit, by name, each with the splits whose losses it is fitted on.
+
+    `splits` are those that hold posts with an image. `train` fits on train alone, or on everything if no post is in
+    train. The name of a mixture is a split's name, or `all`.
+    """
+    if fit_on == "per_split":
+        return {split: (split,) for split in splits}
+    if fit_on == "train" and "train" in splits:
+        return {"train": ("train",)}
+    return {_ALL: tuple(splits)}
 
 
 def triplet_identity(settings: TripletSettings) -> dict[str, str]:
-    """What losses depend on: the settings that the chosen kind of negatives reads (the bank is part of the mixture)."""
-    kind = {"hardest_of": settings.hardest_of} if settings.negatives == "expected" else {"batch": settings.batch}
-    named = {"negatives": settings.negatives, "margin": settings.margin, **kind}
-    return {name: str(value) for name, value in named.items()}
+    """Return the settings that losses depend on: those of the chosen kind of negatives, without the bank size.
+
+    The bank itself is part of the matching model.
+    """
+    sampling = {"hardest_of": settings.hardest_of} if settings.negatives == "expected" else {"batch": settings.batch}
+    identity = {"negatives": settings.negatives, "margin": settings.margin, **sampling}
+    return {name: str(value) for name, value in identity.items()}

@@ -1,4 +1,4 @@
-"""Settings of the encoder. Apart from it, so that reading settings does not import torch."""
+"""Settings of the encoder, importable without torch."""
 
 from pydantic import Field
 
@@ -16,19 +16,19 @@ class ClipSettings(StrictModel):
     model: str = _DEFAULT
     """A CLIP model: its name at the Hugging Face hub, or a folder with config, tokenizer and safetensors."""
     revision: str | None = None
-    """Commit at the hub. None: the pinned commit of the default model, the newest of any other."""
+    """Commit at the hub. None: the pinned commit of the default model, the newest commit of any other model."""
     device: str = "auto"
-    """`auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`."""
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`."""
     dtype: Dtype = "auto"
-    """Precision. `auto`: float32 on the CPU; on a GPU float16, in which CLIP was trained and which keeps three more
-    bits of a cosine than bfloat16."""
+    """Precision. `auto`: float32 on the CPU; float16 on a GPU, the precision CLIP was trained in, which keeps three
+    more bits of a cosine than bfloat16."""
     compile: Compile = "auto"
-    """`torch.compile` of both towers. `auto`: on a GPU, where it costs some of an actor's start. What cannot be
-    compiled runs as it is, and the run says so."""
+    """Whether to compile both towers with `torch.compile`. `auto`: on a GPU, at the cost of a slower actor start. Parts
+    that cannot be compiled run uncompiled, which the run reports."""
     micro_batch: int = Field(default=64, ge=1)
-    """Posts a forward pass; memory against speed. Part of a run's identity, since it moves the last bits."""
+    """Posts per forward pass: memory against speed. Part of a run's identity, since it changes the last bits."""
 
     @property
     def commit(self) -> str | None:
-        """The revision that is asked of the hub."""
+        """The revision to request from the hub."""
         return _DEFAULT_COMMIT if self.revision is None and self.model == _DEFAULT else self.revision

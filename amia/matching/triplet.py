@@ -1,8 +1,13 @@
-"""Eqs. 1-7: the bidirectional triplet loss with the hardest negative.
+"""Bidirectional triplet loss with the hardest negative (eqs. 1-7). A low loss means that text and image match.
 
-A low loss means that text and image belong together. `expected_losses` compares each post with a fixed bank and takes
-the exact expectation over draws of negatives; `batch_losses` reads the paper literally: the negatives are the other
-posts of a batch.
+`expected_losses` compares each post with a fixed bank and computes the exact expectation over random draws of
+negatives. `batch_losses` follows the paper literally: the negatives are the other posts of a batch.
+
+The expectation: let c_1 >= ... >= c_M be the similarities of a post to its M possible negatives. Of K negatives drawn
+without replacement, the hardest is the j-th with probability w_j = C(M-j, K-1) / C(M, K). Any function f of the hardest
+negative therefore has the expectation sum_j w_j f(c_j).
+
+The post itself and posts with an equal text or an equal image are excluded from its negatives.
 """
 
 from collections.abc import Callable
@@ -29,16 +34,12 @@ __all__ = [
     "losses",
 ]
 
-# MERGED FROM amia.matching.triplet: The expected hardest of K negatives: what a batch shows by chance, computed exactly.
-#
-# Let c_1 >= ... >= c_M be a post's similarities to its M possible negatives. Of K drawn without replacement, the hardest
-# is the j-th with probability w_j = C(M-j, K-1) / C(M, K), so any function of the hardest has the expectation
-# sum_j w_j f(c_j).
-# MERGED FROM amia.matching.triplet: Which posts may not be a post's negative: itself, an equal text, an equal image.
 _ROWS = 128
-"""Posts a matrix product takes at once. Always this many (fewer are padded), so that a row's sums do not depend on how
-many others there are, nor on which. On its place among them they may, in float32's last bit: some BLAS kernels
-(OpenBLAS's for AVX2) multiply the last rows of a block by other instructions than the first."""
+"""Posts per matrix product. Smaller blocks are padded to this size, so that the sums of a row depend neither on the
+number of other rows nor on their contents. They may depend on the row's position in the block, in the last bit of
+float32: some BLAS kernels (OpenBLAS for AVX2) use other instructions for the last rows of a block."""
+_NEGLIGIBLE = 1e-13
+"""Total weight that may be dropped: times the largest hinge (margin + 2) it is below 1e-12 for any margin up to 8."""
 
 
 class TripletSettings(StrictModel):
@@ -49,16 +50,16 @@ class TripletSettings(StrictModel):
     margin: float = Field(default=0.1, ge=0, le=2)
     """m of eqs. 1 and 4, in units of cosine."""
     hardest_of: int = Field(default=63, ge=1)
-    """`expected`: how many negatives are thought to be drawn; 63 is the paper's batch of 64."""
+    """`expected`: number of negatives per draw; 63 corresponds to the paper's batch of 64."""
     bank: int = Field(default=4096, ge=2)
-    """How many training posts with an image serve as negatives; more are smoother and slower."""
+    """Number of training posts with an image that serve as negatives. More are smoother and slower."""
     batch: int = Field(default=64, ge=2)
-    """`batch`: posts a batch."""
+    """`batch`: posts per batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Losses:
-    """Losses of n posts, float64 `[n]` each, made from float32 similarities."""
+    """Losses of n posts, float64 `[n]` each, computed from float32 similarities."""
 
     i2t: NDArray[np.float64]
     """L^(I->T) of eq. 1, in [0, margin + 2]."""
@@ -71,20 +72,21 @@ class Losses:
 
 
 def losses(posts: Embeddings, bank: Bank, settings: TripletSettings) -> Losses:
-    """The losses of `posts` as the settings say. Raises as `expected_losses` and `batch_losses` do."""
+    """Compute the losses of `posts` as configured. Raises as `expected_losses` and `batch_losses` do."""
     if settings.negatives == "batch":
         return batch_losses(posts, margin=settings.margin, batch=settings.batch, fillers=bank)
     return expected_losses(posts, bank, margin=settings.margin, negatives=settings.hardest_of)
 
 
 def expected_losses(posts: Embeddings, bank: Bank, *, margin: float = 0.1, negatives: int = 63) -> Losses:
-    """The expectation of eqs. 1, 4 and 7 over the hardest of `negatives` posts drawn from `bank` without replacement.
+    """Compute the expectation of eqs. 1, 4 and 7 over the hardest of `negatives` posts drawn from `bank`.
 
-    A post is never compared with itself, nor with a bank post of equal text or equal image; when fewer than `negatives`
-    are left, all are drawn. On one machine a post's losses are the same to the bit whatever posts stand beside it, as
-    long as it keeps its place in a block of 128; in another they may differ by float32's last bit (below 1e-6).
+    Draws are without replacement. A post is never compared with itself, nor with a bank post of equal text or equal
+    image. If fewer than `negatives` posts remain, all of them are drawn. On one machine the losses of a post are
+    bit-identical whatever the other posts are, as long as its position in a block of 128 is the same; at another
+    position they may differ in the last bit of float32 (below 1e-6).
 
-    Raises MixtureError when the embeddings differ in width, are zero or not finite, or leave a post without a negative.
+    Raises MixtureError if the embeddings differ in width, are zero or not finite, or if a post has no negative.
     """
     if posts.texts.shape[1] != bank.texts.shape[1]:
         raise MixtureError(
@@ -92,160 +94,88 @@ def expected_losses(posts: Embeddings, bank: Bank, *, margin: float = 0.1, negat
             "posts and bank come from different encoders"
         )
     rows, columns = excluded_pairs(posts, bank)
-    candidates = len(bank) - np.bincount(rows, minlength=len(posts))  # [n]
-    _need_candidates(posts, candidates)
+    num_candidates = len(bank) - np.bincount(rows, minlength=len(posts))  # [n]
+    _check_candidates(posts, num_candidates)
 
-    def part(block: slice) -> Losses:
-        inside = (rows >= block.start) & (rows < block.stop)
-        pairs = rows[inside] - block.start, columns[inside]
+    def block_losses(block: slice) -> Losses:
+        in_block = (rows >= block.start) & (rows < block.stop)
+        excluded = rows[in_block] - block.start, columns[in_block]
         texts, images = posts.unit_texts[block], posts.unit_images[block]  # [b, d]
         positive = np.einsum("nd,nd->n", texts, images)  # [b]
-        return _sums(
-            _expectation(images, bank.unit_texts, pairs, positive, candidates[block], margin, negatives),
-            _expectation(texts, bank.unit_images, pairs, positive, candidates[block], margin, negatives),
+        return _sum_directions(
+            _expected_hinge(images, bank.unit_texts, excluded, positive, num_candidates[block], margin, negatives),
+            _expected_hinge(texts, bank.unit_images, excluded, positive, num_candidates[block], margin, negatives),
             positive,
         )
 
-    return _by_blocks(part, len(posts), _ROWS)
+    return _map_blocks(block_losses, len(posts), _ROWS)
 
 
 def batch_losses(posts: Embeddings, *, margin: float = 0.1, batch: int = 64, fillers: Bank) -> Losses:
-    """Eqs. 1-7 as printed: the posts, in their order, are cut into batches of `batch`, each other's negatives.
+    """Compute eqs. 1-7 as printed: the negatives of a post are the other posts of its batch.
 
-    A short last batch is filled with the first posts of `fillers` that equal none of its own in id, text or image;
-    fillers are negatives but get no loss. Inside a batch equal texts and equal images are no negatives.
+    Posts are split into batches of `batch` in their order. A short last batch is filled with the first posts of
+    `fillers` that equal none of its posts in id, text or image. Fillers are negatives but get no loss. Within a batch,
+    posts with equal texts or equal images are not negatives of each other.
 
-    Raises MixtureError when the embeddings differ in width, are zero or not finite, or leave a post without a negative.
+    Raises MixtureError if the embeddings differ in width, are zero or not finite, or if a post has no negative.
     """
 
-    def part(block: slice) -> Losses:
-        own = posts.select(range(block.start, min(block.stop, len(posts))))
-        others: Embeddings = own
-        if len(own) < batch:
-            chosen = fillers.select(filler_rows(own, fillers, batch - len(own)))
-            others = Bank.of([own, chosen], batch)
-        rows, columns = excluded_pairs(own, others)
-        candidates = len(others) - np.bincount(rows, minlength=len(own))  # [b]
-        _need_candidates(own, candidates)
+    def block_losses(block: slice) -> Losses:
+        anchors = posts.select(range(block.start, min(block.stop, len(posts))))
+        others: Embeddings = anchors
+        if len(anchors) < batch:
+            chosen = fillers.select(filler_rows(anchors, fillers, batch - len(anchors)))
+            others = Bank.of([anchors, chosen], batch)
+        rows, columns = excluded_pairs(anchors, others)
+        num_candidates = len(others) - np.bincount(rows, minlength=len(anchors))  # [b]
+        _check_candidates(anchors, num_candidates)
         texts, images = others.unit_texts, others.unit_images  # [batch, d]
-        positive = np.einsum("nd,nd->n", texts, images)[: len(own)]  # [b]
+        positive = np.einsum("nd,nd->n", texts, images)[: len(anchors)]  # [b]
 
-        def hinge(anchors: NDArray[np.float32], negatives: NDArray[np.float32]) -> NDArray[np.float64]:
-            similarities = _product(anchors, negatives)[: len(own)]  # [b, batch]
+        def hardest_hinge(queries: NDArray[np.float32], keys: NDArray[np.float32]) -> NDArray[np.float64]:
+            similarities = _matmul(queries, keys)[: len(anchors)]  # [b, batch]
             similarities[rows, columns] = -np.inf
             return _hinge(similarities.max(axis=1), positive, margin)
 
-        return _sums(hinge(images, texts), hinge(texts, images), positive)
+        return _sum_directions(hardest_hinge(images, texts), hardest_hinge(texts, images), positive)
 
-    return _by_blocks(part, len(posts), batch)
-
-
-def _expectation(
-    anchors: NDArray[np.float32],
-    negatives: NDArray[np.float32],
-    excluded: tuple[NDArray[np.intp], NDArray[np.intp]],
-    positive: NDArray[np.float32],
-    candidates: NDArray[np.intp],
-    margin: float,
-    draws: int,
-) -> NDArray[np.float64]:
-    """Expected hinge `[b]` of anchors `[b, d]` against negatives `[M, d]`; `candidates` `[b]` counts those allowed."""
-    similarities = _product(anchors, negatives)  # [b, M]
-    similarities[excluded] = -np.inf
-    weights = {int(count): hardest_weights(int(count), draws) for count in np.unique(candidates)}  # [J] each
-    hardest = max(map(len, weights.values()))
-    # Sorted as negative numbers, so that rising order is falling similarity and the excluded come last. What lies
-    # beyond the last weight need not be in order. In place: a block's matrix is too large for the fast caches.
-    np.negative(similarities, out=similarities)
-    if hardest < similarities.shape[1]:
-        similarities.partition(hardest, axis=1)
-    falling = similarities[:, :hardest]
-    falling.sort(axis=1)
-    expected = np.empty(len(anchors), np.float64)
-    for count, those in weights.items():
-        rows = candidates == count
-        hinges = _base(positive[rows], margin)[:, None] - falling[rows, : len(those)]  # [b', J]
-        np.maximum(0.0, hinges, out=hinges)
-        hinges *= those
-        expected[rows] = hinges.sum(axis=1)
-    return expected
-
-
-def _hinge(negative: NDArray[np.float32], positive: NDArray[np.float32], margin: float) -> NDArray[np.float64]:
-    """Eqs. 1 and 4: max(0, m - pos + neg)."""
-    return np.maximum(0.0, _base(positive, margin) + negative)
-
-
-def _base(positive: NDArray[np.float32], margin: float) -> NDArray[np.float64]:
-    """m - pos of eqs. 1 and 4."""
-    return margin - positive.astype(np.float64)
-
-
-def _product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-    """left right^T `[n, m]`, computed on a whole multiple of `_ROWS` rows."""
-    padded = np.zeros((-(-len(left) // _ROWS) * _ROWS, left.shape[1]), np.float32)
-    padded[: len(left)] = left
-    return np.ascontiguousarray((padded @ right.T)[: len(left)])
-
-
-def _need_candidates(posts: Embeddings, candidates: NDArray[np.intp]) -> None:
-    alone = np.flatnonzero(candidates < 1)
-    if alone.size:
-        raise MixtureError(
-            f"post {posts.ids[int(alone[0])]!r} has nothing to be compared with: every other post has the same text or "
-            "the same image. At least two different posts with an image are needed"
-        )
-
-
-def _sums(i2t: NDArray[np.float64], t2i: NDArray[np.float64], positive: NDArray[np.float32]) -> Losses:
-    """Eq. 7."""
-    return Losses(i2t=i2t, t2i=t2i, total=i2t + t2i, cosine=positive.astype(np.float64))
-
-
-def _by_blocks(part: Callable[[slice], Losses], n: int, size: int) -> Losses:
-    parts = [part(slice(start, start + size)) for start in range(0, n, size)]
-    return Losses(
-        **{f.name: np.concatenate([np.empty(0), *(getattr(p, f.name) for p in parts)]) for f in fields(Losses)}
-    )
-
-
-_NEGLIGIBLE = 1e-13
-"""Total weight that may be left out: times the largest hinge (margin + 2) it stays below 1e-12 for any margin to 8."""
+    return _map_blocks(block_losses, len(posts), batch)
 
 
 @lru_cache(maxsize=64)
 def hardest_weights(candidates: int, draws: int) -> NDArray[np.float64]:
-    """w_1, ..., w_J `[J]` for M = `candidates` and K = `draws`: non-negative, non-increasing, of sum 1 to 1e-13.
+    """Return w_1, ..., w_J `[J]` for M = `candidates` and K = `draws`: non-negative, non-increasing, sum 1 to 1e-13.
 
-    By recurrence: w_1 = K/M, w_(j+1) = w_j (M-j-K+1) / (M-j). With K >= M the hardest of all is always drawn: w = [1].
-    J ends where the weight left over is negligible: none of the J hardest is drawn with probability
-    C(M-J, K) / C(M, K) <= (1 - K/M)**J, hence J = log(1e-13) / log(1 - K/M), about 30 M/K, is always enough.
+    Computed by the recurrence w_1 = K/M, w_(j+1) = w_j (M-j-K+1) / (M-j). With K >= M the hardest candidate is always
+    drawn: w = [1]. J is where the remaining weight is negligible: none of the J hardest is drawn with probability
+    C(M-J, K) / C(M, K) <= (1 - K/M)**J, so J = log(1e-13) / log(1 - K/M), about 30 M/K, is always enough.
 
-    Raises ValueError when there is no candidate or no draw.
+    Raises ValueError if `candidates` or `draws` is less than one.
     """
     if candidates < 1 or draws < 1:
         raise ValueError(f"the hardest of {draws} draws among {candidates} candidates does not exist")
     draws = min(draws, candidates)
     j = np.arange(1, candidates - draws + 1, dtype=np.float64)
-    steps = (candidates - j - draws + 1) / (candidates - j)
-    weights = (draws / candidates) * np.cumprod(np.concatenate([[1.0], steps]))  # [M - K + 1]
+    ratios = (candidates - j - draws + 1) / (candidates - j)
+    weights = (draws / candidates) * np.cumprod(np.concatenate([[1.0], ratios]))  # [M - K + 1]
     if draws < candidates:
-        enough = int(np.ceil(np.log(_NEGLIGIBLE) / np.log1p(-draws / candidates)))
-        weights = weights[:enough]
+        length = int(np.ceil(np.log(_NEGLIGIBLE) / np.log1p(-draws / candidates)))
+        weights = weights[:length]
     weights.flags.writeable = False
     return weights
 
 
 def excluded_pairs(posts: Embeddings, others: Embeddings) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns `[p]` of the matrix `[len(posts), len(others)]` where the two are no negatives of each other.
+    """Return rows and columns `[p]` of the matrix `[len(posts), len(others)]` whose posts are not negatives.
 
-    Each pair once, ordered by row.
+    Each pair occurs once; pairs are ordered by row.
     """
-    ids, text_keys, image_keys = others.places
-    mine = zip(posts.ids, posts.text_keys.tolist(), posts.image_keys.tolist(), strict=True)
+    ids, text_keys, image_keys = others.row_index
+    keys = zip(posts.ids, posts.text_keys.tolist(), posts.image_keys.tolist(), strict=True)
     pairs = [
         (row, column)
-        for row, (post_id, text_key, image_key) in enumerate(mine)
+        for row, (post_id, text_key, image_key) in enumerate(keys)
         for column in {*ids.get(post_id, ()), *text_keys.get(text_key, ()), *image_keys.get(image_key, ())}
     ]
     table = np.array(pairs, np.intp).reshape(-1, 2)
@@ -253,8 +183,82 @@ def excluded_pairs(posts: Embeddings, others: Embeddings) -> tuple[NDArray[np.in
 
 
 def filler_rows(posts: Embeddings, others: Embeddings, count: int) -> NDArray[np.intp]:
-    """The first `count` (or as many as there are) rows of `others` that equal none of `posts`."""
+    """Return the first `count` rows of `others` that equal none of `posts`, or all such rows if there are fewer."""
     _, columns = excluded_pairs(posts, others)
-    free = np.ones(len(others), bool)
-    free[columns] = False
-    return np.flatnonzero(free)[:count]
+    usable = np.ones(len(others), bool)
+    usable[columns] = False
+    return np.flatnonzero(usable)[:count]
+
+
+def _expected_hinge(
+    anchors: NDArray[np.float32],
+    negatives: NDArray[np.float32],
+    excluded: tuple[NDArray[np.intp], NDArray[np.intp]],
+    positive: NDArray[np.float32],
+    num_candidates: NDArray[np.intp],
+    margin: float,
+    draws: int,
+) -> NDArray[np.float64]:
+    """Return the expected hinge `[b]` of anchors `[b, d]` against negatives `[M, d]`.
+
+    `num_candidates` `[b]` counts the negatives of each anchor that are not `excluded`.
+    """
+    similarities = _matmul(anchors, negatives)  # [b, M]
+    similarities[excluded] = -np.inf
+    weights = {int(count): hardest_weights(int(count), draws) for count in np.unique(num_candidates)}  # [J] each
+    max_weights = max(map(len, weights.values()))
+    # Negated, so that ascending order is descending similarity and the excluded come last. Values beyond the last
+    # weight need no order. In place, since the matrix of a block does not fit the fast caches.
+    np.negative(similarities, out=similarities)
+    if max_weights < similarities.shape[1]:
+        similarities.partition(max_weights, axis=1)
+    hardest = similarities[:, :max_weights]
+    hardest.sort(axis=1)
+    expected = np.empty(len(anchors), np.float64)
+    for count, count_weights in weights.items():
+        rows = num_candidates == count
+        hinges = (
+            _margin_minus_positive(positive[rows], margin)[:, None] - hardest[rows, : len(count_weights)]
+        )  # [b', J]
+        np.maximum(0.0, hinges, out=hinges)
+        hinges *= count_weights
+        expected[rows] = hinges.sum(axis=1)
+    return expected
+
+
+def _hinge(negative: NDArray[np.float32], positive: NDArray[np.float32], margin: float) -> NDArray[np.float64]:
+    """Compute eqs. 1 and 4: max(0, m - pos + neg)."""
+    return np.maximum(0.0, _margin_minus_positive(positive, margin) + negative)
+
+
+def _margin_minus_positive(positive: NDArray[np.float32], margin: float) -> NDArray[np.float64]:
+    """Compute m - pos of eqs. 1 and 4."""
+    return margin - positive.astype(np.float64)
+
+
+def _matmul(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute left right^T `[n, m]` on a multiple of `_ROWS` rows."""
+    padded = np.zeros((-(-len(left) // _ROWS) * _ROWS, left.shape[1]), np.float32)
+    padded[: len(left)] = left
+    return np.ascontiguousarray((padded @ right.T)[: len(left)])
+
+
+def _check_candidates(posts: Embeddings, num_candidates: NDArray[np.intp]) -> None:
+    without = np.flatnonzero(num_candidates < 1)
+    if without.size:
+        raise MixtureError(
+            f"post {posts.ids[int(without[0])]!r} has nothing to be compared with: every other post has the same text "
+            "or the same image. At least two different posts with an image are needed"
+        )
+
+
+def _sum_directions(i2t: NDArray[np.float64], t2i: NDArray[np.float64], positive: NDArray[np.float32]) -> Losses:
+    """Compute eq. 7."""
+    return Losses(i2t=i2t, t2i=t2i, total=i2t + t2i, cosine=positive.astype(np.float64))
+
+
+def _map_blocks(block_losses: Callable[[slice], Losses], n: int, size: int) -> Losses:
+    parts = [block_losses(slice(start, start + size)) for start in range(0, n, size)]
+    return Losses(
+        **{f.name: np.concatenate([np.empty(0), *(getattr(p, f.name) for p in parts)]) for f in fields(Losses)}
+    )

@@ -1,3 +1,5 @@
+"""Two Gaussians and weighted EM, against plain formulas and scikit-learn."""
+
 import math
 import warnings
 
@@ -8,10 +10,10 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from amia.matching.gmm import TwoGaussians, em, two_means
+from amia.matching.gmm import TwoGaussians, fit_em, two_means
 
 points = st.lists(st.integers(0, 40), min_size=2, max_size=30).map(lambda values: np.sort(np.array(values) / 40))
-pairs = st.builds(
+mixtures = st.builds(
     TwoGaussians,
     st.floats(0.05, 0.95).map(lambda weight: (weight, 1 - weight)),
     st.tuples(st.floats(0, 1), st.floats(0, 1)),
@@ -19,40 +21,40 @@ pairs = st.builds(
 )
 
 
-def spread(x: np.ndarray) -> float:
+def squared_error(x: np.ndarray) -> float:
     return float(((x - x.mean()) ** 2).sum())
 
 
-def within(pair: TwoGaussians) -> float:
-    return sum(weight * variance for weight, variance in zip(pair.weights, pair.variances, strict=True))
+def within_variance(gaussians: TwoGaussians) -> float:
+    return sum(weight * variance for weight, variance in zip(gaussians.weights, gaussians.variances, strict=True))
 
 
 @given(points)
-def test_two_means_against_every_split(x):
-    splits = [spread(x[:cut]) + spread(x[cut:]) for cut in range(1, len(x)) if x[cut] > x[cut - 1]]
-    pair = two_means(x, np.ones(len(x)))
+def test_two_means_against_brute_force(x):
+    splits = [squared_error(x[:cut]) + squared_error(x[cut:]) for cut in range(1, len(x)) if x[cut] > x[cut - 1]]
+    gaussians = two_means(x, np.ones(len(x)))
     if not splits:
-        assert pair is None
+        assert gaussians is None
         return
-    assert len(x) * within(pair) == pytest.approx(min(splits), abs=1e-9)
-    assert pair.means[0] < pair.means[1]
-    assert sum(pair.weights) == pytest.approx(1)
+    assert len(x) * within_variance(gaussians) == pytest.approx(min(splits), abs=1e-9)
+    assert gaussians.means[0] < gaussians.means[1]
+    assert sum(gaussians.weights) == pytest.approx(1)
 
 
 @given(points)
-def test_two_means_of_counted_points_is_that_of_repeated_ones(x):
+def test_two_means_weights_equal_repetition(x):
     values, counts = np.unique(x, return_counts=True)
     repeated, counted = two_means(x, np.ones(len(x))), two_means(values, counts.astype(float))
     assume(repeated is not None)
-    # Two splits may be equally good to the last bit, so the splits may differ, but not what they leave unexplained.
-    assert within(repeated) == pytest.approx(within(counted), abs=1e-12)
+    # Two splits may be equally good to the last bit, so the splits may differ, but not their error.
+    assert within_variance(repeated) == pytest.approx(within_variance(counted), abs=1e-12)
 
 
 @pytest.mark.promise(24)
-@given(pairs, st.integers(1, 8), st.integers(0, 99))
+@given(mixtures, st.integers(1, 8), st.integers(0, 99))
 def test_em_against_scikit_learn(start, iterations, seed):
     x = np.random.default_rng(seed).beta(2, 3, 60)
-    ours, _ = em(x, np.ones(60), start, max_iter=iterations, tol=0, reg_covar=5e-4)
+    ours, _ = fit_em(x, np.ones(60), start, max_iter=iterations, tol=0, reg_covar=5e-4)
     theirs = GaussianMixture(
         2,
         max_iter=iterations,
@@ -72,39 +74,41 @@ def test_em_against_scikit_learn(start, iterations, seed):
     assert ours.log_likelihood(x, np.ones(60)) == pytest.approx(60 * theirs.score(x[:, None]), abs=1e-6)
 
 
-def test_em_counts_points_as_often_as_they_stand_there():
+def test_em_weights_equal_repetition():
     x = np.sort(np.random.default_rng(0).integers(0, 20, 300) / 20)
     values, counts = np.unique(x, return_counts=True)
-    start = two_means(x, np.ones(300)).widened(5e-4)
-    one, steps = em(x, np.ones(300), start, max_iter=10, tol=1e-2, reg_covar=5e-4)
-    other, same_steps = em(values, counts.astype(float), start, max_iter=10, tol=1e-2, reg_covar=5e-4)
-    assert steps == same_steps
-    assert np.allclose([*one.means, *one.variances], [*other.means, *other.variances], atol=1e-12)
+    start = two_means(x, np.ones(300)).inflate_variance(5e-4)
+    repeated, steps = fit_em(x, np.ones(300), start, max_iter=10, tol=1e-2, reg_covar=5e-4)
+    weighted, weighted_steps = fit_em(values, counts.astype(float), start, max_iter=10, tol=1e-2, reg_covar=5e-4)
+    assert steps == weighted_steps
+    assert np.allclose([*repeated.means, *repeated.variances], [*weighted.means, *weighted.variances], atol=1e-12)
 
 
-@given(pairs, st.lists(st.floats(-2, 3), min_size=2, max_size=20).map(np.array))
-def test_posterior_is_a_share_and_falls_between_the_means(pair, x):
-    pair = pair.ordered()
-    posterior = pair.posterior(np.sort(x))
+@given(mixtures, st.lists(st.floats(-2, 3), min_size=2, max_size=20).map(np.array))
+def test_posterior_range_and_monotonicity(gaussians, x):
+    gaussians = gaussians.ordered()
+    posterior = gaussians.posterior(np.sort(x))
     assert np.all((posterior >= 0) & (posterior <= 1))
-    inside = pair.posterior(np.linspace(*pair.means, 30))
+    inside = gaussians.posterior(np.linspace(*gaussians.means, 30))
     assert np.all(np.diff(inside) <= 1e-12)
 
 
-@given(pairs)
-def test_the_turn_is_where_the_posterior_turns(pair):
-    pair = pair.ordered()
-    assume(abs(pair.variances[0] - pair.variances[1]) > 1e-3 and pair.means[1] - pair.means[0] > 1e-3)
-    assert not pair.means[0] < pair.turn < pair.means[1]
+@given(mixtures)
+def test_turning_point(gaussians):
+    gaussians = gaussians.ordered()
+    assume(
+        abs(gaussians.variances[0] - gaussians.variances[1]) > 1e-3 and gaussians.means[1] - gaussians.means[0] > 1e-3
+    )
+    assert not gaussians.means[0] < gaussians.turning_point < gaussians.means[1]
     x = np.linspace(-2, 3, 400)
-    low, high = pair.log_joint(x)
+    low, high = gaussians.log_joint(x)
     slopes = np.diff(low - high)
     middles = (x[1:] + x[:-1]) / 2
-    away = np.abs(middles - pair.turn) > 0.02
-    assert np.array_equal(pair.rises_at(middles)[away], (slopes > 0)[away])
+    away = np.abs(middles - gaussians.turning_point) > 0.02
+    assert np.array_equal(gaussians.rises_at(middles)[away], (slopes > 0)[away])
 
 
-def test_an_empty_component_is_no_accident():
-    pair = TwoGaussians((1.0, 0.0), (0.2, 0.9), (0.01, 0.01))
-    assert np.array_equal(pair.posterior(np.array([0.0, 0.9])), [1.0, 1.0])
-    assert math.isfinite(pair.log_likelihood(np.array([0.5]), np.array([1.0])))
+def test_empty_component():
+    gaussians = TwoGaussians((1.0, 0.0), (0.2, 0.9), (0.01, 0.01))
+    assert np.array_equal(gaussians.posterior(np.array([0.0, 0.9])), [1.0, 1.0])
+    assert math.isfinite(gaussians.log_likelihood(np.array([0.5]), np.array([1.0])))

@@ -1,4 +1,4 @@
-"""Gray levels by table: to the bit what the image processor makes of them, on images of any size and setting."""
+"""The normalization table: bit-identical to the image processor in any configuration."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ SETTINGS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @given(width=st.integers(8, 70), height=st.integers(8, 70), seed=st.integers(0, 99))
-def test_as_the_processor_itself(settings: dict[str, Any], width: int, height: int, seed: int) -> None:
+def test_equals_processor(settings: dict[str, Any], width: int, height: int, seed: int) -> None:
     processor = CLIPImageProcessorPil(**{**SMALL, **settings})
-    picture = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
-    whole = processor([picture], return_tensors="pt")["pixel_values"]
-    levels = processor([picture], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"]
-    assert levels.dtype == torch.uint8
-    looked_up = apply_lut(levels, torch.from_numpy(normalization_lut(processor)))
-    assert looked_up.dtype == torch.float32
-    assert torch.equal(looked_up, whole.float())
+    image = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8))
+    expected = processor([image], return_tensors="pt")["pixel_values"]
+    pixels = processor([image], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"]
+    assert pixels.dtype == torch.uint8
+    normalized = apply_lut(pixels, torch.from_numpy(normalization_lut(processor)))
+    assert normalized.dtype == torch.float32
+    assert torch.equal(normalized, expected.float())

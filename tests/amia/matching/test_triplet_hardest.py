@@ -1,3 +1,5 @@
+"""Weights of the expected hardest negative, against enumeration and binomials."""
+
 import itertools
 import math
 
@@ -10,15 +12,15 @@ from amia.matching.triplet import hardest_weights
 
 
 @given(st.integers(1, 9), st.integers(1, 9))
-def test_against_every_possible_draw(candidates, draws):
-    drawn = list(itertools.combinations(range(candidates), min(draws, candidates)))
-    share = [sum(min(one) == j for one in drawn) / len(drawn) for j in range(candidates)]
+def test_against_all_draws(candidates, draws):
+    draw_sets = list(itertools.combinations(range(candidates), min(draws, candidates)))
+    share = [sum(min(draw) == j for draw in draw_sets) / len(draw_sets) for j in range(candidates)]
     weights = hardest_weights(candidates, draws)
     assert np.allclose(np.pad(weights, (0, candidates - len(weights))), share, atol=1e-12)
 
 
 @given(st.integers(1, 6000), st.integers(1, 200))
-def test_against_binomials_and_cut_only_where_nothing_is(candidates, draws):
+def test_against_binomials(candidates, draws):
     weights = hardest_weights(candidates, draws)
     k = min(draws, candidates)
     for j in {1, len(weights) // 2, len(weights)} - {0}:
@@ -30,12 +32,12 @@ def test_against_binomials_and_cut_only_where_nothing_is(candidates, draws):
     assert weights is hardest_weights(candidates, draws)
 
 
-def test_a_large_bank_needs_only_its_first_part():
+def test_large_bank_is_truncated():
     assert len(hardest_weights(4096, 63)) < 2000
     assert len(hardest_weights(100_000, 63)) < 50_000
 
 
-def test_nothing_to_draw_from():
+def test_rejects_empty_draw():
     for candidates, draws in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="does not exist"):
             hardest_weights(candidates, draws)

@@ -1,7 +1,7 @@
-"""Every model that a configuration names, into this machine's cache: for workers that have no internet.
+"""`amia fetch`: download every model of a configuration into this machine's cache.
 
-Jobs fetch what they need by themselves where there is internet. Elsewhere one machine that has both fills a cache that
-the workers read: the same `HF_HOME`, on a disk that all of them see.
+Jobs download their models by themselves. For workers without internet access, one machine fills a cache that the
+workers read: `HF_HOME` on a disk that all of them share.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,30 +23,33 @@ class DownloadResult:
     """A model whose files are on this machine."""
 
     role: str
-    """`encoder`, `generator`, `text encoder`, `visual encoder`."""
+    """`encoder`, `generator`, `text encoder` or `visual encoder`."""
     identity: str
-    """`name@commit`, or the digest of a folder of one's own; a run's manifest names it in the same way."""
+    """`name@commit`, or the digest of a local folder, as in the manifest of a run."""
     folder: Path
 
 
 def download_models(settings: Settings, systems: Sequence[str] = ()) -> list[DownloadResult]:
-    """Fetch encoder and generator, and the encoders that each of `systems` starts from.
+    """Download the encoder, the generator, and the pretrained encoders of each recognizer in `systems`.
 
-    Each is looked up again without the hub, as actors do. Raises ModelError when one cannot be had, and
-    SettingsError for an unknown system.
+    Each model is then looked up without access to the hub, as actors do. Raises ModelError if a model is not available,
+    and SettingsError for an unknown system.
     """
     for system in systems:
-        get_system(system)  # before gigabytes are fetched
-    for _ in _folders(settings, systems, local_files_only=False):
+        get_system(system)  # refuse unknown names before gigabytes are downloaded
+    for _ in _model_folders(settings, systems, local_files_only=False):
         pass
-    found = {
+    results = {
         role: DownloadResult(role, weights_identity(model, folder), folder)
-        for role, model, folder in _folders(settings, systems, local_files_only=True)
+        for role, model, folder in _model_folders(settings, systems, local_files_only=True)
     }
-    return list(found.values())  # two systems may start from one encoder
+    return list(results.values())  # several systems may share an encoder
 
 
-def _folders(settings: Settings, systems: Sequence[str], *, local_files_only: bool) -> Iterator[tuple[str, str, Path]]:
+def _model_folders(
+    settings: Settings, systems: Sequence[str], *, local_files_only: bool
+) -> Iterator[tuple[str, str, Path]]:
+    """Yield role, name and local folder of each model."""
     clip, generator, recognizer = settings.clip, settings.generator, settings.recognizer
     yield "encoder", clip.model, ClipEncoder.fetch(clip, local_files_only=local_files_only)
     yield "generator", generator.model, Generator.fetch(generator, local_files_only=local_files_only)

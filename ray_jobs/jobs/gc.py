@@ -1,6 +1,6 @@
-"""`amia gc RUN`: removes what nobody will ever read, mostly what killed processes have left. Never anything published.
+"""`amia gc RUN`: remove files that will not be read again, mostly those of killed processes. Never anything published.
 
-Age is what keeps it from under a running job: whatever was written of late may be in somebody's hands.
+Only files above a minimum age are removed, so that files in use by a running job stay.
 """
 
 import contextlib
@@ -14,143 +14,159 @@ from pathlib import Path
 from amia.errors import SettingsError, StoreError
 from ray_jobs.runtime.heartbeat import END
 from ray_jobs.storage.layout import (
+    CHECKPOINTS,
+    FOLDERS,
     LOG,
     MODELS,
     PLAN_FILE,
     POSTS,
     PROBE,
+    RAY_TRAIN,
     REPORT_FILE,
+    RETRY,
     RETRY_DIR,
     SCRATCH,
     SYNTHESIZED,
     TRAINING_FILE,
-    shard_key,
+    shard_keys,
 )
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import ObjectInfo, Store
 
-__all__ = ["LEAST_S", "Orphan", "collect", "parse_duration"]
+__all__ = ["MIN_AGE_S", "Orphan", "collect", "parse_duration"]
 
-LEAST_S = 60.0
-"""Nothing younger is ever removed: a file may take so long to write."""
+MIN_AGE_S = 60.0
+"""Younger files are never removed: writing a file may take this long."""
 
-_HALF = re.compile(r".+#\d+")
-"""How obstore calls a file of a local disk until it is whole; neither it nor any reader ever lists one."""
-
-_OURS = [
-    *("posts", "quarantine", "embeddings", "scores", "scores-batch", "scores-expected", "synthesized", "augmented"),
-    *("mixture", "mixture-batch", "mixture-expected", "models", "predictions", "evaluations", "cells", "experiments"),
-    *("retry", "log", "probe", "scratch"),
-]
-"""Folders that amia makes in a run; whatever else lies there is not its own."""
+_PARTIAL_FILE = re.compile(r".+#\d+")
+"""Name of a file that obstore is writing to a local disk. Store.list and readers never see such a file."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 Files = dict[str, ObjectInfo]
-Candidate = tuple[str, str, Files, float]
-"""What it is; its file or folder; its files; since when it is no longer needed, where their own times do not tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """Something that can go."""
+    """A file or folder that can be removed."""
 
     what: str
-    """Half-written file, scratch, checkpoints, and so on."""
+    """Kind of orphan: half-written file, scratch, checkpoints, and so on."""
     key: str
-    """Its file or folder in the run."""
+    """File or folder in the run."""
     files: int
     bytes: int
     written: float
-    """When its newest file was written, or the last need for it ended, in seconds since 1970."""
+    """Time when its newest file was written or last needed, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Files that are orphans once they are old enough."""
+
+    what: str
+    key: str
+    files: Files
+    needed_until: float = 0.0
+    """Time until which the files were needed, if it may be later than the times of the files."""
+
+    def orphan(self) -> Orphan:
+        written = max([self.needed_until, *(file.modified for file in self.files.values())])
+        return Orphan(self.what, self.key, len(self.files), sum(file.size for file in self.files.values()), written)
 
 
 def collect(run: str, *, older_than_s: float = 3600.0, dry_run: bool = False) -> list[Orphan]:
-    """Remove every orphan that is older than `older_than_s`, unless `dry_run`; returns them, by key.
+    """Remove all orphans older than `older_than_s` seconds, unless `dry_run`. Returns them sorted by key.
 
-    Raises SettingsError for less than a minute, StoreError when the storage does not let go.
+    Raises SettingsError if `older_than_s` is less than a minute, and StoreError if a file cannot be removed.
     """
-    if older_than_s < LEAST_S:
-        raise SettingsError(f"--older-than must be at least {LEAST_S:g} s: younger files may still be in the writing")
-    store, before = Store(run), time.time() - older_than_s
-    found: list[Orphan] = []
-    for what, key, files, since in (*_scratch(store), *_of_trainings(store), *_others(store)):
-        written = max([since, *(each.modified for each in files.values())])
-        if written < before:
-            found.append(Orphan(what, key, len(files), sum(each.size for each in files.values()), written))
+    if older_than_s < MIN_AGE_S:
+        raise SettingsError(f"--older-than must be at least {MIN_AGE_S:g} s: younger files may still be being written")
+    store, newest = Store(run), time.time() - older_than_s
+    orphans: list[Orphan] = []
+    for candidate in (*_scratch(store), *_training_state(store), *_probes_and_heartbeats(store), *_retried(store)):
+        orphan = candidate.orphan()
+        if orphan.written < newest:
+            orphans.append(orphan)
             if not dry_run:
-                store.remove(list(files))
-    for path in _half_written(store):
-        with contextlib.suppress(FileNotFoundError):  # whole by now, or its writer has given up
-            about = path.stat()
-            if about.st_mtime < before:
+                store.remove(list(candidate.files))
+    for path in _partial_files(store):
+        with contextlib.suppress(FileNotFoundError):  # it was completed or removed meanwhile
+            info = path.stat()
+            if info.st_mtime < newest:
                 if not dry_run:
                     _unlink(path)
                 key = path.relative_to(store.address).as_posix()
-                found.append(Orphan("half-written file", key, 1, about.st_size, about.st_mtime))
-    return sorted(found, key=lambda each: each.key)
+                orphans.append(Orphan("half-written file", key, 1, info.st_size, info.st_mtime))
+    return sorted(orphans, key=lambda orphan: orphan.key)
 
 
-def parse_duration(word: str) -> float:
-    """`90s`, `30m`, `1h` or `2d` in seconds. Raises SettingsError for anything else."""
-    if (found := _DURATION.fullmatch(word.strip())) is None:
-        raise SettingsError(f"--older-than {word!r}: write a number and its unit, as in 90s, 30m, 1h or 2d")
-    return float(found[1]) * _UNITS[found[2]]
+def parse_duration(text: str) -> float:
+    """Return `90s`, `30m`, `1h` or `2d` in seconds. Raises SettingsError for anything else."""
+    if (match := _DURATION.fullmatch(text.strip())) is None:
+        raise SettingsError(f"--older-than {text!r}: write a number and a unit, as in 90s, 30m, 1h or 2d")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
 
 
-def _scratch(store: Store) -> Iterator[Candidate]:
-    """Of an ingest that has finished all of it; until then all but what its plan tells of."""
+def _scratch(store: Store) -> Iterator[_Candidate]:
+    """Yield the scratch folders of finished ingests; before an ingest is finished, those that its plan does not use."""
     plan = Plan.find(store)
-    needed = plan.scratch if plan and not _has_posts(store, plan) else None
+    in_use = plan.scratch if plan and not _is_ingested(store, plan) else None
     folders: dict[str, Files] = {}
-    for key, about in store.list(SCRATCH).items():
-        folders.setdefault("/".join(key.split("/")[:2]), {})[key] = about
+    for key, info in store.list(SCRATCH).items():
+        folders.setdefault("/".join(key.split("/")[:2]), {})[key] = info
     for folder, files in folders.items():
-        if folder != needed:
-            yield "scratch of an ingest", folder, files, 0.0
+        if folder != in_use:
+            yield _Candidate("scratch of an ingest", folder, files)
 
 
-def _has_posts(store: Store, plan: Plan) -> bool:
-    return {shard_key(POSTS, shard) for shard in plan.shards} <= store.list(POSTS).keys()
+def _is_ingested(store: Store, plan: Plan) -> bool:
+    return set(shard_keys(POSTS, plan.shards)) <= store.list(POSTS).keys()
 
 
-def _of_trainings(store: Store) -> Iterator[Candidate]:
-    """What a finished training went on from. That of others is never touched: somebody may be at work with it."""
+def _training_state(store: Store) -> Iterator[_Candidate]:
+    """Yield the resume state of finished trainings. That of unfinished ones is kept: they may be running."""
     files = store.list(MODELS)
-    for done in [key for key in files if key.endswith(f"/{TRAINING_FILE}")]:
-        model = done.removesuffix(f"/{TRAINING_FILE}")
-        for what, folder in (("checkpoints", f"{model}/checkpoints"), ("Ray Train's own files", f"{model}/ray")):
-            if held := {key: about for key, about in files.items() if key.startswith(f"{folder}/")}:
-                yield f"{what} of a finished training", folder, held, files[done].modified
+    for finished in [key for key in files if key.endswith(f"/{TRAINING_FILE}")]:
+        model = finished.removesuffix(f"/{TRAINING_FILE}")
+        for what, folder in (("checkpoints", CHECKPOINTS), ("Ray Train's own files", RAY_TRAIN)):
+            prefix = f"{model}/{folder}"
+            if state := {key: info for key, info in files.items() if key.startswith(f"{prefix}/")}:
+                yield _Candidate(f"{what} of a finished training", prefix, state, files[finished].modified)
 
 
-def _others(store: Store) -> Iterator[Candidate]:
-    for key, about in store.list(PROBE).items():
-        yield "probe of the storage", key, {key: about}, 0.0
-    for key, about in store.list(LOG).items():
+def _probes_and_heartbeats(store: Store) -> Iterator[_Candidate]:
+    for key, info in store.list(PROBE).items():
+        yield _Candidate("probe of the storage", key, {key: info})
+    for key, info in store.list(LOG).items():
         if key.endswith(END):
-            yield "heartbeat of a killed job", key, {key: about}, 0.0
-    if earlier := store.list(RETRY_DIR):
-        drawn = store.list(SYNTHESIZED)
-        for key, about in earlier.items():
-            # A link is as old as its file: what counts is when it was last needed.
-            if (done := drawn.get(key.removeprefix("retry/"))) is not None:
-                yield "old images of a retried shard", key, {key: about}, done.modified
+            yield _Candidate("heartbeat of a killed job", key, {key: info})
 
 
-def _half_written(store: Store) -> Iterator[Path]:
-    """On a disk, what obstore began to write and a killed process never finished.
+def _retried(store: Store) -> Iterator[_Candidate]:
+    """Yield previous shards of synthesized images whose retry is published."""
+    if not (previous := store.list(RETRY_DIR)):
+        return
+    synthesized = store.list(SYNTHESIZED)
+    for key, info in previous.items():
+        # The file may be a hard link, which has the time of the original: use the time when it was last needed.
+        if (retried := synthesized.get(key.removeprefix(f"{RETRY}/"))) is not None:
+            yield _Candidate("old images of a retried shard", key, {key: info}, retried.modified)
 
-    An object store shows nothing of the kind: there a file is sent whole, or is not there.
+
+def _partial_files(store: Store) -> Iterator[Path]:
+    """Yield the files on a local disk that a killed process left half-written.
+
+    Object stores have none: a file is uploaded completely or does not exist.
     """
     if store.folder is None or not store.folder.is_dir():
         return
     for name in (PLAN_FILE, REPORT_FILE):
-        yield from (path for path in store.folder.glob(f"{name}#*") if _HALF.fullmatch(path.name))
-    for top in _OURS:
+        yield from (path for path in store.folder.glob(f"{name}#*") if _PARTIAL_FILE.fullmatch(path.name))
+    for top in FOLDERS:
         for folder, _, names in os.walk(store.folder / top):
-            yield from (Path(folder, name) for name in sorted(names) if _HALF.fullmatch(name))
+            yield from (Path(folder, name) for name in sorted(names) if _PARTIAL_FILE.fullmatch(name))
 
 
 def _unlink(path: Path) -> None:

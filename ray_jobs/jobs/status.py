@@ -1,7 +1,8 @@
-"""`amia status RUN`: what is published, in work, failed and left, and how fast it goes. Changes nothing.
+"""`amia status RUN`: what is published, in work, failed and left, and at what rate. Changes nothing.
 
-Everything comes from the run itself, so any machine that sees it can ask while a job runs elsewhere: listings say what
-is published and when, footers and manifests what failed, and each driver's heartbeat what its actors have in work.
+All information comes from the run itself, so any machine that can read the run can show it while a job runs elsewhere:
+listings show what is published and when, shard footers and manifests what failed, and the heartbeat of each driver what
+its actors are working on.
 """
 
 import json
@@ -15,10 +16,17 @@ from typing import Any
 from ray_jobs.runtime.heartbeat import SILENT_S, HeartbeatRecord, read_heartbeats
 from ray_jobs.runtime.throughput import posts_per_second
 from ray_jobs.storage.layout import (
+    AUGMENTED,
     CELLS,
+    EMBEDDINGS,
     EXPERIMENTS,
+    MIXTURE,
+    POSTS,
+    PREDICTIONS,
     RETRY,
+    SCORES,
     SCRATCH,
+    SYNTHESIZED,
     arm_folder,
     identity_key,
     manifest_key,
@@ -32,99 +40,111 @@ from ray_jobs.training.training_status import list_trainings
 
 __all__ = ["status"]
 
-STAGES = ("posts", "embeddings", "scores", "scores-batch", "scores-expected", "synthesized", "augmented", "predictions")
-ACCOUNTS = ("posts", "synthesized", "augmented")
-"""Stages at which posts fail: only their footers are read."""
+STAGE_FOLDERS = (POSTS, EMBEDDINGS, SCORES, SYNTHESIZED, AUGMENTED, PREDICTIONS)
+FOLDERS_WITH_STATUSES = (POSTS, SYNTHESIZED, AUGMENTED)
+"""Folders whose shards count posts by status. The footers of other shards are not read."""
 
 Files = Mapping[str, ObjectInfo]
 
 
 def status(run: str) -> dict[str, Any]:
-    """A run at this moment; without a plan it has no stages.
+    """Return the current state of a run. A run without a plan has no stages.
 
-    `stages`, by folder: shards and posts published, posts in work, failed and left, bytes, posts per status, when the
-    last shard was published; posts a second and seconds left where a driver is at it. `drivers`: who is at work, or was
-    when it fell silent. `trainings`, `cells`, `experiments`: what has come of them. Times are in seconds.
+    `stages` has one entry per folder: shards and posts that are published, posts in work, failed and left, bytes, posts
+    by status, the time of the last shard, and the posts per second and seconds left if a driver is working on it.
+    `drivers` lists running drivers and those whose heartbeat stopped. `trainings`, `cells` and `experiments` list
+    recognizers and tables. Durations are in seconds; times are in seconds since 1970.
     """
     store, now = Store(run), time.time()
     plan = Plan.find(store)
     heartbeats = read_heartbeats(store)
-    alive = [beat for beat, told in heartbeats.values() if now - told < SILENT_S]
-    about: dict[str, Any] = {
+    alive = [record for record, written in heartbeats.values() if now - written < SILENT_S]
+    report: dict[str, Any] = {
         "run": store.address,
         "posts": 0,
         "stages": {},
         "drivers": [
-            {"host": beat.host, "pid": beat.pid, "heard_s_ago": max(0.0, now - told), "alive": beat in alive}
-            for beat, told in heartbeats.values()
+            {"host": record.host, "pid": record.pid, "heard_s_ago": max(0.0, now - written), "alive": record in alive}
+            for record, written in heartbeats.values()
         ],
     }
     if plan is None:
-        scratch, retried = store.list(SCRATCH), store.exists(identity_key(RETRY))
-        last = max((each.modified for each in scratch.values()), default=None)
-        return {**about, "beginning": {"scratch_bytes": _bytes(scratch), "last_written": last, "retry": retried}}
-    with ThreadPoolExecutor(len(STAGES)) as pool:
-        folders = [found for some in pool.map(store.list, STAGES) for found in _by_folder(some).items()]
-    arms = [folder.partition("/")[2] for folder, _ in folders if folder.startswith("augmented/")]
-    return {
-        **about,
+        return report | {"beginning": _state_before_plan(store)}
+    with ThreadPoolExecutor(len(STAGE_FOLDERS)) as pool:
+        listings = list(pool.map(store.list, STAGE_FOLDERS))
+    folders = {folder: files for listing in listings for folder, files in _group_by_folder(listing).items()}
+    arms = [folder.partition("/")[2] for folder in folders if folder.startswith(f"{AUGMENTED}/")]
+    return report | {
         "posts": plan.total,
         "splits": plan.posts,
         "rejected": plan.rejected,
-        "stages": {folder: _stage(store, plan, folder, files, alive, now) for folder, files in folders},
-        "mixture": store.exists("mixture/mixture.json"),
+        "stages": {folder: _stage_state(store, plan, folder, files, alive, now) for folder, files in folders.items()},
+        "mixture": store.exists(f"{MIXTURE}/mixture.json"),
         "finished": [arm for arm in arms if store.exists(manifest_key(arm_folder(arm)))],
-        "trainings": [asdict(each) for each in list_trainings(store)],
+        "trainings": [asdict(training) for training in list_trainings(store)],
         "cells": len(store.list(CELLS)),
         "experiments": sorted({key.split("/")[1] for key in store.list(EXPERIMENTS)}),
     }
 
 
-def _stage(
-    store: Store, plan: Plan, folder: str, files: Files, alive: Sequence[HeartbeatRecord], now: float
-) -> dict[str, Any]:
-    shards = plan.shards
-    if folder.startswith("predictions/"):  # of the splits that were asked for, as far as their shards tell
-        splits = {parse_shard_name(key.rpartition("/")[2])[0] for key in files if key.endswith(".parquet")}
-        shards = [shard for shard in shards if parse_shard_name(shard)[0] in splits]
-    there = {shard: files[key] for shard in shards if (key := shard_key(folder, shard)) in files}
-    at_it = [beat for beat in alive if folder in beat.working]
-    working = {shard for beat in at_it for shard in beat.working[folder]} - there.keys()
-    posts, of_posts = (sum(map(plan.rows_of, some)) for some in (there, shards))
-    counts = _counts(store, folder, there) if folder.partition("/")[0] in ACCOUNTS else Counter[str]()
-    times = [(each.modified, plan.rows_of(shard)) for shard, each in there.items()]
-    rate = posts_per_second(times, min(beat.started for beat in at_it), now) if at_it and posts < of_posts else None
+def _state_before_plan(store: Store) -> dict[str, Any]:
+    """Return the state of a run whose ingest or retry has not published its plan yet."""
+    scratch = store.list(SCRATCH)
     return {
-        "shards": len(there),
-        "of_shards": len(shards),
-        "posts": posts,
-        "of_posts": of_posts,
-        "working": sum(map(plan.rows_of, working)),
-        "failed": count_failures(counts),
-        "left": of_posts - posts,
-        "counts": dict(sorted(counts.items())),
-        "bytes": _bytes(there),
-        "posts_per_s": rate,
-        "eta_s": (of_posts - posts) / rate if rate else None,
-        "last_published": max((time for time, _ in times), default=None),
+        "scratch_bytes": _total_bytes(scratch),
+        "last_written": max((file.modified for file in scratch.values()), default=None),
+        "retry": store.exists(identity_key(RETRY)),
     }
 
 
-def _counts(store: Store, folder: str, there: Files) -> Counter[str]:
-    """Posts per status: from the manifest where there is one, else from every footer."""
+def _stage_state(
+    store: Store, plan: Plan, folder: str, files: Files, alive: Sequence[HeartbeatRecord], now: float
+) -> dict[str, Any]:
+    shards = plan.shards
+    if folder.startswith(f"{PREDICTIONS}/"):  # count only the requested splits, as far as published shards show them
+        splits = {parse_shard_name(key.rpartition("/")[2])[0] for key in files if key.endswith(".parquet")}
+        shards = [shard for shard in shards if parse_shard_name(shard)[0] in splits]
+    published = {shard: files[key] for shard in shards if (key := shard_key(folder, shard)) in files}
+    drivers = [record for record in alive if folder in record.working]
+    in_work = {shard for record in drivers for shard in record.working[folder]} - published.keys()
+    posts, of_posts = sum(map(plan.rows_of, published)), sum(map(plan.rows_of, shards))
+    has_statuses = folder.partition("/")[0] in FOLDERS_WITH_STATUSES
+    counts = _count_statuses(store, folder, published) if has_statuses else Counter[str]()
+    times = [(file.modified, plan.rows_of(shard)) for shard, file in published.items()]
+    rate = None
+    if drivers and posts < of_posts:
+        rate = posts_per_second(times, min(record.started for record in drivers), now)
+    return {
+        "shards": len(published),
+        "of_shards": len(shards),
+        "posts": posts,
+        "of_posts": of_posts,
+        "working": sum(map(plan.rows_of, in_work)),
+        "failed": count_failures(counts),
+        "left": of_posts - posts,
+        "counts": dict(sorted(counts.items())),
+        "bytes": _total_bytes(published),
+        "posts_per_s": rate,
+        "eta_s": (of_posts - posts) / rate if rate else None,
+        "last_published": max((modified for modified, _ in times), default=None),
+    }
+
+
+def _count_statuses(store: Store, folder: str, published: Files) -> Counter[str]:
+    """Count posts by status: from the manifest if there is one, else from the footers of all shards."""
     if store.exists(manifest := manifest_key(folder)):
         return Counter(json.loads(store.read(manifest))["counts"])
-    sizes = {shard_key(folder, shard): each.size for shard, each in there.items()}
+    sizes = {shard_key(folder, shard): file.size for shard, file in published.items()}
     return total_counts(read_all_metadata(store, list(sizes), sizes))
 
 
-def _by_folder(files: Files) -> dict[str, dict[str, ObjectInfo]]:
-    """Listed files by the folder that they lie in: of arms and predictions there may be several."""
-    found: dict[str, dict[str, ObjectInfo]] = {}
+def _group_by_folder(files: Files) -> dict[str, dict[str, ObjectInfo]]:
+    """Group listed files by their folder: there may be several arms and several recognizers with predictions."""
+    folders: dict[str, dict[str, ObjectInfo]] = {}
     for key in sorted(files):
-        found.setdefault(key.rpartition("/")[0], {})[key] = files[key]
-    return found
+        folders.setdefault(key.rpartition("/")[0], {})[key] = files[key]
+    return folders
 
 
-def _bytes(files: Files) -> int:
-    return sum(each.size for each in files.values())
+def _total_bytes(files: Files) -> int:
+    return sum(file.size for file in files.values())

@@ -1,1 +1,1 @@
-"""Where a run lies, and the files it is made of."""
+"""The files of a run: their names, their formats, and how they are read and published."""

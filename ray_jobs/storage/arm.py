@@ -1,4 +1,4 @@
-"""The labeled posts of an arm, as a recognizer takes them."""
+"""Labeled posts of a finished arm, as a recognizer takes them."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from amia.errors import RunError
 from amia.mixing.arms import needs_synthesis
 from amia.mner.features import Example
 from amia.report.attribution import Attribution
-from ray_jobs.stages.mix import Mix
+from ray_jobs.storage.layout import arm_folder, manifest_key
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
@@ -22,36 +22,36 @@ COLUMNS = ("id", "tokens", "ner_tags", "image")
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A finished arm of a run, by its manifest."""
+    """A finished arm of a run, described by its manifest."""
 
     store: Store
     name: str
     manifest: dict[str, Any]
 
     def keys(self, split: str) -> list[str]:
-        """Its shards of one split, in order."""
-        names = [each["name"] for each in self.manifest["files"]]
-        return [f"{Mix.name}/{self.name}/{name}" for name in names if name.rsplit("-", 3)[0] == split]
+        """Return the keys of the shards of one split, in order."""
+        names = [file["name"] for file in self.manifest["files"]]
+        return [f"{arm_folder(self.name)}/{name}" for name in names if name.rsplit("-", 3)[0] == split]
 
     @property
     def content(self) -> dict[str, str]:
-        """File -> SHA-256 of its rows' content: what a training depends on."""
-        return {each["name"]: each["sha256"] for each in self.manifest["files"]}
+        """SHA-256 of the rows of each file by name: the input of a training."""
+        return {file["name"]: file["sha256"] for file in self.manifest["files"]}
 
     @property
     def generator(self) -> Attribution | None:
-        """What drew its images; None where it shows no drawn one."""
+        """The model that generated its images, or None if the arm shows no synthesized image."""
         if not needs_synthesis(self.name):
             return None
         model = self.manifest["settings"]["generator"]["model"]
         return Attribution(role="Generator", name=model, weights=str(self.manifest["generator"]))
 
     def examples(self, keys: Iterable[str]) -> list[Example]:
-        """The labeled posts of some shards."""
-        return [each for key in keys for each in examples_of(read_shard(self.store, key, COLUMNS))]
+        """Return the labeled posts of shards."""
+        return [example for key in keys for example in examples_of(read_shard(self.store, key, COLUMNS))]
 
     def tokens(self, splits: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """The words of every post of some splits that has any."""
+        """Yield the words of every post of the splits that has words."""
         for split in splits:
             for key in self.keys(split):
                 for words in read_shard(self.store, key, ["tokens"])["tokens"].to_pylist():
@@ -60,10 +60,12 @@ class Arm:
 
 
 def open_arm(store: Store, name: str) -> Arm:
-    """Raises RunError when the arm is not finished: its manifest is written last."""
-    key = f"{Mix.name}/{name}/manifest.json"
+    """Open an arm by its manifest, which is published last. Raises RunError if the arm is not finished."""
+    key = manifest_key(arm_folder(name))
     if not store.exists(key):
-        raise RunError(f"no finished arm {name!r} in {store.address}: `amia augment --run RUN --arm {name}` makes it")
+        raise RunError(
+            f"no finished arm {name!r} in {store.address}: create it with `amia augment --run RUN --arm {name}`"
+        )
     try:
         return Arm(store, name, dict(json.loads(store.read(key))))
     except (ValueError, TypeError) as error:
@@ -71,7 +73,7 @@ def open_arm(store: Store, name: str) -> Arm:
 
 
 def examples_of(table: pa.Table) -> list[Example]:
-    """The rows that have words and labels; a row without image has none for the recognizer either."""
+    """Return the rows of a shard that have words and labels. The image is None if the row has none."""
     return [
         Example(
             id=row["id"],

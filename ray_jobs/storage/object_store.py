@@ -1,7 +1,7 @@
-"""Object stores: how they are opened, how long they are asked again, and what they say when they fail.
+"""Object stores: how they are opened, which requests are retried, and how their errors are reported.
 
-Servers that are overloaded (503, SlowDown) and connections that drop are asked again with exponential backoff and
-jitter, a bounded number of times for a bounded time; then the job ends, and what is published stays.
+Requests to overloaded servers (503, SlowDown) and over dropped connections are retried with exponential backoff and
+jitter, a bounded number of times for a bounded time. After that the job ends, and published files stay.
 """
 
 import importlib.util
@@ -27,84 +27,87 @@ RETRY: "RetryConfig" = {
     "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=15), "base": 2},
     "retry_timeout": timedelta(minutes=3),
 }
-"""Ten more times within three minutes: S3 splits a busy prefix in about that time."""
+"""Ten retries within three minutes: S3 takes about that long to split a busy prefix."""
 TIMEOUT = "300s"
-"""Of one request, a shard of images over a slow line included; obstore's own is 30 s."""
+"""Timeout of one request, long enough for a shard of images over a slow connection; obstore's default is 30 s."""
 CONNECT_TIMEOUT = "10s"
 
-ALLOW_HTTP = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}
-"""Options given by hand shadow those of the environment, so this one is handed on."""
-NATIVE = (
+ALLOW_HTTP_VARIABLES = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}
+"""Explicit client options override those of the environment, so this one is passed on."""
+AWS_CREDENTIAL_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_SKIP_SIGNATURE",
 )
-"""Where obstore finds credentials of AWS by itself; profiles and single sign-on it leaves to boto3."""
+"""Sources of AWS credentials that obstore reads itself; profiles and single sign-on need boto3."""
 
 
 def check_address(address: str) -> None:
-    """Raises StoreError for an address with credentials in it: it is written into logs, manifests and reports."""
+    """Raise StoreError if an address contains credentials: it is written into logs, manifests and reports."""
     parts = urlsplit(address)
     if parts.password is not None or parts.query or parts.fragment:
         raise StoreError(
-            f"{parts.scheme}://{parts.hostname}{parts.path} was given with a password or query: a run's address is "
-            "written down in many places, so credentials come by the provider's usual chain (environment, profile, "
-            "role) and never in it"
+            f"{parts.scheme}://{parts.hostname}{parts.path} was given with a password or query. The address of a run "
+            "is written to many places, so it must not contain credentials: pass them by the usual chain of the "
+            "provider (environment, profile, role)"
         )
 
 
 def open_remote(address: str) -> ObjectStore:
-    """An object store by its URL, with credentials by the usual chain of its provider. Asks for nothing yet."""
+    """Open an object store by its URL with credentials from the usual chain of its provider. Sends no request."""
     scheme = urlsplit(address).scheme
-    allow = os.environ.get(ALLOW_HTTP.get(scheme, "AZURE_ALLOW_HTTP"), "")
-    options: Any = {"timeout": TIMEOUT, "connect_timeout": CONNECT_TIMEOUT, "allow_http": allow.lower() == "true"}
-    if scheme in {"s3", "s3a"} and (provider := _of_profile()) is not None:
+    allow_http = os.environ.get(ALLOW_HTTP_VARIABLES.get(scheme, "AZURE_ALLOW_HTTP"), "").lower() == "true"
+    options: Any = {"timeout": TIMEOUT, "connect_timeout": CONNECT_TIMEOUT, "allow_http": allow_http}
+    if scheme in {"s3", "s3a"} and (provider := _boto3_credentials()) is not None:
         return from_url(address, client_options=options, retry_config=RETRY, credential_provider=provider)
     return from_url(address, client_options=options, retry_config=RETRY)
 
 
 def is_retryable(error: Exception) -> bool:
-    """Whether a request broke off in a way that obstore, which does not know that ours may be repeated, gives up on."""
+    """Return whether a request broke off in a way that obstore does not retry, as it may be unsafe to repeat."""
     return "kind: Interrupted" in str(error) or "kind: Timeout" in str(error)
 
 
 def error_summary(error: Exception) -> str:
-    """The storage's own words in one line, without what it echoes of the request."""
+    """Return the storage's error message in one line, without what it echoes of the request."""
     text = str(error).strip()
-    first = text.splitlines()[0] if text else type(error).__name__
-    words = [found.group(1) for tag in ("Code", "Message") if (found := re.search(rf"<{tag}>(.*?)</{tag}>", text))]
-    # Servers quote access keys and signatures in the rest of their XML; obstore adds its Rust structures.
-    line = re.split(r"<(?:\?xml|!doctype|html|error)\b", first, maxsplit=1, flags=re.IGNORECASE)[0]
-    return ": ".join([line.strip().removesuffix(":"), *words])
+    first_line = text.splitlines()[0] if text else type(error).__name__
+    details = [match.group(1) for tag in ("Code", "Message") if (match := re.search(rf"<{tag}>(.*?)</{tag}>", text))]
+    # Servers quote access keys and signatures in the rest of their XML; obstore appends its Rust structures.
+    summary = re.split(r"<(?:\?xml|!doctype|html|error)\b", first_line, maxsplit=1, flags=re.IGNORECASE)[0]
+    return ": ".join([summary.strip().removesuffix(":"), *details])
 
 
 def error_hint(error: Exception) -> str:
-    """The rest of the message: what the person can do about it."""
+    """Return the end of an error message that suggests what to do, or an empty string."""
     text = str(error)
     if "No space left" in text or "StorageFull" in text:
-        return ". The disk is full: make room and start the same command again; what is published stays"
+        return ". The disk is full: make room and start the same command again; published files stay"
     if "(os error 13)" in text or "(os error 30)" in text:
-        return ". Give a --run where this user may write"
+        return ". Choose a --run that this user may write to"
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or re.search(r"ExpiredToken|40[13] [FU]", text):
         return (
-            ". Check the credentials that this machine finds (environment, profile, role), that they have not run out, "
-            "and what they may do there; then start the same command again, what is published stays"
+            ". Check the credentials that this machine finds (environment, profile, role), whether they have expired, "
+            "and their permissions; then start the same command again, published files stay"
         )
     if isinstance(error, BaseError) and re.search(r"status code: 5\d\d|HTTP error|response body", text):
-        return ". It is overloaded or away: start the same command again when it answers; what is published stays"
+        return (
+            ". The storage is overloaded or unreachable: start the same command again when it responds; published "
+            "files stay"
+        )
     return ""
 
 
-def _of_profile() -> Any:
-    """Credentials by boto3's chain, where the environment holds none; None: obstore's own chain."""
-    if any(os.environ.get(name) for name in NATIVE):
+def _boto3_credentials() -> Any:
+    """Return a provider with boto3's chain, or None if obstore can use its own chain."""
+    if any(os.environ.get(name) for name in AWS_CREDENTIAL_VARIABLES):
         return None
     if importlib.util.find_spec("boto3") is None:
-        shared = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials")
-        if os.environ.get("AWS_PROFILE") or shared.is_file():
-            raise StoreError("credentials of AWS stand in a profile, which takes boto3 to read: pip install boto3")
+        credentials_file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials")
+        if os.environ.get("AWS_PROFILE") or credentials_file.is_file():
+            raise StoreError("AWS credentials of a profile can only be read with boto3: pip install boto3")
         return None
     from obstore.auth.boto3 import Boto3CredentialProvider
 
@@ -112,6 +115,6 @@ def _of_profile() -> Any:
         return Boto3CredentialProvider()
     except ValueError:
         raise StoreError(
-            "no credentials of AWS found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or run where a "
-            "role is attached"
+            "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run on a "
+            "machine with an attached role"
         ) from None

@@ -1,7 +1,7 @@
-"""The plan: which posts stand together. Ingest fixes it once; every stage maps shard K to shard K.
+"""The plan: how posts are grouped into shards. Written once by `amia ingest`; every stage maps shard K to shard K.
 
-Posts of one split, in the order of a keyed hash of their ids, in runs of `per_shard`. The plan therefore depends on the
-posts alone, not on how many files they came in, nor in which order.
+A shard holds `per_shard` consecutive posts of one split in the order of a keyed hash of their ids. The plan therefore
+depends on the posts alone, not on the number or order of the files that they came from.
 """
 
 import json
@@ -9,80 +9,86 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from amia.errors import RunError
+from ray_jobs.storage.layout import PLAN_FILE, POSTS, shard_key
 from ray_jobs.storage.store import Store
 
 __all__ = ["Plan", "parse_shard_name"]
 
-_KEY = "plan.json"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How many posts each split has, and how they are cut into shards."""
+    """Number of posts of each split, and how they are grouped into shards."""
 
     posts: dict[str, int]
     """Posts per split."""
     per_shard: int
     seed: int
     digest: str
-    """SHA-256 over every post's id and content hash, in the plan's order."""
+    """SHA-256 over the id and content hash of every post, in the order of the plan."""
     types: list[str]
-    """Entity types in the corpus: the field's four first, then others by name."""
+    """Entity types in the corpus: the four usual ones first, then others by name."""
     rejected: int
-    """Rows of the source that are no posts; they stand in `quarantine/` with their reasons."""
+    """Rows of the source that are not posts; `quarantine/` holds them with their reasons."""
     repaired: int
-    """Orphan `I-` tags that became `B-` in `ner_tags`."""
+    """Orphan `I-` tags that were changed to `B-` in `ner_tags`."""
     labeled: int
-    """Posts that came with tags."""
+    """Posts that have tags in the source."""
     source: dict[str, str]
     """Where the corpus was read from: kind, files, image folder."""
     scratch: str
     """Folder of the run that holds the posts until their shards are published."""
     segments: dict[str, list[int]]
-    """Per split, how many of its posts lie in each scratch bucket, in order."""
+    """By split, the number of its posts in each scratch bucket, in order."""
 
     @property
     def total(self) -> int:
-        """Posts in all splits."""
+        """Posts of all splits."""
         return sum(self.posts.values())
 
     @property
     def shards(self) -> list[str]:
-        """Names of all shards, `train-00000-of-00007` first; five digits, more where a split needs them."""
+        """Names of all shards, `train-00000-of-00007` first; five digits, more if a split needs them."""
         return [name for split in sorted(self.posts) for name in self.shards_of(split)]
 
     def shards_of(self, split: str) -> list[str]:
-        """Names of one split's shards, in order."""
+        """Return the names of the shards of one split, in order."""
         count = -(-self.posts[split] // self.per_shard)
         width = max(5, len(str(count)))
         return [f"{split}-{index:0{width}d}-of-{count:0{width}d}" for index in range(count)]
 
     def rows_of(self, shard: str) -> int:
-        """How many posts a shard holds."""
+        """Return the number of posts of a shard."""
         split, index = parse_shard_name(shard)
         return min(self.per_shard, self.posts[split] - index * self.per_shard)
 
     def fit_splits(self) -> list[str]:
-        """The splits that bank and fit stand on: train, or all where no post is train."""
+        """Return the splits that bank and mixture are made from: train, or all if there is no train split."""
         return ["train"] if self.posts.get("train") else sorted(self.posts)
 
+    def missing_posts(self, store: Store) -> list[str]:
+        """Return the names of the shards whose posts are not published yet."""
+        published = store.list(POSTS)
+        return [shard for shard in self.shards if shard_key(POSTS, shard) not in published]
+
     def publish(self, store: Store) -> bool:
-        """Write the plan down, once. False: another driver's plan stands there."""
-        return store.create(_KEY, json.dumps(asdict(self), sort_keys=True, indent=1).encode())
+        """Publish the plan. Returns False if another driver has published another plan."""
+        return store.create(PLAN_FILE, json.dumps(asdict(self), sort_keys=True, indent=1).encode())
 
     @classmethod
     def find(cls, store: Store) -> "Plan | None":
-        """The run's plan, or None before its ingest has read the corpus."""
-        if not store.exists(_KEY):
+        """Return the plan of the run, or None before ingest has read the corpus. Raises RunError on a foreign file."""
+        if not store.exists(PLAN_FILE):
             return None
         try:
-            tree: Mapping[str, object] = json.loads(store.read(_KEY))
-            return cls(**tree)  # type: ignore[arg-type]  # plan.json is our own; a foreign one fails here, by name
+            fields: Mapping[str, object] = json.loads(store.read(PLAN_FILE))
+            return cls(**fields)  # type: ignore[arg-type]  # a foreign plan.json fails here on a missing field
         except (TypeError, ValueError) as error:
-            raise RunError(f"{_KEY} in {store.address} was not written by this version of amia: {error}") from error
+            raise RunError(
+                f"{PLAN_FILE} in {store.address} was not written by this version of amia: {error}"
+            ) from error
 
 
 def parse_shard_name(shard: str) -> tuple[str, int]:
-    """`train-00003-of-00007` -> (`train`, 3)."""
+    """Split the name of a shard into split and index: `train-00003-of-00007` -> (`train`, 3)."""
     split, index, _, _ = shard.rsplit("-", 3)
     return split, int(index)

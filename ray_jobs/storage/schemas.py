@@ -1,4 +1,7 @@
-"""The columns of augmented and predicted shards, described so that `datasets` shows images and label names."""
+"""Columns of shards of posts, augmented posts and predictions.
+
+The schemas carry the metadata from which the library `datasets` reads that a column holds images or labels.
+"""
 
 import json
 from collections import Counter
@@ -8,23 +11,24 @@ from typing import Any
 import pyarrow as pa
 
 from amia.mner.spans import label_names
+from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
 
 __all__ = ["IMAGE", "augmented_schema", "card_features", "posts_table", "prediction_schema", "publish_posts"]
 
-# MERGED FROM ray_jobs.storage.schemas: A shard of posts/ as a table and as a file, for the two stages that make one: ingest's and a retry's.
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-"""How `datasets` stores an image: a plain struct, no extension type."""
+"""Type of an image in `datasets`: a plain struct, not an extension type."""
 STRINGS = pa.list_(pa.string())
 Columns = list[tuple[str, pa.DataType, Any]]
-"""Name, Arrow's type, and the feature that `datasets` reads it as."""
+"""Name, Arrow type, and feature of `datasets`."""
+Row = dict[str, Any]
 
 
 def augmented_schema(types: Sequence[str]) -> pa.Schema:
-    """Column names and types, with the `huggingface` metadata that `datasets` reads features from.
+    """Return the schema of an arm's shards, with the `huggingface` metadata from which `datasets` reads features.
 
-    `tags` are as read; `ner_tags` are valid BIO2 as numbers of `label_names`.
+    `tags` are the tags of the source; `ner_tags` are valid BIO2 as indices into `label_names`.
     """
     columns: Columns = [
         ("id", pa.string(), _value("string")),
@@ -49,12 +53,12 @@ def augmented_schema(types: Sequence[str]) -> pa.Schema:
 
 
 def prediction_schema(types: Sequence[str]) -> pa.Schema:
-    """Column names and types of what a recognizer said of an arm's posts.
+    """Return the schema of predictions for the posts of an arm.
 
-    `tokens` of a post without any are the words that its text was cut into; `tags` and `ner_tags` as in
-    `augmented_schema`, null where a post has none, and `predicted_tags` numbered likewise. `spans` hold words `start`
-    to `end`, the end exclusive, a score in [0, 1], and the characters of `text` where the text was cut here. `seen` is
-    the id of the post whose image the recognizer was shown, its own as a rule; null: none.
+    `tokens` of a post without tokens are the words of its text. `tags` and `ner_tags` are as in `augmented_schema`,
+    null if the post has none; `predicted_tags` use the same indices. `spans` hold the words `start` to `end`
+    (exclusive), a score in [0, 1], and offsets into `text` if the words were split from it. `seen` is the id of the post whose image
+    the recognizer was given, normally the same post; null without an image.
     """
     labels = _list({"names": label_names(types), "_type": "ClassLabel"})
     parts = {
@@ -84,41 +88,13 @@ def prediction_schema(types: Sequence[str]) -> pa.Schema:
 
 
 def card_features(schema: pa.Schema) -> list[dict[str, Any]]:
-    """The columns of `augmented_schema` as the head of a data set card writes them."""
+    """Return the columns of `augmented_schema` in the format of a data set card's header."""
     features: dict[str, dict[str, Any]] = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     return [{"name": name, **_card_feature(feature)} for name, feature in features.items()]
 
 
-def _card_feature(feature: dict[str, Any]) -> dict[str, Any]:
-    if feature["_type"] == "Value":
-        return {"dtype": feature["dtype"]}
-    if feature["_type"] == "Image":
-        return {"dtype": "image"}
-    of = feature["feature"]
-    if of["_type"] == "Value":
-        return {"sequence": of["dtype"]}
-    return {"sequence": {"class_label": {"names": {str(number): name for number, name in enumerate(of["names"])}}}}
-
-
-def _schema(columns: Columns) -> pa.Schema:
-    features = {name: feature for name, _, feature in columns}
-    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    return pa.schema([(name, kind) for name, kind, _ in columns], metadata=metadata)
-
-
-def _value(dtype: str) -> dict[str, Any]:
-    return {"dtype": dtype, "_type": "Value"}
-
-
-def _list(feature: dict[str, Any]) -> dict[str, Any]:
-    return {"feature": feature, "_type": "Sequence"}
-
-
-Row = dict[str, Any]
-
-
 def posts_table(rows: Sequence[Row]) -> pa.Table:
-    """A shard of posts; of an image that cannot be used the path alone."""
+    """Return a shard of posts as a table. An image that cannot be used keeps its path without bytes."""
     return pa.table(
         {
             **{name: [row[name] for row in rows] for name in ("id", "split", "text")},
@@ -141,8 +117,33 @@ def posts_table(rows: Sequence[Row]) -> pa.Table:
 
 
 def publish_posts(store: Store, key: str, posts: pa.Table, identity: str) -> ShardMetadata:
-    """Publish a shard of posts, with its counts per image status."""
+    """Publish a shard of posts with counts by image status."""
     counts = Counter(f"image={status}" for status in posts["image_status"].to_pylist())
-    data, facts = encode(posts, stage="posts", identity=identity, counts=counts)
+    data, metadata = encode(posts, stage=POSTS, identity=identity, counts=counts)
     store.create(key, data)
-    return facts
+    return metadata
+
+
+def _card_feature(feature: dict[str, Any]) -> dict[str, Any]:
+    if feature["_type"] == "Value":
+        return {"dtype": feature["dtype"]}
+    if feature["_type"] == "Image":
+        return {"dtype": "image"}
+    element = feature["feature"]
+    if element["_type"] == "Value":
+        return {"sequence": element["dtype"]}
+    return {"sequence": {"class_label": {"names": {str(index): name for index, name in enumerate(element["names"])}}}}
+
+
+def _schema(columns: Columns) -> pa.Schema:
+    features = {name: feature for name, _, feature in columns}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pa.schema([(name, kind) for name, kind, _ in columns], metadata=metadata)
+
+
+def _value(dtype: str) -> dict[str, Any]:
+    return {"dtype": dtype, "_type": "Value"}
+
+
+def _list(feature: dict[str, Any]) -> dict[str, Any]:
+    return {"feature": feature, "_type": "Sequence"}

@@ -1,7 +1,7 @@
-"""A shard: some rows of one split as one Parquet file, with what the driver needs of it in the footer.
+"""Shards: rows of one split in one Parquet file whose footer holds what drivers need to know about it.
 
-The footer (`ShardMetadata`) carries the row count, the counts per status, the loss histogram where there is one, and a
-SHA-256 of the rows' content, so that nobody has to read a shard's pixels to account for it.
+The footer (`ShardMetadata`) holds the number of rows, counts by status, the loss histogram if there is one, and a
+SHA-256 of the content of the rows, so that accounting never reads the images of a shard.
 """
 
 import hashlib
@@ -22,36 +22,36 @@ __all__ = [
     "ShardMetadata",
     "content_sha256",
     "encode",
-    "halved",
     "read_all_metadata",
     "read_metadata",
     "read_shard",
     "total_counts",
 ]
 
-_FOOTER = b"amia"
+_FOOTER_KEY = b"amia"
+_READ_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardMetadata:
-    """What the footer of a shard says of it."""
+    """Footer of a shard."""
 
     stage: str
     rows: int
     sha256: str
-    """Of the rows' content, not of the file: equal rows, equal hash, whatever wrote them."""
+    """SHA-256 of the content of the rows, not of the file: equal rows have equal hashes, whatever wrote them."""
     identity: str
     """Digest of the identity of the stage's folder."""
     counts: dict[str, int] = field(default_factory=dict)
     """Posts per status, for example `{"image=ok|synthesis=ok": 510, "image=no_image|synthesis=ok": 2}`."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """What one stage alone leaves for the driver: a loss histogram, the range of the cosine."""
+    """Values of a single stage for its driver: a loss histogram, the range of the cosine."""
 
 
 def content_sha256(table: pa.Table) -> str:
-    """SHA-256 of a table's rows as JSON, bytes replaced by their own hash.
+    """Return the SHA-256 of a table's rows as JSON, with bytes replaced by their own hash.
 
-    Arrow's buffers would be quicker to hash, but what lies under a null in them is anybody's.
+    Arrow's buffers would be faster to hash, but their content under a null is undefined.
     """
     digest = hashlib.sha256()
     for row in table.to_pylist():
@@ -68,8 +68,8 @@ def encode(
     extra: Mapping[str, Any] | None = None,
     schema_metadata: Mapping[bytes, bytes] | None = None,
 ) -> tuple[bytes, ShardMetadata]:
-    """The Parquet bytes of a shard and its facts. Equal tables and facts give equal bytes."""
-    told = ShardMetadata(
+    """Return the Parquet bytes of a shard and its metadata. Equal tables and metadata give equal bytes."""
+    metadata = ShardMetadata(
         stage=stage,
         rows=table.num_rows,
         sha256=content_sha256(table),
@@ -77,79 +77,69 @@ def encode(
         counts=dict(sorted((counts or {}).items())),
         extra=dict(extra or {}),
     )
-    metadata = {**(schema_metadata or {}), _FOOTER: json.dumps(asdict(told), sort_keys=True).encode()}
+    footer = {**(schema_metadata or {}), _FOOTER_KEY: json.dumps(asdict(metadata), sort_keys=True).encode()}
     sink = pa.BufferOutputStream()
-    # JPEGs do not compress; a page must hold whole images, and the reader's int32 offsets stay far away at 512 rows.
+    # JPEGs do not compress. A page must hold whole images, and 512 rows stay far below the limit of int32 offsets.
     pq.write_table(
-        table.replace_schema_metadata(metadata),
+        table.replace_schema_metadata(footer),
         sink,
         compression={name: "NONE" if name == "image.bytes" else "ZSTD" for name in _leaf_names(table.schema)},
         use_dictionary=False,
     )
-    return sink.getvalue().to_pybytes(), told
-
-
-def halved(count: int) -> dict[str, int]:
-    """For `extra`: so many of the shard's posts went through in smaller micro-batches, since memory ran out.
-
-    Nothing where none did, so that whatever memory there was, the footers of undisturbed shards are equal.
-    """
-    return {"halved": count} if count else {}
-
-
-def eager(parts: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """For `extra`: parts of the model that ran uncompiled though they were to be compiled, and why; likewise."""
-    return {"eager": dict(parts)} if parts else {}
+    return sink.getvalue().to_pybytes(), metadata
 
 
 def read_shard(store: Store, key: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A published shard, or some of its columns.
+    """Read a published shard, or some of its columns.
 
-    Raises RunError when the file is no shard of ours (another writer's, or with Arrow extension types).
+    Raises RunError if the file is not a shard of amia: not readable as Parquet, or with Arrow extension types.
     """
     with store.open(key) as file:
         try:
             table = pq.read_table(file, columns=None if columns is None else list(columns))
         except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{key} in {store.address} is no readable Parquet file: {error}") from error
-    if any(isinstance(each.type, pa.BaseExtensionType) for each in table.schema):
-        raise RunError(f"{key} in {store.address} holds Arrow extension types, which amia never writes: not ours")
+            raise RunError(f"{key} in {store.address} is not a readable Parquet file: {error}") from error
+    if any(isinstance(column.type, pa.BaseExtensionType) for column in table.schema):
+        raise RunError(f"{key} in {store.address} was not written by amia: it has columns of Arrow extension types")
     return table
 
 
 def read_metadata(store: Store, key: str, size: int | None = None) -> ShardMetadata:
-    """What a published shard's footer says; only the footer is fetched. `size`: of the file, where it is known."""
+    """Read the footer of a published shard; nothing else is fetched. `size`: size of the file if it is known.
+
+    Raises RunError if the file is not a shard of amia.
+    """
     with store.open(key, size) as file:
         try:
-            metadata = pq.read_metadata(file).metadata or {}
-            return ShardMetadata(**json.loads(metadata[_FOOTER]))
+            footer = pq.read_metadata(file).metadata or {}
+            return ShardMetadata(**json.loads(footer[_FOOTER_KEY]))
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{key} in {store.address} is no shard that amia wrote: {error!r}") from error
+            raise RunError(f"{key} in {store.address} is not a shard written by amia: {error!r}") from error
 
 
 def read_all_metadata(store: Store, keys: Sequence[str], sizes: Mapping[str, int] | None = None) -> list[ShardMetadata]:
-    """The facts of many shards, in the order of the keys, with some requests in flight at once.
+    """Read the footers of many shards with concurrent requests, in the order of the keys.
 
-    `sizes`: of the files, from a listing; one request a shard instead of two.
+    `sizes`: sizes of the files from a listing; with them a shard needs one request instead of two.
     """
-    known = sizes or {}
-    with ThreadPoolExecutor(16) as pool:
-        return list(pool.map(lambda key: read_metadata(store, key, known.get(key)), keys))
+    known_sizes = sizes or {}
+    with ThreadPoolExecutor(_READ_THREADS) as pool:
+        return list(pool.map(lambda key: read_metadata(store, key, known_sizes.get(key)), keys))
 
 
-def total_counts(many: Sequence[ShardMetadata]) -> Counter[str]:
-    """Counts per status over many shards."""
+def total_counts(shards: Iterable[ShardMetadata]) -> Counter[str]:
+    """Sum the counts by status over shards."""
     total: Counter[str] = Counter()
-    for each in many:
-        total.update(each.counts)
+    for metadata in shards:
+        total.update(metadata.counts)
     return total
 
 
 def _leaf_names(columns: Iterable[pa.Field], prefix: str = "") -> list[str]:
-    """Parquet's names of the leaf columns, as its writer options want them."""
+    """Return Parquet's names of the leaf columns, as the writer's options expect them."""
     names: list[str] = []
-    for each in columns:
-        name, kind = prefix + each.name, each.type
+    for column in columns:
+        name, kind = prefix + column.name, column.type
         if pa.types.is_list(kind):
             name, kind = f"{name}.list.element", kind.value_type
         names += _leaf_names(kind, f"{name}.") if pa.types.is_struct(kind) else [name]

@@ -1,7 +1,7 @@
-"""A run directory on disk, S3, GCS or Azure, through one interface.
+"""A run directory on a local disk, S3, GCS or Azure behind one interface.
 
-Everything that amia keeps rests on one promise of the storage: creating a key that exists fails and leaves the first
-content alone (a hard link on disk, a conditional PUT on S3). `probe` asks for that promise before a job begins.
+All files of a run depend on one guarantee of the storage: creating a key that exists fails and leaves the first content
+unchanged (a hard link on a local disk, a conditional PUT on S3). `Store.probe` verifies it before a job starts.
 """
 
 import io
@@ -21,41 +21,44 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
 from amia.errors import StoreError
+from ray_jobs.storage.layout import PROBE
 from ray_jobs.storage.object_store import check_address, error_hint, error_summary, is_retryable, open_remote
 
-__all__ = ["ObjectInfo", "Store"]
+__all__ = ["ObjectInfo", "RangeReader", "Store"]
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://")
-_TIMES = 4
-"""How often a request is made that breaks off where obstore does not ask again by itself."""
+_MAX_ATTEMPTS = 4
+"""Attempts of a request that breaks off in a way that obstore does not retry."""
+_MAX_DELETES = 1000
+"""Keys deleted by one request."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a listing says of a key."""
+    """Entry of a listing."""
 
     size: int
     """In bytes."""
     modified: float
-    """When it was written, in seconds since 1970, by the storage's own clock."""
+    """Time of the write in seconds since 1970, by the clock of the storage."""
 
 
 class Store:
-    """The files of one run, by key (`posts/train-00000-of-00003.parquet`). Cheap to pickle: it travels as its address.
+    """The files of one run by key (`posts/train-00000-of-00003.parquet`). Pickled as its address.
 
-    `address` is a folder or a URL (`s3://bucket/prefix`, `gs://`, `az://`); credentials come by the usual chain of the
-    provider. A folder is made when the first key is created; looking at one that is not there makes nothing.
+    `address` is a folder or a URL (`s3://bucket/prefix`, `gs://`, `az://`). Credentials are found by the default chain
+    of the provider. A local folder is created with its first key; reading from a missing folder does not create it.
 
-    An object store that is overloaded, or whose connections drop, is asked again for some minutes. Raises StoreError
-    whenever the storage says anything but yes after that; the message names the key, the storage's own words, and what
-    to do.
+    Requests to an object store that is overloaded, or whose connections drop, are retried for some minutes. Every
+    method raises StoreError if the storage fails after that; the message names the key, quotes the storage and suggests
+    what to do.
     """
 
     def __init__(self, address: str | Path) -> None:
-        given = str(address).removeprefix("file://")
-        self.address = given if _URL.match(given) else str(Path(given).expanduser().resolve())
+        address = str(address).removeprefix("file://")
+        self.address = address if _URL.match(address) else str(Path(address).expanduser().resolve())
         if self.folder is None:
             check_address(self.address)
 
@@ -64,8 +67,133 @@ class Store:
 
     @property
     def folder(self) -> Path | None:
-        """The run's folder where the store is a local disk, else None."""
+        """The run's folder if the store is a local disk, else None."""
         return None if _URL.match(self.address) else Path(self.address)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Publish `data` under `key` atomically. Returns False if the key exists with other content, which is kept.
+
+        Returns True if the key exists with equal content: after a lost response it is unknown whose write succeeded,
+        and with equal content it does not matter.
+        """
+        try:
+            self._request(lambda: obstore.put(self._objects, key, data, mode="create"))
+        except AlreadyExistsError:
+            return self._has_content(key, data)
+        except (BaseError, OSError, ValueError) as error:
+            raise self._error(f"{key} could not be written to", error) from error
+        return True
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Write `data` under `key` and overwrite previous content. Never used for published shards."""
+        try:
+            self._request(lambda: obstore.put(self._objects, key, data, mode="overwrite"))
+        except (BaseError, OSError, ValueError) as error:
+            raise self._error(f"{key} could not be written to", error) from error
+
+    def link_from(self, other: "Store", key: str, *, under: str | None = None) -> bool:
+        """Publish the file `key` of another store here under the same key, or under the key `under`.
+
+        Makes a hard link if both stores are on one disk, else a copy. Returns False if the key exists.
+        """
+        target = under or key
+        if self.folder is not None and other.folder is not None:
+            try:
+                (self.folder / target).parent.mkdir(parents=True, exist_ok=True)
+                os.link(other.folder / key, self.folder / target)
+                return True
+            except FileExistsError:
+                return False
+            except OSError:
+                pass  # another disk, or one without hard links; the copy below reports any other problem
+        return self.create(target, other.read(key))
+
+    def read(self, key: str) -> bytes:
+        """Return the whole content of a key."""
+        self._require_folder(key)
+        try:
+            return self._request(lambda: bytes(obstore.get(self._objects, key).bytes()))
+        except (BaseError, OSError) as error:
+            raise self._error(f"{key} could not be read from", error) from error
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        """Return bytes `[start, end)` of a key."""
+        try:
+            return self._request(lambda: bytes(obstore.get_range(self._objects, key, start=start, end=end)))
+        except (BaseError, OSError) as error:
+            raise self._error(f"{key} could not be read from", error) from error
+
+    def open(self, key: str, size: int | None = None) -> "RangeReader":
+        """Open a key as a seekable file whose reads fetch byte ranges, so that single columns can be read.
+
+        `size`: size in bytes if it is known from a listing; otherwise one more request finds it.
+        """
+        self._require_folder(key)
+        try:
+            size = self._request(lambda: obstore.head(self._objects, key)["size"]) if size is None else size
+        except (BaseError, OSError) as error:
+            raise self._error(f"{key} could not be opened in", error) from error
+        return RangeReader(self, key, size)
+
+    def exists(self, key: str) -> bool:
+        """Return whether a key exists."""
+        if not self._has_folder():
+            return False
+        try:
+            self._request(lambda: obstore.head(self._objects, key))
+        except FileNotFoundError:
+            return False
+        except (BaseError, OSError) as error:
+            raise self._error(f"{key} could not be looked up in", error) from error
+        return True
+
+    def list(self, prefix: str) -> dict[str, ObjectInfo]:
+        """Return the keys below the folder `prefix` with their sizes and times, from one listing."""
+        if not self._has_folder():
+            return {}
+        try:
+            return self._request(
+                lambda: {
+                    entry["path"]: ObjectInfo(entry["size"], entry["last_modified"].timestamp())
+                    for batch in obstore.list(self._objects, prefix=prefix)
+                    for entry in batch
+                }
+            )
+        except (BaseError, OSError) as error:
+            raise self._error(f"{prefix or 'the run'} could not be listed in", error) from error
+
+    def list_sizes(self, prefix: str) -> dict[str, int]:
+        """Return the keys below the folder `prefix` with their sizes in bytes."""
+        return {key: info.size for key, info in self.list(prefix).items()}
+
+    def delete(self, prefix: str) -> None:
+        """Remove everything below a folder. Never used for published shards."""
+        self.remove([*self.list(prefix)])
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove keys. Never used for published shards."""
+        try:
+            for start in range(0, len(keys), _MAX_DELETES):
+                self._request(partial(obstore.delete, self._objects, keys[start : start + _MAX_DELETES]))
+        except FileNotFoundError:
+            return  # another driver has removed them
+        except (BaseError, OSError) as error:
+            raise self._error(f"{keys[0]} could not be removed from", error) from error
+
+    def probe(self) -> None:
+        """Verify with a temporary key that a second create fails and leaves the first content unchanged.
+
+        Raises StoreError if it does not: two workers could overwrite each other's shards on such a storage.
+        """
+        key = f"{PROBE}/{secrets.token_hex(8)}"
+        first, second = self.create(key, b"first"), self.create(key, b"second")
+        content = self.read(key)
+        self.remove([key])
+        if not first or second or content != b"first":
+            raise StoreError(
+                f"{self.address} lets a second writer replace a published file, so a run on it could lose or mix "
+                "posts: use a local disk, or an object store with conditional writes"
+            )
 
     @property
     def _objects(self) -> ObjectStore:
@@ -86,137 +214,26 @@ class Store:
             self.__dict__["_opened"] = store
         return store
 
-    def _is_there(self) -> bool:
+    def _has_folder(self) -> bool:
         return self.folder is None or self.folder.is_dir()
 
-    def _require(self, key: str) -> None:
-        if not self._is_there():
+    def _require_folder(self, key: str) -> None:
+        if not self._has_folder():
             raise StoreError(f"{key} could not be read from {self.address}: there is no such folder")
 
-    def create(self, key: str, data: bytes) -> bool:
-        """Publish `data` under `key`, whole or not at all. False: somebody was first, and their content stays.
-
-        True also where the very same content stands there: of a first answer that was lost on its way nobody can tell
-        whose it is, and it does not matter.
-        """
+    def _has_content(self, key: str, data: bytes) -> bool:
+        """Return whether the content of a key is `data`; fetches it only if the sizes are equal."""
         try:
-            self._asked(lambda: obstore.put(self._objects, key, data, mode="create"))
-        except AlreadyExistsError:
-            return self._holds(key, data)
-        except (BaseError, OSError, ValueError) as error:
-            raise self._failed(f"{key} could not be written to", error) from error
-        return True
-
-    def replace(self, key: str, data: bytes) -> None:
-        """Write `data` under `key`, whatever stands there: for what is told anew, never for anything published."""
-        try:
-            self._asked(lambda: obstore.put(self._objects, key, data, mode="overwrite"))
-        except (BaseError, OSError, ValueError) as error:
-            raise self._failed(f"{key} could not be written to", error) from error
-
-    def link_from(self, other: "Store", key: str, *, under: str | None = None) -> bool:
-        """Publish what `other` has published under `key`, here `under` another one; on one disk both mean one file.
-
-        False: it stands here already.
-        """
-        mine = under or key
-        if self.folder is not None and other.folder is not None:
-            try:
-                (self.folder / mine).parent.mkdir(parents=True, exist_ok=True)
-                os.link(other.folder / key, self.folder / mine)
-                return True
-            except FileExistsError:
-                return False
-            except OSError:
-                pass  # another disk, or one without hard links: copied then, and what is wrong is said there
-        return self.create(mine, other.read(key))
-
-    def read(self, key: str) -> bytes:
-        """The whole content of a key."""
-        self._require(key)
-        try:
-            return self._asked(lambda: bytes(obstore.get(self._objects, key).bytes()))
-        except (BaseError, OSError) as error:
-            raise self._failed(f"{key} could not be read from", error) from error
-
-    def open(self, key: str, size: int | None = None) -> "RangeReader":
-        """A key as a seekable file that fetches the ranges it is asked for, so that columns can be read alone.
-
-        `size`: in bytes, where a listing has told it; it is asked for otherwise.
-        """
-        self._require(key)
-        try:
-            size = self._asked(lambda: obstore.head(self._objects, key)["size"]) if size is None else size
-        except (BaseError, OSError) as error:
-            raise self._failed(f"{key} could not be opened in", error) from error
-        return RangeReader(self, key, size)
-
-    def read_range(self, key: str, start: int, end: int) -> bytes:
-        """Bytes `[start, end)` of a key."""
-        try:
-            return self._asked(lambda: bytes(obstore.get_range(self._objects, key, start=start, end=end)))
-        except (BaseError, OSError) as error:
-            raise self._failed(f"{key} could not be read from", error) from error
-
-    def exists(self, key: str) -> bool:
-        """Whether a key was published."""
-        if not self._is_there():
-            return False
-        try:
-            self._asked(lambda: obstore.head(self._objects, key))
-        except FileNotFoundError:
-            return False
-        except (BaseError, OSError) as error:
-            raise self._failed(f"{key} could not be looked up in", error) from error
-        return True
-
-    def list_sizes(self, prefix: str) -> dict[str, int]:
-        """Return the keys below the folder `prefix` with their sizes in bytes."""
-        return {key: info.size for key, info in self.list(prefix).items()}
-
-    def list(self, prefix: str) -> dict[str, ObjectInfo]:
-        """The same with the times at which they were written."""
-        if not self._is_there():
-            return {}
-        try:
-            return self._asked(
-                lambda: {
-                    entry["path"]: ObjectInfo(entry["size"], entry["last_modified"].timestamp())
-                    for batch in obstore.list(self._objects, prefix=prefix)
-                    for entry in batch
-                }
-            )
-        except (BaseError, OSError) as error:
-            raise self._failed(f"{prefix or 'the run'} could not be listed in", error) from error
-
-    def delete(self, prefix: str) -> None:
-        """Remove everything below a folder: scratch only, never anything published."""
-        self.remove([*self.list(prefix)])
-
-    def remove(self, keys: Sequence[str]) -> None:
-        """Remove some keys: never anything published."""
-        try:
-            for start in range(0, len(keys), 1000):
-                some = keys[start : start + 1000]
-                self._asked(partial(obstore.delete, self._objects, some))
-        except FileNotFoundError:
-            return  # another driver tidied up first
-        except (BaseError, OSError) as error:
-            raise self._failed(f"{keys[0]} could not be removed from", error) from error
-
-    def _holds(self, key: str, data: bytes) -> bool:
-        """Whether a key's content is `data`; it is fetched only where the sizes are equal."""
-        try:
-            size = self._asked(lambda: obstore.head(self._objects, key)["size"])
+            size = self._request(lambda: obstore.head(self._objects, key)["size"])
             return size == len(data) and self.read(key) == data
         except FileNotFoundError:
-            return False  # removed meanwhile
+            return False  # removed in the meantime
         except (BaseError, OSError) as error:
-            raise self._failed(f"{key} could not be looked up in", error) from error
+            raise self._error(f"{key} could not be looked up in", error) from error
 
-    def _asked(self, request: Callable[[], Answer]) -> Answer:
-        """The answer to a request, made again where it broke off: each of ours may be repeated."""
-        for attempt in range(1, _TIMES):
+    def _request(self, request: Callable[[], Response]) -> Response:
+        """Send a request and retry it if it broke off. All requests of this class are safe to repeat."""
+        for attempt in range(1, _MAX_ATTEMPTS):
             try:
                 return request()
             except BaseError as error:
@@ -225,55 +242,44 @@ class Store:
             time.sleep(random.uniform(0, 0.2 * 2**attempt))
         return request()
 
-    def _failed(self, what: str, error: Exception) -> StoreError:
+    def _error(self, what: str, error: Exception) -> StoreError:
         return StoreError(f"{what} {self.address}: {error_summary(error)}{error_hint(error)}")
-
-    def probe(self) -> None:
-        """Prove on a key of its own that a second create fails and leaves the first content alone.
-
-        Raises StoreError when the storage does not keep that promise: two workers could overwrite each other on it.
-        """
-        key = f"probe/{secrets.token_hex(8)}"
-        first, second = self.create(key, b"first"), self.create(key, b"second")
-        kept = self.read(key)
-        self.remove([key])
-        if not first or second or kept != b"first":
-            raise StoreError(
-                f"{self.address} lets a second writer replace a published file, so a run on it could lose or mix "
-                "posts: use a local disk, or an object store with conditional writes"
-            )
 
 
 class RangeReader(io.RawIOBase):
-    """A stored object as a read-only, seekable file; each read is one ranged request."""
+    """A stored object as a read-only, seekable file. Each read is one ranged request.
+
+    `obstore.open_reader` cannot take its place: pyarrow refuses its file objects, which have no `closed`, and their
+    errors bypass the retries and messages of `Store`.
+    """
 
     def __init__(self, store: Store, key: str, size: int) -> None:
         super().__init__()
-        self._store, self._key, self._size, self._at = store, key, size, 0
+        self._store, self._key, self._size, self._position = store, key, size, 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The position in bytes."""
-        return self._at
+        """Return the position in bytes."""
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is fetched."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
+        """Move the position without fetching anything."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes from here, or the rest."""
-        end = self._size if size < 0 else min(self._size, self._at + size)
-        if end <= self._at:
+        """Return at most `size` bytes from the position on, or all remaining bytes."""
+        end = self._size if size < 0 else min(self._size, self._position + size)
+        if end <= self._position:
             return b""
-        data = self._store.read_range(self._key, self._at, end)
-        self._at = end
+        data = self._store.read_range(self._key, self._position, end)
+        self._position = end
         return data

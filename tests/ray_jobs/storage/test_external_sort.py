@@ -30,7 +30,7 @@ IDS = [None, "1", "2", "3", "1-1", "ü/..\\"]
 
 raw_posts = st.builds(
     RawPost,
-    where=st.just(""),
+    location=st.just(""),
     id=st.sampled_from(IDS),
     split=st.sampled_from([None, "train", "dev", "test", "extra_1"]),
     text=st.sampled_from(TEXTS),
@@ -88,7 +88,7 @@ def planned_in_buckets(
         if isinstance(post, Rejected):
             buckets.reject(post)
         else:
-            buckets.add(post, named=raw.id is not None, content=content_hash(raw))
+            buckets.add(post, has_source_id=raw.id is not None, content=content_hash(raw))
     buckets.flush()
     segments: dict[str, list[int]] = {}
     digest = hashlib.sha256()
@@ -144,7 +144,7 @@ def test_buckets_give_the_plan_that_one_sorted_list_gives(
 def test_a_rare_split_is_gathered_from_many_buckets(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     raws = [
-        RawPost(where=f"posts#{n}", id=f"p{n}", text="t", split="test" if n % 100 == 0 else "train")
+        RawPost(location=f"posts#{n}", id=f"p{n}", text="t", split="test" if n % 100 == 0 else "train")
         for n in range(2000)
     ]
     plan, _, _ = planned_in_buckets(store, raws, 0, 64, buffer_bytes=200_000)
@@ -156,7 +156,7 @@ def test_a_rare_split_is_gathered_from_many_buckets(tmp_path: Path) -> None:
 
 
 def test_of_equal_ids_the_smallest_content_stays_and_the_rest_is_quarantined_with_its_place(tmp_path: Path) -> None:
-    raws = [RawPost(where=f"posts#{n}", id="same", text=f"text {n}", split="test" if n else "train") for n in range(5)]
+    raws = [RawPost(location=f"posts#{n}", id="same", text=f"text {n}", split="test" if n else "train") for n in range(5)]
     smallest = min(raws, key=content_hash)
     plan, reasons, _ = planned_in_buckets(Store(tmp_path / "run"), raws, 0, 3)
     assert [post.text for posts in plan.values() for post in posts] == [smallest.text]
@@ -164,7 +164,7 @@ def test_of_equal_ids_the_smallest_content_stays_and_the_rest_is_quarantined_wit
 
 
 def test_identical_posts_without_an_id_are_numbered(tmp_path: Path) -> None:
-    raws = [RawPost(where=f"posts#{n}", text="again") for n in range(3)]
+    raws = [RawPost(location=f"posts#{n}", text="again") for n in range(3)]
     plan, reasons, _ = planned_in_buckets(Store(tmp_path / "run"), raws, 0, 2)
     name = content_hash(raws[0])
     assert [post.id for post in plan["train"]] == [name, f"{name}-1", f"{name}-2"]
@@ -174,7 +174,7 @@ def test_identical_posts_without_an_id_are_numbered(tmp_path: Path) -> None:
 def test_scratch_that_another_hand_removed_is_noticed(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     buckets = BucketWriter(store, "scratch/x", seed=0, count=1)
-    buckets.add(Post(id="1", text="t"), named=True, content="c")
+    buckets.add(Post(id="1", text="t"), has_source_id=True, content="c")
     buckets.flush()
     store.delete("scratch")
     with pytest.raises(StoreError, match=r"0 of the 1 parts.*Start the same command again"):
@@ -185,7 +185,7 @@ def test_no_more_is_held_than_the_buffer_allows(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     buckets = BucketWriter(store, "scratch/x", seed=0, count=4, buffer_bytes=100_000)
     for number in range(400):
-        buckets.add(Post(id=str(number), text="t", image=b"x" * 1_000), named=True, content=str(number))
+        buckets.add(Post(id=str(number), text="t", image=b"x" * 1_000), has_source_id=True, content=str(number))
         assert sum(len(posts) for posts in buckets._posts.values()) * 2_500 <= 102_600
     assert len([key for key in store.list("scratch") if "rows-" in key]) > 8
 

@@ -1,245 +1,134 @@
-"""`amia experiment`: the paper's tables, with seeds and significance, as one job that goes on where it stopped.
+"""`amia experiment`: the paper's tables, with seeds and significance, as one job that resumes where it stopped.
 
-Corpora, then arms, then cells (one training each, side by side), then tables. All of it stands in the runs of the data
-sets: a cell under `cells/`, named after what it depends on; tables under `experiments/<name>/`, made anew each time.
+1. Prepare the data sets: ingest the corpora, and create the arms that the tables require.
+2. Run the cells (`experiment_cells`): one training and its evaluations each, side by side.
+3. Create the tables (`experiment_tables`).
+
+Everything is kept in the runs of the data sets: results of cells under `cells/`, tables under `experiments/<name>/`.
 """
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from amia.demo import write_corpus
 from amia.errors import SettingsError, StageError
-from amia.experiments.results import CellResult, DatasetInfo
-from amia.experiments.run_specs import RunSpec, run_specs
 from amia.experiments.table import Table
-from amia.experiments.table_builder import build_tables
-from amia.mixing.arms import needs_synthesis
-from amia.mner.builder import encoder_identities
-from amia.mner.systems import get_system
-from amia.report.attribution import is_demo
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.context import RunContext, open_context
-from ray_jobs.jobs.experiment_cells import Cell, Outcome, cell_of, run_cells
+from ray_jobs.jobs.experiment_cells import Cell, CellKey, plan_cells, required_runs, score_cell
+from ray_jobs.jobs.experiment_tables import create_tables, publish_tables
 from ray_jobs.jobs.ingest import ingest
-from ray_jobs.settings.experiment import DataSet, Experiment, ExperimentSettings
-from ray_jobs.settings.job import Settings
-from ray_jobs.storage.arm import open_arm
-from ray_jobs.storage.layout import POSTS, arm_folder, manifest_key, shard_key
+from ray_jobs.jobs.train_parallel import TaskOutcome, run_parallel
+from ray_jobs.settings.experiment import DataSet, ExperimentSpec
+from ray_jobs.storage.layout import arm_folder, manifest_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
-__all__ = ["ExperimentResult", "experiment"]
-
-Place = tuple[str, RunSpec, int]
-"""Where a result stands in the tables: data set, recognizer on an arm, seed."""
+__all__ = ["ExperimentResult", "experiment", "prepare_dataset", "run_cells"]
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentResult:
-    """What came out."""
+    """Result of `experiment`."""
 
     tables: list[Table]
     cells: int
-    """Trainings that the tables stand on."""
+    """Number of cells that the tables are made from."""
     finished: int
-    """Those that were finished before."""
+    """Number of cells that were finished before."""
     folders: list[str]
-    """Where the tables stand: one a data set."""
+    """Addresses of the folders with the tables, one per data set."""
 
 
-def experiment(asked: Experiment, *, quiet: bool = False) -> ExperimentResult:
-    """Run every cell that is not finished, and write the tables.
+def experiment(spec: ExperimentSpec, *, quiet: bool = False) -> ExperimentResult:
+    """Run all unfinished cells, and write the tables.
 
-    A cell that fails leaves a dash in the tables; when all others have ended its error is raised. Raises whatever of
-    `amia.errors` stands in the way.
+    A failed cell leaves a dash in the tables, and its error is raised after all others have ended. Raises AmiaError.
     """
-    jobs = {name: _data(asked, name, each, quiet) for name, each in asked.grid.data.items()}
-    places: dict[Place, Cell] = {}
+    jobs = {name: prepare_dataset(spec, name, dataset, quiet) for name, dataset in spec.grid.data.items()}
+    positions: dict[CellKey, Cell] = {}
     for name, job in jobs.items():
-        places |= _cells(asked.grid, name, job)
-    cells = {(cell.data, cell.key): cell for cell in places.values()}
-    finished = sum(not cell.unfinished() for cell in cells.values())
-    say = next(iter(jobs.values())).say
-    say(f"{len(cells)} cells, {finished} of them finished before")
-    failed = list(_run(list(cells.values()), finished, say))
-    tables = _tables(asked, jobs, places)
-    folders = [_publish(asked, job.store, tables) for job in jobs.values()]
-    if failed:
-        raise _broken_off(failed)
+        positions |= plan_cells(spec.grid, name, job)
+    cells = list({(cell.data, cell.key): cell for cell in positions.values()}.values())
+    unfinished = [cell for cell in cells if cell.missing_evaluations()]
+    finished = len(cells) - len(unfinished)
+    log = next(iter(jobs.values())).say
+    log(f"{len(cells)} cells, {finished} of them finished before")
+    failures = run_cells(unfinished, finished, log)
+    tables = create_tables(spec, jobs, positions)
+    folders = [publish_tables(spec, job.store, tables) for job in jobs.values()]
+    if failures:
+        first = failures[0]
+        raise StageError(
+            f"{first.task.name}: {first.error}\n{len(failures)} cells failed and are dashes in the tables; all others "
+            "are finished. Start the same command again to retry the failed cells"
+        )
     return ExperimentResult(tables, len(cells), finished, folders)
 
 
-def _data(asked: Experiment, name: str, data: DataSet, quiet: bool) -> RunContext:
-    """A data set with posts, and every arm that the tables need."""
-    grid, settings, store = asked.grid, asked.settings, Store(data.run)
-    if not _whole(store):
-        if data.source is None and grid.draw is None:
-            raise SettingsError(f"{name}: no posts in {store.address}: ingest them first, or give `source` in the file")
-        source = data.source or _drawn(store, grid.draw or 0)
-        ingest(source, data.run, settings, images=data.images, quiet=quiet)
-    job = open_context(data.run, settings, quiet=quiet)
+def prepare_dataset(spec: ExperimentSpec, name: str, dataset: DataSet, quiet: bool) -> RunContext:
+    """Ingest a data set if its run holds no posts, and create all arms that the tables require.
+
+    Raises IdentityError for arms that were made with other settings, and SettingsError if there is no corpus to ingest
+    or no such split.
+    """
+    grid, settings, store = spec.grid, spec.settings, Store(dataset.run)
+    plan = Plan.find(store)
+    if plan is None or plan.missing_posts(store):
+        if dataset.source is None and grid.draw is None:
+            raise SettingsError(f"{name}: no posts in {store.address}: ingest them first, or set `source` in the file")
+        source = dataset.source or _write_demo_corpus(store, grid.draw or 0)
+        ingest(source, dataset.run, settings, images=dataset.images, quiet=quiet)
+    job = open_context(dataset.run, settings, quiet=quiet)
     if grid.split not in job.plan.posts:
         raise SettingsError(f"{name}: no split {grid.split!r}: there are {', '.join(sorted(job.plan.posts))}")
-    wanted = dict.fromkeys(need.arm for need in _needs(grid, settings))
-    lacking = [arm for arm in wanted if not store.exists(manifest_key(arm_folder(arm)))]
-    if lacking:
-        job.say(f"{name}: making {', '.join(lacking)}")
-    # Also where none lacks: arms that were made with other settings are refused.
+    arms = dict.fromkeys(run_spec.arm for run_spec in required_runs(grid, settings))
+    missing = [arm for arm in arms if not store.exists(manifest_key(arm_folder(arm)))]
+    if missing:
+        job.say(f"{name}: creating {', '.join(missing)}")
+    # Called even if no arm is missing: it refuses arms that were made with other settings.
     augment(
-        data.run,
+        dataset.run,
         settings,
-        arms=tuple(wanted),
-        mixture=data.mixture,
+        arms=tuple(arms),
+        mixture=dataset.mixture,
         accept_mixture=grid.accept_mixture,
-        quiet=quiet or not lacking,
+        quiet=quiet or not missing,
     )
     return job
 
 
-def _whole(store: Store) -> bool:
-    plan = Plan.find(store)
-    return plan is not None and {shard_key(POSTS, shard) for shard in plan.shards} <= store.list(POSTS).keys()
+def run_cells(cells: Sequence[Cell], finished: int, log: Callable[[str], None]) -> list[TaskOutcome[Cell, float]]:
+    """Train and score the cells, log the result of each, and return the outcomes of those that failed.
+
+    `finished`: number of cells that were finished before, for the progress.
+    """
+    failures: list[TaskOutcome[Cell, float]] = []
+    started, total = time.monotonic(), finished + len(cells)
+    for number, outcome in enumerate(run_parallel(cells, score_cell), 1):
+        if outcome.result is None:
+            failures.append(outcome)
+            result = f"failed: {str(outcome.error).splitlines()[0]}"
+        else:
+            result = f"F1 {100 * outcome.result:.2f}"
+        remaining = (time.monotonic() - started) / number * (len(cells) - number)
+        log(
+            f"[{finished + number}/{total}] {outcome.task.name}: {result} ({outcome.seconds:,.0f} s), "
+            f"{_format_remaining(remaining)}"
+        )
+    return failures
 
 
-def _drawn(store: Store, posts: int) -> str:
-    """A corpus of the drawn world beside the run's folders, whole or not at all."""
+def _format_remaining(seconds: float) -> str:
+    return "the last" if seconds == 0 else f"about {max(1, round(seconds / 60))} min left"
+
+
+def _write_demo_corpus(store: Store, posts: int) -> str:
+    """Write a demo corpus next to the run's folders, unless it is complete, and return its folder."""
     if store.folder is None:
-        raise SettingsError(f"draw={posts} draws its corpus on a disk: give a run that is a folder")
+        raise SettingsError(f"draw={posts} writes its corpus to a disk: use a run that is a local folder")
     folder = store.folder / "corpus"
     if not (folder / "truth.ndjson").exists():  # written last
         write_corpus(folder, posts=posts)
     return str(folder)
-
-
-def _needs(grid: ExperimentSettings, settings: Settings) -> list[RunSpec]:
-    """Without repetition, in the order of the tables."""
-    found = [
-        need
-        for table in grid.tables
-        for need in run_specs(table, grid.recognizers, grid.text_systems, settings.triplet.negatives)
-    ]
-    for need in found:
-        get_system(need.recognizer)
-    return list(dict.fromkeys(found))
-
-
-def _cells(grid: ExperimentSettings, name: str, job: RunContext) -> dict[Place, Cell]:
-    """Every place of the tables with its cell; a cell serves several places where their posts are the same."""
-    wanted: dict[tuple[str, str], set[bool]] = {}
-    for need in _needs(grid, job.settings):
-        wanted.setdefault((need.recognizer, need.arm), set()).add(need.swapped)
-    encoders = {
-        system: encoder_identities(system, job.settings.recognizer)
-        for system in dict.fromkeys(system for system, _ in wanted)
-    }
-    arms = {arm: open_arm(job.store, arm) for arm in dict.fromkeys(arm for _, arm in wanted)}
-    keys: dict[Place, str] = {}
-    cells: dict[str, Cell] = {}
-    for (system, arm), swaps in wanted.items():
-        for seed in grid.seeds:
-            cell = cell_of(name, job, arms[arm], system, encoders[system], seed=seed, split=grid.split, swapped=swaps)
-            known = cells.get(cell.key, cell)
-            cells[cell.key] = replace(known, swapped=tuple(sorted({*known.swapped, *cell.swapped})))
-            keys |= {(name, RunSpec(system, arm, swapped), seed): cell.key for swapped in swaps}
-    return {place: cells[key] for place, key in keys.items()}
-
-
-def _run(cells: Sequence[Cell], finished: int, say: Any) -> Iterator[Outcome]:
-    """Runs the cells, says how each ended, and yields those that failed."""
-    begun, left = time.monotonic(), len(cells) - finished
-    for number, ended in enumerate(run_cells(cells), 1):
-        away = (time.monotonic() - begun) / number * (left - number)
-        told = f"F1 {100 * ended.f1:.2f}" if ended.f1 is not None else f"failed: {ended.error.splitlines()[0]}"
-        say(f"[{finished + number}/{len(cells)}] {ended.cell.name}: {told} ({ended.seconds:,.0f} s), {_minutes(away)}")
-        if ended.f1 is None:
-            yield ended
-
-
-def _minutes(seconds: float) -> str:
-    return "the last" if seconds == 0 else f"about {max(1, round(seconds / 60))} min left"
-
-
-def _tables(asked: Experiment, jobs: Mapping[str, RunContext], places: Mapping[Place, Cell]) -> list[Table]:
-    results = [
-        # Under the name that this experiment gives data set and arm, whatever other one made it.
-        replace(found, data=name, arm=need.arm)
-        for (name, need, _), cell in places.items()
-        if (found := _result(cell, need.swapped)) is not None
-    ]
-    settings = asked.settings
-    facts = {
-        name: DatasetInfo(
-            posts=job.plan.posts,
-            text_encoder=settings.recognizer.text.model,
-            visual_encoder=settings.recognizer.visual.model,
-            clip=settings.clip.model,
-            generator=settings.generator.model,
-            negatives=settings.triplet.negatives,
-        )
-        for name, job in jobs.items()
-    }
-    return build_tables(
-        asked.grid.tables,
-        results,
-        recognizers=asked.grid.recognizers,
-        text_systems=asked.grid.text_systems,
-        seeds=asked.grid.seeds,
-        data=facts,
-        resamples=asked.grid.resamples,
-        notice=_notice(asked),
-    )
-
-
-def _result(cell: Cell, swapped: bool) -> CellResult | None:
-    store, key = cell.job.store, cell.result(swapped)
-    return CellResult.from_json(json.loads(store.read(key))) if store.exists(key) else None
-
-
-def _notice(asked: Experiment) -> str | None:
-    """What stands under every table where weights of the demo had a part in any cell."""
-    settings, wanted = asked.settings, _needs(asked.grid, asked.settings)
-    kinds = [get_system(need.recognizer) for need in wanted]
-    mixed = any(needs_synthesis(need.arm) for need in wanted)  # every table that shows drawn images mixes some by theta
-    used = {
-        "text": settings.recognizer.text.model if any(kind.family == "pieces" for kind in kinds) else "",
-        "visual": settings.recognizer.visual.model if any(kind.reads_images for kind in kinds) else "",
-        "clip": settings.clip.model if mixed else "",
-        "generator": settings.generator.model if mixed else "",
-    }
-    if not any(map(is_demo, used.values())):
-        return None
-    return "Made with the demo's tiny weights, which know its drawn world alone: how the method works, not how well."
-
-
-def _publish(asked: Experiment, store: Store, tables: Sequence[Table]) -> str:
-    """Tables are derived from cells, so they are the one thing in a run that is written again."""
-    folder = f"experiments/{asked.name}"
-    about = {
-        "name": asked.name,
-        "notice": _notice(asked),
-        "grid": asked.grid.model_dump(mode="json"),
-        "settings": asked.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"}),
-        "tables": [table.to_json() for table in tables],
-    }
-    store.delete(folder)
-    for table in tables:
-        store.create(f"{folder}/{table.name}.md", table.markdown().encode())
-        store.create(f"{folder}/{table.name}.csv", table.csv().encode())
-    store.create(f"{folder}/tables.json", json.dumps(about, indent=1, ensure_ascii=False).encode())
-    return f"{store.address}/{folder}"
-
-
-def _broken_off(failed: Sequence[Outcome]) -> StageError:
-    first = failed[0]
-    where = ""
-    if first.whole:
-        key = f"log/{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{first.cell.key[:8]}-cell-error.txt"
-        first.cell.job.store.create(key, first.whole.encode())
-        where = f"\n{first.cell.job.store.address}/{key} has the traceback."
-    return StageError(
-        f"{first.cell.name}: {first.error}{where}\n{len(failed)} cells failed and are dashes in the tables; all others "
-        "are finished. The same command tries the failed ones again"
-    )

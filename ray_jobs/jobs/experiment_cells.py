@@ -1,91 +1,106 @@
-"""A cell of an experiment: one recognizer, trained on one arm of one data set with one seed, and scored.
+"""Cells of an experiment: one recognizer, trained on one arm of one data set with one seed, and its evaluations.
 
-It is named after what it depends on, so whatever table asks for it finds the same one, and none is made twice.
+A cell is named after everything that its result depends on, so that several tables share it, and no cell is computed
+twice.
 """
 
 import json
-import time
-import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
-import ray
-
-from amia.errors import AmiaError
 from amia.experiments.results import CellResult
-from amia.mner.training.trainer import EpochReport
+from amia.experiments.run_specs import RunSpec, run_specs
+from amia.mner.builder import encoder_identities
+from amia.mner.systems import get_system
 from ray_jobs.jobs.context import RunContext
-from ray_jobs.jobs.evaluate import judged, publish_scores
-from ray_jobs.jobs.predict import predict_by
-from ray_jobs.jobs.train import (
-    check_capacity,
-    fit_workers,
-    load_result,
-    prepare,
-    train_with_workers,
-    training_identity,
-    use_streaming,
-)
-from ray_jobs.runtime.cluster import resources
+from ray_jobs.jobs.evaluate import publish_scores, read_scored_posts
+from ray_jobs.jobs.predict import run_prediction
+from ray_jobs.jobs.train import prepare_training, training_identity
+from ray_jobs.jobs.train_parallel import TrainingTask
 from ray_jobs.runtime.executor import run_locally
-from ray_jobs.settings.job import Workers
+from ray_jobs.settings.experiment import ExperimentSettings
+from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
-from ray_jobs.storage.arm import Arm
+from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import Identity, digest
+from ray_jobs.storage.layout import CELLS
 from ray_jobs.storage.model_store import find_model
-from ray_jobs.training.worker import Training, train_one
-from ray_jobs.training.worker_messages import WorkerReporter
 
-__all__ = ["Cell", "Outcome", "cell_of", "run_cells"]
+__all__ = ["Cell", "CellKey", "create_cell", "plan_cells", "read_result", "required_runs", "score_cell"]
 
 VERSION = 1
-"""Raised by hand whenever a cell's result changes for the same training and posts."""
+"""Increment when the result of a cell changes for the same training and posts."""
+
+CellKey = tuple[str, RunSpec, int]
+"""Position of a result in the tables: data set, recognizer on an arm, seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One training and its evaluations; travels to the process that does them."""
+class Cell(TrainingTask):
+    """One training and its evaluations. `job` is the context of the data set's run, with the seed of this cell."""
 
     data: str
-    """The data set, as the experiment names it."""
-    job: RunContext
-    """Of the data set, with this cell's seed among its settings."""
-    training: Training
+    """Name of the data set in the experiment."""
     key: str
-    """Digest of everything the result depends on."""
+    """Digest of everything that the result depends on."""
     split: str
     swapped: tuple[bool, ...]
-    """The evaluations: on every post's own image, on another's, or both."""
+    """Evaluations: with each post's own image (False), with images swapped among the posts (True), or both."""
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Description for messages."""
         return f"{self.data}, {self.training.system}, {self.training.arm.name}, seed {self.training.settings.seed}"
 
-    def result(self, swapped: bool) -> str:
-        """Key of a result in the data set's run; a cell whose results stand there is finished."""
-        return f"cells/{self.key}{'-swapped' if swapped else ''}.json"
+    def result_key(self, swapped: bool) -> str:
+        """Return the key of a result in the data set's run."""
+        return f"{CELLS}/{self.key}{'-swapped' if swapped else ''}.json"
 
-    def unfinished(self) -> list[bool]:
-        """The evaluations that have yet to be published."""
-        return [swapped for swapped in self.swapped if not self.job.store.exists(self.result(swapped))]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a cell ended."""
-
-    cell: Cell
-    f1: float | None
-    """On the scored posts, in [0, 1]; None where it failed."""
-    seconds: float
-    error: str = ""
-    """What a person can act on, or the last line of what nobody foresaw."""
-    whole: str = ""
-    """The traceback of the latter."""
+    def missing_evaluations(self) -> list[bool]:
+        """Return the evaluations whose results are not published; none if the cell is finished."""
+        return [swapped for swapped in self.swapped if not self.job.store.exists(self.result_key(swapped))]
 
 
-def cell_of(
+def required_runs(grid: ExperimentSettings, settings: Settings) -> list[RunSpec]:
+    """Return the runs that the tables require, without repetition, in the order of the tables.
+
+    Raises SettingsError for an unknown table or recognizer.
+    """
+    specs = [
+        spec
+        for table in grid.tables
+        for spec in run_specs(table, grid.recognizers, grid.text_systems, settings.triplet.negatives)
+    ]
+    for spec in specs:
+        get_system(spec.recognizer)
+    return list(dict.fromkeys(specs))
+
+
+def plan_cells(grid: ExperimentSettings, data: str, job: RunContext) -> dict[CellKey, Cell]:
+    """Return the cells of one data set by their positions in the tables.
+
+    Positions with the same posts and settings share one cell.
+    """
+    evaluations: dict[tuple[str, str], set[bool]] = {}
+    for spec in required_runs(grid, job.settings):
+        evaluations.setdefault((spec.recognizer, spec.arm), set()).add(spec.swapped)
+    systems = dict.fromkeys(system for system, _ in evaluations)
+    encoders = {system: encoder_identities(system, job.settings.recognizer) for system in systems}
+    arms = {arm: open_arm(job.store, arm) for arm in dict.fromkeys(arm for _, arm in evaluations)}
+    cell_of_position: dict[CellKey, str] = {}
+    cells: dict[str, Cell] = {}
+    for (system, arm), swapped in evaluations.items():
+        for seed in grid.seeds:
+            cell = create_cell(
+                data, job, arms[arm], system, encoders[system], seed=seed, split=grid.split, swapped=swapped
+            )
+            existing = cells.get(cell.key, cell)
+            cells[cell.key] = replace(existing, swapped=tuple(sorted({*existing.swapped, *cell.swapped})))
+            cell_of_position |= {(data, RunSpec(system, arm, value), seed): cell.key for value in swapped}
+    return {position: cells[key] for position, key in cell_of_position.items()}
+
+
+def create_cell(
     data: str,
     job: RunContext,
     arm: Arm,
@@ -96,21 +111,21 @@ def cell_of(
     split: str,
     swapped: Collection[bool],
 ) -> Cell:
-    """The cell of a system on an arm, with its model's folder claimed; `encoders` as `encoder_identities` tells."""
+    """Return the cell of a system on an arm, and write the identity of its model. `encoders`: `encoder_identities`."""
     settings = job.settings
     settings = settings.model_copy(update={"training": settings.training.model_copy(update={"seed": seed})})
     if not settings.workers.gpus and settings.prediction.device == "auto":
-        # It is scored where it was trained, whatever the pool of `amia predict` would take.
+        # The training process also scores the cell, so the pool of `amia predict` does not decide the device.
         settings = settings.model_copy(update={"prediction": settings.prediction.model_copy(update={"device": "cpu"})})
-    job = RunContext(job.store, settings, job.plan, job.posts, job.machines, job.quiet)
+    job = replace(job, settings=settings)
     identity = training_identity(job, system, arm, encoders)
-    key = _key(job, identity, split)
-    training = prepare(job, system, arm, f"{system}-{arm.name}-seed{seed}-{key[:8]}", identity)
+    key = _cell_key(job, identity, split)
+    training = prepare_training(job, system, arm, f"{system}-{arm.name}-seed{seed}-{key[:8]}", identity)
     return Cell(data=data, job=job, training=training, key=key, split=split, swapped=tuple(sorted(swapped)))
 
 
-def _key(job: RunContext, identity: Identity, split: str) -> str:
-    """Without the arm's name: two arms with the same rows are the same cell."""
+def _cell_key(job: RunContext, identity: Identity, split: str) -> str:
+    """Return the digest of a cell. It omits the arm's name: two arms with the same rows share a cell."""
     prediction = job.settings.prediction
     return digest(
         {
@@ -127,84 +142,19 @@ def _key(job: RunContext, identity: Identity, split: str) -> str:
     )
 
 
-def run_cells(cells: Sequence[Cell]) -> Iterator[Outcome]:
-    """Finish those that are not finished, as many side by side as there is room for; yields as each ends.
+def score_cell(cell: Cell) -> float:
+    """Publish the missing results of a trained cell.
 
-    A cell of one worker is one Ray task. One of several, or one whose posts are streamed, is trained by Ray Train.
-    Raises ClusterError where the workers of one cell do not fit the cluster.
+    Returns F1 in [0, 1] of the last one; the evaluation on the posts' own images is last.
     """
-    waiting = [cell for cell in cells if cell.unfinished()]
-    running: dict[ray.ObjectRef[Outcome], Cell] = {}
-    while waiting or running:
-        while waiting and len(running) < _side_by_side(waiting[0]):
-            cell = waiting.pop(0)
-            running[_start(cell)] = cell
-        ended, _ = ray.wait(list(running), num_returns=1)
-        cell = running.pop(ended[0])
-        try:
-            yield ray.get(ended[0])
-        except ray.exceptions.RayError as error:
-            said = str(error).strip().splitlines() or [type(error).__name__]
-            yield Outcome(cell, None, 0.0, said[-1], str(error))
-
-
-def _side_by_side(cell: Cell) -> int:
-    """How many such cells the cluster has room for now, one at least."""
-    workers, there = fit_workers(cell.job, cell.training.arm), resources()
-    need = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
-    return max(1, min(int(there.get(kind, 0.0) / amount + 1e-9) for kind, amount in need.items() if amount))
-
-
-def _start(cell: Cell) -> "ray.ObjectRef[Outcome]":
-    workers = fit_workers(cell.job, cell.training.arm)
-    streamed = use_streaming(workers, cell.training.arm)
-    if workers.count == 1 and not streamed:
-        return _task(workers, cell)
-    check_capacity(cell.job, workers, streamed)
-    # Of no cores of its own: it only waits for the workers.
-    started: ray.ObjectRef[Outcome] = ray.remote(_by_workers).options(num_cpus=0).remote(cell, workers, streamed)
-    return started
-
-
-def _task(workers: Workers, cell: Cell) -> "ray.ObjectRef[Outcome]":
-    task = ray.remote(_here).options(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=workers.max_failures)
-    started: ray.ObjectRef[Outcome] = task.remote(cell)
-    return started
-
-
-def _here(cell: Cell) -> Outcome:
-    """Train in this process, and score."""
-    begun = time.monotonic()
-    try:
-        if load_result(cell.training) is None:
-            train_one(cell.training, _Mute())
-        return Outcome(cell, _score(cell), time.monotonic() - begun)
-    except Exception as error:  # noqa: BLE001  # told in the driver, which goes on with the other cells
-        return _failed(cell, error, begun)
-
-
-def _by_workers(cell: Cell, workers: Workers, streamed: bool) -> Outcome:
-    """Train by Ray Train; scoring takes one worker's room."""
-    begun = time.monotonic()
-    try:
-        if load_result(cell.training) is None:
-            train_with_workers(cell.training, workers, streamed, lambda said: None)
-        done = ray.get(_task(workers, cell))
-    except Exception as error:  # noqa: BLE001  # as in `_here`
-        return _failed(cell, error, begun)
-    return Outcome(cell, done.f1, time.monotonic() - begun, done.error, done.whole)
-
-
-def _score(cell: Cell) -> float:
-    """Publish the results that lack. F1 on the posts with their own images, or of what there is."""
     job, arm = cell.job, cell.training.arm
-    model = find_model(cell.training.folder.partition("/")[2], job.store)
+    model = find_model(cell.training.name, job.store)
     f1 = 0.0
-    for swapped in sorted(cell.unfinished(), reverse=True):
-        done = predict_by(job, model, arm, [cell.split], swap_images=swapped, run=run_locally)
-        posts = judged(done)
-        publish_scores(done, cell.split, posts)
-        result = CellResult.of(
+    for swapped in sorted(cell.missing_evaluations(), reverse=True):
+        prediction = run_prediction(job, model, arm, [cell.split], swap_images=swapped, run_stage=run_locally)
+        posts = read_scored_posts(prediction)
+        publish_scores(prediction, cell.split, posts)
+        result = CellResult.from_posts(
             posts,
             data=cell.data,
             recognizer=cell.training.system,
@@ -212,26 +162,12 @@ def _score(cell: Cell) -> float:
             seed=cell.training.settings.seed,
             swapped=swapped,
         )
-        job.store.create(cell.result(swapped), json.dumps(result.to_json()).encode())
+        job.store.create(cell.result_key(swapped), json.dumps(result.to_json()).encode())
         f1 = result.score().f1
     return f1
 
 
-def _failed(cell: Cell, error: Exception, begun: float) -> Outcome:
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    foreseen = isinstance(error, AmiaError)
-    whole = "" if foreseen else "".join(traceback.format_exception(error))
-    return Outcome(cell, None, time.monotonic() - begun, str(error) if foreseen else said[-1], whole)
-
-
-class _Mute(WorkerReporter):
-    """Of many trainings at once nobody reads the epochs; their curves stand in the run."""
-
-    def __init__(self) -> None:
-        """No queue: nobody listens."""
-
-    def say(self, line: str) -> None:
-        """Nothing."""
-
-    def epoch(self, told: EpochReport) -> None:
-        """Nothing."""
+def read_result(cell: Cell, swapped: bool) -> CellResult | None:
+    """Read a result; None if it is not published."""
+    store, key = cell.job.store, cell.result_key(swapped)
+    return CellResult.from_json(json.loads(store.read(key))) if store.exists(key) else None

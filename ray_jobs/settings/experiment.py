@@ -1,4 +1,4 @@
-"""What an experiment is made of: tables, recognizers, seeds, data sets, and the settings of everything in it."""
+"""Settings of an experiment: tables, recognizers, seeds, data sets, and the settings of its jobs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,93 +9,103 @@ from pydantic import Field
 
 from amia import settings as method
 from amia.errors import SettingsError
-from amia.utils.config import StrictModel, build_settings, deep_merge, read_tree
+from amia.utils.config import StrictModel, build_settings, deep_merge, read_tree, suggest
 from ray_jobs.settings import job
 from ray_jobs.settings.job import Settings, load_settings
 
-__all__ = ["DataSet", "Experiment", "ExperimentSettings", "load_experiment"]
+__all__ = ["DataSet", "ExperimentSettings", "ExperimentSpec", "load_experiment"]
 
 PRESETS = Path(__file__).parent / "presets" / "experiments"
 
 
 class DataSet(StrictModel):
-    """One corpus of an experiment."""
+    """One data set of an experiment."""
 
     run: str
-    """Its run: a folder, or s3://, gs://, az://. Arms that it lacks are made."""
+    """Its run: a folder, or s3://, gs://, az://. Missing arms are created."""
     source: str | None = None
-    """What to ingest where the run holds no posts yet, as for `amia ingest`."""
+    """Corpus to ingest if the run holds no posts yet, as in `amia ingest`."""
     images: str | None = None
-    """Folder of the images, where it is not beside the texts."""
+    """Folder of the images, if it is not next to the texts."""
     mixture: str | None = None
-    """A run or folder whose frozen mixture is taken, as for `amia augment --mixture`."""
+    """Run or folder with a fitted mixture to use, as in `amia augment --mixture`."""
 
 
 class ExperimentSettings(StrictModel):
-    """The grid and its tables."""
+    """The grid of cells and the tables."""
 
     tables: tuple[Literal["table1", "table2", "table3", "controls"], ...] = ("table1", "table2", "table3", "controls")
-    """What to print; recognizers that several tables share are trained once."""
+    """Tables to print; recognizers that several tables share are trained once."""
     recognizers: tuple[str, ...] = ("umt", "maf", "bert-resnet-crf")
-    """Systems that look at images."""
+    """Systems that use images."""
     text_systems: tuple[str, ...] = ("bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf", "bert", "bert-crf")
-    """Systems that read the text alone, for `table1`."""
+    """Systems that use text only, for `table1`."""
     seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
-    """Each recognizer is trained once a seed."""
+    """Each recognizer is trained once per seed."""
     split: str = "test"
-    """The posts that are scored."""
+    """Split whose posts are scored."""
     resamples: int = Field(default=10_000, ge=100)
-    """Of the test posts, for intervals and p values."""
+    """Bootstrap resamples of the test posts, for confidence intervals and p-values."""
     data: Mapping[str, DataSet] = Field(default_factory=dict)
-    """Data sets by the name that tables print: `NAME: {run: RUN, source: CORPUS, images: DIR, mixture: RUN}`.
+    """Data sets by their name in the tables: `NAME: {run: RUN, source: CORPUS, images: DIR, mixture: RUN}`.
 
-    `source` is ingested where the run holds no posts yet. All but `run` may be left out, and `--run` stands in for all.
+    `source` is ingested if the run holds no posts yet. All but `run` are optional, and `--run` replaces all.
     """
     draw: int | None = Field(default=None, ge=400)
-    """Posts of the demo's drawn world that an empty run starts from."""
+    """Number of demo posts to create if a run holds no posts and its data set has no source."""
     accept_mixture: bool = False
-    """Go on with a mixture that the checks would refuse."""
+    """Continue with a mixture that fails the checks."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
-    """Everything else, as in a settings file: `preset: NAME` to start from, and what differs."""
+    """All other settings, as in a settings file: `preset: NAME` to start from, and the changes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Experiment:
-    """An experiment as asked for."""
+class ExperimentSpec:
+    """An experiment as requested by the user."""
 
     name: str
-    """Folder of its tables in each run: `experiments/<name>`."""
+    """Name of the folder of its tables in each run: `experiments/<name>`."""
     grid: ExperimentSettings
     settings: Settings
 
 
 def load_experiment(
-    config: str = "default", runs: Sequence[str] = (), words: Sequence[str] = (), *, name: str | None = None
-) -> Experiment:
-    """An experiment from a preset's name or a YAML file.
+    config: str = "default", runs: Sequence[str] = (), overrides: Sequence[str] = (), *, name: str | None = None
+) -> ExperimentSpec:
+    """Load an experiment from the name of a preset or from a YAML file.
 
-    `runs` (`RUN`, or `NAME=RUN` with the name that tables print) stand in for the file's data sets. `words` are
-    `name=value`: of the grid (`seeds=[0,1]`), or of the settings (`training.epochs=5`).
+    `runs` replace the data sets of the file; each is `RUN`, or `NAME=RUN` with the name in the tables. `overrides` are
+    `name=value` of the grid (`seeds=[0,1]`) or of the settings (`training.epochs=5`).
 
-    Raises SettingsError for an unknown preset or setting, a value out of range, and where no data set is named.
+    Raises SettingsError for an unknown preset or setting, for a value out of range, and if there is no data set.
     """
     tree = read_tree(config, [PRESETS])
-    fields = ExperimentSettings.model_fields
-    own = [word for word in words if word.partition("=")[0].partition(".")[0] in fields]
-    for word in own:
-        tree = deep_merge(tree, job.override(word))
+    grid_overrides = [override for override in overrides if _is_of_grid(override)]
+    for override in grid_overrides:
+        tree = deep_merge(tree, job.override(override))
     if runs:
-        tree["data"] = dict(_named(run) for run in runs)
+        tree["data"] = dict(_parse_run(run) for run in runs)
     grid = build_settings(ExperimentSettings, tree)
     if not grid.data:
-        raise SettingsError("an experiment needs a data set: give --run RUN, or `data:` in its file")
-    given = dict(grid.settings)
-    base = read_tree(str(given.pop("preset", "default")), [method.PRESETS, job.PRESETS])
-    settings = load_settings(deep_merge(base, given), [word for word in words if word not in own])
-    return Experiment(name or Path(config).stem, grid, settings)
+        raise SettingsError("an experiment needs a data set: pass --run RUN, or add `data:` to its file")
+    changes = dict(grid.settings)
+    base = read_tree(str(changes.pop("preset", "default")), [method.PRESETS, job.PRESETS])
+    settings = load_settings(
+        deep_merge(base, changes), [override for override in overrides if override not in grid_overrides]
+    )
+    return ExperimentSpec(name or Path(config).stem, grid, settings)
 
 
-def _named(run: str) -> tuple[str, dict[str, str]]:
+def _is_of_grid(override: str) -> bool:
+    """Return whether an override names a field of the grid, or is a likely misspelling of one."""
+    name = override.partition("=")[0]
+    fields = list(ExperimentSettings.model_fields)
+    if name.partition(".")[0] in fields:
+        return True
+    return "." not in name and name not in Settings.model_fields and bool(suggest(name, fields))
+
+
+def _parse_run(run: str) -> tuple[str, dict[str, str]]:
     name, equals, address = run.partition("=")
     if equals and "/" not in name:
         return name, {"run": address}

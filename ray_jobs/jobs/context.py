@@ -11,7 +11,7 @@ from ray_jobs.runtime.console import console
 from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.fingerprint import Identity, digest, read_identity
-from ray_jobs.storage.layout import POSTS, shard_key
+from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
@@ -80,7 +80,7 @@ def open_run(store: Store) -> tuple[Plan, Identity]:
     plan, posts = Plan.find(store), read_identity(store, POSTS)
     if plan is None or posts is None:
         raise RunError(f"no posts in {store.address}: start with `amia ingest SOURCE --run {store.address}`")
-    missing = {shard_key(POSTS, shard) for shard in plan.shards} - store.list(POSTS).keys()
+    missing = plan.missing_posts(store)
     if missing:
         raise RunError(
             f"{len(missing)} of {len(plan.shards)} shards of posts are not there yet in {store.address}: "

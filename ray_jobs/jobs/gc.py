@@ -19,7 +19,6 @@ from ray_jobs.storage.layout import (
     LOG,
     MODELS,
     PLAN_FILE,
-    POSTS,
     PROBE,
     RAY_TRAIN,
     REPORT_FILE,
@@ -28,7 +27,6 @@ from ray_jobs.storage.layout import (
     SCRATCH,
     SYNTHESIZED,
     TRAINING_FILE,
-    shard_keys,
 )
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import ObjectInfo, Store
@@ -112,17 +110,13 @@ def parse_duration(text: str) -> float:
 def _scratch(store: Store) -> Iterator[_Candidate]:
     """Yield the scratch folders of finished ingests; before an ingest is finished, those that its plan does not use."""
     plan = Plan.find(store)
-    in_use = plan.scratch if plan and not _is_ingested(store, plan) else None
+    in_use = plan.scratch if plan and plan.missing_posts(store) else None
     folders: dict[str, Files] = {}
     for key, info in store.list(SCRATCH).items():
         folders.setdefault("/".join(key.split("/")[:2]), {})[key] = info
     for folder, files in folders.items():
         if folder != in_use:
             yield _Candidate("scratch of an ingest", folder, files)
-
-
-def _is_ingested(store: Store, plan: Plan) -> bool:
-    return set(shard_keys(POSTS, plan.shards)) <= store.list(POSTS).keys()
 
 
 def _training_state(store: Store) -> Iterator[_Candidate]:

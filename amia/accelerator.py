@@ -1,4 +1,7 @@
-"""Where a model runs and in what precision."""
+"""Device, precision and GPU options of a model.
+
+The GPU options change the last bits of results, so the CPU, whose results are reproducible byte by byte, does without.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +13,16 @@ from amia.errors import SettingsError
 from amia.utils.config import Compile, Dtype
 from amia.utils.oom import is_out_of_memory
 
-__all__ = ["CompileWithFallback", "Dtype", "GpuOptions", "autocast", "copy_to_host", "resolve_device", "resolve_dtype"]
+__all__ = ["CompileWithFallback", "GpuOptions", "autocast", "copy_to_host", "resolve_device", "resolve_dtype"]
+
+BACKEND = "inductor"
+"""Backend of `torch.compile`, which generates GPU kernels."""
 
 
-# MERGED FROM amia.accelerator: What makes a model faster on a GPU. It moves the last bits, so the CPU, whose bytes are promised, goes without.
-# MERGED FROM amia.accelerator: `torch.compile` with a way back: a part that cannot be compiled here runs as it is, and it is told why.
 def resolve_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is the GPU when torch sees one, else the CPU.
+    """Return the device called `name`; `auto` is the GPU if torch finds one, else the CPU.
 
-    Raises SettingsError for a name that torch does not know, and for a GPU that is not there.
+    Raises SettingsError for a name that torch does not know and for a GPU that does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -27,16 +31,16 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise SettingsError(f"device {name!r} is unknown: write auto, cpu, cuda or cuda:0") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        seen = torch.cuda.device_count()
-        raise SettingsError(f"device {name!r}: torch sees {seen} GPUs here; device=auto takes what is there")
+        count = torch.cuda.device_count()
+        raise SettingsError(f"device {name!r}: torch finds {count} GPUs here; device=auto uses what is available")
     return device
 
 
 def resolve_dtype(name: Dtype, device: torch.device, on_gpu: torch.dtype) -> torch.dtype:
-    """The precision called `name`; `auto` is float32 on the CPU (half precision is many times slower there).
+    """Return the precision called `name`; `auto` is float32 on the CPU, where half precision is many times slower.
 
-    On a GPU `auto` is `on_gpu`, float16 where the GPU has no bfloat16 of its own: those before Ampere only imitate it,
-    many times slower, and torch counts that as support unless told otherwise.
+    On a GPU `auto` is `on_gpu`, but float16 if that is bfloat16 and the GPU does not support it natively: GPUs before
+    Ampere emulate bfloat16 many times slower, which torch counts as support by default.
     """
     if name != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
@@ -48,85 +52,88 @@ def resolve_dtype(name: Dtype, device: torch.device, on_gpu: torch.dtype) -> tor
 
 
 def autocast(device: torch.device, name: Dtype) -> torch.autocast:
-    """A block whose forward passes run in the precision called `name`, over float32 weights; `auto` on a GPU is
-    bfloat16 where it has that."""
+    """Return a context whose forward passes run in the precision called `name`, with float32 weights.
+
+    `auto` on a GPU is bfloat16 if supported.
+    """
     dtype = resolve_dtype(name, device, torch.bfloat16)
     return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
 
 
 def copy_to_host(tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], Callable[[], None]]:
-    """Tensors in the machine's memory, to be read once the function that comes with them has returned.
+    """Start copying tensors to host memory; return the copies and a function that waits until they can be read.
 
-    From a GPU they come in a queue of their own, beside whatever it computes next; on the CPU they are there already.
+    Copies from a GPU run in a separate CUDA stream, concurrently with later computations. Tensors on the CPU are
+    returned as they are.
     """
     if not any(tensor.is_cuda for tensor in tensors):
         return list(tensors), lambda: None
-    # Only pinned memory can be copied to while the program goes on.
+    # Only copies to pinned memory are asynchronous.
     hosts = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in tensors]
     device = tensors[0].device
-    queue = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch ships it untyped
-    queue.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(queue):
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch ships it untyped
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):
         for host, tensor in zip(hosts, tensors, strict=True):
             host.copy_(tensor, non_blocking=True)
-            tensor.record_stream(queue)  # else its memory might go to the next batch before it is read
-        copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # likewise
-        copied.record(queue)
+            tensor.record_stream(stream)  # prevents reuse of its memory by the next batch before it is read
+        copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # untyped as well
+        copied.record(stream)
     return hosts, copied.synchronize
 
 
 @dataclass(frozen=True, slots=True)
 class GpuOptions:
-    """Each can be had on any device; `of` says which are."""
+    """Options that make a model faster on a GPU. `for_device` selects them."""
 
     compiled: bool = False
-    """`torch.compile`, one graph: a batch that is short is filled up."""
+    """Use `torch.compile` with one graph of fixed shapes; a short batch is padded."""
     channels_last: bool = False
-    """Channels innermost in memory, as a GPU's convolutions want them."""
-    distinct: bool = False
-    """Equal texts of one call are encoded once, whatever batch they are in."""
+    """Use the channels-last memory format, which convolutions on a GPU prefer."""
+    dedupe_prompts: bool = False
+    """Encode equal texts of one call once, whichever batch they are in."""
 
     @classmethod
-    def of(cls, device: torch.device, compiled: Compile) -> Self:
-        """All of it on a GPU and none on the CPU; compiled as asked."""
+    def for_device(cls, device: torch.device, compiled: Compile) -> Self:
+        """Return all options on a GPU and none on the CPU, except that `compiled` may request or forbid compilation."""
         gpu = device.type == "cuda"
-        return cls(compiled=gpu if compiled == "auto" else compiled, channels_last=gpu, distinct=gpu)
+        return cls(compiled=gpu if compiled == "auto" else compiled, channels_last=gpu, dedupe_prompts=gpu)
 
-    def laid_out(self, *modules: torch.nn.Module) -> None:
-        """Lay out the weights of convolutions; the pixels between them follow."""
+    def to_channels_last(self, *modules: torch.nn.Module) -> None:
+        """Convert the weights of convolutions to channels-last, if enabled; activations follow the weights."""
         if self.channels_last:
             for module in modules:
-                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks this one
-
-
-BACKEND = "inductor"
-"""Of `torch.compile`: writes the GPU's kernels."""
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks this overload
 
 
 class CompileWithFallback:
-    """Parts of a model by name, each a graph of fixed shapes that is made when the part is first called."""
+    """Compiles modules, and runs those uncompiled that `torch.compile` cannot handle.
 
-    def __init__(self, parts: Mapping[str, torch.nn.Module]) -> None:
-        self.eager: dict[str, str] = {}
-        """Parts that run uncompiled though they were to be compiled, and what the compiler said."""
-        for name, part in parts.items():
-            part.compile(backend=BACKEND, dynamic=False)
-            self._guard(name, part)
+    Each module becomes a graph of fixed shapes, which is compiled at its first call.
+    """
 
-    def _guard(self, name: str, part: torch.nn.Module) -> None:
-        compiled: Any = part._compiled_call_impl  # what `compile` sets; torch has no public undoing
+    def __init__(self, modules: Mapping[str, torch.nn.Module]) -> None:
+        self.uncompiled: dict[str, str] = {}
+        """Modules that failed to compile and run uncompiled, with the compiler's error."""
+        for name, module in modules.items():
+            module.compile(backend=BACKEND, dynamic=False)
+            self._add_fallback(name, module)
 
-        def called(*given: Any, **named: Any) -> Any:
+    def _add_fallback(self, name: str, module: torch.nn.Module) -> None:
+        compiled: Any = module._compiled_call_impl  # set by `compile`; torch has no public way to undo it
+
+        def call(*args: Any, **kwargs: Any) -> Any:
             try:
-                return compiled(*given, **named)
-            except Exception as error:  # compilers fail in every way there is
+                return compiled(*args, **kwargs)
+            except Exception as error:  # compilers fail in many ways
                 if is_out_of_memory(error):
                     raise
-                said = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])  # whose, and what
-                reason = f"{type(error).__name__}: {said}".removesuffix(": ")
-            done = part._call_impl(*given, **named)  # type: ignore[no-untyped-call]  # a model's own fault comes again here
-            part._compiled_call_impl = None
-            self.eager[name] = reason
-            return done
+                message = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
+                reason = f"{type(error).__name__}: {message}".removesuffix(": ")
+            # An error of the model itself is raised again here, and the module stays compiled.
+            result = module._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
+            module._compiled_call_impl = None
+            self.uncompiled[name] = reason
+            return result
 
-        part._compiled_call_impl = called
+        module._compiled_call_impl = call

@@ -48,7 +48,7 @@ _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*\Z")
 class RawPost:
     """What a source says of one post, before anything is checked."""
 
-    where: str
+    location: str
     """Where it stands in the source, for messages: `train.txt:17`, `posts.parquet#4`, `00000.tar/abc`."""
     id: str | None = None
     split: str | None = None
@@ -65,7 +65,7 @@ class RawPost:
 class Rejected:
     """Something in a source that is no post: it goes to quarantine with its reason."""
 
-    where: str
+    location: str
     id: str | None
     reason: str
 
@@ -86,7 +86,7 @@ class Post:
     """How many orphan `I-` became `B-` in `ner_tags`."""
     image: bytes | None = None
     image_path: str | None = None
-    where: str = ""
+    location: str = ""
 
 
 def canonical_split(name: str | None) -> str:
@@ -159,7 +159,7 @@ def validate_post(raw: RawPost) -> Post | Rejected:
     """
     pieces = (raw.text or "", raw.id or "", raw.image_path or "", *(raw.tokens or ()), *(raw.tags or ()))
     if sum(map(len, pieces)) > MAX_CHARS:
-        return Rejected(where=raw.where, id=None, reason=f"more than {MAX_CHARS} characters")
+        return Rejected(location=raw.location, id=None, reason=f"more than {MAX_CHARS} characters")
     text = raw.text if raw.text is not None else " ".join(raw.tokens or ())
     try:
         split = canonical_split(raw.split)
@@ -173,9 +173,9 @@ def validate_post(raw: RawPost) -> Post | Rejected:
             raise CorpusError(f"{len(raw.tokens)} tokens but {len(raw.tags)} tags")
         ner_tags, repaired = (None, 0) if raw.tags is None else to_bio2(raw.tags)
     except UnicodeEncodeError:
-        return Rejected(where=raw.where, id=None, reason="text is not valid Unicode")
+        return Rejected(location=raw.location, id=None, reason="text is not valid Unicode")
     except CorpusError as error:
-        return Rejected(where=raw.where, id=raw.id, reason=str(error))
+        return Rejected(location=raw.location, id=raw.id, reason=str(error))
     return Post(
         id=raw.id or content_hash(raw),
         text=text,
@@ -186,7 +186,7 @@ def validate_post(raw: RawPost) -> Post | Rejected:
         repaired=repaired,
         image=raw.image,
         image_path=raw.image_path,
-        where=raw.where,
+        location=raw.location,
     )
 
 

@@ -34,7 +34,7 @@ def scan_corpus(corpus: Corpus, settings: ImageSettings, tick: Callable[[int], o
             for raw in chunk:
                 post = raw if isinstance(raw, Rejected) else validate_post(raw)
                 if isinstance(post, Rejected):
-                    found.rejected.add(post.reason, post.where)
+                    found.rejected.add(post.reason, post.location)
                     continue
                 posts.append(post)
                 texts.add(post.text, post.split)
@@ -81,18 +81,18 @@ def _count(found: CorpusReport, post: Post) -> None:
         split.repaired += post.repaired
         split.entities.update(entities)
     if not any(character.isalnum() for character in clean_text(post.text)):
-        found.empty.add("no letter or digit left", post.where)
+        found.empty.add("no letter or digit left", post.location)
 
 
 def _count_image(found: CorpusReport, post: Post, verdict: tuple[int, int] | ImageError | None) -> None:
     if verdict is None:
         found.no_image += 1
     elif isinstance(verdict, ImageError):
-        found.broken.add(verdict.reason, post.where)
+        found.broken.add(verdict.reason, post.location)
     else:
         found.images += 1
         if min(verdict) < TINY:
-            found.tiny.add(f"a side under {TINY} pixels", post.where)
+            found.tiny.add(f"a side under {TINY} pixels", post.location)
 
 
 def _places(corpus: Corpus, ids: set[int], texts: set[int]) -> dict[str, list[str]]:
@@ -108,5 +108,5 @@ def _places(corpus: Corpus, ids: set[int], texts: set[int]) -> dict[str, list[st
             if fingerprint(value) in wanted:
                 shown = places.setdefault(f"{what} {value[:60]!r}", [])
                 if len(shown) < EXAMPLES:
-                    shown.append(post.where)
+                    shown.append(post.location)
     return places

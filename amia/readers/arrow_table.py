@@ -45,12 +45,12 @@ class TableReader:
         """The rows of the next batch; `where` is `name#row`, counted from 0 over the whole file."""
         for start in range(0, batch.num_rows, ROWS):
             for record in _records(batch.slice(start, ROWS).select(self.columns)):
-                where = f"{self._name}#{self._row}"
+                location = f"{self._name}#{self._row}"
                 self._row += 1
                 if record is None:
-                    yield Rejected(where=where, id=None, reason="not valid UTF-8")
+                    yield Rejected(location=location, id=None, reason="not valid UTF-8")
                 else:
-                    yield read_record(record, where, self._split, self._labels)
+                    yield read_record(record, location, self._split, self._labels)
 
 
 def label_names(features: object) -> dict[str, list[str]]:

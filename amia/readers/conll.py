@@ -85,9 +85,9 @@ class _Block:
 
     def finish(self, name: str, split: str | None, images: ImageFolder) -> RawPost | Rejected:
         if self.broken is not None:
-            return Rejected(where=f"{name}:{self.broken[0]}", id=self.id, reason=self.broken[1])
+            return Rejected(location=f"{name}:{self.broken[0]}", id=self.id, reason=self.broken[1])
         return RawPost(
-            where=f"{name}:{self.line}",
+            location=f"{name}:{self.line}",
             id=self.id,
             split=split,
             tokens=self.tokens,

@@ -17,11 +17,11 @@ def read_jsonl(file: Path, name: str, split: str | None) -> Iterator[RawPost | R
     Field names as in `amia.readers.row_mapping.NAMES`; `image` is a path. `split` is for lines without a `split`.
     """
     for number, line in read_lines(file):
-        where = f"{name}:{number}"
+        location = f"{name}:{number}"
         if line is None:
-            yield Rejected(where=where, id=None, reason=f"a line of more than {LONGEST_LINE} bytes")
+            yield Rejected(location=location, id=None, reason=f"a line of more than {LONGEST_LINE} bytes")
         elif line.strip():
             try:
-                yield read_record(parse_object(line), where, split)
+                yield read_record(parse_object(line), location, split)
             except CorpusError as error:
-                yield Rejected(where=where, id=None, reason=str(error))
+                yield Rejected(location=location, id=None, reason=str(error))

@@ -38,7 +38,7 @@ def known_names(present: Iterable[str]) -> list[str]:
 
 
 def read_record(
-    record: Mapping[str, object], where: str, split: str | None, labels: Mapping[str, Sequence[str]] | None = None
+    record: Mapping[str, object], location: str, split: str | None, labels: Mapping[str, Sequence[str]] | None = None
 ) -> RawPost | Rejected:
     """The post that a row says, or why it says none.
 
@@ -50,7 +50,7 @@ def read_record(
         post_id = _id(_value(record, "id"))
         image, image_path = _image(_value(record, "image"))
         return RawPost(
-            where=where,
+            location=location,
             id=post_id,
             split=_string("split", _value(record, "split")) or split,
             text=_string("text", _value(record, "text")),
@@ -60,7 +60,7 @@ def read_record(
             image_path=image_path,
         )
     except CorpusError as error:
-        return Rejected(where=where, id=post_id, reason=str(error))
+        return Rejected(location=location, id=post_id, reason=str(error))
 
 
 def _value(record: Mapping[str, object], what: str) -> object:

@@ -40,7 +40,7 @@ def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPos
             if member.kind == "other":
                 place = _printable(f"{name}/{member.name}")
                 reason = "a link, a device or a sparse file in the archive, not a plain file"
-                yield Rejected(where=place, id=None, reason=reason)
+                yield Rejected(location=place, id=None, reason=reason)
                 continue
             if sample is None or sample.key != key:
                 if sample is not None:
@@ -78,15 +78,15 @@ class _Sample:
             self.problem = f".{ending}: {error}"
 
     def finish(self, name: str, split: str | None) -> RawPost | Rejected:
-        where = _printable(f"{name}/{self.key}")
+        location = _printable(f"{name}/{self.key}")
         if self.problem is not None:
-            return Rejected(where=where, id=None, reason=self.problem)
+            return Rejected(location=location, id=None, reason=self.problem)
         record = {field: value for field, value in self.record.items() if field not in NAMES["image"]}
         if not any(record.get(field) is not None for field in NAMES["id"]):
             record["id"] = self.key
         if not any(record.get(field) is not None for field in NAMES["text"]):
             record["text"] = self.text
-        return read_record(record | {"image": self.image}, where, split)
+        return read_record(record | {"image": self.image}, location, split)
 
 
 def _key(member: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from amia.mixing.arms import needs_synthesis
 from amia.mner.spans import label_names, lenient_spans
 from amia.report.entity_markup import TextPiece, mark_entities, plain
 from amia.report.thumbnails import thumbnail
-from ray_jobs.reporting.read_ahead import read_ahead
+from amia.utils.prefetch import prefetch_map
 from ray_jobs.reporting.scan import PostRef
 from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.layout import POSTS, SYNTHESIZED, arm_folder, shard_key
@@ -54,7 +54,7 @@ def read_post_views(
         return _of_shard(arm, item[0], item[1], labels, images)
 
     found: dict[Key, PostView] = {}
-    for some in read_ahead(read, sorted(by_shard.items()), threads=THREADS):
+    for some in prefetch_map(read, sorted(by_shard.items()), threads=THREADS):
         found |= some
     return found
 

@@ -10,7 +10,7 @@ import numpy as np
 from amia.posts import ordered_splits
 from amia.report.sampling import BottomK, DecileSample, keyed
 from amia.report.view_models import SplitThetas
-from ray_jobs.reporting.read_ahead import read_ahead
+from amia.utils.prefetch import prefetch_map
 from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.layout import arm_folder, shard_key
 from ray_jobs.storage.plan import parse_shard_name
@@ -123,7 +123,7 @@ def scan_arm(arm: Arm, seed: int) -> ScanResult:
     def read(shard: str) -> tuple[str, list[dict[str, Any]]]:
         return shard, read_shard(arm.store, shard_key(arm_folder(arm.name), shard), COLUMNS).to_pylist()
 
-    for shard, rows in read_ahead(read, names, threads=THREADS):
+    for shard, rows in prefetch_map(read, names, threads=THREADS):
         looked.take(shard, rows, seed)
     return looked
 

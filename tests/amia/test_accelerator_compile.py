@@ -1,4 +1,4 @@
-"""Compiled parts, and the way back to eager. Where a compiler is simulated, a backend of torch's own stands for it."""
+"""Compiled modules and their fallback. Simulated compilers are backends of torch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from amia import accelerator as compiling
+from amia import accelerator
 from amia.accelerator import CompileWithFallback
+
+Graph = Callable[..., Any]
 
 
 class Net(torch.nn.Module):
-    """Two layers, and a fault of its own when asked for it."""
+    """A linear layer, with an error on demand."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,87 +22,81 @@ class Net(torch.nn.Module):
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         if self.broken:
-            raise KeyError("the model's own")
+            raise KeyError("error of the model")
         return self.layer(rows).relu()
 
 
 @pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Takes another compiler."""
+def set_backend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Function that replaces the compiler."""
     torch.compiler.reset()
-    return lambda other: monkeypatch.setattr(compiling, "BACKEND", other)
+    return lambda backend: monkeypatch.setattr(accelerator, "BACKEND", backend)
 
 
 @pytest.mark.simulated("compiler")
-def test_compiled_gives_what_eager_gives(backend: Callable[[Any], None]) -> None:
-    graphs: list[tuple[int, ...]] = []
+def test_compiled_module_equals_the_uncompiled_one(set_backend: Callable[[Any], None]) -> None:
+    shapes: list[tuple[int, ...]] = []
 
-    def counting(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
-        graphs.append(tuple(next(each for each in inputs if each.dim() == 2 and each.shape[0] != 4).shape))
+    def record_shape(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Graph:
+        shapes.append(tuple(next(tensor for tensor in inputs if tensor.dim() == 2 and tensor.shape[0] != 4).shape))
         return graph.forward
 
-    backend(counting)
+    set_backend(record_shape)
     net, rows = Net(), torch.randn(3, 4)
-    right = net(rows)
+    expected = net(rows)
     compiled = CompileWithFallback({"net": net})
     for _ in range(3):
-        assert torch.equal(net(rows), right)
-    assert graphs == [(3, 4)], "one shape, one graph"
-    assert compiled.eager == {}
+        assert torch.equal(net(rows), expected)
+    assert shapes == [(3, 4)], "one shape, one graph"
+    assert compiled.uncompiled == {}
 
 
 @pytest.mark.simulated("compiler")
-def test_what_cannot_be_compiled_runs_as_it_is_and_says_why(
-    backend: Callable[[Any], None],
-) -> None:
-    tried: list[int] = []
+def test_failed_compilation_falls_back_with_the_reason(set_backend: Callable[[Any], None]) -> None:
+    attempts: list[int] = []
 
-    def none(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
-        tried.append(1)
+    def fail(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Graph:
+        attempts.append(1)
         raise RuntimeError("no working Triton here\nand more lines")
 
-    backend(none)
+    set_backend(fail)
     net, other, rows = Net(), Net(), torch.randn(3, 4)
-    right = net(rows)
+    expected = net(rows)
     compiled = CompileWithFallback({"net": net, "other": other})
-    assert torch.equal(net(rows), right)
-    assert torch.equal(net(rows), right)
-    assert tried == [1], "the compiler is not asked again"
-    assert list(compiled.eager) == ["net"], "the other part was not called"
-    assert "no working Triton here" in compiled.eager["net"]
-    assert "\n" not in compiled.eager["net"]
+    assert torch.equal(net(rows), expected)
+    assert torch.equal(net(rows), expected)
+    assert attempts == [1], "the compiler is not called again"
+    assert list(compiled.uncompiled) == ["net"], "the other module was not called"
+    assert "no working Triton here" in compiled.uncompiled["net"]
+    assert "\n" not in compiled.uncompiled["net"]
 
 
 @pytest.mark.simulated("compiler")
-def test_a_fault_of_the_models_own_is_raised_and_not_blamed_on_the_compiler(
-    backend: Callable[[Any], None],
-) -> None:
-    backend("eager")
+def test_model_error_is_not_a_compiler_error(set_backend: Callable[[Any], None]) -> None:
+    set_backend("eager")
     net = Net()
     compiled = CompileWithFallback({"net": net})
     net.broken = True
-    with pytest.raises(KeyError, match="the model's own"):
+    with pytest.raises(KeyError, match="error of the model"):
         net(torch.randn(3, 4))
-    assert compiled.eager == {}
+    assert compiled.uncompiled == {}
 
 
 @pytest.mark.simulated("device")
-def test_memory_that_runs_out_is_no_fault_of_the_compiler(
-    backend: Callable[[Any], None],
-) -> None:
-    def full(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+def test_out_of_memory_is_not_a_compiler_error(set_backend: Callable[[Any], None]) -> None:
+    def compile_to_oom(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Graph:
         def run(*_: Any) -> Any:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
         return run
 
-    backend(full)
+    set_backend(compile_to_oom)
     net = Net()
     compiled = CompileWithFallback({"net": net})
     with pytest.raises(torch.OutOfMemoryError):
         net(torch.randn(3, 4))
-    assert compiled.eager == {}
+    assert compiled.uncompiled == {}
 
 
-def test_without_parts_nothing_is_compiled() -> None:
-    assert CompileWithFallback({}).eager == {}
+def test_nothing_to_compile() -> None:
+    assert CompileWithFallback({}).uncompiled == {}

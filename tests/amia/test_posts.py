@@ -66,7 +66,7 @@ def test_split_names_that_could_be_no_file(name: str) -> None:
 TEXT = st.text(max_size=6)
 RAW = st.builds(
     RawPost,
-    where=TEXT,
+    location=TEXT,
     id=st.none() | TEXT,
     split=st.none() | st.sampled_from(["train", "dev", "test"]),
     text=st.none() | TEXT,
@@ -98,25 +98,25 @@ def test_content_hashes_agree_exactly_when_the_contents_do(one: RawPost, other: 
 
 def test_a_content_hash_tells_near_contents_apart() -> None:
     near = [
-        RawPost(where="", text="ab"),
-        RawPost(where="", id="ab"),
-        RawPost(where="", tokens=["ab"]),
-        RawPost(where="", tokens=["a", "b"]),
-        RawPost(where="", tokens=["a"], tags=["b"]),
-        RawPost(where="", tokens=[]),
-        RawPost(where="", tokens=[""]),
-        RawPost(where="", text=""),
-        RawPost(where=""),
-        RawPost(where="", image=b"ab"),
-        RawPost(where="", image_path="ab"),
-        RawPost(where="", text="ab", split="test"),
+        RawPost(location="", text="ab"),
+        RawPost(location="", id="ab"),
+        RawPost(location="", tokens=["ab"]),
+        RawPost(location="", tokens=["a", "b"]),
+        RawPost(location="", tokens=["a"], tags=["b"]),
+        RawPost(location="", tokens=[]),
+        RawPost(location="", tokens=[""]),
+        RawPost(location="", text=""),
+        RawPost(location=""),
+        RawPost(location="", image=b"ab"),
+        RawPost(location="", image_path="ab"),
+        RawPost(location="", text="ab", split="test"),
     ]
     assert len({content_hash(raw) for raw in near}) == len(near)
-    assert content_hash(RawPost(where="a", text="x")) == content_hash(RawPost(where="b", text="x", split="train"))
+    assert content_hash(RawPost(location="a", text="x")) == content_hash(RawPost(location="b", text="x", split="train"))
 
 
 def test_the_hash_of_tokens_that_hold_a_separator() -> None:
-    assert content_hash(RawPost(where="", tokens=["a\x1fb"])) != content_hash(RawPost(where="", tokens=["a", "b"]))
+    assert content_hash(RawPost(location="", tokens=["a\x1fb"])) != content_hash(RawPost(location="", tokens=["a", "b"]))
 
 
 @given(RAW)
@@ -129,7 +129,7 @@ def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
     assert post.id == (raw.id or content_hash(raw))
     assert post.tokens == (None if raw.tokens is None else tuple(raw.tokens))
     assert post.tags == (None if raw.tags is None else tuple(raw.tags))
-    assert (post.image, post.image_path, post.where) == (raw.image, raw.image_path, raw.where)
+    assert (post.image, post.image_path, post.location) == (raw.image, raw.image_path, raw.location)
     if post.tags is not None:
         assert len(post.tags) == len(post.ner_tags or ()) == len(post.tokens or ())
 
@@ -138,50 +138,50 @@ def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (RawPost(where="w", id="1"), "no text"),
-        (RawPost(where="w", id="1", tokens=["", " "]), "no text"),
-        (RawPost(where="w", id="1", text="a", tags=["O"]), "tags without tokens"),
-        (RawPost(where="w", id="1", tokens=["a"], tags=["O", "O"]), "1 tokens but 2 tags"),
-        (RawPost(where="w", id="1", tokens=["a"], tags=["X"]), "tag 'X' is neither"),
-        (RawPost(where="w", id="1", text="a", split="../x"), "split '../x'"),
-        (RawPost(where="w", id="1", text="a", split="/" * 50_000), "split '" + "/" * 40 + "': use"),
-        (RawPost(where="w", id="1", tokens=["a"], tags=["Q" * 50_000]), "tag '" + "Q" * 40 + "' is neither"),
+        (RawPost(location="w", id="1"), "no text"),
+        (RawPost(location="w", id="1", tokens=["", " "]), "no text"),
+        (RawPost(location="w", id="1", text="a", tags=["O"]), "tags without tokens"),
+        (RawPost(location="w", id="1", tokens=["a"], tags=["O", "O"]), "1 tokens but 2 tags"),
+        (RawPost(location="w", id="1", tokens=["a"], tags=["X"]), "tag 'X' is neither"),
+        (RawPost(location="w", id="1", text="a", split="../x"), "split '../x'"),
+        (RawPost(location="w", id="1", text="a", split="/" * 50_000), "split '" + "/" * 40 + "': use"),
+        (RawPost(location="w", id="1", tokens=["a"], tags=["Q" * 50_000]), "tag '" + "Q" * 40 + "' is neither"),
     ],
 )
 def test_what_is_no_post(raw: RawPost, reason: str) -> None:
     post = validate_post(raw)
     assert isinstance(post, Rejected)
-    assert (post.where, post.id) == ("w", "1")
+    assert (post.location, post.id) == ("w", "1")
     assert post.reason.startswith(reason)
 
 
 @pytest.mark.parametrize(
     "raw",
     [
-        RawPost(where="w", text="\ud800"),
-        RawPost(where="w", text="a", id="\ud800"),
-        RawPost(where="w", text="a", image_path="\ud800"),
-        RawPost(where="w", tokens=["a"], tags=["\ud800"]),
+        RawPost(location="w", text="\ud800"),
+        RawPost(location="w", text="a", id="\ud800"),
+        RawPost(location="w", text="a", image_path="\ud800"),
+        RawPost(location="w", tokens=["a"], tags=["\ud800"]),
     ],
 )
 def test_what_no_file_could_hold_is_no_post(raw: RawPost) -> None:
-    assert validate_post(raw) == Rejected(where="w", id=None, reason="text is not valid Unicode")
+    assert validate_post(raw) == Rejected(location="w", id=None, reason="text is not valid Unicode")
 
 
 def test_what_is_too_long_is_no_post_however_little_memory_it_takes() -> None:
     shared = "x" * (1 << 20)
     for raw in (
-        RawPost(where="w", id="1", text=shared),
-        RawPost(where="w", id=shared, text="a"),
-        RawPost(where="w", id="1", tokens=[shared] * 100_000),  # 100 GB, were they joined
-        RawPost(where="w", id="1", tokens=["a"] * 600_000, tags=["O"] * 600_000),
+        RawPost(location="w", id="1", text=shared),
+        RawPost(location="w", id=shared, text="a"),
+        RawPost(location="w", id="1", tokens=[shared] * 100_000),  # 100 GB, were they joined
+        RawPost(location="w", id="1", tokens=["a"] * 600_000, tags=["O"] * 600_000),
     ):
-        assert validate_post(raw) == Rejected(where="w", id=None, reason="more than 1048576 characters")
-    assert isinstance(validate_post(RawPost(where="w", text="x" * 1_000_000)), Post)
+        assert validate_post(raw) == Rejected(location="w", id=None, reason="more than 1048576 characters")
+    assert isinstance(validate_post(RawPost(location="w", text="x" * 1_000_000)), Post)
 
 
 def test_the_text_goes_before_the_tokens() -> None:
-    assert validate_post(RawPost(where="", id="1", tokens=["a", "b"])) == Post(id="1", text="a b", tokens=("a", "b"))
-    assert validate_post(RawPost(where="", id="1", text="ab", tokens=["a", "b"])) == Post(
+    assert validate_post(RawPost(location="", id="1", tokens=["a", "b"])) == Post(id="1", text="a b", tokens=("a", "b"))
+    assert validate_post(RawPost(location="", id="1", text="ab", tokens=["a", "b"])) == Post(
         id="1", text="ab", tokens=("a", "b")
     )

@@ -151,10 +151,10 @@ def _ended(raw: RawPost | Rejected, images: Path | None) -> str:
     post = raw if isinstance(raw, Rejected) else validate_post(raw)
     if isinstance(post, Rejected):
         _speakable(post.reason)
-        _speakable(post.where)
+        _speakable(post.location)
         (post.id or "").encode()
         return "rejected"
-    stored = [post.id, post.text, post.where, post.image_path, *(post.tokens or ()), *(post.ner_tags or ())]
+    stored = [post.id, post.text, post.location, post.image_path, *(post.tokens or ()), *(post.ner_tags or ())]
     assert pa.array(stored, pa.string()).to_pylist() == stored
     assert post.text.strip()
     make_prompt(post.text)

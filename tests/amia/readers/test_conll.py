@@ -77,7 +77,7 @@ def test_of_three_columns_the_coarse_tag_is_read(tweets: Path) -> None:
 
 def test_where_says_the_line(tmp_path: Path) -> None:
     rows = read(tmp_path, b"IMGID:1\na\tO\n\n\nIMGID:2\nb\tO\n")
-    assert [row.where for row in rows] == ["train.txt:1", "train.txt:5"]
+    assert [row.location for row in rows] == ["train.txt:1", "train.txt:5"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_layouts(tmp_path: Path, content: bytes, expected: list[tuple[object, ..
 def test_a_line_that_cannot_be_read_costs_its_post_only(tmp_path: Path, bad: bytes, reason: str) -> None:
     rows = read(tmp_path, b"IMGID:1\na\tO\n\nIMGID:2\nb\tO\n" + bad + b"\nrest\tO\n\nIMGID:3\nc\tO\n")
     assert brief(rows) == [("1", ["a"], ["O"]), ("2", reason), ("3", ["c"], ["O"])]
-    assert rows[1].where == "train.txt:6"
+    assert rows[1].location == "train.txt:6"
 
 
 def test_five_columns_are_no_known_format(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_file_without_blank_lines_is_not_held_in_memory(tmp_path: Path) -> Non
     rows = read(tmp_path, b"a\tO\n" * 100_001)
     assert [type(row) for row in rows] == [Rejected]
     assert "blank lines" in rows[0].reason
-    assert rows[0].where == "train.txt:100001"
+    assert rows[0].location == "train.txt:100001"
 
 
 def test_utf_16_is_refused_by_name(tmp_path: Path) -> None:

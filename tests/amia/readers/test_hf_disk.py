@@ -39,8 +39,8 @@ def posts(jpeg: bytes) -> datasets.Dataset:
 
 def expected(place: str, split: str | None, jpeg: bytes) -> list[RawPost]:
     return [
-        RawPost(where=f"{place}#0", id="a", split=split, tokens=["Ada", "left"], tags=["B-PER", "O"], image=jpeg),
-        RawPost(where=f"{place}#1", id="b", split=split, tokens=["ok"], tags=["O"]),
+        RawPost(location=f"{place}#0", id="a", split=split, tokens=["Ada", "left"], tags=["B-PER", "O"], image=jpeg),
+        RawPost(location=f"{place}#1", id="b", split=split, tokens=["ok"], tags=["O"]),
     ]
 
 

@@ -29,18 +29,17 @@ def test_every_field(tmp_path: Path) -> None:
         {"text": "", "id": ""},
     )
     rows = list(open_corpus(file))
-    assert rows[0] == RawPost(
-        where="train.jsonl:1",
+    assert rows[0] == RawPost(location="train.jsonl:1",
         id="a",
         split="dev",
         tokens=["x", "y"],
         tags=["O", "B-PER"],
         image_path="img/a.jpg",
     )
-    assert rows[1] == RawPost(where="train.jsonl:2", id="12345678901234567890", split="train", text="hello\u2028there")
+    assert rows[1] == RawPost(location="train.jsonl:2", id="12345678901234567890", split="train", text="hello\u2028there")
     assert (rows[2].tokens, rows[2].tags, rows[2].image_path) == (["x"], ["O"], "b.jpg")
-    assert rows[3].where == "train.jsonl:5"
-    assert validate_post(rows[3]) == Rejected(where="train.jsonl:5", id=None, reason="no text")
+    assert rows[3].location == "train.jsonl:5"
+    assert validate_post(rows[3]) == Rejected(location="train.jsonl:5", id=None, reason="no text")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,7 @@ def test_every_field(tmp_path: Path) -> None:
 def test_wrong_lines_are_named_and_their_neighbors_unharmed(tmp_path: Path, line: str, reason: str) -> None:
     rows = list(open_corpus(write(tmp_path, {"id": 1, "text": "a"}, line, {"id": 3, "text": "c"})))
     assert isinstance(rows[1], Rejected)
-    assert rows[1].where == "train.jsonl:2"
+    assert rows[1].location == "train.jsonl:2"
     assert reason in rows[1].reason
     assert len(rows[1].reason) < 300
     assert [rows[0].id, rows[2].id] == ["1", "3"]

@@ -31,15 +31,14 @@ def test_plain_columns(tmp_path: Path) -> None:
     assert corpus.kind == "parquet"
     assert corpus.image_root == tmp_path
     assert list(corpus) == [
-        RawPost(
-            where="dev.parquet#0",
+        RawPost(location="dev.parquet#0",
             id="a",
             split="validation",
             tokens=["Ada", "left"],
             tags=["B-PER", "O"],
             image_path="images/a.jpg",
         ),
-        RawPost(where="dev.parquet#1", id="b", split="validation", tokens=["ok"], tags=["O"]),
+        RawPost(location="dev.parquet#1", id="b", split="validation", tokens=["ok"], tags=["O"]),
     ]
 
 
@@ -58,13 +57,13 @@ def test_rows_are_numbered_over_batches_and_row_groups(tmp_path: Path) -> None:
     file = write(tmp_path / "x.parquet", [{"text": str(n)} for n in range(1000)], row_group_size=300)
     rows = list(open_corpus(file))
     assert [row.text for row in rows] == [str(n) for n in range(1000)]
-    assert [row.where for row in rows] == [f"x.parquet#{n}" for n in range(1000)]
+    assert [row.location for row in rows] == [f"x.parquet#{n}" for n in range(1000)]
 
 
 def test_wrong_values_cost_their_row_only(tmp_path: Path) -> None:
     rows = list(open_corpus(write(tmp_path / "x.parquet", [{"id": 1.5, "text": "a"}, {"id": None, "text": "b"}])))
     assert isinstance(rows[0], Rejected)
-    assert rows[0].where == "x.parquet#0"
+    assert rows[0].location == "x.parquet#0"
     assert rows[1].text == "b"
 
 
@@ -100,8 +99,7 @@ def test_what_datasets_writes(tmp_path: Path, jpeg: bytes) -> None:
     corpus = open_corpus(tmp_path)
     assert corpus.kind == "parquet"
     rows = list(corpus)
-    assert rows[0] == RawPost(
-        where="data/train-00000-of-00001.parquet#0",
+    assert rows[0] == RawPost(location="data/train-00000-of-00001.parquet#0",
         id="7",
         split="train",
         tokens=["Ada", "M"],
@@ -109,8 +107,7 @@ def test_what_datasets_writes(tmp_path: Path, jpeg: bytes) -> None:
         image=jpeg,
     )
     assert rows[1].tags == ["O"]
-    assert rows[2] == Rejected(
-        where="data/train-00000-of-00001.parquet#2", id="9", reason="tag number -1 is not one of the 3 labels"
+    assert rows[2] == Rejected(location="data/train-00000-of-00001.parquet#2", id="9", reason="tag number -1 is not one of the 3 labels"
     )
 
 
@@ -231,7 +228,7 @@ def test_strings_that_are_not_utf_8_cost_their_row_only(tmp_path: Path) -> None:
     bad = pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", b"\xff\xfe", b"c"]).buffers())
     pq.write_table(pa.table({"text": bad}), tmp_path / "x.parquet")
     rows = list(open_corpus(tmp_path))
-    assert rows[1] == Rejected(where="x.parquet#1", id=None, reason="not valid UTF-8")
+    assert rows[1] == Rejected(location="x.parquet#1", id=None, reason="not valid UTF-8")
     assert [rows[0].text, rows[2].text] == ["a", "c"]
 
 

@@ -32,8 +32,7 @@ def test_what_webdatasets_own_writer_writes(tmp_path: Path, jpeg: bytes) -> None
     corpus = open_corpus(tmp_path)
     assert (corpus.kind, corpus.image_root) == ("webdataset", None)
     assert list(corpus) == [
-        RawPost(
-            where="train-000.tar/a",
+        RawPost(location="train-000.tar/a",
             id="a",
             split="train",
             text="Ada left",
@@ -41,8 +40,8 @@ def test_what_webdatasets_own_writer_writes(tmp_path: Path, jpeg: bytes) -> None
             tags=["B-PER"],
             image=jpeg,
         ),
-        RawPost(where="train-000.tar/b", id="b", split="train", text="no image"),
-        RawPost(where="train-000.tar/c", id="c7", split="test", text="told", image=b"\x89PNG"),
+        RawPost(location="train-000.tar/b", id="b", split="train", text="no image"),
+        RawPost(location="train-000.tar/c", id="c7", split="test", text="told", image=b"\x89PNG"),
     ]
 
 
@@ -90,7 +89,7 @@ def test_links_and_devices_are_rejected_and_their_neighbors_unharmed(tmp_path: P
         info.size = 1
         archive.addfile(info, io.BytesIO(b"e"))
     rows = list(open_corpus(tmp_path))
-    assert [row.where for row in rows] == ["x.tar/a.txt", "x.tar/b.jpg", "x.tar/c.txt", "x.tar/e"]
+    assert [row.location for row in rows] == ["x.tar/a.txt", "x.tar/b.jpg", "x.tar/c.txt", "x.tar/e"]
     assert [isinstance(row, Rejected) for row in rows] == [True, True, True, False]
 
 
@@ -108,14 +107,14 @@ def test_a_bad_member_costs_its_post_only(tmp_path: Path, name: str, content: by
     rows = list(open_corpus(pack(tmp_path / "x.tar", ("a.txt", b"a"), (name, content), ("c.txt", b"c"))))
     assert [rows[0].text, rows[2].text] == ["a", "c"]
     assert isinstance(rows[1], Rejected)
-    assert rows[1].where == "x.tar/b"
+    assert rows[1].location == "x.tar/b"
     assert rows[1].reason.startswith(reason)
 
 
 def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
     (row,) = open_corpus(pack(tmp_path / "x.tar", ("caf\udce9.txt", b"x")))
     assert isinstance(row, Rejected)
-    assert row.where.encode()
+    assert row.location.encode()
     assert row.reason == "id is not valid Unicode"
 
 

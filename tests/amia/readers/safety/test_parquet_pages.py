@@ -78,7 +78,7 @@ def test_a_value_that_stands_in_a_dictionary_once_is_one_object(tmp_path: Path) 
     (raw,) = open_corpus(tmp_path)
     assert isinstance(raw, RawPost)
     assert len({id(token) for token in raw.tokens}) == 1  # 450 GB otherwise
-    assert validate_post(raw) == Rejected(where="x.parquet#0", id=None, reason="more than 1048576 characters")
+    assert validate_post(raw) == Rejected(location="x.parquet#0", id=None, reason="more than 1048576 characters")
 
 
 def test_a_list_that_no_post_has_costs_its_row_only(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from amia.errors import RunError, SettingsError
 from amia.mixing.arms import check_arm
 from amia.mner.systems import get_system
 from amia.posts import canonical_split
-from ray_jobs.jobs.context import RunContext, dtype_key, open_context, open_run
+from ray_jobs.jobs.context import RunContext, open_context, open_run
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.arm import Arm, open_arm
-from ray_jobs.storage.fingerprint import check_or_write_identity, digest
+from ray_jobs.storage.fingerprint import digest
 from ray_jobs.storage.layout import predictions_folder, shard_keys
 from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.storage.plan import Plan
@@ -91,7 +91,7 @@ def run_prediction(
     store, plan = job.store, job.plan
     folder = f"{predictions_folder(model.name, arm.name)}{'-swapped' if swap_images else ''}"
     types = [*plan.types, *(type_ for type_ in model.config.types if type_ not in plan.types)]
-    stage = _create_stage(job, arm, model, folder, types, swap=job.settings.seed if swap_images else None)
+    stage = _create_stage(job, arm, model, folder, types, swap_seed=job.settings.seed if swap_images else None)
     shards = [shard for split in splits for shard in plan.shards_of(split)]
     run_stage(stage, shards)
     shard_metadata = read_all_metadata(store, shard_keys(folder, shards))
@@ -106,7 +106,7 @@ def run_prediction(
         arm=arm.name,
         swapped=swap_images,
         folder=folder,
-        identity=stage.identity,
+        identity=stage.digest(),
         types=types,
         shards=shards,
         posts=posts,
@@ -115,38 +115,29 @@ def run_prediction(
 
 
 def _create_stage(
-    job: RunContext, arm: Arm, model: Model, folder: str, types: Sequence[str], *, swap: int | None
+    job: RunContext, arm: Arm, model: Model, folder: str, types: Sequence[str], *, swap_seed: int | None
 ) -> Predict:
     pool, settings = job.settings.pools.predict, job.settings.prediction
     threads = job.threads(folder, pool)
     device = job.device(settings.device, pool)
-    identity = {
-        "stage": folder,
-        "version": Predict.version,
-        "settings": {
-            "dtype": dtype_key(settings.dtype, device),
-            "micro_batch": settings.micro_batch,
-            "swap": swap,
-            "threads": threads,
-        },
-        "input": {"model": model.sha256, "arm": digest(arm.content)},
-    }
-    return Predict(
+    stage = Predict(
         job.store,
-        check_or_write_identity(job.store, folder, identity),
         arm=arm.name,
+        arm_digest=digest(arm.content),
         folder=folder,
         model=model.address,
         sha256=model.sha256,
         types=types,
-        apart=model.config.cut_apart,
-        swap=swap,
+        split_signs=model.config.cut_apart,
+        swap_seed=swap_seed,
         device=device,
         dtype=settings.dtype,
         micro_batch=settings.micro_batch,
         threads=threads,
-        decoders=job.decoders(pool),
+        decode_threads=job.decoders(pool),
     )
+    stage.check_or_write_identity()
+    return stage
 
 
 def _select_splits(plan: Plan, names: Sequence[str] | None) -> list[str]:

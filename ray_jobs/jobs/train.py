@@ -107,7 +107,7 @@ def prepare_training(
         settings=settings.training,
         identity=identity,
         cache_folder=str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia"),
-        decoders=settings.workers.decoders,
+        decode_threads=settings.workers.decoders,
     )
 
 

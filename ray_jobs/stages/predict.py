@@ -1,4 +1,4 @@
-"""predictions/<model>/<arm>/: what a recognizer says of an arm's posts, beside their gold labels."""
+"""Predict the labels and entities of an arm's posts: `predictions/<model>/<arm>/`."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +13,14 @@ from amia.mixing.derangement import derange_images
 from amia.mner.features import Example
 from amia.mner.predictor import Recognizer, TaggedPost
 from amia.mner.spans import label_names
-from amia.mner.word_tokenizer import Word, words
+from amia.mner.word_tokenizer import Word, split_words
 from amia.utils.config import Dtype
-from ray_jobs.stages.base import Stage
+from ray_jobs.stages.base import Stage, accelerator_identity
+from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import PREDICTIONS, arm_folder, shard_key
 from ray_jobs.storage.model_store import local_copy
 from ray_jobs.storage.schemas import prediction_schema
-from ray_jobs.storage.shards import ShardMetadata, encode, halved, read_shard
+from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
 __all__ = ["Predict"]
@@ -30,27 +31,27 @@ COLUMNS = ("id", "split", "text", "tokens", "tags", "ner_tags", "image", "theta"
 
 
 @dataclass(frozen=True, slots=True)
-class Posts:
-    """One shard's posts, and what of them the recognizer is to read."""
+class PredictInputs:
+    """Posts of one shard, prepared for the recognizer."""
 
     rows: list[Row]
-    cut: dict[int, list[Word]]
-    """The words of posts that came without tokens, by place."""
+    words: dict[int, list[Word]]
+    """Row index -> words of the text, for posts that were read without tokens."""
     examples: dict[int, Example]
-    """Of every post that has a word, by place."""
+    """Row index -> input of the recognizer, for posts with at least one word."""
 
 
 @dataclass(frozen=True, slots=True)
-class Labeled:
-    """One shard's posts with what was found in them."""
+class Predictions:
+    """Posts of one shard with predicted labels and entities."""
 
     rows: list[Row]
     num_oom_reduced: int
-    """Posts whose micro-batch did not fit the memory."""
+    """Number of posts that needed a smaller micro-batch after an out-of-memory error."""
 
 
-class Predict(Stage[Posts, Labeled]):
-    """Augmented posts -> labels and entities. A post without any word comes out with none."""
+class Predict(Stage[PredictInputs, Predictions]):
+    """Map augmented posts to labels and entities. A post without words gets none."""
 
     name = PREDICTIONS
     pool = "predict"
@@ -59,100 +60,143 @@ class Predict(Stage[Posts, Labeled]):
     def __init__(
         self,
         store: Store,
-        identity: str,
         *,
         arm: str,
+        arm_digest: str,
         folder: str,
         model: str,
         sha256: str,
         types: Sequence[str],
-        apart: bool,
-        swap: int | None,
+        split_signs: bool,
+        swap_seed: int | None,
         device: str,
         dtype: Dtype,
         micro_batch: int,
         threads: int,
-        decoders: int = 1,
+        decode_threads: int = 1,
     ) -> None:
-        """`model`: address of the recognizer's folder; `types`: the run's entity types, then others that it knows.
+        """Create the stage.
 
-        `apart`: how it wants texts cut into words. `swap`: the seed by which images are exchanged, None: they stay.
-        `threads`: of the model's arithmetic; `decoders`: threads that decode images.
+        Args:
+            store: The run.
+            arm: Arm whose posts are predicted.
+            arm_digest: Digest of the content of the arm.
+            folder: Folder of the predictions.
+            model: Address of the recognizer's folder.
+            sha256: Hash of the recognizer's files.
+            types: Entity types of the run, then further types of the recognizer.
+            split_signs: How the recognizer expects texts to be split into words.
+            swap_seed: Seed of the swap of images among the posts; None keeps each post's own image.
+            device: Device of the recognizer.
+            dtype: Precision of the recognizer.
+            micro_batch: Posts per forward pass.
+            threads: Number of threads for the recognizer's arithmetic.
+            decode_threads: Number of threads that decode images.
         """
-        super().__init__(store, identity)
-        self._arm, self._folder, self._model, self._sha256 = arm, folder, model, sha256
+        super().__init__(store)
+        self._arm, self._arm_digest, self._folder = arm, arm_digest, folder
+        self._model, self._sha256 = model, sha256
         self._schema = prediction_schema(types)
-        self._label = {name: number for number, name in enumerate(label_names(types))}
-        self._apart, self._swap = apart, swap
+        self._label_ids = {name: number for number, name in enumerate(label_names(types))}
+        self._split_signs, self._swap_seed = split_signs, swap_seed
         self._device, self._dtype, self._micro_batch, self._threads = device, dtype, micro_batch, threads
-        self._decoders = decoders
+        self._decode_threads = decode_threads
 
-    def keys(self, shard: str) -> list[str]:
-        """In the folder of this model and arm."""
-        return [f"{self._folder}/{shard}.parquet"]
+    def folders(self) -> list[str]:
+        """Return the folder of this model and arm."""
+        return [self._folder]
+
+    def identity(self, folder: str) -> Identity:
+        """Return precision, micro-batch, seed of the swap, threads, and the digests of model and arm."""
+        return {
+            "stage": folder,
+            "version": self.version,
+            "settings": {
+                "micro_batch": self._micro_batch,
+                "swap": self._swap_seed,
+                "threads": self._threads,
+                **accelerator_identity(self._dtype, self._device),
+            },
+            "input": {"model": self._sha256, "arm": self._arm_digest},
+        }
 
     def setup(self) -> None:
-        """Load the recognizer from this node's files, fetched once a node."""
+        """Load the recognizer from the files on this node, which are fetched once per node."""
         torch.set_num_threads(self._threads)
         self._recognizer = Recognizer.load(local_copy(self._model, self._sha256), self._device)
-        self._batches = self._recognizer.batches(decoders=self._decoders)
+        self._collator = self._recognizer.make_collator(decode_threads=self._decode_threads)
 
-    def load(self, shard: str) -> Posts:
-        """The arm's rows; texts without tokens are cut into words, and images change places where they are to."""
+    def load(self, shard: str) -> PredictInputs:
+        """Read the arm's rows, split texts without tokens into words, and swap images if the stage is set to."""
         rows: list[Row] = read_shard(self.store, shard_key(arm_folder(self._arm), shard), COLUMNS).to_pylist()
-        cut: dict[int, list[Word]] = {}
-        for place, row in enumerate(rows):
+        words: dict[int, list[Word]] = {}
+        for index, row in enumerate(rows):
             if row["tokens"] is None:
-                cut[place] = words(row["text"], apart=self._apart)
-                row["tokens"] = [word.text for word in cut[place]]
-        images = [row.pop("image") for row in rows]
-        pictures = [image and image["bytes"] for image in images]
-        shown: list[int | None] = [None if image is None else place for place, image in enumerate(pictures)]
-        if self._swap is not None:
-            shown = derange_images([row["id"] for row in rows], pictures, self._swap)
+                words[index] = split_words(row["text"], split_signs=self._split_signs)
+                row["tokens"] = [word.text for word in words[index]]
+        structs = [row.pop("image") for row in rows]
+        images = [struct and struct["bytes"] for struct in structs]
+        sources: list[int | None] = [None if image is None else index for index, image in enumerate(images)]
+        if self._swap_seed is not None:
+            sources = derange_images([row["id"] for row in rows], images, self._swap_seed)
         examples: dict[int, Example] = {}
-        for place, (row, other) in enumerate(zip(rows, shown, strict=True)):
-            row["seen"] = None if other is None else rows[other]["id"]
+        for index, (row, source) in enumerate(zip(rows, sources, strict=True)):
+            row["seen"] = None if source is None else rows[source]["id"]
             if row["tokens"]:
-                picture = None if other is None else pictures[other]
-                examples[place] = Example(id=row["id"], tokens=tuple(row["tokens"]), image=picture)
-        return Posts(rows, cut, examples)
+                image = None if source is None else images[source]
+                examples[index] = Example(id=row["id"], tokens=tuple(row["tokens"]), image=image)
+        return PredictInputs(rows, words, examples)
 
-    def run(self, loaded: Posts) -> Labeled:
-        """Micro-batches never cross a shard, so a post's labels do not depend on the shards around it."""
+    def run(self, loaded: PredictInputs) -> Predictions:
+        """Predict one shard. Micro-batches never cross shards, so results do not depend on neighboring shards."""
         model, before = self._recognizer.model, self._recognizer.num_oom_reduced
         with autocast(model.device, self._dtype):
-            tagged = self._recognizer.tag(
-                list(loaded.examples.values()), batches=self._batches, micro_batch=self._micro_batch
+            tagged_posts = self._recognizer.tag(
+                list(loaded.examples.values()), collator=self._collator, micro_batch=self._micro_batch
             )
-        found = dict(zip(loaded.examples, tagged, strict=True))
-        for place, row in enumerate(loaded.rows):
-            row["predicted_tags"] = [self._label[tag] for tag in found[place].tags] if place in found else []
-            row["spans"] = _spans(row, found[place], loaded.cut.get(place)) if place in found else []
+        tagged = dict(zip(loaded.examples, tagged_posts, strict=True))
+        for index, row in enumerate(loaded.rows):
+            post = tagged.get(index)
+            row["predicted_tags"] = [] if post is None else [self._label_ids[tag] for tag in post.tags]
+            row["spans"] = [] if post is None else _to_span_rows(row, post, loaded.words.get(index))
             if not model.reads_images:
                 row["seen"] = None
-        return Labeled(loaded.rows, self._recognizer.num_oom_reduced - before)
+        return Predictions(loaded.rows, self._recognizer.num_oom_reduced - before)
 
-    def publish(self, shard: str, done: Labeled) -> ShardMetadata:
-        """The rows; the footer says what became of their images, and how many entities there are of each type."""
+    def publish(self, shard: str, done: Predictions) -> ShardMetadata:
+        """Publish the rows. The footer counts posts with and without an image, and entities by type."""
         entities = Counter(span["type"] for row in done.rows for span in row["spans"])
-        data, facts = encode(
+        data, metadata = encode(
             pa.Table.from_pylist(done.rows, self._schema),
             stage=self._folder,
-            identity=self.identity,
+            identity=self.digest(),
             counts=Counter(f"image={'seen' if row['seen'] is not None else 'none'}" for row in done.rows),
-            extra={"entities": dict(sorted(entities.items())), **halved(done.num_oom_reduced)},
+            extra={"entities": dict(sorted(entities.items()))},
             schema_metadata=self._schema.metadata,
         )
         self.store.create(self.keys(shard)[0], data)
-        return facts
+        return metadata
+
+    def log_fields(self, done: Predictions) -> dict[str, Any]:
+        """Return the number of posts that needed a smaller micro-batch."""
+        return {"oom_reduced": done.num_oom_reduced}
 
 
-def _spans(row: Row, tagged: TaggedPost, cut: Sequence[Word] | None) -> list[Row]:
+def _to_span_rows(row: Row, post: TaggedPost, words: Sequence[Word] | None) -> list[Row]:
+    """Convert entities to rows of column `spans`. Character offsets are known only if the text was split here."""
     spans: list[Row] = []
-    for span, score in tagged.spans:
-        start, end = (cut[span.start].start, cut[span.end - 1].end) if cut else (None, None)
-        text = row["text"][start:end] if cut else " ".join(row["tokens"][span.start : span.end])
-        about = {"start": span.start, "end": span.end, "type": span.type, "text": text, "score": score}
-        spans.append({**about, "char_start": start, "char_end": end})
+    for span, score in post.spans:
+        char_start, char_end = (words[span.start].start, words[span.end - 1].end) if words else (None, None)
+        text = row["text"][char_start:char_end] if words else " ".join(row["tokens"][span.start : span.end])
+        spans.append(
+            {
+                "start": span.start,
+                "end": span.end,
+                "type": span.type,
+                "text": text,
+                "score": score,
+                "char_start": char_start,
+                "char_end": char_end,
+            }
+        )
     return spans

@@ -52,7 +52,7 @@ class Training:
     """The identity of `folder`."""
     cache_folder: str
     """Folder on each machine for the features of images."""
-    decoders: int
+    decode_threads: int
     """Number of threads per worker that decode images."""
 
     @property
@@ -113,7 +113,7 @@ def train_recognizer(training: Training, reporter: WorkerReporter, stream: Any =
         recognizer,
         loader,
         validation,
-        recognizer.batches(_feature_cache(training, recognizer), decoders=training.decoders),
+        recognizer.make_collator(_feature_cache(training, recognizer), decode_threads=training.decode_threads),
         settings,
         checkpoints,
         world=world,
@@ -129,10 +129,10 @@ def _train_loader(training: Training, recognizer: Recognizer, stream: Any, world
     arm, seed = training.arm, training.settings.seed
     batch = training.settings.batch or recognizer.model.recipe.batch
     if stream is None:
-        features = encode_examples(arm.examples(arm.keys("train")), recognizer.reader)
+        features = encode_examples(arm.examples(arm.keys("train")), recognizer.tokenizer)
         return InMemoryLoader(features, batch, seed, world)
     posts = arm.manifest["splits"].get("train", 0)
-    return StreamingLoader(stream, recognizer.reader, posts=posts, batch=batch, seed=seed, workers=world.size)
+    return StreamingLoader(stream, recognizer.tokenizer, posts=posts, batch=batch, seed=seed, workers=world.size)
 
 
 def _feature_cache(training: Training, recognizer: Recognizer) -> FeatureCache | None:

@@ -5,10 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amia.mner.conll import to_conll
-
 from amia.errors import CorpusError, IdentityError
-from amia.mner.evaluation import ScoredPost, lenient, score_slices, strict, surface_forms
+from amia.mner.evaluation import (
+    ScoredPost,
+    lenient_span_pair,
+    score_slices,
+    strict_span_pair,
+    surface_forms,
+    to_conll,
+)
 from amia.mner.metrics import ScoreReport
 from amia.mner.spans import label_names
 from amia.posts import canonical_split
@@ -110,8 +115,8 @@ def publish_scores(result: PredictResult, split: str, posts: Sequence[ScoredPost
         swapped=result.swapped,
         posts=len(posts),
         unlabeled=result.posts - len(posts),
-        lenient=score_slices(posts, forms, lenient),
-        strict=score_slices(posts, forms, strict),
+        lenient=score_slices(posts, forms, lenient_span_pair),
+        strict=score_slices(posts, forms, strict_span_pair),
         key=f"{result.folder.replace(PREDICTIONS, EVALUATIONS, 1)}-{split}.json",
         conll=f"{result.folder}/{split}.conll",
     )

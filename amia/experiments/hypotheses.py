@@ -1,10 +1,10 @@
-"""What the tables say about the paper's claims, and about the controls that it does not have."""
+"""Hypotheses: the claims of the paper, and those behind the additional controls, tested on the results."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from amia.experiments.formatting import ALPHA, NOTHING, agreeing, p_value
+from amia.experiments.formatting import ALPHA, MISSING, format_p, format_seed_count
 from amia.experiments.results import Part
 from amia.experiments.run_specs import RunSpec
 from amia.experiments.score_grid import Comparison, Pair, ScoreGrid, Subset
@@ -12,88 +12,33 @@ from amia.experiments.table import Interval, Table, Value
 
 __all__ = ["Hypothesis", "hypotheses_of", "hypotheses_table"]
 
-
-# MERGED FROM amia.experiments.hypotheses: The table of claims: each holds, does not hold, or cannot be told.
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """Each first side has a higher F1 than its second."""
-
-    source: str
-    """Where it is made."""
-    sentence: str
-    sides: Mapping[str, tuple[Subset, Subset]]
-    """By what tells a comparison from the claim's others; a single one has no name."""
-
-
-def hypotheses_of(recognizer: str, text_systems: Sequence[str], tables: Collection[str]) -> list[Hypothesis]:
-    """The claims about a recognizer that the tables speak of: the same sentences, in the same order, for each."""
-    return [claim for where, claim in _claims(recognizer, text_systems) if where & set(tables)]
-
-
-def _claims(recognizer: str, text_systems: Sequence[str]) -> Iterator[tuple[set[str], Hypothesis]]:
-    def on(arm: str, part: Part = "all") -> Subset:
-        return Subset(RunSpec(recognizer, arm), part)
-
-    adaptive, original = on("adaptive"), on("original")
-    if text_systems:
-        sides = {system: (original, Subset(RunSpec(system, "text"))) for system in text_systems}
-        yield {"table1"}, Hypothesis("Table 1", "original images are better than every text system", sides)
-    sides = {"": (adaptive, original)}
-    yield (
-        {"table1", "table2", "controls"},
-        Hypothesis("Table 1", "adaptive images are better than original ones", sides),
-    )
-
-    sides = {"": (adaptive, on("synthesized"))}
-    yield {"table2"}, Hypothesis("Table 2", "adaptive images are better than synthesized ones alone", sides)
-    sides = {arm: (adaptive, on(arm)) for arm in ("fixed-0.7", "fixed-0.5", "fixed-0.3")}
-    yield {"table2"}, Hypothesis("Table 2", "adaptive images are better than any fixed ratio", sides)
-    sides = {"": (adaptive, on("cosine"))}
-    yield {"table2"}, Hypothesis("Table 2", "adaptive images are better than cosine similarity as the ratio", sides)
-
-    arms = ("original", "synthesized", "adaptive")
-    sides = {arm: (on(arm, "matched"), on(arm, "mismatched")) for arm in arms}
-    yield {"table3"}, Hypothesis("Table 3", "matched posts are easier than mismatched ones, whatever the images", sides)
-    sides = {"": (on("synthesized", "mismatched"), on("original", "mismatched"))}
-    yield (
-        {"table3"},
-        Hypothesis("Table 3", "on mismatched posts synthesized images are better than original ones", sides),
-    )
-    parts: tuple[Part, Part] = ("mismatched", "matched")
-    for part in parts:
-        sides = {arm: (on("adaptive", part), on(arm, part)) for arm in ("original", "synthesized")}
-        yield {"table3"}, Hypothesis("Table 3", f"on {part} posts adaptive images are better than both", sides)
-
-    for arm, sentence in _CONTROLS.items():
-        yield (
-            {"controls"},
-            Hypothesis("control", f"adaptive images are better than {sentence}", {"": (adaptive, on(arm))}),
-        )
-    for side in (adaptive, original):
-        exchanged = Subset(RunSpec(recognizer, side.need.arm, swapped=True))
-        sentence = f"exchanging {side.need.arm} images among posts at evaluation makes it worse"
-        yield {"controls"}, Hypothesis("control", sentence, {"": (side, exchanged)})
-
+Verdict = Literal["supported", "not supported", "inconclusive"]
+_BY_EVIDENCE: tuple[Verdict, ...] = ("not supported", "inconclusive", "supported")
+"""Verdicts in increasing order of evidence for a hypothesis."""
 
 _CONTROLS = {
-    "text": "no image, the same recognizer on text alone",
-    "random": "random images of the same set",
+    "text": "no image (the same recognizer on text only)",
+    "random": "random images of the same data set",
     "noise": "noise",
-    "constant": "those mixed by one theta for all, its mean",
-    "shuffled": "those mixed by theta shuffled among posts",
+    "constant": "mixing with a constant theta, its mean",
+    "shuffled": "mixing with theta shuffled across posts",
 }
 
 
-Verdict = Literal["holds", "does not hold", "cannot be told"]
-_FOR_IT: tuple[Verdict, ...] = ("does not hold", "cannot be told", "holds")
-"""How much speaks for a claim, rising."""
-
-
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    verdict: Verdict
-    comparison: str
-    told: Comparison
+class Hypothesis:
+    """A statement that is true if, in each pair of subsets, the first has a higher F1 than the second."""
+
+    source: str
+    """Table of the paper, or `control`."""
+    statement: str
+    pairs: Mapping[str, tuple[Subset, Subset]]
+    """Pairs by the name that distinguishes them; a single pair is named by an empty string."""
+
+
+def hypotheses_of(recognizer: str, text_systems: Sequence[str], tables: Collection[str]) -> list[Hypothesis]:
+    """Return the hypotheses about a recognizer that `tables` test: the same statements and order for any recognizer."""
+    return [hypothesis for tested_by, hypothesis in _hypotheses(recognizer, text_systems) if tested_by & set(tables)]
 
 
 def hypotheses_table(
@@ -104,94 +49,144 @@ def hypotheses_table(
     families: Mapping[str, Mapping[Pair, Comparison]],
     notice: str | None,
 ) -> Table:
-    """One row a claim, one column a data set and recognizer.
+    """Build a table with one row per hypothesis, and one column per data set and recognizer.
 
-    `families` are the comparisons of each table built, by its name, the first to be believed where two make the same
-    one. What a claim compares and no table does is one more family.
+    `families` are the comparisons of each table by its name; a comparison of several tables is taken from the first.
+    Comparisons that no table makes form one additional family.
     """
-    claims = {recognizer: hypotheses_of(recognizer, text_systems, families) for recognizer in recognizers}
-    known: dict[Pair, Comparison] = {}
+    hypotheses = {recognizer: hypotheses_of(recognizer, text_systems, families) for recognizer in recognizers}
+    comparisons: dict[Pair, Comparison] = {}
     for family in families.values():
-        known = {**family, **known}
-    asked = [
-        Pair(name, *sides)
+        comparisons = {**family, **comparisons}
+    pairs = [
+        Pair(name, *subsets)
         for name in data
-        for some in claims.values()
-        for claim in some
-        for sides in claim.sides.values()
+        for by_recognizer in hypotheses.values()
+        for hypothesis in by_recognizer
+        for subsets in hypothesis.pairs.values()
     ]
-    own = grid.compare(dict.fromkeys(pair for pair in asked if pair not in known))
-    known |= own
+    additional = grid.compare(dict.fromkeys(pair for pair in pairs if pair not in comparisons))
+    comparisons |= additional
     rows, intervals, records = [], list[list[Interval | None]](), list[dict[str, Value]]()
-    for same in zip(*claims.values(), strict=True):
-        cells, drawn = [], list[Interval | None]()
+    for same_statement in zip(*hypotheses.values(), strict=True):
+        cells, row_intervals = [], list[Interval | None]()
         for name in data:
-            for recognizer, claim in zip(claims, same, strict=True):
-                judged = _judge(claim, name, known)
-                cells.append(_cell(judged))
-                drawn.append(judged.told.interval if judged else None)
-                records.append(_record(name, recognizer, claim, judged))
-        rows.append([same[0].source, same[0].sentence, *cells])
-        intervals.append([None, None, *drawn])
+            for recognizer, hypothesis in zip(hypotheses, same_statement, strict=True):
+                test = _test(hypothesis, name, comparisons)
+                cells.append(_format_cell(test))
+                row_intervals.append(test.comparison.interval if test else None)
+                records.append(_record(name, recognizer, hypothesis, test))
+        rows.append([same_statement[0].source, same_statement[0].statement, *cells])
+        intervals.append([None, None, *row_intervals])
     return Table(
         name="claims",
-        title="What the tables say about the paper's claims",
-        head=["From", "Claim", *(recognizer for _ in data for recognizer in recognizers)],
+        title="Hypotheses",
+        head=["Source", "Hypothesis", *(recognizer for _ in data for recognizer in recognizers)],
         over=["", "", *(name for name in data for _ in recognizers)],
         rows=rows,
         intervals=intervals,
-        notes=[*_notes(len(own)), *([notice] if notice else [])],
+        notes=[*_notes(len(additional)), *([notice] if notice else [])],
         records=records,
     )
 
 
-def _judge(claim: Hypothesis, data: str, known: Mapping[Pair, Comparison]) -> _Judged | None:
-    """By the comparison that speaks least for the claim; None where one is missing."""
-    judged = []
-    for name, sides in claim.sides.items():
-        told = known.get(Pair(data, *sides))
-        if told is None:
+def _hypotheses(recognizer: str, text_systems: Sequence[str]) -> Iterator[tuple[set[str], Hypothesis]]:
+    """Yield each hypothesis with the tables that test it."""
+
+    def on(arm: str, part: Part = "all") -> Subset:
+        return Subset(RunSpec(recognizer, arm), part)
+
+    adaptive, original = on("adaptive"), on("original")
+    if text_systems:
+        pairs = {system: (original, Subset(RunSpec(system, "text"))) for system in text_systems}
+        yield {"table1"}, Hypothesis("Table 1", "original images outperform every text-only system", pairs)
+    pairs = {"": (adaptive, original)}
+    yield {"table1", "table2", "controls"}, Hypothesis("Table 1", "adaptive images outperform original images", pairs)
+
+    pairs = {"": (adaptive, on("synthesized"))}
+    yield {"table2"}, Hypothesis("Table 2", "adaptive images outperform synthesized images", pairs)
+    pairs = {arm: (adaptive, on(arm)) for arm in ("fixed-0.7", "fixed-0.5", "fixed-0.3")}
+    yield {"table2"}, Hypothesis("Table 2", "adaptive images outperform every fixed ratio", pairs)
+    pairs = {"": (adaptive, on("cosine"))}
+    yield {"table2"}, Hypothesis("Table 2", "adaptive images outperform cosine similarity as the ratio", pairs)
+
+    pairs = {arm: (on(arm, "matched"), on(arm, "mismatched")) for arm in ("original", "synthesized", "adaptive")}
+    yield {"table3"}, Hypothesis("Table 3", "matched posts are easier than mismatched posts on all images", pairs)
+    pairs = {"": (on("synthesized", "mismatched"), on("original", "mismatched"))}
+    statement = "on mismatched posts, synthesized images outperform original images"
+    yield {"table3"}, Hypothesis("Table 3", statement, pairs)
+    parts: tuple[Part, Part] = ("mismatched", "matched")
+    for part in parts:
+        pairs = {arm: (on("adaptive", part), on(arm, part)) for arm in ("original", "synthesized")}
+        statement = f"on {part} posts, adaptive images outperform original and synthesized images"
+        yield {"table3"}, Hypothesis("Table 3", statement, pairs)
+
+    for arm, description in _CONTROLS.items():
+        statement = f"adaptive images outperform {description}"
+        yield {"controls"}, Hypothesis("control", statement, {"": (adaptive, on(arm))})
+    for subset in (adaptive, original):
+        swapped = Subset(RunSpec(recognizer, subset.run.arm, swapped=True))
+        statement = f"swapping {subset.run.arm} images between posts at evaluation lowers F1"
+        yield {"controls"}, Hypothesis("control", statement, {"": (subset, swapped)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """Outcome of a hypothesis on one data set."""
+
+    verdict: Verdict
+    pair_name: str
+    comparison: Comparison
+
+
+def _test(hypothesis: Hypothesis, data: str, comparisons: Mapping[Pair, Comparison]) -> _Test | None:
+    """Return the test of the pair with the least evidence for the hypothesis; None if a comparison is missing."""
+    tests = []
+    for name, subsets in hypothesis.pairs.items():
+        comparison = comparisons.get(Pair(data, *subsets))
+        if comparison is None:
             return None
-        judged.append(_Judged(_verdict(told), name, told))
-    return min(judged, key=lambda one: (_FOR_IT.index(one.verdict), one.told.difference))
+        tests.append(_Test(_verdict(comparison), name, comparison))
+    return min(tests, key=lambda test: (_BY_EVIDENCE.index(test.verdict), test.comparison.difference))
 
 
-def _verdict(told: Comparison) -> Verdict:
-    if told.adjusted >= ALPHA:
-        return "cannot be told"
-    return "holds" if told.difference > 0 else "does not hold"
+def _verdict(comparison: Comparison) -> Verdict:
+    if comparison.p_holm >= ALPHA:
+        return "inconclusive"
+    return "supported" if comparison.difference > 0 else "not supported"
 
 
-def _cell(judged: _Judged | None) -> str:
-    if judged is None:
-        return NOTHING
-    comparison = f"{judged.comparison}: " if judged.comparison else ""
-    told = judged.told
-    return f"{judged.verdict} ({comparison}{told.difference:+.2f}, {p_value(told.adjusted)}{agreeing(told)})"
+def _format_cell(test: _Test | None) -> str:
+    if test is None:
+        return MISSING
+    name = f"{test.pair_name}: " if test.pair_name else ""
+    value = test.comparison
+    return f"{test.verdict} ({name}{value.difference:+.2f}, {format_p(value.p_holm)}{format_seed_count(value)})"
 
 
-def _record(data: str, recognizer: str, claim: Hypothesis, judged: _Judged | None) -> dict[str, Value]:
+def _record(data: str, recognizer: str, hypothesis: Hypothesis, test: _Test | None) -> dict[str, Value]:
     record: dict[str, Value] = {
         "data": data,
         "recognizer": recognizer,
-        "source": claim.source,
-        "claim": claim.sentence,
+        "source": hypothesis.source,
+        "claim": hypothesis.statement,
         **dict.fromkeys(("verdict", "comparison", "difference", "low", "high", "p", "p_holm", "ahead", "of_seeds")),
     }
-    if judged:
-        told = judged.told
-        record |= {"verdict": judged.verdict, "comparison": judged.comparison, "difference": told.difference}
-        record |= {"low": told.low, "high": told.high, "p": told.p, "p_holm": told.adjusted}
-        record |= {"ahead": told.ahead, "of_seeds": told.seeds}
+    if test:
+        value = test.comparison
+        record |= {"verdict": test.verdict, "comparison": test.pair_name, "difference": value.difference}
+        record |= {"low": value.low, "high": value.high, "p": value.p, "p_holm": value.p_holm}
+        record |= {"ahead": value.num_higher, "of_seeds": value.num_seeds}
     return record
 
 
-def _notes(own: int) -> list[str]:
+def _notes(additional: int) -> list[str]:
     return [
-        f"holds: F1 is higher, p < {ALPHA}. does not hold: it is lower, p < {ALPHA}. cannot be told: p >= {ALPHA}, "
-        f"which does not say that both are equal. {NOTHING}: a cell that it needs is missing.",
-        "In brackets: the difference of mean F1 in points, p, and the seeds with which it is as claimed. p is that of "
-        "the first table which makes the comparison, adjusted there by Holm; comparisons that no table makes "
-        f"({own} here) are a family of their own.",
-        "A claim of several comparisons holds when each does; shown is the one that speaks least for it.",
+        f"supported: F1 is higher, p < {ALPHA}. not supported: F1 is lower, p < {ALPHA}. inconclusive: not "
+        f"significant, p >= {ALPHA}, which does not mean that both are equal. {MISSING}: a result is missing.",
+        "In parentheses: difference of mean F1 in percentage points, p (Holm), and the seeds in which F1 is higher as "
+        "hypothesized. p is that of the first table with the comparison, adjusted within that table; comparisons that "
+        f"are in no table ({additional} here) form a separate family.",
+        "A hypothesis with several comparisons is supported if all of them are; the one with the least evidence is "
+        "shown.",
     ]

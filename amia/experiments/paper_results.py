@@ -1,7 +1,7 @@
-"""What the paper reports, and when a result may stand beside it.
+"""Scores that the paper reports, and when a result may be shown beside them.
 
-Some of the figures printed in its tables cannot all be true: an F1 that does not follow from the precision and recall
-beside it, an F1 on all test posts outside the two on its parts, two tables that differ. Each carries a `doubt`.
+Some scores in the paper's tables contradict each other: an F1 that does not follow from precision and recall, an F1 on
+all test posts outside the range of its two parts, two tables with different values. These have an `inconsistency`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,69 @@ from dataclasses import dataclass
 from amia.experiments.results import DatasetInfo, Part
 from amia.experiments.run_specs import RunSpec
 
-__all__ = ["DATASETS", "ROWS", "ReportedScore", "comparable", "recognize_dataset", "reported_score"]
+__all__ = ["DATASETS", "REPORTED_ROWS", "ReportedScore", "comparable_score", "identify_dataset", "reported_score"]
 
-# MERGED FROM amia.experiments.paper_results: Tables 1 to 3 of the paper as printed: of each row precision, recall, F1 on Twitter-2015, then on Twitter-2017.
-#
-# Percent; `-` is illegible, and not filled in from elsewhere. The rows of multimodal systems that
-# the paper copies from other work, and that amia does not build, are left out.
+DATASETS: Mapping[str, Mapping[str, int]] = {
+    "twitter-2015": {"train": 4000, "validation": 1000, "test": 3257},
+    "twitter-2017": {"train": 3373, "validation": 723, "test": 723},
+}
+"""The paper's data sets, with the number of posts in each split."""
+
+TEXT_ENCODERS = {"google-bert/bert-base-cased", "bert-base-cased"}
+VISUAL_ENCODERS = {"microsoft/resnet-152"}
+CLIP_MODELS = {"openai/clip-vit-base-patch16"}
+GENERATORS = {"stabilityai/sdxl-turbo", "stabilityai/sd-turbo"}
+"""The paper's text names one of them, its footnote the other."""
+
+LSTM_SYSTEMS = {"bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedScore:
+    """One row of the paper on one data set, in percent; None if the value is illegible."""
+
+    precision: float | None
+    recall: float | None
+    f1: float
+    inconsistency: str | None = None
+    """Other values of the paper that it contradicts."""
+    copied: bool = False
+    """Whether the paper took the row from earlier work instead of running the system."""
+
+
+def reported_score(table: str, dataset: str, run: RunSpec, part: Part = "all") -> ReportedScore | None:
+    """Return what the paper reports in `table1`, `table2` or `table3`; None if it reports nothing."""
+    return None if run.swapped else _SCORES.get((table, dataset, run.recognizer, run.arm, part))
+
+
+def identify_dataset(info: DatasetInfo) -> str | None:
+    """Return which of `DATASETS` it is, by the number of posts in each split; None for any other data set."""
+    sizes = {split: posts for split, posts in info.posts.items() if posts}
+    return next((name for name, posts in DATASETS.items() if sizes == posts), None)
+
+
+def comparable_score(info: DatasetInfo, table: str, run: RunSpec, part: Part = "all") -> ReportedScore | None:
+    """Return the reported score if data set and models are those of the paper, else None.
+
+    A recognizer must use the paper's text and visual encoder, an arm with synthesized images its generator, and
+    everything that depends on theta or cosine similarity (including the parts of Table 3) its CLIP model. The LSTM
+    systems have no text encoder to compare.
+    """
+    dataset = identify_dataset(info)
+    if dataset is None:
+        return None
+    same_models = (
+        (info.text_encoder in TEXT_ENCODERS or run.recognizer in LSTM_SYSTEMS)
+        and (info.visual_encoder in VISUAL_ENCODERS or run.arm == "text")
+        and (info.generator in GENERATORS or run.arm in {"text", "original"})
+        and (info.clip in CLIP_MODELS or (part == "all" and run.arm not in {"adaptive", "cosine"}))
+    )
+    return reported_score(table, dataset, run, part) if same_models else None
+
+
+# Tables 1 to 3 as printed: precision, recall and F1 on Twitter-2015, then on Twitter-2017, in percent. A `-` is
+# illegible in print, and not filled in from elsewhere. Rows of multimodal systems that the paper copies from other
+# work, and that amia does not implement, are left out.
 _TABLE_1 = """
 bilstm-crf       text      68.14 61.09 64.42  79.42 73.43 76.31
 cnn-bilstm-crf   text      66.24 68.09 67.15  80.00 78.76 79.37
@@ -78,106 +135,54 @@ bert-resnet-crf  synthesized  74.00 76.66 74.48  87.84 87.19 87.51
 bert-resnet-crf  adaptive     74.19 74.81 74.50  86.84 88.45 87.64
 """
 
-ROWS = {
+REPORTED_ROWS = {
     ("table1", "all"): _TABLE_1,
     ("table2", "all"): _TABLE_2,
     ("table3", "mismatched"): _MISMATCHED,
     ("table3", "matched"): _MATCHED,
 }
-"""Table and part of the test posts -> its rows."""
+"""Rows by table and part of the test posts."""
 
-
-DATASETS: Mapping[str, Mapping[str, int]] = {
-    "twitter-2015": {"train": 4000, "validation": 1000, "test": 3257},
-    "twitter-2017": {"train": 3373, "validation": 723, "test": 723},
-}
-"""The paper's data sets, by their number of posts in each split."""
-
-TEXT_ENCODERS = {"google-bert/bert-base-cased", "bert-base-cased"}
-VISUAL_ENCODERS = {"microsoft/resnet-152"}
-CLIPS = {"openai/clip-vit-base-patch16"}
-GENERATORS = {"stabilityai/sdxl-turbo", "stabilityai/sd-turbo"}
-"""The paper's text names one, its footnote the other."""
-
-LSTMS = {"bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf"}
-
-
-@dataclass(frozen=True, slots=True)
-class ReportedScore:
-    """One row of the paper on one data set, in percent; None where the print is illegible."""
-
-    precision: float | None
-    recall: float | None
-    f1: float
-    doubt: str | None = None
-    """What it contradicts."""
-    copied: bool = False
-    """Whether the paper took it from earlier work instead of running the system."""
-
-
-def reported_score(table: str, dataset: str, need: RunSpec, part: Part = "all") -> ReportedScore | None:
-    """What the paper prints in `table1`, `table2` or `table3`; None where it prints nothing."""
-    return None if need.swapped else _PRINTED.get((table, dataset, need.recognizer, need.arm, part))
-
-
-def recognize_dataset(facts: DatasetInfo) -> str | None:
-    """Which of `DATASETS` it is, by the number of posts of each split; None for any other."""
-    filled = {split: posts for split, posts in facts.posts.items() if posts}
-    return next((name for name, posts in DATASETS.items() if filled == posts), None)
-
-
-def comparable(facts: DatasetInfo, table: str, need: RunSpec, part: Part = "all") -> ReportedScore | None:
-    """The paper's figure, where data set and models are the paper's; None otherwise.
-
-    A recognizer needs the paper's text and visual encoder, an arm with synthesized images its generator, whatever
-    rests on theta or cosine (the halves of Table 3 too) its CLIP. The LSTM systems have no encoder to compare.
-    """
-    dataset = recognize_dataset(facts)
-    if dataset is None:
-        return None
-    same = {
-        "text": facts.text_encoder in TEXT_ENCODERS or need.recognizer in LSTMS,
-        "visual": facts.visual_encoder in VISUAL_ENCODERS or need.arm == "text",
-        "generator": facts.generator in GENERATORS or need.arm in {"text", "original"},
-        "clip": facts.clip in CLIPS or (part == "all" and need.arm not in {"adaptive", "cosine"}),
-    }
-    return reported_score(table, dataset, need, part) if all(same.values()) else None
-
-
-_Key = tuple[str, str, str, str, str]
+_ScoreKey = tuple[str, str, str, str, str]
 """Table, data set, recognizer, arm, part."""
 
 
-def _printed() -> dict[_Key, ReportedScore]:
-    rows: dict[_Key, list[float | None]] = {
-        (table, dataset, recognizer, arm, part): [None if each == "-" else float(each) for each in numbers]
-        for (table, part), text in ROWS.items()
+def _parse_scores() -> dict[_ScoreKey, ReportedScore]:
+    rows: dict[_ScoreKey, list[float | None]] = {
+        (table, dataset, recognizer, arm, part): [None if number == "-" else float(number) for number in numbers]
+        for (table, part), text in REPORTED_ROWS.items()
         for recognizer, arm, *both in map(str.split, text.strip().splitlines())
         for dataset, numbers in zip(DATASETS, (both[:3], both[3:]), strict=True)
     }
     f1 = {key: numbers[2] for key, numbers in rows.items() if numbers[2] is not None}
     return {
-        key: ReportedScore(precision, recall, f1[key], "; ".join(_doubts(key, rows[key], f1)) or None, key[2] in LSTMS)
+        key: ReportedScore(
+            precision,
+            recall,
+            f1[key],
+            inconsistency="; ".join(_find_inconsistencies(key, rows[key], f1)) or None,
+            copied=key[2] in LSTM_SYSTEMS,
+        )
         for key, (precision, recall, _) in rows.items()
     }
 
 
-def _doubts(key: _Key, numbers: list[float | None], f1: Mapping[_Key, float]) -> Iterator[str]:
-    """What a row contradicts, beyond what rounding or a mean over several runs could explain."""
+def _find_inconsistencies(key: _ScoreKey, numbers: list[float | None], f1: Mapping[_ScoreKey, float]) -> Iterator[str]:
+    """Yield contradictions of a row beyond what rounding or a mean over several runs could explain."""
     precision, recall, _ = numbers
     if precision is not None and recall is not None:
-        follows = 2 * precision * recall / (precision + recall)
-        if abs(follows - f1[key]) > 0.1:
-            yield f"F1 of the P and R beside it is {follows:.2f}"
+        expected = 2 * precision * recall / (precision + recall)
+        if abs(expected - f1[key]) > 0.1:
+            yield f"its P and R give an F1 of {expected:.2f}"
     table, dataset, recognizer, arm, part = key
-    elsewhere = f1.get(("table2" if table == "table1" else "table1", dataset, recognizer, arm, part), f1[key])
-    if elsewhere != f1[key]:
-        yield f"another of the paper's tables prints {elsewhere:.2f}"
-    halves = [("table3", dataset, recognizer, arm, half) for half in ("mismatched", "matched")]
-    if all(half in f1 for half in halves):
-        whole, low, high = f1["table2", dataset, recognizer, arm, "all"], *sorted(f1[half] for half in halves)
-        if not low - 0.01 <= whole <= high + 0.01:
-            yield f"F1 on all posts, {whole:.2f}, is outside those of Table 3, {low:.2f} and {high:.2f}"
+    other_f1 = f1.get(("table2" if table == "table1" else "table1", dataset, recognizer, arm, part), f1[key])
+    if other_f1 != f1[key]:
+        yield f"another table reports {other_f1:.2f}"
+    part_keys = [("table3", dataset, recognizer, arm, name) for name in ("mismatched", "matched")]
+    if all(part_key in f1 for part_key in part_keys):
+        overall, low, high = f1["table2", dataset, recognizer, arm, "all"], *sorted(f1[name] for name in part_keys)
+        if not low - 0.01 <= overall <= high + 0.01:
+            yield f"F1 on all posts ({overall:.2f}) is outside the range of Table 3 ({low:.2f} to {high:.2f})"
 
 
-_PRINTED = _printed()
+_SCORES = _parse_scores()

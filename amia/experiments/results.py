@@ -1,4 +1,4 @@
-"""What one trained and evaluated recognizer leaves behind: span counts of each test post, and what they add up to."""
+"""Result of one cell (a recognizer trained and evaluated once): span counts of each test post, and sums over posts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,61 +10,76 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from amia.errors import RunError
 from amia.experiments.run_specs import Negatives
-from amia.mner.evaluation import ScoredPost, lenient
-from amia.mner.metrics import Counts
+from amia.mner.evaluation import ScoredPost, lenient_span_pair
+from amia.mner.metrics import SpanCounts
 from amia.utils.config import StrictModel
 
 __all__ = ["PARTS", "CellResult", "DatasetInfo", "Part"]
 
-# MERGED FROM amia.experiments.results: What a table has to know of a data set beyond the results on it.
 Part = Literal["all", "with_image", "matched", "mismatched"]
-"""The slices of `amia.mner.evaluation` that hold whole posts, by its rules."""
+"""Parts of the test posts, defined like the slices of `amia.mner.evaluation` that consist of whole posts."""
 PARTS: tuple[Part, ...] = get_args(Part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """Size of a data set, and the models that its cells were made with."""
+
+    posts: Mapping[str, int]
+    """Number of posts by split: `train`, `validation`, `test`."""
+    text_encoder: str
+    """Names of models, as in the settings."""
+    visual_encoder: str
+    clip: str
+    generator: str
+    negatives: Negatives = "expected"
+    """Negatives that theta was fitted with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CellResult:
-    """One cell of the grid of data sets, recognizers, arms and seeds. Raises RunError where its arrays do not agree."""
+    """One cell of the grid of data sets, recognizers, arms and seeds. Raises RunError for inconsistent arrays."""
 
     data: str
-    """Name of the data set, as the user gave it."""
+    """Name of the data set, as given by the user."""
     recognizer: str
     """Name of the system: `umt`, `bert-crf`, ..."""
     arm: str
-    """What it was trained and tested on: an arm of `amia.mixing.arms`, or a control such as `noise`."""
+    """Arm of training and test: an arm of `amia.mixing.arms`, or a control such as `noise`."""
     seed: int
     swapped: bool
-    """Whether posts were shown each other's images at evaluation."""
+    """Whether the images of the posts were swapped at evaluation."""
     ids: tuple[str, ...]
-    """The test posts with gold labels, in order."""
+    """Ids of the labeled test posts, in order."""
     counts: NDArray[np.int64]
-    """[posts, 3]: true positives, predicted and gold spans of each post, lenient."""
+    """[posts, 3]: true positives, predicted and gold spans of each post, by lenient matching."""
     theta: NDArray[np.float64]
-    """[posts], how well image and text match, in [0, 1] (eq. 8); nan where there is none."""
+    """[posts], probability that image and text match, in [0, 1] (eq. 8); nan without one."""
     has_image: NDArray[np.bool_]
-    """[posts], whether the post came with an image that could be read."""
+    """[posts], whether the post has a valid image."""
 
     def __post_init__(self) -> None:
         posts = len(self.ids)
         shapes = {"counts": (posts, 3), "theta": (posts,), "has_image": (posts,)}
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
-                self._refuse(f"{name} has shape {getattr(self, name).shape} where {posts} posts need {shape}")
+                self._fail(f"{name} has shape {getattr(self, name).shape}, expected {shape} for {posts} posts")
         if len(set(self.ids)) < posts:
-            self._refuse("a post stands in it twice")
-        right, predicted, gold = self.counts.T
-        self._forbid(
-            (right < 0) | (right > predicted) | (right > gold), "counts are not those of right, found and gold spans"
+            self._fail("duplicate post ids")
+        true_positives, predicted, gold = self.counts.T
+        self._check(
+            (true_positives >= 0) & (true_positives <= predicted) & (true_positives <= gold),
+            "counts are not valid numbers of correct, predicted and gold spans",
         )
-        self._forbid((self.theta < 0) | (self.theta > 1), "theta is not in [0, 1]")
+        self._check(~((self.theta < 0) | (self.theta > 1)), "theta is not in [0, 1]")  # allows nan
 
     @classmethod
-    def of(
+    def from_posts(
         cls, posts: Sequence[ScoredPost], *, data: str, recognizer: str, arm: str, seed: int, swapped: bool = False
     ) -> Self:
-        """From what a recognizer said of each post with gold labels."""
-        pairs = [lenient(post) for post in posts]
-        counts = [[len(set(gold) & set(found)), len(found), len(gold)] for gold, found in pairs]
+        """Count the spans of predictions for labeled posts."""
+        span_pairs = [lenient_span_pair(post) for post in posts]
+        counts = [[len(set(gold) & set(predicted)), len(predicted), len(gold)] for gold, predicted in span_pairs]
         return cls(
             data=data,
             recognizer=recognizer,
@@ -79,26 +94,26 @@ class CellResult:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Description for messages."""
         return f"{self.data}, {self.recognizer}, {self.arm}, seed {self.seed}{', swapped' if self.swapped else ''}"
 
     def mask(self, part: Part) -> NDArray[np.bool_]:
-        """[posts], which of them are in the part."""
+        """Return which posts are in the part, [posts]."""
         if part == "all":
             return np.ones(len(self.ids), np.bool_)
         if part == "with_image":
             return self.has_image
-        # A nan is neither above nor below.
+        # Comparisons with nan are False, so posts without theta are in neither part.
         return self.has_image & (self.theta > 0.5 if part == "matched" else self.theta <= 0.5)
 
-    def score(self, part: Part = "all") -> Counts:
-        """The counts of a part of the posts together; precision, recall and F1 hang on them."""
-        right, predicted, gold = self.counts[self.mask(part)].sum(axis=0).tolist()
-        return Counts(right, predicted, gold)
+    def score(self, part: Part = "all") -> SpanCounts:
+        """Return the span counts summed over a part, which give precision, recall and F1."""
+        true_positives, predicted, gold = self.counts[self.mask(part)].sum(axis=0).tolist()
+        return SpanCounts(true_positives, predicted, gold)
 
     def to_json(self) -> dict[str, Any]:
-        """One list an array, in the order of `ids`; null is a theta that there is not."""
-        right, predicted, gold = self.counts.T.tolist()
+        """Return JSON types: each array as a list in the order of `ids`, a missing theta as null."""
+        true_positives, predicted, gold = self.counts.T.tolist()
         return {
             "data": self.data,
             "recognizer": self.recognizer,
@@ -106,51 +121,51 @@ class CellResult:
             "seed": self.seed,
             "swapped": self.swapped,
             "ids": list(self.ids),
-            "true_positives": right,
+            "true_positives": true_positives,
             "predicted": predicted,
             "gold": gold,
-            "theta": [None if np.isnan(each) else each for each in self.theta.tolist()],
+            "theta": [None if np.isnan(theta) else theta for theta in self.theta.tolist()],
             "has_image": self.has_image.tolist(),
         }
 
     @classmethod
-    def from_json(cls, told: object) -> Self:
-        """The reverse of `to_json`. Raises RunError that names each field that is missing, unknown or no such value."""
+    def from_json(cls, tree: object) -> Self:
+        """Invert `to_json`. Raises RunError with the name of each field that is missing, unknown or invalid."""
         try:
-            read = _Stored.model_validate(told)
+            stored = _StoredResult.model_validate(tree)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
-            raise RunError(_NO_RESULT.format(wrong)) from error
+            details = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
+            raise RunError(_INVALID_FILE.format(details)) from error
         lists = ("ids", "true_positives", "predicted", "gold", "theta", "has_image")
-        lengths = {name: len(getattr(read, name)) for name in lists}
+        lengths = {name: len(getattr(stored, name)) for name in lists}
         if len(set(lengths.values())) > 1:
-            wrong = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-            raise RunError(_NO_RESULT.format(f"lengths differ, {wrong}"))
+            details = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+            raise RunError(_INVALID_FILE.format(f"lengths differ, {details}"))
         return cls(
-            data=read.data,
-            recognizer=read.recognizer,
-            arm=read.arm,
-            seed=read.seed,
-            swapped=read.swapped,
-            ids=tuple(read.ids),
-            counts=np.array([read.true_positives, read.predicted, read.gold], np.int64).T,
-            theta=np.array([np.nan if each is None else each for each in read.theta], np.float64),
-            has_image=np.array(read.has_image, np.bool_),
+            data=stored.data,
+            recognizer=stored.recognizer,
+            arm=stored.arm,
+            seed=stored.seed,
+            swapped=stored.swapped,
+            ids=tuple(stored.ids),
+            counts=np.array([stored.true_positives, stored.predicted, stored.gold], np.int64).T,
+            theta=np.array([np.nan if theta is None else theta for theta in stored.theta], np.float64),
+            has_image=np.array(stored.has_image, np.bool_),
         )
 
-    def _forbid(self, wrong: NDArray[np.bool_], what: str) -> None:
-        if wrong.any():
-            self._refuse(f"post {self.ids[int(wrong.argmax())]}: {what}")
+    def _check(self, valid: NDArray[np.bool_], problem: str) -> None:
+        if not valid.all():
+            self._fail(f"post {self.ids[int(valid.argmin())]}: {problem}")
 
-    def _refuse(self, what: str) -> None:
-        raise RunError(f"the result of ({self.name}) cannot be used: {what}; remove its file, and run the cell again")
+    def _fail(self, problem: str) -> None:
+        raise RunError(f"the result of ({self.name}) is invalid: {problem}; remove its file, and run the cell again")
 
 
-_NO_RESULT = "this is no result of a cell ({}): remove its file, and run the cell again"
+_INVALID_FILE = "not a valid result of a cell ({}): remove its file, and run the cell again"
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class _Stored(StrictModel):
+class _StoredResult(StrictModel):
     model_config = ConfigDict(strict=True)
 
     data: str
@@ -164,18 +179,3 @@ class _Stored(StrictModel):
     gold: list[_Count]
     theta: list[float | None]
     has_image: list[bool]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetInfo:
-    """How large a data set is, and with which models its cells were made."""
-
-    posts: Mapping[str, int]
-    """Of each split: `train`, `validation`, `test`."""
-    text_encoder: str
-    """Names of models, as the settings give them."""
-    visual_encoder: str
-    clip: str
-    generator: str
-    negatives: Negatives = "expected"
-    """What the run's own theta was fitted against."""

@@ -1,4 +1,4 @@
-"""Which recognizers on which arms a table is made of, known before anything is trained."""
+"""The runs (a recognizer trained and evaluated on an arm) that each table requires."""
 
 import difflib
 from collections.abc import Sequence
@@ -12,47 +12,46 @@ __all__ = ["CONTROLS", "MIXING", "TABLES", "Negatives", "RunSpec", "run_specs"]
 TABLES = ("table1", "table2", "table3", "controls")
 
 Negatives = Literal["expected", "batch"]
-"""How the run drew the negatives that its losses compare with."""
+"""Negatives that the losses of a run compare with."""
 
 MIXING = ("adaptive", "cosine", "original", "synthesized", "fixed-0.7", "fixed-0.5", "fixed-0.3")
-"""The arms of the paper's Table 2, in its order."""
+"""Arms of the paper's Table 2, in its order."""
 CONTROLS = ("adaptive", "original", "text", "random", "noise", "constant", "shuffled")
-"""The arms of the controls that every data set has; how the other negatives do comes on top."""
+"""Arms of the controls, without the arm of the other negatives."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RunSpec:
-    """A recognizer trained and evaluated on an arm, once a seed."""
+    """A recognizer trained and evaluated on an arm, once per seed."""
 
     recognizer: str
     arm: str
     swapped: bool = False
-    """Evaluated with images exchanged among posts."""
+    """Whether the images of the posts are swapped at evaluation."""
 
 
 def run_specs(
     table: str, recognizers: Sequence[str], text_systems: Sequence[str], negatives: Negatives = "expected"
 ) -> list[RunSpec]:
-    """What a data set has to hold for a table, in the table's order.
+    """Return the runs that a table requires on each data set, in the order of the table.
 
-    `negatives` are the run's own; the controls ask for the other kind beside them. Raises SettingsError for a table
-    that is none.
+    `negatives` are those of the run; the controls include the other kind. Raises SettingsError for an unknown table.
     """
     if table == "table1":
-        texts = [RunSpec(system, "text") for system in text_systems]
-        return texts + [RunSpec(each, arm) for arm in ("original", "adaptive") for each in recognizers]
+        text_runs = [RunSpec(system, "text") for system in text_systems]
+        return text_runs + [RunSpec(name, arm) for arm in ("original", "adaptive") for name in recognizers]
     if table == "table2":
-        return [RunSpec(each, arm) for each in recognizers for arm in MIXING]
+        return [RunSpec(name, arm) for name in recognizers for arm in MIXING]
     if table == "table3":
-        return [RunSpec(each, arm) for each in recognizers for arm in ("original", "synthesized", "adaptive")]
+        return [RunSpec(name, arm) for name in recognizers for arm in ("original", "synthesized", "adaptive")]
     if table == "controls":
-        arms = [RunSpec("", arm) for arm in (*CONTROLS, other_negatives(negatives))]
-        arms += [RunSpec("", "adaptive", swapped=True), RunSpec("", "original", swapped=True)]
-        return [RunSpec(each, need.arm, need.swapped) for each in recognizers for need in arms]
+        variants = [(arm, False) for arm in (*CONTROLS, other_negatives(negatives))]
+        variants += [("adaptive", True), ("original", True)]
+        return [RunSpec(name, arm, swapped) for name in recognizers for arm, swapped in variants]
     nearest = difflib.get_close_matches(table, TABLES, n=1, cutoff=0)[0]
     raise SettingsError(f"table {table!r} is unknown; did you mean {nearest!r}? Tables: {', '.join(TABLES)}")
 
 
 def other_negatives(negatives: Negatives) -> str:
-    """The arm that is `adaptive` with theta fitted on losses against the other kind of negatives."""
+    """Return the arm that is `adaptive` with theta fitted with the other kind of negatives."""
     return "adaptive-batch" if negatives == "expected" else "adaptive-expected"

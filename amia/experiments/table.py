@@ -1,47 +1,63 @@
-"""A finished table: text cells for people, the same as raw numbers for machines."""
+"""A finished results table: formatted text cells, and the raw numbers behind them."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import chain, groupby
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 __all__ = ["Interval", "Table", "Value"]
 
 Value = str | int | float | bool | None
 Interval = tuple[float, float, float]
-"""A difference, and the two ends of its interval."""
+"""A difference, and the lower and upper end of its confidence interval."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Rows of text, and the numbers that they were written from."""
+class Table(BaseModel):
+    """Rows of formatted text with the numbers they were formatted from.
+
+    Raises ValueError if the rows, headers and intervals differ in length.
+    """
+
+    model_config = ConfigDict(frozen=True)
 
     name: str
-    """`table1`, ... as it is asked for; also the name of its files."""
+    """`table1`, ... as requested by the user; also the stem of the table's files."""
     title: str
     head: list[str]
+    """Column names."""
     over: list[str]
-    """The data set of each column; empty over labels."""
+    """Data set of each column; empty for label columns."""
     rows: list[list[str]]
-    """As many cells a row as `head` has; a dash where there is nothing to show."""
+    """Cells, as many a row as `head` has; a dash for a missing value."""
     intervals: list[list[Interval | None]]
-    """What can be drawn of each cell of `rows`: of a comparison what its text says."""
+    """For each cell of `rows`, the difference that it shows and its confidence interval; None for other cells."""
     notes: list[str]
-    """Sentences that say what the numbers are."""
-    records: Sequence[Mapping[str, Value]]
-    """One a line of the CSV, all with the same keys in the same order; None where there is nothing."""
+    """Footnotes."""
+    records: Sequence[dict[str, Value]] = ()
+    """Rows of the CSV file, all with the same keys in the same order; None for a missing value."""
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> "Table":
+        if {len(self.over), *map(len, self.rows), *map(len, self.intervals)} != {len(self.head)}:
+            raise ValueError(f"table {self.name!r}: the number of cells in a row differs from the number of columns")
+        if len(self.rows) != len(self.intervals):
+            raise ValueError(f"table {self.name!r}: the number of rows of cells and of intervals differs")
+        return self
 
     def markdown(self) -> str:
-        """Title, table and notes; columns are padded, so that the source reads as well as the page.
+        """Return title, table and notes as Markdown, with padded columns.
 
-        Columns are named after their data set where there are several; else the notes alone name it.
+        Column names include the data set if there is more than one.
         """
         several = len(set(filter(None, self.over))) > 1
         names = [
-            f"{over} {name}" if several and over else name for over, name in zip(self.over, self.head, strict=True)
+            f"{dataset} {name}" if several and dataset else name
+            for dataset, name in zip(self.over, self.head, strict=True)
         ]
-        cells = [[_escaped(cell) for cell in row] for row in (names, *self.rows)]
+        cells = [[_escape_cell(cell) for cell in row] for row in (names, *self.rows)]
         widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
         head, *rows = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
         rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
@@ -49,28 +65,45 @@ class Table:
         return "\n".join([f"## {self.title}", "", head, rule, *rows, "", *notes]).rstrip() + "\n"
 
     def csv(self) -> str:
-        """The records, numbers at full precision; the first line names the columns."""
-        written = io.StringIO()
+        """Return the records as CSV at full precision, with a header line."""
+        buffer = io.StringIO()
         if self.records:
-            writer = csv.DictWriter(written, self.records[0].keys(), lineterminator="\n")
+            writer = csv.DictWriter(buffer, self.records[0].keys(), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.records)
-        return written.getvalue()
+        return buffer.getvalue()
 
     def to_json(self) -> dict[str, Any]:
-        """Everything of it."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "head": self.head,
-            "over": self.over,
-            "rows": self.rows,
-            "intervals": self.intervals,
-            "notes": self.notes,
-            "records": [dict(record) for record in self.records],
-        }
+        """Return all fields as JSON types."""
+        return self.model_dump()
+
+    @property
+    def text_columns(self) -> list[bool]:
+        """Which columns hold text, which is left-aligned; numbers are right-aligned."""
+        return [any(cell[:1].isalpha() for cell in column[1:]) for column in zip(self.head, *self.rows, strict=True)]
+
+    @property
+    def interval_columns(self) -> list[bool]:
+        """Which columns have an interval in any row."""
+        return [any(column) for column in zip(*self.intervals, strict=True)] if self.rows else [False] * len(self.head)
+
+    @property
+    def max_abs_interval(self) -> float:
+        """The largest absolute value in any interval; 0 without intervals."""
+        return max((abs(value) for interval in chain(*self.intervals) if interval for value in interval), default=0.0)
+
+    @property
+    def column_groups(self) -> list[tuple[str, int]]:
+        """Data sets with the number of HTML columns below each; empty if there is only one data set.
+
+        A column with intervals takes two HTML columns: one for the text, one for the plot.
+        """
+        if len(set(filter(None, self.over))) < 2:
+            return []
+        groups = groupby(range(len(self.over)), key=self.over.__getitem__)
+        return [(name, sum(1 + self.interval_columns[column] for column in columns)) for name, columns in groups]
 
 
-def _escaped(cell: str) -> str:
-    """A name may hold what Markdown would take for the end of a cell, or of the row."""
+def _escape_cell(cell: str) -> str:
+    """Escape what Markdown would take for the end of a cell or row."""
     return " ".join(cell.replace("|", "\\|").split())

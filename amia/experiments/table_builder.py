@@ -1,22 +1,38 @@
-"""From the results of cells to the tables of an experiment."""
+"""Build the tables of an experiment from the results of its cells."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from amia.experiments import formatting as shown
-from amia.experiments.formatting import comparison_notes, paper_notes, posts_note, scores_note
+from amia.experiments.formatting import (
+    COMPARISON_COLUMN,
+    MISSING,
+    describe_comparisons,
+    describe_posts,
+    describe_reported_scores,
+    describe_scores,
+    format_comparison,
+    format_mean_std,
+    format_reported_score,
+)
 from amia.experiments.hypotheses import hypotheses_table
-from amia.experiments.paper_results import ReportedScore, comparable
+from amia.experiments.paper_results import ReportedScore, comparable_score
 from amia.experiments.results import CellResult, DatasetInfo
-from amia.experiments.run_specs import TABLES
 from amia.experiments.score_grid import Comparison, Pair, ScoreGrid, Subset
 from amia.experiments.table import Interval, Table, Value
-from amia.experiments.table_specs import Row, TableSpec, table_spec
+from amia.experiments.table_specs import RowSpec, TableSpec, table_spec
 
-__all__ = ["COLUMNS", "TABLES", "DatasetInfo", "Table", "build_tables", "fill", "record"]
+__all__ = ["CSV_COLUMNS", "build_tables"]
+
+CSV_COLUMNS = (
+    *("data", "recognizer", "arm", "swapped", "part", "posts", "seeds"),
+    *("precision_mean", "precision_sd", "recall_mean", "recall_sd", "f1_mean", "f1_sd"),
+    *("with_image_posts", "with_image_f1_mean", "with_image_f1_sd"),
+    *("adaptive_minus_this", "low", "high", "p", "p_holm", "ahead", "of_seeds"),
+    *("paper_precision", "paper_recall", "paper_f1", "paper_doubt"),
+)
+"""Scores in percent, differences in percentage points. `seeds`: number of seeds with a result. `low` to `high`: the
+95 % confidence interval. `ahead` of `of_seeds`: seeds in which adaptive has the higher F1."""
 
 
-# MERGED FROM amia.experiments.table_builder: A layout with its numbers: on each data set P, R, F1, F1 where there is an image, the paper's F1, the comparison.
-# MERGED FROM amia.experiments.table_builder: One line of a table's CSV: the numbers of a row on one data set, at full precision.
 def build_tables(
     names: Sequence[str],
     results: Sequence[CellResult],
@@ -28,79 +44,78 @@ def build_tables(
     resamples: int = 10_000,
     notice: str | None = None,
 ) -> list[Table]:
-    """The tables of `names`, in that order, then what they say about the paper's claims (`claims`), if anything.
+    """Build the tables `names` in that order, then the table of hypotheses (`claims`) if the tables test any.
 
-    A cell that has no result leaves a dash. `data` says which data sets, in which order; results of others, and of
-    seeds that are not among `seeds`, do not count. `notice` stands under each table. Raises SettingsError for a table
-    that is none, RunError for results that cannot stand in one table.
+    A missing result becomes a dash. `data` lists the data sets in their order; results on other data sets, and of
+    seeds outside `seeds`, are ignored. `notice` is the last footnote of each table. Raises SettingsError for an unknown
+    table, RunError for results that cannot be compared.
     """
     grid = ScoreGrid((cell for cell in results if cell.data in data), seeds, resamples)
-    negatives = {facts.negatives for facts in data.values()}
-    layouts = [table_spec(name, recognizers, text_systems, negatives) for name in dict.fromkeys(names)]
-    families = {each.name: grid.compare(each.family(list(data))) for each in layouts}
-    tables = [fill(each, grid, data, families[each.name], notice) for each in layouts]
-    claims = hypotheses_table(grid, list(data), recognizers, text_systems, families, notice)
-    return [*tables, claims] if claims.rows else tables
+    negatives = {info.negatives for info in data.values()}
+    specs = [table_spec(name, recognizers, text_systems, negatives) for name in dict.fromkeys(names)]
+    families = {spec.name: grid.compare(spec.pairs(list(data))) for spec in specs}
+    tables = [_fill_table(spec, grid, data, families[spec.name], notice) for spec in specs]
+    hypotheses = hypotheses_table(grid, list(data), recognizers, text_systems, families, notice)
+    return [*tables, hypotheses] if hypotheses.rows else tables
 
 
-COMPARED = "adaptive minus this"
-
-
-def fill(
-    table_spec: TableSpec,
+def _fill_table(
+    spec: TableSpec,
     grid: ScoreGrid,
     data: Mapping[str, DatasetInfo],
-    told: Mapping[Pair, Comparison],
+    comparisons: Mapping[Pair, Comparison],
     notice: str | None,
 ) -> Table:
-    """The table; `told` are the comparisons of its family, `notice` stands under it."""
-    figures = {
-        (name, row.side): figure
-        for name, facts in data.items()
-        for row in table_spec.rows
-        if (figure := comparable(facts, table_spec.name, row.side.need, row.side.part))
+    """Format one table: per data set P, R, F1, F1 of posts with an image, the paper's F1 and the comparison."""
+    reported = {
+        (name, row.subset): score
+        for name, info in data.items()
+        for row in spec.rows
+        if (score := comparable_score(info, spec.name, row.subset.run, row.subset.part))
     }
-    blocks = [_Block(name, table_spec, grid, told, figures) for name in data]
-    words = {row.side: ", ".join(row.labels) for row in table_spec.rows}
+    blocks = [_DatasetColumns(name, spec, grid, comparisons, reported) for name in data]
+    labels = {row.subset: ", ".join(row.labels) for row in spec.rows}
+    with_image_notes = ["F1 with image: F1 on the test posts with a valid image."]
     notes = [
-        *(posts_note(grid, name, halves=blocks[0].halves) for name in data),
-        scores_note(grid),
-        *(["F1 with image: on the test posts that came with one."] if any(each.with_image for each in blocks) else []),
-        *(comparison_notes(grid, len(told)) if told else []),
-        *paper_notes((f"{name}, {words[side]}", figure) for (name, side), figure in figures.items()),
+        *(describe_posts(grid, name, by_match=blocks[0].by_match) for name in data),
+        describe_scores(grid),
+        *(with_image_notes if any(block.with_image for block in blocks) else []),
+        *(describe_comparisons(grid, len(comparisons)) if comparisons else []),
+        *describe_reported_scores((f"{name}, {labels[subset]}", score) for (name, subset), score in reported.items()),
         *([notice] if notice else []),
     ]
-    labels = len(table_spec.head)
+    num_labels = len(spec.label_names)
+    no_intervals: list[Interval | None] = [None] * num_labels
     return Table(
-        name=table_spec.name,
-        title=table_spec.title,
-        head=[*table_spec.head, *(column for block in blocks for column in block.head())],
-        over=[*[""] * labels, *(block.name for block in blocks for _ in block.head())],
-        rows=[[*row.labels, *(cell for block in blocks for cell in block.cells(row))] for row in table_spec.rows],
+        name=spec.name,
+        title=spec.title,
+        head=[*spec.label_names, *(column for block in blocks for column in block.head())],
+        over=[*[""] * num_labels, *(block.name for block in blocks for _ in block.head())],
+        rows=[[*row.labels, *(cell for block in blocks for cell in block.cells(row))] for row in spec.rows],
         intervals=[
-            [*[None] * labels, *(each for block in blocks for each in block.intervals(row))] for row in table_spec.rows
+            [*no_intervals, *(interval for block in blocks for interval in block.intervals(row))] for row in spec.rows
         ],
         notes=notes,
-        records=[block.record(row) for block in blocks for row in table_spec.rows],
+        records=[block.record(row) for block in blocks for row in spec.rows],
     )
 
 
-class _Block:
+class _DatasetColumns:
     """The columns of one data set."""
 
     def __init__(
         self,
         name: str,
-        table_spec: TableSpec,
+        spec: TableSpec,
         grid: ScoreGrid,
-        told: Mapping[Pair, Comparison],
-        figures: Mapping[tuple[str, Subset], ReportedScore],
+        comparisons: Mapping[Pair, Comparison],
+        reported: Mapping[tuple[str, Subset], ReportedScore],
     ) -> None:
-        self.name, self._grid, self._told, self._figures = name, grid, told, figures
-        self.halves = any(row.side.part != "all" for row in table_spec.rows)
-        # Where every post has an image, the column would say F1 twice.
-        self.with_image = not self.halves and grid.posts(name, "with_image") < grid.posts(name)
-        self._with_paper = any(data == name for data, _ in figures)
+        self.name, self._grid, self._comparisons, self._reported = name, grid, comparisons, reported
+        self.by_match = any(row.subset.part != "all" for row in spec.rows)
+        # If every post has an image, the column would repeat F1.
+        self.with_image = not self.by_match and grid.num_posts(name, "with_image") < grid.num_posts(name)
+        self._with_paper = any(data == name for data, _ in reported)
 
     def head(self) -> list[str]:
         columns = {
@@ -108,82 +123,69 @@ class _Block:
             "R": True,
             "F1": True,
             "F1 with image": self.with_image,
-            "F1 of the paper": self._with_paper,
-            COMPARED: bool(self._told),
+            "F1 (paper)": self._with_paper,
+            COMPARISON_COLUMN: bool(self._comparisons),
         }
-        return [column for column, there in columns.items() if there]
+        return [column for column, shown in columns.items() if shown]
 
-    def cells(self, row: Row) -> Iterator[str]:
-        score = self._grid.score(self.name, row.side.need, row.side.part)
+    def cells(self, row: RowSpec) -> Iterator[str]:
+        run = row.subset.run
+        score = self._grid.score(self.name, run, row.subset.part)
         if score:
-            fewer = f" (n={score.seeds})" if score.seeds < len(self._grid.seeds) else ""
-            yield from (shown.spread(score.precision), shown.spread(score.recall), shown.spread(score.f1) + fewer)
+            missing_seeds = f" (n={score.num_seeds})" if score.num_seeds < len(self._grid.seeds) else ""
+            yield format_mean_std(score.precision)
+            yield format_mean_std(score.recall)
+            yield format_mean_std(score.f1) + missing_seeds
         else:
-            yield from [shown.NOTHING] * 3
+            yield from [MISSING] * 3
         if self.with_image:
-            seen = self._grid.score(self.name, row.side.need, "with_image")
-            yield shown.spread(seen.f1) if seen else shown.NOTHING
+            with_image = self._grid.score(self.name, run, "with_image")
+            yield format_mean_std(with_image.f1) if with_image else MISSING
         if self._with_paper:
-            figure = self._figure(row)
-            yield shown.printed(figure) if figure else shown.NOTHING
-        if self._told:
-            told = self._compared(row)
-            yield shown.compared(told) if told else shown.NOTHING
+            reported = self._reported_score(row)
+            yield format_reported_score(reported) if reported else MISSING
+        if self._comparisons:
+            comparison = self._comparison(row)
+            yield format_comparison(comparison) if comparison else MISSING
 
-    def intervals(self, row: Row) -> Iterator[Interval | None]:
-        """As many as there are `cells`."""
-        told = self._compared(row)
+    def intervals(self, row: RowSpec) -> Iterator[Interval | None]:
+        """Yield an interval or None for each of `cells`."""
+        comparison = self._comparison(row)
         for column in self.head():
-            yield told.interval if told and column == COMPARED else None
+            yield comparison.interval if comparison and column == COMPARISON_COLUMN else None
 
-    def record(self, row: Row) -> dict[str, Value]:
-        return record(self._grid, self.name, row, self._compared(row), self._figure(row))
+    def record(self, row: RowSpec) -> dict[str, Value]:
+        """Return all of `CSV_COLUMNS`, None for a missing value."""
+        grid, run, part = self._grid, row.subset.run, row.subset.part
+        record: dict[str, Value] = {
+            **dict.fromkeys(CSV_COLUMNS),
+            "data": self.name,
+            "recognizer": run.recognizer,
+            "arm": run.arm,
+            "swapped": run.swapped,
+            "part": part,
+            "posts": grid.num_posts(self.name, part),
+            "seeds": 0,
+            "with_image_posts": grid.num_posts(self.name, "with_image"),
+        }
+        if score := grid.score(self.name, run, part):
+            record["seeds"] = score.num_seeds
+            for name in ("precision", "recall", "f1"):
+                value = getattr(score, name)
+                record[f"{name}_mean"], record[f"{name}_sd"] = value.mean, value.std
+        if part == "all" and (score := grid.score(self.name, run, "with_image")):
+            record["with_image_f1_mean"], record["with_image_f1_sd"] = score.f1.mean, score.f1.std
+        if comparison := self._comparison(row):
+            record |= {"adaptive_minus_this": comparison.difference, "low": comparison.low, "high": comparison.high}
+            record |= {"p": comparison.p, "p_holm": comparison.p_holm}
+            record |= {"ahead": comparison.num_higher, "of_seeds": comparison.num_seeds}
+        if reported := self._reported_score(row):
+            record |= {"paper_precision": reported.precision, "paper_recall": reported.recall}
+            record |= {"paper_f1": reported.f1, "paper_doubt": reported.inconsistency}
+        return record
 
-    def _figure(self, row: Row) -> ReportedScore | None:
-        return self._figures.get((self.name, row.side))
+    def _reported_score(self, row: RowSpec) -> ReportedScore | None:
+        return self._reported.get((self.name, row.subset))
 
-    def _compared(self, row: Row) -> Comparison | None:
-        return self._told.get(Pair(self.name, row.against, row.side))
-
-
-COLUMNS = (
-    *("data", "recognizer", "arm", "swapped", "part", "posts", "seeds"),
-    *("precision_mean", "precision_sd", "recall_mean", "recall_sd", "f1_mean", "f1_sd"),
-    *("with_image_posts", "with_image_f1_mean", "with_image_f1_sd"),
-    *("adaptive_minus_this", "low", "high", "p", "p_holm", "ahead", "of_seeds"),
-    *("paper_precision", "paper_recall", "paper_f1", "paper_doubt"),
-)
-"""Scores in percent, differences in points of it; `seeds` that were run; `low` to `high` is the 95 % interval;
-`ahead` of `of_seeds` are those with which adaptive has the higher F1."""
-
-
-def record(
-    grid: ScoreGrid, data: str, row: Row, told: Comparison | None, figure: ReportedScore | None
-) -> dict[str, Value]:
-    """All of `COLUMNS`, None where there is nothing."""
-    need, part = row.side.need, row.side.part
-    filled: dict[str, Value] = {
-        **dict.fromkeys(COLUMNS),
-        "data": data,
-        "recognizer": need.recognizer,
-        "arm": need.arm,
-        "swapped": need.swapped,
-        "part": part,
-        "posts": grid.posts(data, part),
-        "seeds": 0,
-        "with_image_posts": grid.posts(data, "with_image"),
-    }
-    if score := grid.score(data, need, part):
-        filled["seeds"] = score.seeds
-        for name in ("precision", "recall", "f1"):
-            spread = getattr(score, name)
-            filled[f"{name}_mean"], filled[f"{name}_sd"] = spread.mean, spread.deviation
-    if part == "all" and (score := grid.score(data, need, "with_image")):
-        filled["with_image_f1_mean"], filled["with_image_f1_sd"] = score.f1.mean, score.f1.deviation
-    if told:
-        filled |= {"adaptive_minus_this": told.difference, "low": told.low, "high": told.high}
-        filled |= {"p": told.p, "p_holm": told.adjusted, "ahead": told.ahead, "of_seeds": told.seeds}
-    if figure:
-        filled |= {"paper_precision": figure.precision, "paper_recall": figure.recall}
-        filled |= {"paper_f1": figure.f1, "paper_doubt": figure.doubt}
-    return filled
+    def _comparison(self, row: RowSpec) -> Comparison | None:
+        return self._comparisons.get(Pair(self.name, row.reference, row.subset))

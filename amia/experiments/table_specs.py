@@ -1,4 +1,4 @@
-"""The rows of each table: what a table needs, in its order, with the words that stand before the numbers."""
+"""Specifications of the tables: their titles, columns and rows, without results."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,75 +7,16 @@ from amia.experiments.results import Part
 from amia.experiments.run_specs import Negatives, RunSpec, run_specs
 from amia.experiments.score_grid import Pair, Subset
 
-__all__ = ["Row", "TableSpec", "table_spec"]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One recognizer on one arm and one part of the test posts."""
-
-    labels: tuple[str, ...]
-    side: Subset
-
-    @property
-    def against(self) -> Subset:
-        """What it is compared with: the same recognizer and part, on adaptive images."""
-        return Subset(RunSpec(self.side.need.recognizer, "adaptive"), self.side.part)
-
-
-@dataclass(frozen=True, slots=True)
-class TableSpec:
-    """A table without its numbers."""
-
-    name: str
-    title: str
-    head: tuple[str, ...]
-    """Over the labels."""
-    rows: tuple[Row, ...]
-
-    def family(self, data: Sequence[str]) -> list[Pair]:
-        """The comparisons of the table: adaptive images with everything else a recognizer was given in it."""
-        own = {row.side for row in self.rows}
-        return [
-            Pair(name, row.against, row.side)
-            for name in data
-            for row in self.rows
-            if row.against in own and row.against != row.side
-        ]
-
-
-def table_spec(
-    table: str, recognizers: Sequence[str], text_systems: Sequence[str], negatives: Collection[Negatives]
-) -> TableSpec:
-    """`negatives` are those of all data sets together. Raises SettingsError for a table that is none."""
-    wanted = list(
-        dict.fromkeys(need for kind in sorted(negatives) for need in run_specs(table, recognizers, text_systems, kind))
-    )
-    if table == "table1":
-        rows = [Row((_INPUT[need.arm], need.recognizer), Subset(need)) for need in wanted]
-        return TableSpec(table, _TITLES[table], ("Input", "Recognizer"), tuple(rows))
-    if table == "table3":
-        parts: tuple[Part, Part] = ("mismatched", "matched")
-        rows = [Row((part, need.recognizer, need.arm), Subset(need, part)) for part in parts for need in wanted]
-        return TableSpec(table, _TITLES[table], ("Posts", "Recognizer", "Images"), tuple(rows))
-    # Data sets whose negatives differ ask for different arms; a recognizer's rows stay together.
-    wanted.sort(key=lambda need: (recognizers.index(need.recognizer), need.swapped))
-    words = _RATIOS if table == "table2" else _CONTROLS
-    rows = [
-        Row((need.recognizer, _EXCHANGED[need.arm] if need.swapped else words[need.arm]), Subset(need))
-        for need in wanted
-    ]
-    return TableSpec(table, _TITLES[table], ("Recognizer", "Images"), tuple(rows))
-
+__all__ = ["RowSpec", "TableSpec", "table_spec"]
 
 _TITLES = {
-    "table1": "Table 1: text alone, original images, augmented images",
-    "table2": "Table 2: who decides how much of the original image stays",
-    "table3": "Table 3: posts whose image does not match their text, and posts whose image does",
-    "controls": "Controls: where the difference comes from",
+    "table1": "Table 1: text only, original images, augmented images",
+    "table2": "Table 2: choice of the mixing ratio",
+    "table3": "Table 3: mismatched and matched posts",
+    "controls": "Controls: sources of the improvement",
 }
-_INPUT = {"text": "text", "original": "text + original image", "adaptive": "text + augmented image"}
-_RATIOS = {
+_INPUT_LABELS = {"text": "text", "original": "text + original image", "adaptive": "text + augmented image"}
+_RATIO_LABELS = {
     "adaptive": "adaptive: theta of each post",
     "cosine": "cosine similarity as theta",
     "original": "original, theta = 1",
@@ -84,18 +25,79 @@ _RATIOS = {
     "fixed-0.5": "theta = 0.5",
     "fixed-0.3": "theta = 0.3",
 }
-_CONTROLS = {
+_CONTROL_LABELS = {
     "adaptive": "adaptive",
     "original": "original",
     "text": "none, text only",
-    "random": "random image of the same set",
+    "random": "random image of the same data set",
     "noise": "noise",
-    "constant": "mixed, theta = its mean",
-    "shuffled": "mixed, theta shuffled among posts",
+    "constant": "mixed, constant theta (mean)",
+    "shuffled": "mixed, theta shuffled across posts",
     "adaptive-batch": "adaptive, negatives of a batch",
     "adaptive-expected": "adaptive, expected hardest negatives",
 }
-_EXCHANGED = {
-    "adaptive": "adaptive, images exchanged at evaluation",
-    "original": "original, images exchanged at evaluation",
+_SWAPPED_LABELS = {
+    "adaptive": "adaptive, swapped at evaluation",
+    "original": "original, swapped at evaluation",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class RowSpec:
+    """A row: one run on one part of the test posts."""
+
+    labels: tuple[str, ...]
+    subset: Subset
+
+    @property
+    def reference(self) -> Subset:
+        """The subset that the row is compared with: the same recognizer and part, on adaptive images."""
+        return Subset(RunSpec(self.subset.run.recognizer, "adaptive"), self.subset.part)
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """Title, label columns and rows of a table."""
+
+    name: str
+    title: str
+    label_names: tuple[str, ...]
+    """Names of the label columns."""
+    rows: tuple[RowSpec, ...]
+
+    def pairs(self, data: Sequence[str]) -> list[Pair]:
+        """Return the comparisons of the table on all data sets: adaptive images with each other row of a recognizer."""
+        subsets = {row.subset for row in self.rows}
+        return [
+            Pair(name, row.reference, row.subset)
+            for name in data
+            for row in self.rows
+            if row.reference in subsets and row.reference != row.subset
+        ]
+
+
+def table_spec(
+    table: str, recognizers: Sequence[str], text_systems: Sequence[str], negatives: Collection[Negatives]
+) -> TableSpec:
+    """Return the specification of a table; `negatives` are those of all data sets.
+
+    Raises SettingsError for an unknown table.
+    """
+    runs = list(
+        dict.fromkeys(run for kind in sorted(negatives) for run in run_specs(table, recognizers, text_systems, kind))
+    )
+    if table == "table1":
+        rows = [RowSpec((_INPUT_LABELS[run.arm], run.recognizer), Subset(run)) for run in runs]
+        return TableSpec(table, _TITLES[table], ("Input", "Recognizer"), tuple(rows))
+    if table == "table3":
+        parts: tuple[Part, Part] = ("mismatched", "matched")
+        rows = [RowSpec((part, run.recognizer, run.arm), Subset(run, part)) for part in parts for run in runs]
+        return TableSpec(table, _TITLES[table], ("Posts", "Recognizer", "Images"), tuple(rows))
+    # Data sets with different negatives need different arms; keep the rows of a recognizer together.
+    runs.sort(key=lambda run: (recognizers.index(run.recognizer), run.swapped))
+    labels = _RATIO_LABELS if table == "table2" else _CONTROL_LABELS
+    rows = [
+        RowSpec((run.recognizer, _SWAPPED_LABELS[run.arm] if run.swapped else labels[run.arm]), Subset(run))
+        for run in runs
+    ]
+    return TableSpec(table, _TITLES[table], ("Recognizer", "Images"), tuple(rows))

@@ -1,4 +1,4 @@
-"""What each table needs, known without anything heavy."""
+"""Tests of the runs that each table requires, and that planning them imports no heavy library."""
 
 import subprocess
 import sys
@@ -20,14 +20,14 @@ def test_table_1():
     ]
 
 
-def test_table_2_and_3_take_no_text_system():
+def test_tables_2_and_3_have_no_text_systems():
     assert run_specs("table2", ["maf"], ["bert"]) == [RunSpec("maf", arm) for arm in MIXING]
     assert len(MIXING) == 7
-    assert [need.arm for need in run_specs("table3", ["maf"], ["bert"])] == ["original", "synthesized", "adaptive"]
+    assert [run.arm for run in run_specs("table3", ["maf"], ["bert"])] == ["original", "synthesized", "adaptive"]
 
 
 @pytest.mark.parametrize(("own", "other"), [("expected", "adaptive-batch"), ("batch", "adaptive-expected")])
-def test_controls_take_the_other_negatives_and_exchanged_images(own, other):
+def test_controls_include_other_negatives_and_swapped_images(own, other):
     assert run_specs("controls", ["umt"], ["bert"], own) == [
         *(RunSpec("umt", arm) for arm in ("adaptive", "original", "text", "random", "noise", "constant", "shuffled")),
         RunSpec("umt", other),
@@ -37,21 +37,20 @@ def test_controls_take_the_other_negatives_and_exchanged_images(own, other):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_nothing_is_needed_twice_and_nothing_of_nobody(table):
-    wanted = run_specs(table, ["umt", "maf"], ["bert", "bert-crf"])
-    assert len(wanted) == len(set(wanted)) > 0
+def test_runs_are_unique(table):
+    runs = run_specs(table, ["umt", "maf"], ["bert", "bert-crf"])
+    assert len(runs) == len(set(runs)) > 0
     assert run_specs(table, [], []) == []
 
 
-def test_an_unknown_table_is_refused_with_the_nearest():
+def test_unknown_table_suggests_the_nearest():
     with pytest.raises(SettingsError, match="'tabel2' is unknown; did you mean 'table2'"):
         run_specs("tabel2", [], [])
 
 
-def test_planning_loads_nothing_heavy():
+def test_planning_imports_nothing_heavy():
     code = "import sys, amia.experiments.table_builder\nprint(*sys.modules)"
-    root = ROOT
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
-    loaded = set(said.split())
-    assert "amia.experiments.run_specs" in loaded
-    assert not loaded & {"torch", "transformers", "diffusers", "sklearn", "scipy", "pyarrow", "PIL"}
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    modules = set(output.split())
+    assert "amia.experiments.run_specs" in modules
+    assert not modules & {"torch", "transformers", "diffusers", "sklearn", "scipy", "pyarrow", "PIL"}

@@ -1,4 +1,4 @@
-"""Bytes <-> pixels: fetched from inside the image folder, checked, decoded, brought to one geometry, encoded."""
+"""Images as bytes and as pixels: read from the image folder, validate, decode, resize, encode."""
 
 from amia.images.decode import decode, inspect
 from amia.images.files import fetch_image, read_image

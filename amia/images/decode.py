@@ -1,4 +1,4 @@
-"""An image file's bytes to pixels. The bytes come from strangers: everything is checked before anything is decoded."""
+"""Decoding of image files. The bytes are untrusted: everything is checked before anything is decoded."""
 
 import io
 
@@ -12,7 +12,7 @@ from amia.images.structure_limits import check_structure
 
 __all__ = ["decode", "inspect"]
 
-_BEGINNINGS = {
+_SIGNATURES = {
     b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile.format,
     b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile.format,
     b"GIF8": GifImagePlugin.GifImageFile.format,
@@ -21,11 +21,11 @@ _BEGINNINGS = {
     b"II*\0": TiffImagePlugin.TiffImageFile.format,
     b"MM\0*": TiffImagePlugin.TiffImageFile.format,
 }
-"""How a file of each format that is opened begins. Pillow knows some forty more, among them EPS, which runs Ghostscript
-on the file; none of those is ever tried. File names and their endings play no part."""
+"""First bytes of each allowed format -> Pillow's name of it. File names play no part. Pillow supports some forty more
+formats, among them EPS, which runs Ghostscript on the file; none of those is ever tried."""
 
-_ORIENTATION = 0x0112
-_UPRIGHT = {
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSE_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -34,75 +34,76 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what turns the stored pixels upright."""
+"""EXIF orientation -> operation that turns the stored pixels upright."""
 
 
 def inspect(data: bytes, settings: ImageSettings) -> tuple[int, int]:
-    """(width, height) in pixels as the header says, before any EXIF rotation; nothing is decoded.
+    """Return (width, height) in pixels from the header, before any EXIF rotation, without decoding pixels.
 
-    Raises ImageError: `empty`, `too_large` (bytes), `not_an_image` (none of the formats that are opened), `corrupt`
-    (begins like an image, but its header makes no sense), `too_many_pixels`, `too_long`, `too_many_parts` (reading it
-    might not end).
+    Raises ImageError: `empty`, `too_large` (bytes), `not_an_image` (none of the allowed formats), `corrupt` (begins
+    like an image, but its header is invalid), `too_many_pixels`, `too_long`, `too_many_parts` (reading it might not
+    end).
     """
     with silence_pillow():
-        return _opened(data, settings).size
+        return _open(data, settings).size
 
 
 def decode(data: bytes, settings: ImageSettings, *, at_least: int | None = None) -> Image.Image:
-    """The image: RGB, upright, without metadata; of an animation the first frame.
+    """Return the image: RGB, upright, without metadata; the first frame of an animation.
 
-    `at_least` (pixels) says that an image whose shorter side keeps that many is enough: a large JPEG is then decoded
-    at 1/2, 1/4 or 1/8 of its size, which is faster. Take twice the side you resize to. Deterministic either way.
+    `at_least` (pixels) allows a smaller result whose shorter side has at least that length: a large JPEG is then
+    decoded at 1/2, 1/4 or 1/8 of its size, which is faster. Pass twice the side that you resize to. The result is
+    deterministic in both cases.
 
-    Color profiles are ignored, broken ones and broken EXIF too. Raises ImageError with the reasons of `inspect`, and
-    `truncated` (the file ends too early), `corrupt` (any other way in which decoding fails), and never anything else.
+    Color profiles are ignored, and so are broken profiles and broken EXIF. Raises ImageError with the reasons of
+    `inspect`, `truncated` (the file ends too early) or `corrupt` (decoding fails in any other way), and no other error.
     """
     with silence_pillow():
-        image = _opened(data, settings)
+        opened = _open(data, settings)
         try:
             if at_least is not None:
-                image.draft("RGB", (at_least, at_least))
-            image.load()
-            turn = _UPRIGHT.get(_orientation(image))
-            picture = to_rgb(image)
-            if turn is not None:
-                picture = picture.transpose(turn)
+                opened.draft("RGB", (at_least, at_least))
+            opened.load()
+            transpose = _TRANSPOSE_BY_ORIENTATION.get(_orientation(opened))
+            image = to_rgb(opened)
+            if transpose is not None:
+                image = image.transpose(transpose)
         except ImageError:
             raise
-        except Exception as error:  # hostile bytes make decoders fail in every way there is
+        except Exception as error:  # hostile bytes make decoders fail in every possible way
             reason = "truncated" if "truncated" in str(error) else "corrupt"
             raise ImageError(reason, str(error)) from error
-    picture.info.clear()
-    return picture
+    image.info.clear()
+    return image
 
 
-def _opened(data: bytes, settings: ImageSettings) -> Image.Image:
-    """The image with its header read and checked, its pixels not yet decoded."""
+def _open(data: bytes, settings: ImageSettings) -> Image.Image:
+    """Return the image with its header read and checked, and its pixels not yet decoded."""
     if not data:
         raise ImageError("empty")
     if len(data) > settings.max_bytes:
-        raise ImageError("too_large", f"{len(data)} bytes, allowed are {settings.max_bytes}")
-    known = next((name for beginning, name in _BEGINNINGS.items() if data.startswith(beginning)), None)
-    if known is None:
+        raise ImageError("too_large", f"{len(data)} bytes, the limit is {settings.max_bytes}")
+    kind = next((name for signature, name in _SIGNATURES.items() if data.startswith(signature)), None)
+    if kind is None:
         raise ImageError("not_an_image", f"begins with {data[:12]!r}")
-    check_structure(data, known, settings.max_pixels)
+    check_structure(data, kind, settings.max_pixels)
     try:
-        image = Image.open(io.BytesIO(data), formats=[known])
+        image = Image.open(io.BytesIO(data), formats=[kind])
         width, height = image.size
     except Image.DecompressionBombError as error:
         raise ImageError("too_many_pixels", str(error)) from error
-    except Exception as error:  # likewise of headers
+    except Exception as error:  # hostile headers, too
         raise ImageError("corrupt", str(error)) from error
     if width * height > settings.max_pixels:
-        raise ImageError("too_many_pixels", f"{width} x {height}, allowed are {settings.max_pixels} pixels")
+        raise ImageError("too_many_pixels", f"{width} x {height}, the limit is {settings.max_pixels} pixels")
     if max(width, height) > settings.max_side:
-        raise ImageError("too_long", f"{width} x {height}, allowed are {settings.max_side} pixels a side")
+        raise ImageError("too_long", f"{width} x {height}, the limit is {settings.max_side} pixels per side")
     return image
 
 
 def _orientation(image: Image.Image) -> int:
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
         return value if isinstance(value, int) else 1
-    except Exception:  # noqa: BLE001 - an image with broken EXIF is still an image
+    except Exception:  # noqa: BLE001 - an image with broken EXIF is still usable
         return 1

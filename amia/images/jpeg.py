@@ -1,4 +1,4 @@
-"""Pixels to JPEG bytes, with where they come from said in the file's metadata."""
+"""JPEG encoding with the origin of the pixels in the metadata, and fast decoding of JPEGs that amia wrote."""
 
 import io
 from typing import Literal
@@ -13,11 +13,11 @@ from amia.errors import ImageError
 
 __all__ = ["Source", "decode_generated", "encode_jpeg"]
 
-# MERGED FROM amia.images.jpeg: Decoding again what amia encoded: the images of a run, of which everything is known but whether they are whole.
 Source = Literal["original", "synthesized", "blend"]
+"""Origin of an image's pixels."""
 
 _IPTC_TERMS = {"synthesized": "trainedAlgorithmicMedia", "blend": "compositeWithTrainedAlgorithmicMedia"}
-"""IPTC's vocabulary of digital source types, which platforms and archives read to label what a model has made."""
+"""IPTC's vocabulary of digital source types, by which platforms and archives label generated images."""
 
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -29,9 +29,9 @@ _XMP = (
 
 
 def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int, *, source: Source) -> bytes:
-    """Baseline JPEG with 4:2:0 chroma of RGB pixels uint8 [height, width, 3]; the same bytes for the same input.
+    """Encode RGB pixels uint8 [height, width, 3] as baseline JPEG with 4:2:0 chroma; equal input gives equal bytes.
 
-    `synthesized` and `blend` are marked in an XMP packet by IPTC's digital source type; `original` carries no metadata.
+    `synthesized` and `blend` are marked by IPTC's digital source type in an XMP packet; `original` has no metadata.
     Raises ValueError for another shape or dtype, and for a quality outside 1 to 100.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
@@ -47,15 +47,15 @@ def encode_jpeg(pixels: npt.NDArray[np.uint8], quality: int, *, source: Source) 
 
 
 def decode_generated(data: bytes, size: int) -> NDArray[np.uint8]:
-    """Pixels uint8 `[size, size, 3]` of a JPEG that `encode_jpeg` made of as many.
+    """Return the pixels uint8 `[size, size, 3]` of a JPEG that `encode_jpeg` wrote.
 
-    The same pixels as `decode` gives, to the bit, without what Pillow puts around the same decoder. Raises ImageError
-    (`corrupt`) for any other file, another size's too, before its pixels are decoded.
+    The pixels equal those of `decode` bit by bit; calling the decoder directly avoids Pillow's overhead. Raises
+    ImageError (`corrupt`) for any other file and for another size, before pixels are decoded.
     """
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
         if (height, width, colors) != (size, size, "YCbCr"):
-            raise ImageError("corrupt", f"{width} x {height}, {colors}: no image of {size} x {size} in color")
+            raise ImageError("corrupt", f"{width} x {height}, {colors}: not a color image of {size} x {size}")
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False)
     except ValueError as error:
         raise ImageError("corrupt", str(error)) from error

@@ -1,4 +1,4 @@
-"""Pillow's warnings kept from the person: what they warn of is checked, refused by name, or harmless."""
+"""Suppress warnings of Pillow: their causes are checked, refused with a reason, or harmless."""
 
 import logging
 import threading
@@ -9,36 +9,36 @@ from contextlib import contextmanager
 __all__ = ["silence_pillow"]
 
 _lock = threading.Lock()
-_inside = 0
+_active = 0
 _filters = warnings.catch_warnings()
-_log = logging.getLogger("PIL.TiffImagePlugin")
-"""The only one to which Pillow logs errors, which land on the terminal of whoever has set up no logging."""
+_logger = logging.getLogger("PIL.TiffImagePlugin")
+"""The only logger to which Pillow logs errors. Without a logging configuration they appear on the terminal."""
 
 
 @contextmanager
 def silence_pillow() -> Iterator[None]:
-    """No warning and no logged error from Pillow's own modules while any thread is inside.
+    """Suppress warnings and logged errors of Pillow's modules while any thread is inside the block.
 
-    `warnings.catch_warnings` alone restores the wrong filters when threads leave in another order than they came;
-    here the first thread in sets the filter and the last one out takes it back.
+    `warnings.catch_warnings` alone restores the wrong filters if threads leave in another order than they entered.
+    Here the first thread to enter sets the filter, and the last one to leave removes it.
     """
-    global _inside, _filters
+    global _active, _filters
     with _lock:
-        if _inside == 0:
+        if _active == 0:
             _filters = warnings.catch_warnings()
             _filters.__enter__()
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            _log.addFilter(_nothing)
-        _inside += 1
+            _logger.addFilter(_reject)
+        _active += 1
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _log.removeFilter(_nothing)
+            _active -= 1
+            if _active == 0:
+                _logger.removeFilter(_reject)
                 _filters.__exit__(None, None, None)
 
 
-def _nothing(record: logging.LogRecord) -> bool:
+def _reject(record: logging.LogRecord) -> bool:
     return False

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import ray
 
@@ -64,11 +64,11 @@ def train_parallel(job: RunContext, trainings: Sequence[Training]) -> list[Train
     for outcome in run_parallel(tasks, _load_task_result):
         name = outcome.task.training.name
         if outcome.error is not None:
-            job.say(f"{name}  failed: {outcome.error}")
+            job.log(f"{name}  failed: {outcome.error}")
             errors.append(outcome.error)
         elif (result := outcome.result) is not None:
             best = f"best of {result.epochs} epochs: {result.best.epoch}, validation F1 {result.best.f1:.4f}"
-            job.say(f"{name}  {best} ({outcome.seconds:,.0f} s)")
+            job.log(f"{name}  {best} ({outcome.seconds:,.0f} s)")
     if errors:
         raise errors[0]
     results = [result for training in trainings if (result := load_result(training)) is not None]
@@ -111,9 +111,8 @@ def _start(task: Task, finish: Callable[[Task], Result]) -> "ray.ObjectRef[TaskO
         return _submit(workers, task, finish)
     check_capacity(task.job, workers, streaming)
     # The task itself takes no cores: it only waits for the workers.
-    outcome: ray.ObjectRef[TaskOutcome[Task, Result]] = (
-        ray.remote(_train_with_ray_train).options(num_cpus=0).remote(task, finish, workers, streaming)
-    )
+    remote: Any = ray.remote(_train_with_ray_train).options(num_cpus=0)
+    outcome: ray.ObjectRef[TaskOutcome[Task, Result]] = remote.remote(task, finish, workers, streaming)
     return outcome
 
 
@@ -121,9 +120,8 @@ def _submit(
     workers: Workers, task: Task, finish: Callable[[Task], Result]
 ) -> "ray.ObjectRef[TaskOutcome[Task, Result]]":
     """Submit a Ray task with the resources of one worker."""
-    remote = ray.remote(_train_in_process).options(
-        num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=workers.max_failures
-    )
+    function: Any = ray.remote(_train_in_process)
+    remote = function.options(num_cpus=workers.cpus, num_gpus=workers.gpus, max_retries=workers.max_failures)
     outcome: ray.ObjectRef[TaskOutcome[Task, Result]] = remote.remote(task, finish)
     return outcome
 

@@ -63,21 +63,21 @@ class UnequalSplit(DataConfig):
 class StreamingLoader:
     """One worker's share of a stream; implements `amia.mner.training.data.EpochLoader`."""
 
-    def __init__(self, stream: Any, reader: Tokenizer, *, posts: int, batch: int, seed: int, workers: int) -> None:
+    def __init__(self, stream: Any, tokenizer: Tokenizer, *, posts: int, batch: int, seed: int, workers: int) -> None:
         """`posts`: size of the training split. `batch`: posts per step of all `workers` together."""
-        self._stream, self._reader, self._seed = stream, reader, seed
+        self._stream, self._tokenizer, self._seed = stream, tokenizer, seed
         self._batch_size = max(1, batch // workers)
-        self.steps = -(-posts // batch)
+        self.steps_per_epoch = -(-posts // batch)
         """Steps per epoch if all workers receive equally many posts."""
 
-    def epoch(self, number: int) -> Iterator[Sequence[Feature]]:
+    def iter_epoch(self, epoch: int) -> Iterator[Sequence[Feature]]:
         """Yield this worker's batches of similar lengths, in a random order within each window."""
         windows = self._stream.iter_batches(
             batch_size=self._batch_size * WINDOW, batch_format="pyarrow", prefetch_batches=1
         )
         for window, table in enumerate(windows):
-            features = encode_examples(examples_of(table), self._reader)
-            seed = int(np.random.SeedSequence([self._seed, number, window]).generate_state(1)[0])
+            features = encode_examples(examples_of(table), self._tokenizer)
+            seed = int(np.random.SeedSequence([self._seed, epoch, window]).generate_state(1)[0])
             lengths = [feature.encoded.length for feature in features]
             for indices in length_grouped_batches(lengths, self._batch_size, seed=seed):
                 yield [features[index] for index in indices]

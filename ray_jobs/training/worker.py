@@ -89,7 +89,7 @@ def train_recognizer(training: Training, reporter: WorkerReporter, stream: Any =
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     device = resolve_device(settings.device)
-    world = DistContext(device)
+    dist_context = DistContext(device)
     torch.manual_seed(settings.seed)
     recognizer, notice = build_recognizer(
         training.system,
@@ -98,14 +98,14 @@ def train_recognizer(training: Training, reporter: WorkerReporter, stream: Any =
         training=arm.tokens(["train"]),
         other=arm.tokens([split for split in arm.manifest["splits"] if split != "train"]),
     )
-    if world.rank == 0:
+    if dist_context.rank == 0:
         reporter.log(notice)
     torch.nn.Module.to(recognizer.model, device)
     checkpoints = StoreCheckpoints(arm.store, f"{training.folder}/{CHECKPOINTS}")
-    validation = arm.examples(arm.keys("validation"))[world.rank :: world.size]
-    loader = _train_loader(training, recognizer, stream, world)
+    validation = arm.examples(arm.keys("validation"))[dist_context.rank :: dist_context.world_size]
+    loader = _train_loader(training, recognizer, stream, dist_context)
 
-    def report(epoch: EpochReport) -> None:
+    def on_epoch_end(epoch: EpochReport) -> None:
         publish_curves(arm.store, f"{training.folder}/{CURVES}", epoch)
         reporter.report_epoch(epoch)
 
@@ -116,23 +116,25 @@ def train_recognizer(training: Training, reporter: WorkerReporter, stream: Any =
         recognizer.make_collator(_feature_cache(training, recognizer), decode_threads=training.decode_threads),
         settings,
         checkpoints,
-        world=world,
-        report=report,
+        dist_context=dist_context,
+        on_epoch_end=on_epoch_end,
     )
-    if world.rank == 0:
+    if dist_context.rank == 0:
         _publish(training, recognizer, reports)
         checkpoints.clear()
     return reports
 
 
-def _train_loader(training: Training, recognizer: Recognizer, stream: Any, world: DistContext) -> EpochLoader:
+def _train_loader(training: Training, recognizer: Recognizer, stream: Any, dist_context: DistContext) -> EpochLoader:
     arm, seed = training.arm, training.settings.seed
     batch = training.settings.batch or recognizer.model.recipe.batch
     if stream is None:
         features = encode_examples(arm.examples(arm.keys("train")), recognizer.tokenizer)
-        return InMemoryLoader(features, batch, seed, world)
+        return InMemoryLoader(features, batch, seed, dist_context)
     posts = arm.manifest["splits"].get("train", 0)
-    return StreamingLoader(stream, recognizer.tokenizer, posts=posts, batch=batch, seed=seed, workers=world.size)
+    return StreamingLoader(
+        stream, recognizer.tokenizer, posts=posts, batch=batch, seed=seed, workers=dist_context.world_size
+    )
 
 
 def _feature_cache(training: Training, recognizer: Recognizer) -> FeatureCache | None:

@@ -1,4 +1,4 @@
-"""Recognizers of entities in posts.
+"""Multimodal named entity recognizers.
 
 >>> import amia.mner
 >>> recognizer = amia.mner.load("runs/tweets/models/umt")  # doctest: +SKIP
@@ -16,12 +16,12 @@ __all__ = ["load"]
 
 
 def load(folder: str | Path, device: str = "auto") -> "Recognizer":
-    """The recognizer of a folder that `amia train` made; its `predict(text, image)` finds entities.
+    """Load the recognizer from a folder that `amia train` wrote; its `predict(text, image)` finds entities.
 
-    `device`: `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`. Raises ModelError when the folder holds no
-    recognizer, SettingsError for a device that is not there.
+    `device`: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`. Raises ModelError if the folder holds no
+    recognizer, SettingsError if the device does not exist.
     """
-    # Loading a recognizer means loading torch, which reading settings can do without.
+    # Imported here because it imports torch, which reading the settings does not need.
     from amia.mner.predictor import Recognizer
 
     return Recognizer.load(folder, device)

@@ -1,4 +1,4 @@
-"""A new recognizer from pretrained encoders: what training starts from."""
+"""Builds the recognizer that training starts from: pretrained encoders or word vectors, and new layers."""
 
 import hashlib
 from collections import Counter
@@ -13,49 +13,52 @@ from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
 
 from amia.errors import ModelError, SettingsError
-from amia.hub import fetch_model_folder, silence_libraries, translate_load_errors, weights_identity
+from amia.hub import fetch_model, silence_libraries, translate_load_errors, weights_identity
 from amia.mner.config import LstmConfig, RecognizerConfig
-from amia.mner.image_processor import pixel_settings
-from amia.mner.layers.text_encoder import pooling
+from amia.mner.image_processor import load_pixel_settings
+from amia.mner.layers.text_encoder import pooler_kwargs
 from amia.mner.model import RecognizerModel
 from amia.mner.predictor import Recognizer
 from amia.mner.settings import EncoderSettings, RecognizerSettings
-from amia.mner.systems import system_of
+from amia.mner.systems import get_system
 from amia.mner.systems.bilstm_crf import BilstmCrf
-from amia.mner.tokenizers import Vocabulary, WordPieces
-from amia.mner.word_tokenizer import cut_apart
-from amia.mner.word_vectors import WordVectors, read_vectors
-from amia.settings import shipped_names
+from amia.mner.tokenizers import Vocabulary, WordPieceTokenizer
+from amia.mner.word_tokenizer import has_split_signs
+from amia.mner.word_vectors import WordVectors, read_word_vectors
 
 __all__ = ["build_recognizer", "build_word_recognizer", "encoder_identities", "fetch_encoders"]
 
+LSTM_DROPOUT = 0.5
+"""Dropout before and after the LSTM, as published."""
 
-# MERGED FROM amia.mner.builder: A new recognizer of the LSTM family, with its vocabulary, from the words of a corpus.
+
 def fetch_encoders(system: str, settings: RecognizerSettings, *, local_files_only: bool = False) -> dict[str, Path]:
-    """The folders of the encoders that a system starts from, by role; fetched unless they are here."""
-    kind = system_of(system)
-    wanted: dict[str, EncoderSettings] = {}
-    if kind.family == "pieces":
-        wanted["text encoder"] = settings.text
-    if kind.reads_images:
-        wanted["visual encoder"] = settings.visual
+    """Return the folders of a system's pretrained encoders by role, downloading them if necessary."""
+    system_class = get_system(system)
+    encoders: dict[str, EncoderSettings] = {}
+    if system_class.input_unit == "subwords":
+        encoders["text encoder"] = settings.text
+    if system_class.reads_images:
+        encoders["visual encoder"] = settings.visual
     return {
-        role: fetch_model_folder(role, each.model, each.revision, local_files_only=local_files_only)
-        for role, each in wanted.items()
+        role: fetch_model(role, encoder.model, encoder.revision, local_files_only=local_files_only)
+        for role, encoder in encoders.items()
     }
 
 
 def encoder_identities(system: str, settings: RecognizerSettings) -> dict[str, str]:
-    """What tells the encoders of a system, or its word vectors, from any others, by role."""
-    names = {"text encoder": settings.text.model, "visual encoder": settings.visual.model}
-    told = {role: weights_identity(names[role], folder) for role, folder in fetch_encoders(system, settings).items()}
-    if system_of(system).family == "words" and settings.vectors is not None:
+    """Return the identity of each pretrained encoder of a system, and of its word vectors, by role."""
+    identities = {
+        role: weights_identity(_model_name(role, settings), folder)
+        for role, folder in fetch_encoders(system, settings).items()
+    }
+    if get_system(system).input_unit == "words" and settings.vectors is not None:
         try:
             with Path(settings.vectors).open("rb") as file:
-                told["word vectors"] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+                identities["word vectors"] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         except OSError as error:
-            raise ModelError(f"word vectors {settings.vectors} cannot be read: {error}") from error
-    return told
+            raise ModelError(f"cannot read the word vectors {settings.vectors}: {error}") from error
+    return identities
 
 
 def build_recognizer(
@@ -66,20 +69,20 @@ def build_recognizer(
     training: Iterable[Sequence[str]] = (),
     other: Iterable[Sequence[str]] = (),
 ) -> tuple[Recognizer, str]:
-    """A recognizer with pretrained encoders and new layers for entity types `types`, and a line about its beginning.
+    """Build a recognizer for the entity types `types`, and a log line about its initialization.
 
-    `training` and `other`: the words of training posts and of all others, which say how texts are cut into words and
-    what the LSTM family's vocabulary is. New layers come from torch's random state: seed it first. Raises ModelError
-    and SettingsError.
+    `training` and `other` are the words of the training posts and of all other posts. They determine how new texts are
+    split into words, and the vocabulary of the LSTM family. New layers are initialized from torch's random state: seed
+    it first. Raises ModelError if an encoder cannot be loaded, SettingsError for an unknown system.
     """
-    kind = system_of(system)
+    system_class = get_system(system)
     training = list(training)
-    more: dict[str, Any] = {"crf_constraints": settings.crf_constraints, "cut_apart": cut_apart(training)}
+    kwargs: dict[str, Any] = {"crf_constraints": settings.crf_constraints, "cut_apart": has_split_signs(training)}
     if settings.dropout is not None:
-        more["dropout"] = settings.dropout
-    if kind.family == "words":
+        kwargs["dropout"] = settings.dropout
+    if system_class.input_unit == "words":
         vectors = None if settings.vectors is None else Path(settings.vectors)
-        model, vocabulary, notice = build_word_recognizer(system, types, training, other, vectors, **more)
+        model, vocabulary, notice = build_word_recognizer(system, types, training, other, vectors, **kwargs)
         return Recognizer(model, vocabulary), notice
     folders = fetch_encoders(system, settings)
     with (
@@ -88,110 +91,110 @@ def build_recognizer(
     ):
         text = AutoConfig.from_pretrained(folders["text encoder"], trust_remote_code=False)
         visual = None
-        if kind.reads_images:
+        if system_class.reads_images:
             visual = AutoConfig.from_pretrained(folders["visual encoder"], trust_remote_code=False)
             if visual.model_type != "resnet":
-                raise ModelError(f"visual encoder: {settings.visual.model} is no ResNet but {visual.model_type}")
-            more |= {"pixels": pixel_settings(folders["visual encoder"]), "train_visual": settings.train_visual}
-        config = RecognizerConfig.of(system, types, text=text, visual=visual, **more)
-        model = kind(config)
-        _take_over(model, folders)
-    reader = WordPieces.load(folders["text encoder"], text.max_position_embeddings)
-    return Recognizer(model, reader), f"{system} starts from {_said(folders, settings)}"
-
-
-def _take_over(model: Any, folders: dict[str, Path]) -> None:
-    """Put the pretrained weights where the model has random ones."""
-    text = model.text.encoder
-    _load(text, "text encoder", folders, **pooling(text.config, model.text.pooled))
-    if model.reads_images:
-        _load(model.visual.backbone, "visual encoder", folders)
-
-
-def _load(part: nn.Module, role: str, folders: dict[str, Path], **more: bool) -> None:
-    loaded: Any = AutoModel.from_pretrained(
-        folders[role],
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-        **more,
-    )
-    encoder, report = loaded
-    lacking = sorted(name for name in report["missing_keys"] if not _dispensable(name))
-    if lacking:
-        raise ModelError(f"{role}: the weights in {folders[role]} lack {len(lacking)} parts, {lacking[0]} first")
-    part.load_state_dict(encoder.state_dict())
-
-
-def _dispensable(name: str) -> bool:
-    """Many encoders are published without a pooler: such a one starts from nothing, as new layers do. How many batches
-    a BatchNorm has seen is read by nobody."""
-    return name.startswith("pooler.") or name.endswith(".num_batches_tracked")
-
-
-def _said(folders: dict[str, Path], settings: RecognizerSettings) -> str:
-    names = shipped_names({"text encoder": settings.text.model, "visual encoder": settings.visual.model})
-    return " and ".join(names[role] for role in folders)
-
-
-DROPOUT = 0.5
-"""Before and behind the LSTM, as published."""
+                raise ModelError(f"visual encoder: {settings.visual.model} is not a ResNet but {visual.model_type}")
+            kwargs |= {"pixels": load_pixel_settings(folders["visual encoder"]), "train_visual": settings.train_visual}
+        model = system_class(RecognizerConfig.create(system, types, text=text, visual=visual, **kwargs))
+        _load_pretrained_weights(model, folders)
+    tokenizer = WordPieceTokenizer.load(folders["text encoder"], text.max_position_embeddings)
+    sources = " and ".join(_model_name(role, settings) for role in folders)
+    return Recognizer(model, tokenizer), f"{system} starts from {sources}"
 
 
 def build_word_recognizer(
     system: str,
     types: Sequence[str],
     training: Iterable[Sequence[str]],
-    others: Iterable[Sequence[str]] = (),
+    other: Iterable[Sequence[str]] = (),
     vectors: Path | None = None,
     *,
     sizes: Mapping[str, Any] | None = None,
     **config: Any,
 ) -> tuple[RecognizerModel, Vocabulary, str]:
-    """The model, its vocabulary, and a line that says where its word vectors come from.
+    """Build a model of the LSTM family, its vocabulary, and a log line about the source of its word vectors.
 
-    `training` and `others` are the words of posts that are trained on and of those that are not; of the latter, words
-    with a pretrained vector are kept. `vectors` is a text file of GloVe or word2vec: words that it lacks start at
-    random, and all are trained on. `sizes` are members of `LstmConfig`, `config` those of `RecognizerConfig`. What is
-    random comes from torch's generator.
+    `training` and `other` are the words of posts that are trained on and of those that are not; of the latter, words
+    with a pretrained vector are kept. `vectors` is a text file of GloVe or word2vec: missing words are initialized
+    randomly, and all vectors are trained. `sizes` are fields of `LstmConfig`, `config` those of `RecognizerConfig`.
+    Random values come from torch's generator.
 
-    Raises ModelError when the file cannot be read; SettingsError when its vectors have another width than `sizes` asks
-    for, or `system` is not of this family.
+    Raises ModelError if the file cannot be read; SettingsError if its vectors have another width than `sizes` requires,
+    or `system` is not of this family.
     """
-    kind = system_of(system)
-    if not issubclass(kind, BilstmCrf):
+    system_class = get_system(system)
+    if not issubclass(system_class, BilstmCrf):
         raise SettingsError(f"{system} reads word pieces, not words: it starts from a pretrained text encoder")
     counts = Counter(word for tokens in training for word in tokens)
-    unseen = {word for tokens in others for word in tokens}
-    pretrained = None if vectors is None else read_vectors(vectors, _forms({*counts, *unseen}))
-    vocabulary = Vocabulary.of(counts, unseen, pretrained.rows.keys() if pretrained else ())
-    shape = {
+    other_words = {word for tokens in other for word in tokens}
+    pretrained = None if vectors is None else read_word_vectors(vectors, _with_lowercase({*counts, *other_words}))
+    vocabulary = Vocabulary.build(counts, other_words, pretrained.rows.keys() if pretrained else ())
+    all_sizes = {
         **(sizes or {}),
-        "words": vocabulary.first + len(vocabulary.words),
-        "characters": vocabulary.first + len(vocabulary.characters),
-        "rare": vocabulary.first + sum(count > 1 for count in counts.values()),
+        "words": vocabulary.first_id + len(vocabulary.words),
+        "characters": vocabulary.first_id + len(vocabulary.characters),
+        "rare": vocabulary.first_id + sum(count > 1 for count in counts.values()),
     }
-    if pretrained and shape.setdefault("word_width", pretrained.width) != pretrained.width:
-        raise SettingsError(f"{vectors} has vectors of width {pretrained.width}, not {shape['word_width']}")
-    words = LstmConfig.of(shape).to_json()
-    model = kind(RecognizerConfig.of(system, types, words=words, **{"dropout": DROPOUT, **config}))
+    if pretrained and all_sizes.setdefault("word_width", pretrained.width) != pretrained.width:
+        raise SettingsError(f"{vectors} has vectors of width {pretrained.width}, not {all_sizes['word_width']}")
+    words = LstmConfig.from_dict(all_sizes).to_dict()
+    model = system_class(RecognizerConfig.create(system, types, words=words, **{"dropout": LSTM_DROPOUT, **config}))
     total = f"{len(vocabulary.words):,} words"
     if pretrained is None:
         return model, vocabulary, f"{system} starts from random vectors of all {total}: no word vectors were given"
-    covered = _put(pretrained, vocabulary, model.words.embed)
+    covered = _copy_word_vectors(pretrained, vocabulary, model.words.embed)
     return model, vocabulary, f"{system} starts from {vectors}: vectors of {covered:,} of {total}, the others random"
 
 
-def _forms(words: Iterable[str]) -> set[str]:
-    """All that a word may be listed as: as it stands, and lower-cased."""
+def _model_name(role: str, settings: RecognizerSettings) -> str:
+    return {"text encoder": settings.text.model, "visual encoder": settings.visual.model}[role]
+
+
+def _load_pretrained_weights(model: Any, folders: dict[str, Path]) -> None:
+    """Replace the random weights of the encoders by the pretrained ones."""
+    text_encoder = model.text.encoder
+    _load_weights(text_encoder, "text encoder", folders, **pooler_kwargs(text_encoder.config, model.text.pooled))
+    if model.reads_images:
+        _load_weights(model.visual.backbone, "visual encoder", folders)
+
+
+def _load_weights(module: nn.Module, role: str, folders: dict[str, Path], **kwargs: bool) -> None:
+    loaded: Any = AutoModel.from_pretrained(
+        folders[role],
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **kwargs,
+    )
+    encoder, loading_info = loaded
+    missing = sorted(name for name in loading_info["missing_keys"] if not _is_optional(name))
+    if missing:
+        raise ModelError(
+            f"{role}: the weights in {folders[role]} lack {len(missing)} tensors, the first is {missing[0]}"
+        )
+    module.load_state_dict(encoder.state_dict())
+
+
+def _is_optional(name: str) -> bool:
+    """Check whether a tensor may be missing.
+
+    Many encoders are published without a pooler, which is then initialized like a new layer. The number of batches that
+    a BatchNorm has seen is never used.
+    """
+    return name.startswith("pooler.") or name.endswith(".num_batches_tracked")
+
+
+def _with_lowercase(words: Iterable[str]) -> set[str]:
+    """Return the words and their lower-cased forms."""
     return {form for word in words for form in (word, word.lower())}
 
 
 @torch.no_grad()
-def _put(pretrained: WordVectors, vocabulary: Vocabulary, embed: nn.Embedding) -> int:
-    """Gives words their vectors; how many got one."""
-    found = {vocabulary.number(word): row for word in vocabulary.words if (row := pretrained.of(word)) is not None}
-    if found:
-        embed.weight[list(found)] = torch.from_numpy(np.stack(list(found.values())))
-    return len(found)
+def _copy_word_vectors(pretrained: WordVectors, vocabulary: Vocabulary, embed: nn.Embedding) -> int:
+    """Copy pretrained vectors to the rows of an embedding; returns the number of words that have one."""
+    vectors = {vocabulary.word_id(word): row for word in vocabulary.words if (row := pretrained.get(word)) is not None}
+    if vectors:
+        embed.weight[list(vectors)] = torch.from_numpy(np.stack(list(vectors.values())))
+    return len(vectors)

@@ -1,49 +1,11 @@
-"""One post as the numbers that a recognizer reads."""
+"""Labeled posts as training and prediction take them, and as ids after tokenization."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["EncodedPost", "Example", "Feature", "Tokenizer", "encode_example"]
-
-
-# MERGED FROM amia.mner.features: A labeled post as training and evaluation take it.
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedPost:
-    """What one family of systems reads of a post; the other family's members are None."""
-
-    id: str
-    labels: tuple[int, ...] | None = None
-    """One a word of the post; the model reads as many as it has words for."""
-    pieces: tuple[int, ...] | None = None
-    """Word pieces, with [CLS] and [SEP]."""
-    first: tuple[int, ...] | None = None
-    """The place of each word's first piece in `pieces`. Shorter than the post where that exceeds the encoder."""
-    words: tuple[int, ...] | None = None
-    """Numbers of a vocabulary."""
-    chars: tuple[tuple[int, ...], ...] | None = None
-    """Numbers of each word's characters."""
-
-    @property
-    def length(self) -> int:
-        """What a batch is padded by: pieces, or words."""
-        return len(self.pieces or self.words or ())
-
-
-class Tokenizer(Protocol):
-    """Turns the words of posts into numbers; saved beside the weights."""
-
-    pad: int
-    """The number that pads pieces."""
-
-    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> EncodedPost:
-        """A post's words as numbers; at least one word."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write what `load` of the same class reads."""
-        ...
+__all__ = ["EncodedPost", "Example", "Feature", "Tokenizer", "encode_examples"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +15,57 @@ class Example:
     id: str
     tokens: tuple[str, ...]
     labels: tuple[int, ...] | None = None
-    """Numbers of `label_names`, one a word."""
+    """Label ids (positions in `label_names`), one per word."""
     image: bytes | None = None
-    """What the recognizer is to see; None: nothing."""
+    """Encoded image for the recognizer. None: no image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedPost:
+    """The words of one post as ids: of subwords, or of words and characters. The fields of the other kind are None."""
+
+    id: str
+    labels: tuple[int, ...] | None = None
+    """One per word of the post, including words that were truncated."""
+    input_ids: tuple[int, ...] | None = None
+    """Subword ids with [CLS] and [SEP]."""
+    first_subwords: tuple[int, ...] | None = None
+    """Index of each word's first subword in `input_ids`. Shorter than the post if that exceeds the encoder's length."""
+    word_ids: tuple[int, ...] | None = None
+    char_ids: tuple[tuple[int, ...], ...] | None = None
+    """Character ids of each word."""
+
+    @property
+    def length(self) -> int:
+        """Number of subwords or words: the length that a batch is padded to."""
+        return len(self.input_ids or self.word_ids or ())
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """The same post, its words as numbers."""
+    """An `Example` after tokenization."""
 
-    text: EncodedPost
+    encoded: EncodedPost
     image: bytes | None
 
 
-def encode_example(examples: Sequence[Example], reader: Tokenizer) -> list[Feature]:
-    """Each post's words as the reader's numbers."""
-    return [Feature(reader.encode(each.id, each.tokens, each.labels), each.image) for each in examples]
+class Tokenizer(Protocol):
+    """Converts the words of a post to ids; saved beside the weights."""
+
+    pad_id: int
+    """Id that pads `input_ids`."""
+
+    def encode(self, id: str, tokens: Sequence[str], labels: Sequence[int] | None = None) -> EncodedPost:
+        """Convert a post of at least one word."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the files that `load` of the same class reads."""
+        ...
+
+
+def encode_examples(examples: Sequence[Example], tokenizer: Tokenizer) -> list[Feature]:
+    """Tokenize posts."""
+    return [
+        Feature(tokenizer.encode(example.id, example.tokens, example.labels), example.image) for example in examples
+    ]

@@ -1,4 +1,4 @@
-"""An image file's bytes to what a visual encoder reads."""
+"""Image preprocessing: an encoded image to the normalized pixels that a visual encoder reads."""
 
 import json
 from pathlib import Path
@@ -10,46 +10,49 @@ import numpy.typing as npt
 from amia.errors import ModelError
 from amia.images import ImageSettings, decode, resize_to_square
 
-__all__ = ["pixel_settings", "read_pixels", "saved_pixel_settings"]
+__all__ = ["load_pixel_settings", "preprocess_image", "validate_pixel_settings"]
 
 
-def pixel_settings(folder: Path) -> dict[str, Any]:
-    """`side` in pixels, `mean` and `std` of a visual encoder, from the `preprocessor_config.json` beside its weights.
+def load_pixel_settings(folder: Path) -> dict[str, Any]:
+    """Read `side` in pixels, `mean` and `std` from the `preprocessor_config.json` beside a visual encoder's weights.
 
-    Raises ModelError where that lacks or does not say them.
+    Raises ModelError if the file is missing or lacks one of them.
     """
     path = folder / "preprocessor_config.json"
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        size = said["size"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        size = content["size"]
         side = size if isinstance(size, int) else size.get("shortest_edge") or size["height"]
-        return _checked(side, said["image_mean"], said["image_std"])
+        return _check_settings(side, content["image_mean"], content["image_std"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"visual encoder: {path} does not say size, image_mean and image_std: {error!r}") from error
+        raise ModelError(f"visual encoder: {path} has no valid size, image_mean and image_std: {error!r}") from error
 
 
-def saved_pixel_settings(said: dict[str, Any] | None) -> dict[str, Any]:
-    """The same of a recognizer's own configuration. Raises ModelError."""
+def validate_pixel_settings(settings: dict[str, Any] | None) -> dict[str, Any]:
+    """Check `side`, `mean` and `std` of a saved recognizer's configuration. Raises ModelError if they are invalid."""
     try:
-        return _checked(**(said or {}))
+        return _check_settings(**(settings or {}))
     except (ValueError, TypeError) as error:
-        raise ModelError(f"the recognizer does not say side, mean and std of its pixels: {error}") from error
+        raise ModelError(
+            f"the recognizer's config.json has no valid side, mean and std in `pixels`: {error}"
+        ) from error
 
 
-def _checked(side: int, mean: list[float], std: list[float]) -> dict[str, Any]:
-    means, stds = np.asarray(mean, np.float32), np.asarray(std, np.float32)
-    if means.shape != (3,) or stds.shape != (3,) or not np.isfinite(means).all() or not (stds > 0).all():
-        raise ValueError(f"mean {mean}, std {std}: three numbers each are wanted")
-    return {"side": ImageSettings(size=side).size, "mean": [float(x) for x in mean], "std": [float(x) for x in std]}
+def preprocess_image(data: bytes, settings: dict[str, Any]) -> npt.NDArray[np.float32]:
+    """Decode an image to normalized pixels float32 [3, side, side]; the whole image is resized to the square.
 
-
-def read_pixels(data: bytes, settings: dict[str, Any]) -> npt.NDArray[np.float32]:
-    """Normalised pixels float32 [3, side, side]; the whole image, both sides brought to `side`.
-
-    Public code crops a random 224 x 224 piece, once, in test images too. Raises ImageError.
+    Public code takes a random 224 x 224 crop, once, of test images too. Raises ImageError.
     """
     side = settings["side"]
-    image = ImageSettings(size=side, fit="stretch")
-    pixels = resize_to_square(decode(data, image, at_least=2 * side), image).astype(np.float32) / 255
-    normal = (pixels - np.asarray(settings["mean"], np.float32)) / np.asarray(settings["std"], np.float32)
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+    image_settings = ImageSettings(size=side, fit="stretch")
+    image = decode(data, image_settings, at_least=2 * side)
+    pixels = resize_to_square(image, image_settings).astype(np.float32) / 255
+    normalized = (pixels - np.asarray(settings["mean"], np.float32)) / np.asarray(settings["std"], np.float32)
+    return np.ascontiguousarray(normalized.transpose(2, 0, 1))
+
+
+def _check_settings(side: int, mean: list[float], std: list[float]) -> dict[str, Any]:
+    means, stds = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    if means.shape != (3,) or stds.shape != (3,) or not np.isfinite(means).all() or not (stds > 0).all():
+        raise ValueError(f"mean {mean} and std {std} must have three finite numbers each, and std must be positive")
+    return {"side": ImageSettings(size=side).size, "mean": [float(x) for x in mean], "std": [float(x) for x in std]}

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 over spans: right is what agrees in first word, last word and type."""
+"""Precision, recall and F1 over entity spans: a span is correct if its first word, last word and type are."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -7,40 +7,40 @@ from typing import Any
 
 from amia.mner.spans import TYPES, Span, lenient_spans
 
-__all__ = ["Counts", "Report", "score", "score_lines"]
+__all__ = ["ScoreReport", "SpanCounts", "format_scores", "score"]
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """How many spans; adds up, so that a part of a test set or a resampling of its posts is a sum over posts."""
+class SpanCounts:
+    """Numbers of spans. They are additive: the counts of a slice or of resampled posts are sums over posts."""
 
     true_positives: int = 0
     predicted: int = 0
     gold: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
+    def __add__(self, other: "SpanCounts") -> "SpanCounts":
+        return SpanCounts(
             self.true_positives + other.true_positives, self.predicted + other.predicted, self.gold + other.gold
         )
 
     @property
     def precision(self) -> float:
-        """Share of the predicted spans that are right, in [0, 1]; 0 where none is predicted."""
+        """Fraction of the predicted spans that are correct, in [0, 1]; 0 if there are none."""
         return self.true_positives / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of the gold spans that are found, in [0, 1]; 0 where there is none."""
+        """Fraction of the gold spans that were predicted, in [0, 1]; 0 if there are none."""
         return self.true_positives / self.gold if self.gold else 0.0
 
     @property
     def f1(self) -> float:
-        """2PR / (P + R), in [0, 1]; 0 where both are. In seqeval's order of operations, so that the last bit agrees."""
+        """2PR / (P + R), in [0, 1]; 0 if both are. Computed in seqeval's order, so that the last bit is equal."""
         precision, recall = self.precision, self.recall
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """The three shares, in [0, 1], and the three counts."""
+        """Return the three scores, in [0, 1], and the three counts."""
         return {
             "precision": self.precision,
             "recall": self.recall,
@@ -52,84 +52,87 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Counts of each type over some posts; adds up as they do."""
+class ScoreReport:
+    """Span counts per entity type over some posts. Reports are additive."""
 
     posts: int
-    types: Mapping[str, Counts]
-    """Of the types that occur, in gold or predictions: the field's four first, then others by name."""
+    types: Mapping[str, SpanCounts]
+    """Of the types that occur in gold or predictions: the usual four first, then others by name."""
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[Collection[Span], Collection[Span]]]) -> "Report":
-        """From the gold and the predicted spans of each post."""
+    def from_spans(cls, pairs: Iterable[tuple[Collection[Span], Collection[Span]]]) -> "ScoreReport":
+        """Count the gold and predicted spans of each post."""
         posts = 0
-        right, predicted, gold = Counter[str](), Counter[str](), Counter[str]()
-        for expected, found in pairs:
+        correct, predicted, gold = Counter[str](), Counter[str](), Counter[str]()
+        for gold_spans, predicted_spans in pairs:
             posts += 1
-            right.update(span.type for span in set(expected) & set(found))
-            predicted.update(span.type for span in found)
-            gold.update(span.type for span in expected)
-        types = _ordered(gold, predicted)
-        return cls(posts, {kind: Counts(right[kind], predicted[kind], gold[kind]) for kind in types})
+            correct.update(span.type for span in set(gold_spans) & set(predicted_spans))
+            predicted.update(span.type for span in predicted_spans)
+            gold.update(span.type for span in gold_spans)
+        types = _sort_types(gold, predicted)
+        return cls(posts, {type_: SpanCounts(correct[type_], predicted[type_], gold[type_]) for type_ in types})
 
-    def __add__(self, other: "Report") -> "Report":
-        none = Counts()
-        types = _ordered(self.types, other.types)
-        return Report(
+    def __add__(self, other: "ScoreReport") -> "ScoreReport":
+        zero = SpanCounts()
+        types = _sort_types(self.types, other.types)
+        return ScoreReport(
             self.posts + other.posts,
-            {kind: self.types.get(kind, none) + other.types.get(kind, none) for kind in types},
+            {type_: self.types.get(type_, zero) + other.types.get(type_, zero) for type_ in types},
         )
 
     @property
-    def micro(self) -> Counts:
-        """All types together."""
-        return sum(self.types.values(), Counts())
+    def micro(self) -> SpanCounts:
+        """Counts of all types together."""
+        return sum(self.types.values(), SpanCounts())
 
     def to_json(self) -> dict[str, Any]:
-        """`posts`, `micro` and `types`; shares in [0, 1]."""
+        """Return `posts`, `micro` and `types`; scores in [0, 1]."""
         return {
             "posts": self.posts,
             "micro": self.micro.to_json(),
-            "types": {kind: counts.to_json() for kind, counts in self.types.items()},
+            "types": {type_: counts.to_json() for type_, counts in self.types.items()},
         }
 
     def lines(self) -> list[str]:
-        """A table: one line a type, then all together."""
-        return score_lines({**self.types, "micro": self.micro})
+        """Return the lines of a text table: one per type, then all types together."""
+        return format_scores({**self.types, "micro": self.micro})
 
 
 def score(
     gold: Sequence[Sequence[str]],
     predicted: Sequence[Sequence[str]],
-    spans: Callable[[Sequence[str]], list[Span]] = lenient_spans,
-) -> Report:
-    """Tags of each post against tags of each post; equal to seqeval with `zero_division=0` to the last bit.
+    extract_spans: Callable[[Sequence[str]], list[Span]] = lenient_spans,
+) -> ScoreReport:
+    """Score the predicted tags of each post; equal to seqeval with `zero_division=0` to the last bit.
 
-    `lenient_spans` is seqeval's default mode, `strict_spans` its `mode="strict", scheme=IOB2`. Raises ValueError when
-    the two differ in number of posts or in a post's number of words: nothing could be compared.
+    `lenient_spans` is seqeval's default mode, `strict_spans` its `mode="strict", scheme=IOB2`. Raises ValueError if the
+    numbers of posts, or of a post's words, differ.
     """
-    for number, (expected, found) in enumerate(zip(gold, predicted, strict=True)):
-        if len(expected) != len(found):
-            raise ValueError(f"post {number}: {len(expected)} gold tags but {len(found)} predicted ones")
-    return Report.of((spans(expected), spans(found)) for expected, found in zip(gold, predicted, strict=True))
+    for index, (gold_tags, predicted_tags) in enumerate(zip(gold, predicted, strict=True)):
+        if len(gold_tags) != len(predicted_tags):
+            raise ValueError(f"post {index}: {len(gold_tags)} gold tags but {len(predicted_tags)} predicted ones")
+    return ScoreReport.from_spans(
+        (extract_spans(gold_tags), extract_spans(predicted_tags))
+        for gold_tags, predicted_tags in zip(gold, predicted, strict=True)
+    )
 
 
-def score_lines(rows: Mapping[str, Counts]) -> list[str]:
-    """A plain table, one line a name; precision, recall and F1 in percent, as the field prints them."""
+def format_scores(rows: Mapping[str, SpanCounts]) -> list[str]:
+    """Format a text table, one line per name; precision, recall and F1 in percent, as papers print them."""
     width = max(map(len, rows), default=0)
     head = f"{'':{width}}  precision  recall      F1    gold  predicted"
     return [
         head,
         *(
-            f"{name:{width}}  {100 * one.precision:9.2f}  {100 * one.recall:6.2f}  {100 * one.f1:6.2f}"
-            f"  {one.gold:6,}  {one.predicted:9,}"
-            for name, one in rows.items()
+            f"{name:{width}}  {100 * counts.precision:9.2f}  {100 * counts.recall:6.2f}  {100 * counts.f1:6.2f}"
+            f"  {counts.gold:6,}  {counts.predicted:9,}"
+            for name, counts in rows.items()
         ),
     ]
 
 
-def _ordered(*types: Iterable[str]) -> list[str]:
+def _sort_types(*type_groups: Iterable[str]) -> list[str]:
     return sorted(
-        {kind for some in types for kind in some},
-        key=lambda kind: (TYPES.index(kind) if kind in TYPES else len(TYPES), kind),
+        {type_ for types in type_groups for type_ in types},
+        key=lambda type_: (TYPES.index(type_) if type_ in TYPES else len(TYPES), type_),
     )

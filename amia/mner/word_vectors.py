@@ -1,4 +1,4 @@
-"""Pretrained word vectors from a text file: GloVe's, or word2vec's with its first line `count width`."""
+"""Pretrained word vectors from a text file: GloVe's format, or word2vec's with a first line `count width`."""
 
 import gzip
 import math
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from amia.errors import ModelError
 
-__all__ = ["WordVectors", "read_vectors"]
+__all__ = ["WordVectors", "read_word_vectors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,63 +19,62 @@ class WordVectors:
     """Vectors of some of a file's words."""
 
     rows: dict[str, NDArray[np.float32]]
-    """Float32 [width] each."""
+    """Word -> float32 [width]."""
     width: int
 
-    def of(self, word: str) -> NDArray[np.float32] | None:
-        """The word's vector, else that of its lower-cased form (GloVe's for Twitter are all lower-cased), else None."""
+    def get(self, word: str) -> NDArray[np.float32] | None:
+        """Return the word's vector, else that of its lower-cased form (GloVe for Twitter is lower-cased), or None."""
         row = self.rows.get(word)
         return self.rows.get(word.lower()) if row is None else row
 
 
-def read_vectors(path: Path, wanted: Iterable[str]) -> WordVectors:
-    """The vectors of those `wanted` words that the file has; where it has a word twice, the first.
+def read_word_vectors(path: Path, words: Iterable[str]) -> WordVectors:
+    """Read the vectors of those `words` that the file contains; of duplicates the first.
 
-    Line by line, so that a file may be much larger than memory; `.gz` is unpacked on the way. A line's last numbers are
-    the vector, as many as the first line has, and the word is what stands before: some of GloVe's words hold spaces.
+    The file is read line by line, so it may be much larger than memory; `.gz` is decompressed. The last numbers of a
+    line are the vector, as many as in the first line; the rest is the word, as some of GloVe's words contain spaces.
 
-    Raises ModelError, naming file and line, when a line has more or fewer numbers, or a vector that is not finite.
+    Raises ModelError with file and line if a line has another number of values, or a vector is not finite.
     """
-    names = {word.encode("utf-8", "surrogatepass"): word for word in wanted}
+    names = {word.encode("utf-8", "surrogatepass"): word for word in words}
     rows: dict[str, NDArray[np.float32]] = {}
     width = 0
-    for number, line in _lines(path):
+    for number, line in _read_lines(path):
         if not width:
             fields = line.split(b" ")
             if number == 1 and len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit():
                 width = int(fields[1])
                 continue
-            width = _numbers(fields[1:])
+            width = _count_trailing_numbers(fields[1:])
         spaces = line.count(b" ")
         if width and spaces == width and line[: line.find(b" ")] not in names:
-            continue  # most lines, so nothing more is done with them
+            continue  # fast path: most lines are not needed
         word, *values = line.rsplit(b" ", width)
-        between = word.split(b" ")[1:]
-        if not width or spaces < width or (between and _numbers(between) == len(between)):
+        inner_fields = word.split(b" ")[1:]
+        if not width or spaces < width or (inner_fields and _count_trailing_numbers(inner_fields) == len(inner_fields)):
             raise ModelError(
-                f"{path} line {number}: a word and {width or 'its'} numbers are wanted, as text and with single spaces "
-                "between; is this a text file of GloVe or word2vec?"
+                f"{path} line {number}: expected a word and {width or 'its'} numbers, as text, separated by single "
+                "spaces; is this a text file of GloVe or word2vec?"
             )
         if (name := names.get(word)) is not None and name not in rows:
-            rows[name] = _row(values, f"{path} line {number}")
+            rows[name] = _parse_vector(values, f"{path} line {number}")
     if not width:
-        raise ModelError(f"{path} holds no word vectors")
+        raise ModelError(f"{path} contains no word vectors")
     return WordVectors(rows, width)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines that are not empty, with their numbers from 1 on. Bytes, since words hold what text calls line ends."""
+def _read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the non-empty lines with their numbers from 1, as bytes: words may contain Unicode line separators."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if stripped := line.rstrip(b" \r\n"):
                     yield number, stripped
     except (OSError, EOFError) as error:
-        raise ModelError(f"word vectors cannot be read from {path}: {error}") from error
+        raise ModelError(f"cannot read the word vectors {path}: {error}") from error
 
 
-def _numbers(fields: Sequence[bytes]) -> int:
-    """How many of the last fields are numbers."""
+def _count_trailing_numbers(fields: Sequence[bytes]) -> int:
     for count, field in enumerate(reversed(fields)):
         try:
             float(field)
@@ -84,11 +83,11 @@ def _numbers(fields: Sequence[bytes]) -> int:
     return len(fields)
 
 
-def _row(values: Sequence[bytes], where: str) -> NDArray[np.float32]:
+def _parse_vector(values: Sequence[bytes], location: str) -> NDArray[np.float32]:
     try:
         numbers = [float(value) for value in values]
     except ValueError as error:
-        raise ModelError(f"{where}: {error}") from None
+        raise ModelError(f"{location}: {error}") from None
     if not all(map(math.isfinite, numbers)):
-        raise ModelError(f"{where}: a vector that is not finite")
+        raise ModelError(f"{location}: the vector is not finite")
     return np.array(numbers, np.float32)

@@ -16,22 +16,22 @@ class StoreCheckpoints:
     def __init__(self, store: Store, folder: str) -> None:
         self._store, self._folder = store, folder
 
-    def latest(self) -> CheckpointFiles | None:
+    def load_latest(self) -> CheckpointFiles | None:
         """Return the files of the last complete epoch, or None if there is none."""
         epochs = self._complete_epochs()
-        return self.of_epoch(max(epochs)) if epochs else None
+        return self.load_epoch(max(epochs)) if epochs else None
 
-    def of_epoch(self, epoch: int) -> CheckpointFiles:
+    def load_epoch(self, epoch: int) -> CheckpointFiles:
         """Return the files of an epoch by name."""
         return {key.rpartition("/")[2]: self._store.read(key) for key in self._store.list(self._epoch_folder(epoch))}
 
-    def keep(self, epoch: int, files: CheckpointFiles, best: int) -> None:
+    def save(self, epoch: int, files: CheckpointFiles, best_epoch: int) -> None:
         """Write the files of an epoch, then remove all epochs but this one and the `best` one."""
         folder = self._epoch_folder(epoch)
         self._store.delete(folder)  # files of a driver that was killed while it wrote
         for name in sorted(files, key=lambda name: name == STATE):
             self._store.create(f"{folder}/{name}", files[name])
-        for old in self._complete_epochs() - {epoch, best}:
+        for old in self._complete_epochs() - {epoch, best_epoch}:
             self._store.delete(self._epoch_folder(old))
 
     def clear(self) -> None:

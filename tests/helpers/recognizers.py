@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from amia.mner.builder import build_recognizer, build_word_recognizer
-from amia.mner.features import Example, encode_example
+from amia.mner.features import Example, encode_examples
 from amia.mner.predictor import Recognizer
 from amia.mner.settings import EncoderSettings, RecognizerSettings
 from amia.mner.spans import TYPES
@@ -14,7 +14,7 @@ from tests.helpers.encoders import save_tiny_encoders
 
 
 def save_random(folder: Path, encoders: Path) -> None:
-    """A `bert-resnet-crf` on random weights so wide that it finds entities everywhere, and that images count."""
+    """Save a `bert-resnet-crf` with random weights so large that it finds entities everywhere and images matter."""
     save_tiny_encoders(encoders)
     text, visual = (EncoderSettings(model=str(encoders / name)) for name in ("text", "visual"))
     torch.manual_seed(0)
@@ -22,18 +22,18 @@ def save_random(folder: Path, encoders: Path) -> None:
         "bert-resnet-crf", RecognizerSettings(text=text, visual=visual), TYPES, training=[], other=[]
     )
     with torch.no_grad():
-        for weights in recognizer.model.parameters():
-            weights.mul_(3.0)
+        for parameter in recognizer.model.parameters():
+            parameter.mul_(3.0)
     recognizer.save(folder)
 
 
 def save_trained(folder: Path, examples: Sequence[Example]) -> None:
-    """A `bilstm-crf` after a few steps on these posts: it knows some of their entities."""
+    """Save a `bilstm-crf` after a few steps on these posts, which finds some of their entities."""
     torch.manual_seed(0)
-    words = [each.tokens for each in examples]
+    words = [example.tokens for example in examples]
     model, vocabulary, _ = build_word_recognizer("bilstm-crf", TYPES, words, sizes={"word_width": 24, "hidden": 24})
     recognizer = Recognizer(model, vocabulary)
-    batch = recognizer.batches().of(encode_example(examples, vocabulary))
+    batch = recognizer.make_collator()(encode_examples(examples, vocabulary))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
     model.train()
     for _ in range(12):

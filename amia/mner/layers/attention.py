@@ -1,22 +1,23 @@
-"""Blocks as BERT has them (Devlin et al. 2019): attention, residual, LayerNorm; feed-forward, residual, LayerNorm.
+"""Transformer blocks as in BERT (Devlin et al. 2019): attention and feed-forward, each with residual and LayerNorm.
 
-With queries and keys of one sequence it is a self block; with keys of another modality, a cross block of UMT or MAF.
+With queries and context of one sequence it is a self-attention block; with context of another modality it is a
+cross-attention block of UMT or MAF.
 """
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Block"]
+__all__ = ["AttentionBlock"]
 
 LAYER_NORM_EPS = 1e-12
 
 
-class Block(nn.Module):
-    """One block of width H. `present` switches off what the context contributes, exactly, post by post."""
+class AttentionBlock(nn.Module):
+    """One block of width H with `heads` heads and a feed-forward layer of width `inner`."""
 
     def __init__(self, width: int, heads: int, inner: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropped = heads, dropout
+        self.heads, self.attention_dropout = heads, dropout
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.output = nn.Linear(width, width)
         self.after_attention = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
@@ -25,27 +26,28 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, queries: Tensor, context: Tensor, mask: Tensor | None = None, present: Tensor | None = None
+        self, queries: Tensor, context: Tensor, mask: Tensor | None = None, has_context: Tensor | None = None
     ) -> Tensor:
-        """[B, Q, H] from queries [B, Q, H] and context [B, K, H].
+        """Return states [B, Q, H] of queries [B, Q, H] that attend to context [B, K, H].
 
-        `mask` bool [B, K]: which of the context may be looked at. `present` bool [B]: False adds nothing of the context
-        to a post, whatever stands there; its queries go through the block all the same.
+        `mask` bool [B, K]: True for positions of the context that may be attended to. `has_context` bool [B]: False
+        makes the contribution of a post's context exactly zero, whatever its values are; its queries still go through
+        the block.
         """
         attended = F.scaled_dot_product_attention(
-            self._split(self.query(queries)),
-            self._split(self.key(context)),
-            self._split(self.value(context)),
+            self._split_heads(self.query(queries)),
+            self._split_heads(self.key(context)),
+            self._split_heads(self.value(context)),
             attn_mask=None if mask is None else mask[:, None, None, :],
-            dropout_p=self.dropped if self.training else 0.0,
+            dropout_p=self.attention_dropout if self.training else 0.0,
         )  # [B, heads, Q, H / heads]
-        added = self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
-        if present is not None:
-            added = added.masked_fill(~present[:, None, None], 0.0)
-        states = self.after_attention(queries + added)
-        fed: Tensor = self.after_feed_forward(states + self.dropout(self.narrow(F.gelu(self.widen(states)))))
-        return fed
+        update = self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
+        if has_context is not None:
+            update = update.masked_fill(~has_context[:, None, None], 0.0)
+        states = self.after_attention(queries + update)
+        output: Tensor = self.after_feed_forward(states + self.dropout(self.narrow(F.gelu(self.widen(states)))))
+        return output
 
-    def _split(self, states: Tensor) -> Tensor:
+    def _split_heads(self, states: Tensor) -> Tensor:
         """[B, N, H] -> [B, heads, N, H / heads]."""
         return states.view(*states.shape[:2], self.heads, states.shape[2] // self.heads).transpose(1, 2)

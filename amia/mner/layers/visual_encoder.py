@@ -1,4 +1,4 @@
-"""The visual encoder: a ResNet's last feature map as 7 x 7 regions, and its mean."""
+"""Visual encoder: the last feature map of a ResNet as 7 x 7 regions, and its mean."""
 
 from typing import Any, Self
 
@@ -7,44 +7,39 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-__all__ = ["REGIONS", "SIDE", "VisualEncoder"]
+__all__ = ["NUM_REGIONS", "VisualEncoder"]
 
-SIDE = 7
-REGIONS = SIDE * SIDE
+GRID_SIDE = 7
+NUM_REGIONS = GRID_SIDE * GRID_SIDE
 
 
 class VisualEncoder(nn.Module):
-    """A `transformers` ResNet of any depth, frozen unless asked otherwise.
+    """A `transformers` ResNet of any depth, frozen by default.
 
-    Its BatchNorm always runs on its running statistics. Public code leaves the frozen backbone in training mode, so
-    that its statistics drift from epoch to epoch with whatever images were seen.
+    Its BatchNorm layers always use their running statistics. Public code leaves the frozen backbone in training mode,
+    so that its statistics drift from epoch to epoch with the images it sees.
     """
 
     def __init__(self, settings: dict[str, Any], *, trained: bool = False) -> None:
         super().__init__()
         config = AutoConfig.for_model(**settings)
         self.trained = trained
-        # Not in the precision that the backbone was once saved in, but in that of the layers around it.
+        # In the precision of the surrounding layers, not in that of the saved backbone.
         self.backbone = AutoModel.from_config(config, dtype=torch.get_default_dtype(), trust_remote_code=False)
         self.width: int = config.hidden_sizes[-1]
         self.eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Stays in evaluation mode: neither BatchNorm nor anything else here is to follow the batch."""
-        # Here, not once in the constructor: weights read from a file replace the frozen ones, and would learn.
+        """Keep the module in evaluation mode, so that BatchNorm does not depend on the batch."""
+        # Not only in the constructor: loading weights from a file replaces the frozen parameters by trainable ones.
         self.backbone.requires_grad_(self.trained)
         return super().train(False)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Regions [B, 49, C], row by row of the map, and pooled [B, C], from normalized pixels [B, 3, h, w]."""
-        if pixels.is_cuda:
-            # As a GPU's convolutions want them. The weights stay as they are, since safetensors takes no other layout.
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
-        map_ = self.backbone(pixel_values=pixels).last_hidden_state  # [B, C, h', w']
-        regions = F.adaptive_avg_pool2d(map_, SIDE).flatten(2).transpose(1, 2)
-        return regions, map_.mean((2, 3))
-
-
-def no_features(posts: int, width: int) -> tuple[Tensor, Tensor]:
-    """What stands for the features of posts without an image."""
-    return torch.zeros(posts, REGIONS, width), torch.zeros(posts, width)
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return regions [B, 49, C], in row-major order, and pooled [B, C] of normalized pixels [B, 3, h, w]."""
+        if pixel_values.is_cuda:
+            # Faster convolutions on a GPU. The weights keep their layout, since safetensors supports no other.
+            pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
+        feature_map = self.backbone(pixel_values=pixel_values).last_hidden_state  # [B, C, h', w']
+        regions = F.adaptive_avg_pool2d(feature_map, GRID_SIDE).flatten(2).transpose(1, 2)
+        return regions, feature_map.mean((2, 3))

@@ -1,11 +1,11 @@
-"""The registry of recognizers: a name, and the one file that it stands for."""
+"""Registry of the systems. Each is one file, whose docstring lists how it deviates from the published code."""
 
 from importlib import import_module
 
 from amia.errors import SettingsError
 from amia.mner.model import RecognizerModel
 
-__all__ = ["SYSTEMS", "system_of"]
+__all__ = ["SYSTEMS", "get_system"]
 
 SYSTEMS = {
     "bilstm-crf": "bilstm_crf:BilstmCrf",
@@ -17,13 +17,13 @@ SYSTEMS = {
     "umt": "umt:Umt",
     "maf": "maf:Maf",
 }
-"""Name of a system -> file in this folder, and its class."""
+"""Name of a system -> module in this package, and class."""
 
 
-def system_of(name: str) -> type[RecognizerModel]:
-    """The class of a system. Raises SettingsError for a name that is none."""
+def get_system(name: str) -> type[RecognizerModel]:
+    """Return the class of a system. Raises SettingsError for an unknown name."""
     if name not in SYSTEMS:
-        raise SettingsError(f"no recognizer {name!r}: there are {', '.join(SYSTEMS)}")
-    file, _, kind = SYSTEMS[name].partition(":")
-    found: type[RecognizerModel] = getattr(import_module(f"amia.mner.systems.{file}"), kind)
-    return found
+        raise SettingsError(f"unknown recognizer {name!r}: choose one of {', '.join(SYSTEMS)}")
+    module_name, _, class_name = SYSTEMS[name].partition(":")
+    system: type[RecognizerModel] = getattr(import_module(f"amia.mner.systems.{module_name}"), class_name)
+    return system

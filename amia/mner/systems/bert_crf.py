@@ -1,6 +1,6 @@
-"""BERT-CRF: the text-only control of every multimodal system, since all of them contain it.
+"""BERT-CRF: the text-only baseline of every multimodal system, since all of them contain it.
 
-Public code gives the CRF states for continuation pieces, [CLS] and [SEP] too (13 instead of 9).
+Public code gives the CRF extra states for continuation subwords, [CLS] and [SEP] (13 instead of 9).
 """
 
 from amia.mner.config import RecognizerConfig
@@ -11,7 +11,7 @@ __all__ = ["BertCrf"]
 
 
 class BertCrf(Bert):
-    """`Bert` whose labels are chosen together."""
+    """`Bert` with a CRF instead of independent labels."""
 
     def __init__(self, config: RecognizerConfig) -> None:
         super().__init__(config)

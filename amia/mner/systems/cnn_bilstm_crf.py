@@ -8,9 +8,9 @@ __all__ = ["CnnBilstmCrf"]
 
 
 class CnnBilstmCrf(BilstmCrf):
-    """`BilstmCrf` that sees the characters of each word at once."""
+    """`BilstmCrf` with a character CNN."""
 
     @staticmethod
-    def spelling(sizes: LstmConfig) -> CharCnn:
-        """A convolution over characters."""
+    def make_char_encoder(sizes: LstmConfig) -> CharCnn:
+        """Return a convolution over characters."""
         return CharCnn(sizes)

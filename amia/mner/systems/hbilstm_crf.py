@@ -11,9 +11,9 @@ __all__ = ["HbilstmCrf"]
 
 
 class HbilstmCrf(BilstmCrf):
-    """`BilstmCrf` that reads the characters of each word one after another."""
+    """`BilstmCrf` with a character LSTM."""
 
     @staticmethod
-    def spelling(sizes: LstmConfig) -> CharLstm:
-        """An LSTM over characters, in both directions."""
+    def make_char_encoder(sizes: LstmConfig) -> CharLstm:
+        """Return a bidirectional LSTM over characters."""
         return CharLstm(sizes)

@@ -1,9 +1,9 @@
-"""Where the posts of an epoch come from."""
+"""Loaders of training posts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from amia.mner.data_collator import in_batches
+from amia.mner.data_collator import length_grouped_batches
 from amia.mner.features import Feature
 from amia.mner.training.distributed import DistContext
 
@@ -11,25 +11,26 @@ __all__ = ["EpochLoader", "InMemoryLoader"]
 
 
 class EpochLoader(Protocol):
-    """Training posts, this worker's share."""
+    """This worker's share of the training posts."""
 
-    steps: int
-    """Optimizer steps an epoch; a feed that streams may know it roughly only."""
+    steps_per_epoch: int
+    """Optimizer steps per epoch; an estimate if the posts are streamed."""
 
-    def epoch(self, number: int) -> Iterator[Sequence[Feature]]:
-        """This worker's posts of each step; with several workers some may have fewer steps than others."""
+    def iter_epoch(self, epoch: int) -> Iterator[Sequence[Feature]]:
+        """Yield this worker's posts of each step; some workers may have fewer steps than others."""
         ...
 
 
 class InMemoryLoader:
-    """Posts that every worker holds: the same posts make a step, however many workers share it."""
+    """Posts that every worker holds in memory. The posts of a step do not depend on the number of workers."""
 
-    def __init__(self, items: Sequence[Feature], batch: int, seed: int, world: DistContext) -> None:
-        self._items, self._batch, self._seed, self._world = items, batch, seed, world
-        self.steps = -(-len(items) // batch)
+    def __init__(self, features: Sequence[Feature], batch: int, seed: int, dist_context: DistContext) -> None:
+        self._features, self._batch, self._seed, self._dist_context = features, batch, seed, dist_context
+        self.steps_per_epoch = -(-len(features) // batch)
 
-    def epoch(self, number: int) -> Iterator[Sequence[Feature]]:
-        """Batches of similar lengths in an order that seed and epoch decide; each worker takes every n-th post."""
-        lengths = [item.text.length for item in self._items]
-        for places in in_batches(lengths, self._batch, seed=self._seed * 100_003 + number):
-            yield [self._items[place] for place in places[self._world.rank :: self._world.size]]
+    def iter_epoch(self, epoch: int) -> Iterator[Sequence[Feature]]:
+        """Yield batches of similar lengths, ordered by seed and epoch; each worker takes every n-th post."""
+        lengths = [feature.encoded.length for feature in self._features]
+        rank, world_size = self._dist_context.rank, self._dist_context.world_size
+        for indices in length_grouped_batches(lengths, self._batch, seed=self._seed * 100_003 + epoch):
+            yield [self._features[index] for index in indices[rank::world_size]]

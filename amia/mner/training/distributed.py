@@ -1,4 +1,4 @@
-"""The workers that train one model together. Alone, every operation here is the identity."""
+"""Communication between the workers that train one model together. With one worker every operation is the identity."""
 
 from collections.abc import Iterable
 
@@ -10,46 +10,46 @@ __all__ = ["DistContext"]
 
 
 class DistContext:
-    """This process among all: `torch.distributed` where it is initialized, else a world of one."""
+    """Rank and collective operations of this process: `torch.distributed` if it is initialized, else a world of one."""
 
     def __init__(self, device: torch.device) -> None:
-        self._several = dist.is_available() and dist.is_initialized()
+        self._is_distributed = dist.is_available() and dist.is_initialized()
         self._device = device
-        self.rank = dist.get_rank() if self._several else 0
-        self.size = dist.get_world_size() if self._several else 1
+        self.rank = dist.get_rank() if self._is_distributed else 0
+        self.world_size = dist.get_world_size() if self._is_distributed else 1
 
-    def sums(self, *values: float) -> list[float]:
-        """Each value added up over the workers."""
-        if not self._several:
+    def all_reduce(self, *values: float) -> list[float]:
+        """Sum each value over the workers."""
+        if not self._is_distributed:
             return list(values)
-        told = torch.tensor(values, dtype=torch.float64 if self._device.type == "cpu" else torch.float32)
-        told = told.to(self._device)
-        dist.all_reduce(told)
-        return [float(each) for each in told]
+        sums = torch.tensor(values, dtype=torch.float64 if self._device.type == "cpu" else torch.float32)
+        sums = sums.to(self._device)
+        dist.all_reduce(sums)
+        return [float(value) for value in sums]
 
-    def add_up_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Each weight's gradient added up over the workers; one without a gradient here counts as zero."""
-        if not self._several:
+    def all_reduce_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Sum the gradient of each parameter over the workers; a missing gradient counts as zero."""
+        if not self._is_distributed:
             return
-        waiting = []
-        for each in parameters:
-            if each.grad is None:
-                each.grad = torch.zeros_like(each)
-            waiting.append(dist.all_reduce(each.grad, async_op=True))
-        for one in waiting:
-            one.wait()
+        pending = []
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            pending.append(dist.all_reduce(parameter.grad, async_op=True))
+        for work in pending:
+            work.wait()
 
-    def gathered(self, tensor: Tensor) -> list[Tensor]:
-        """The same tensor of every worker, in the order of ranks; equal shapes."""
-        if not self._several:
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
+        """Return the tensor of every worker, in the order of ranks; all must have the same shape."""
+        if not self._is_distributed:
             return [tensor]
-        mine = tensor.to(self._device)
-        every = [torch.empty_like(mine) for _ in range(self.size)]
-        dist.all_gather(every, mine)
-        return [each.cpu() for each in every]
+        local = tensor.to(self._device)
+        tensors = [torch.empty_like(local) for _ in range(self.world_size)]
+        dist.all_gather(tensors, local)
+        return [gathered.cpu() for gathered in tensors]
 
-    def share_weights(self, model: torch.nn.Module) -> None:
-        """Give every worker the first one's weights."""
-        if self._several:
-            for each in [*model.parameters(), *model.buffers()]:
-                dist.broadcast(each.data, 0)
+    def broadcast(self, model: torch.nn.Module) -> None:
+        """Copy the parameters and buffers of rank 0 to every worker."""
+        if self._is_distributed:
+            for tensor in [*model.parameters(), *model.buffers()]:
+                dist.broadcast(tensor.data, 0)

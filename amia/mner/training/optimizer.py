@@ -1,4 +1,4 @@
-"""AdamW with two learning rates, and their rise and fall."""
+"""AdamW with separate learning rates for pretrained and new weights, and their schedule."""
 
 import torch
 from torch.optim import AdamW
@@ -11,34 +11,42 @@ __all__ = ["make_optimizer", "make_schedule"]
 
 
 def make_optimizer(model: RecognizerModel, settings: TrainingSettings) -> AdamW:
-    """Four groups: pretrained and new weights, each with and without decay (none for biases and LayerNorm).
+    """Create AdamW with four parameter groups: pretrained and new, each with and without weight decay.
 
-    Public code uses an Adam without bias correction and one learning rate for all.
+    Biases and LayerNorm have no decay. Public code uses Adam without bias correction and a single learning rate.
     """
-    pretrained = model.encoder_parameters()
-    rates = {
+    pretrained_names = model.pretrained_parameter_names()
+    learning_rates = {
         True: settings.lr_encoder or model.recipe.lr_encoder,
         False: settings.lr_new or model.recipe.lr_new,
     }
     groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
-    for name, weights in model.named_parameters():
-        if weights.requires_grad:
-            groups.setdefault((name in pretrained, weights.ndim > 1), []).append(weights)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name in pretrained_names, parameter.ndim > 1), []).append(parameter)
     return AdamW(
         [
-            {"params": weights, "lr": rates[old], "weight_decay": settings.weight_decay if decays else 0.0}
-            for (old, decays), weights in groups.items()
+            {
+                "params": parameters,
+                "lr": learning_rates[is_pretrained],
+                "weight_decay": settings.weight_decay if has_decay else 0.0,
+            }
+            for (is_pretrained, has_decay), parameters in groups.items()
         ]
     )
 
 
 def make_schedule(optimizer: AdamW, steps: int, warmup: float) -> LambdaLR:
-    """Linear rise over the first `warmup` share of `steps`, linear fall to 0 at the last."""
-    rising = round(warmup * steps)
+    """Create a schedule: linear increase over the first `warmup` fraction of `steps`, linear decrease to 0 at the end.
+
+    Unlike `transformers.get_linear_schedule_with_warmup`, the first step has a learning rate above 0, so no step is
+    wasted; after the warmup both are equal.
+    """
+    warmup_steps = round(warmup * steps)
 
     def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / rising
-        return max(0.0, (steps - step) / max(1, steps - rising))
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        return max(0.0, (steps - step) / max(1, steps - warmup_steps))
 
     return LambdaLR(optimizer, factor)

@@ -1,6 +1,6 @@
 """amia: image augmentation for multimodal named entity recognition.
 
-`augment_posts` is the whole method on a list of posts; `amia --help` is the same on corpora and clusters.
+`augment_posts` applies the whole method to a list of posts; `amia --help` shows the commands for corpora and clusters.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,9 @@ __all__ = ["AugmentedPost", "Post", "augment_posts", "fit_posts"]
 
 
 def __getattr__(name: str) -> Any:
-    # Loading the method means loading torch, which `amia --help` and reading a corpus can do without.
+    # Imported on first use, since it imports torch, which `amia --help` and reading a corpus do not need.
     if name in __all__:
-        from amia import augment as method
+        from amia import augment
 
-        return getattr(method, name)
+        return getattr(augment, name)
     raise AttributeError(f"module 'amia' has no attribute {name!r}")

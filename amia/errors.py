@@ -1,17 +1,17 @@
-"""The errors that amia raises on purpose.
+"""Exceptions of amia.
 
-AmiaError                 anything the person can act on; the command line prints it without a traceback
+AmiaError                 any error that the user can act on; the command line prints it without a traceback
 ├── SettingsError         a setting is unknown, out of range or contradicts another
 ├── CorpusError           a source cannot be read as posts
-├── ModelError            a model's weights are missing, foreign or unfit for their role
-├── ImageError            an image's bytes cannot become pixels; `reason` is what the status column records
-├── SynthesisError        no usable image came out of the generator for one text
-├── MixtureError          there is too little, or nothing bimodal, to fit the matching score on
-└── RunError              a run directory cannot be used as asked
-    ├── StoreError        the storage failed or does not keep create-if-absent
+├── ModelError            a model's weights are missing, unsafe or unsuitable for their role
+├── ImageError            an image cannot be decoded; `reason` is recorded in the status column
+├── SynthesisError        the generator produced no usable image for a text
+├── MixtureError          no reliable mixture can be fitted, or there is none for a split
+└── RunError              a run directory cannot be used as requested
+    ├── StoreError        the storage failed or does not support create-if-absent
     ├── IdentityError     the run was made with other settings or input
-    ├── ClusterError      the machines do not have what the job's pools ask for
-    └── StageError        a stage broke off for a reason that nobody foresaw
+    ├── ClusterError      the cluster lacks the resources that the job's pools request
+    └── StageError        a stage failed with an unexpected error
 """
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class AmiaError(Exception):
-    """Anything the person can act on: the message says what failed, where, and what to do."""
+    """Base class of errors that the user can act on: the message says what failed, where, and what to do."""
 
 
 class SettingsError(AmiaError):
@@ -43,13 +43,13 @@ class CorpusError(AmiaError):
 
 
 class ModelError(AmiaError):
-    """A model's weights are missing, foreign or unfit for their role."""
+    """A model's weights are missing, unsafe or unsuitable for their role."""
 
 
 class ImageError(AmiaError):
-    """An image's bytes cannot become pixels.
+    """An image cannot be decoded.
 
-    `reason` is one short word (`empty`, `truncated`, `too_large`, ...): the status column records `bad_image(reason)`.
+    `reason` is one short word (`empty`, `truncated`, `too_large`, ...); the status column records `bad_image(reason)`.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -58,7 +58,7 @@ class ImageError(AmiaError):
 
 
 class SynthesisError(AmiaError):
-    """No usable image came out of the generator for one text; `reason` as in `ImageError`."""
+    """The generator produced no usable image for a text; `reason` as in `ImageError`."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -66,15 +66,15 @@ class SynthesisError(AmiaError):
 
 
 class MixtureError(AmiaError):
-    """There is too little, or nothing bimodal, to fit the matching score on."""
+    """No reliable mixture can be fitted (too few losses, or not bimodal), or there is none for a split."""
 
 
 class RunError(AmiaError):
-    """A run directory cannot be used as asked."""
+    """A run directory cannot be used as requested."""
 
 
 class StoreError(RunError):
-    """The storage failed, or does not keep create-if-absent."""
+    """The storage failed, or it does not support create-if-absent."""
 
 
 class IdentityError(RunError):
@@ -82,8 +82,8 @@ class IdentityError(RunError):
 
 
 class ClusterError(RunError):
-    """The machines do not have what the job's pools ask for."""
+    """The cluster lacks the resources that the job's pools request."""
 
 
 class StageError(RunError):
-    """A stage broke off for a reason that nobody foresaw, a bug above all; the run's log keeps the traceback."""
+    """A stage failed with an unexpected error, most likely a bug; the run's log has the traceback."""

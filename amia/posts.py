@@ -1,8 +1,8 @@
-"""What a post is: one short text, perhaps an image, perhaps entity tags.
+"""Posts: one short text, optionally an image, optionally entity tags.
 
-A reader (`amia.readers`) says what stands in a source as `RawPost`; `validate_post` turns that into a `Post` or says in a
-`Rejected` why it is none. Two tag columns live side by side: `tags` exactly as read, and `ner_tags` as valid BIO2 with
-the field's entity types, so that what other people's code expects and what a recognizer may trust are never confused.
+A reader (`amia.readers`) yields the content of a source as `RawPost`; `validate_post` converts it to a `Post`, or to a
+`Rejected` with the reason. A post has two tag columns: `tags` exactly as read, for other people's code, and `ner_tags`
+as valid BIO2 with the usual entity types, for recognizers.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ SPLITS = {
     "dev": "validation",
     "test": "test",
 }
-"""How public data names its splits, and the name that Hugging Face's `datasets` gives them, which is ours."""
+"""Names of splits in public data -> their names in Hugging Face's `datasets`, which are used here."""
 
 RENAMED_TYPES = {"OTHER": "MISC"}
-"""Twitter-2015 says OTHER where Twitter-2017 and every recognizer say MISC."""
+"""Twitter-2015 uses OTHER for what Twitter-2017 and all recognizers call MISC."""
 
 MAX_CHARS = 1 << 20
-"""Characters of a post's text, tokens and tags together. More is no post, and would take minutes to be read."""
+"""Characters of a post's text, tokens and tags together. A longer record is no post, and takes minutes to read."""
 
 _TAG = re.compile(r"(?:O|[BI]-\S+)\Z")
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*\Z")
@@ -46,24 +46,24 @@ _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawPost:
-    """What a source says of one post, before anything is checked."""
+    """Content of one post in a source, before validation."""
 
     location: str
-    """Where it stands in the source, for messages: `train.txt:17`, `posts.parquet#4`, `00000.tar/abc`."""
+    """Location in the source, for messages: `train.txt:17`, `posts.parquet#4`, `00000.tar/abc`."""
     id: str | None = None
     split: str | None = None
     text: str | None = None
     tokens: Sequence[str] | None = None
     tags: Sequence[str] | None = None
     image: bytes | None = None
-    """The image's bytes, where they lie inside the source (Parquet, tar)."""
+    """Bytes of the image, if the source contains them (Parquet, tar)."""
     image_path: str | None = None
-    """Else the image's path: relative to the corpus' image folder, with `/`. None: the post has no image."""
+    """Otherwise the path of the image, relative to the corpus' image folder, with `/`. None: the post has no image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Something in a source that is no post: it goes to quarantine with its reason."""
+    """A record of a source that is not a valid post; it goes to quarantine with its reason."""
 
     location: str
     id: str | None
@@ -72,27 +72,27 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """One post that went through the door. Texts are as written; cleaning is `amia.text`' business."""
+    """One validated post. The text is as written; `amia.text` cleans it."""
 
     id: str
     text: str
     split: str = "train"
     tokens: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
-    """Tags as read, one a token."""
+    """Tags as read, one per token."""
     ner_tags: tuple[str, ...] | None = None
-    """The same as valid BIO2 with OTHER = MISC, one a token."""
+    """The same tags as valid BIO2 with OTHER = MISC, one per token."""
     repaired: int = 0
-    """How many orphan `I-` became `B-` in `ner_tags`."""
+    """Number of orphan `I-` tags that became `B-` in `ner_tags`."""
     image: bytes | None = None
     image_path: str | None = None
     location: str = ""
 
 
 def canonical_split(name: str | None) -> str:
-    """The split's name as Hugging Face spells it; a post without any split is `train`.
+    """Return the split's name in Hugging Face's spelling; None becomes `train`.
 
-    Raises CorpusError for a name that could not be part of a file name (`[A-Za-z0-9_]+`).
+    Raises CorpusError for a name that cannot be part of a file name (`[A-Za-z0-9_]+`).
     """
     if name is None:
         return "train"
@@ -102,46 +102,46 @@ def canonical_split(name: str | None) -> str:
 
 
 def ordered_splits(names: Iterable[str]) -> list[str]:
-    """Train, validation and test as people expect them, then others by name."""
-    usual = list(dict.fromkeys(SPLITS.values()))
-    return sorted(names, key=lambda name: (usual.index(name) if name in usual else len(usual), name))
+    """Sort splits: train, validation, test, then others by name."""
+    standard = list(dict.fromkeys(SPLITS.values()))
+    return sorted(names, key=lambda name: (standard.index(name) if name in standard else len(standard), name))
 
 
 def to_bio2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """Valid BIO2 from tags as read, and how many orphan `I-` were repaired.
+    """Convert tags as read to valid BIO2; also return the number of repaired orphan `I-` tags.
 
-    An `I-X` that follows neither `B-X` nor `I-X` opens an entity: it becomes `B-X`, which is how every lenient scorer
-    in the field counts it. Twitter-2015's gold tags hold 374 of them. OTHER is renamed MISC.
+    An `I-X` that follows neither `B-X` nor `I-X` opens an entity and becomes `B-X`, as every lenient scorer of the
+    field counts it. The gold tags of Twitter-2015 have 374 of them. OTHER is renamed MISC.
 
-    Raises CorpusError when a tag is neither `O` nor `B-TYPE` nor `I-TYPE`.
+    Raises CorpusError if a tag is neither `O` nor `B-TYPE` nor `I-TYPE`.
     """
     fixed: list[str] = []
     repaired = 0
-    inside = ""
+    current = ""
     for tag in tags:
         if not _TAG.match(tag):
             raise CorpusError(f"tag {tag[:40]!r} is neither O nor B-TYPE nor I-TYPE")
         if tag == "O":
             fixed.append(tag)
-            inside = ""
+            current = ""
             continue
         kind = RENAMED_TYPES.get(tag[2:], tag[2:])
-        orphan = tag[0] == "I" and kind != inside
+        orphan = tag[0] == "I" and kind != current
         repaired += orphan
         fixed.append(f"B-{kind}" if orphan else f"{tag[0]}-{kind}")
-        inside = kind
+        current = kind
     return tuple(fixed), repaired
 
 
 def content_hash(raw: RawPost) -> str:
-    """32 hex digits of everything the source says of a post but its place; equal on every machine."""
+    """Return 32 hex digits over the post's content without its location; equal on every machine."""
     digest = hashlib.blake2b(digest_size=16)
     parts: list[bytes | None] = [
         _utf8(raw.id),
         _utf8(canonical_split(raw.split)),
         _utf8(raw.text),
-        _joined(raw.tokens),
-        _joined(raw.tags),
+        _length_prefixed(raw.tokens),
+        _length_prefixed(raw.tags),
         raw.image,
         _utf8(raw.image_path),
     ]
@@ -152,19 +152,19 @@ def content_hash(raw: RawPost) -> str:
 
 
 def validate_post(raw: RawPost) -> Post | Rejected:
-    """A `Post` (its id is the content hash where the source gives none), or why this is no post.
+    """Convert a record to a `Post`, or to a `Rejected` with the reason. Without an id, the content hash is the id.
 
-    No post: no text at all, tags without tokens, tags that cannot be read, another number of tags than tokens, a split
-    that cannot be a file's name, text that is not valid Unicode, more than `MAX_CHARS` characters.
+    Rejected are records without text, tags without tokens, invalid tags, different numbers of tags and tokens, splits
+    that cannot be part of a file name, text that is not valid Unicode, and more than `MAX_CHARS` characters.
     """
-    pieces = (raw.text or "", raw.id or "", raw.image_path or "", *(raw.tokens or ()), *(raw.tags or ()))
-    if sum(map(len, pieces)) > MAX_CHARS:
+    strings = (raw.text or "", raw.id or "", raw.image_path or "", *(raw.tokens or ()), *(raw.tags or ()))
+    if sum(map(len, strings)) > MAX_CHARS:
         return Rejected(location=raw.location, id=None, reason=f"more than {MAX_CHARS} characters")
     text = raw.text if raw.text is not None else " ".join(raw.tokens or ())
     try:
         split = canonical_split(raw.split)
-        for piece in pieces:
-            piece.encode()
+        for string in strings:
+            string.encode()
         if not text.strip():
             raise CorpusError("no text")
         if raw.tags is not None and raw.tokens is None:
@@ -190,12 +190,12 @@ def validate_post(raw: RawPost) -> Post | Rejected:
     )
 
 
-def _joined(pieces: Sequence[str] | None) -> bytes | None:
-    """Each piece after its length, so that no two lists give the same bytes."""
-    if pieces is None:
+def _length_prefixed(strings: Sequence[str] | None) -> bytes | None:
+    """Concatenate strings, each after its length, so that different lists give different bytes."""
+    if strings is None:
         return None
-    encoded = [piece.encode("utf-8", "surrogatepass") for piece in pieces]
-    return b"".join(b"%d:%b" % (len(piece), piece) for piece in encoded)
+    encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
+    return b"".join(b"%d:%b" % (len(string), string) for string in encoded)
 
 
 def _utf8(text: str | None) -> bytes | None:

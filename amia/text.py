@@ -1,7 +1,7 @@
-"""Tweet -> the clean text that CLIP and the generator read.
+"""Cleaning of tweets for CLIP and the generator.
 
-Works on tweets as written and on their tokenized form in public MNER data (`RT @ user : do n't`, `https : //t . co/x`).
-Every pattern is linear in the text: none can start a second scan inside a stretch that it has already scanned.
+Handles both original tweets and their tokenized form in public MNER data (`RT @ user : do n't`, `https : //t . co/x`).
+Every pattern takes linear time: none can start a second scan inside text that it has already scanned.
 """
 
 import html
@@ -15,9 +15,9 @@ _BARE_AMPERSAND = re.compile(r"&amp(?![\w;])")
 
 _URL = re.compile(
     r"""
-    (?<!\w)(?:https?|ftp)\ ?:\ ?/\ ?/\ ?       # a scheme, perhaps cut into tokens
+    (?<!\w)(?:https?|ftp)\ ?:\ ?/\ ?/\ ?       # scheme, possibly split into tokens
         [\w-]*(?:(?:\.|\ \.\ ?)[\w-]+)*        # host
-        (?::\d+)?(?:[/?\#][^\s)\]"”]*|\ /\ ?\S+)?…*    # port, path, and where the tweet was cut off
+        (?::\d+)?(?:[/?\#][^\s)\]"”]*|\ /\ ?\S+)?…*    # port, path, and the end of a truncated tweet
     |(?<![\w.@-])www(?:\.|\ \.\ ?)[\w-]+(?:(?:\.|\ \.\ ?)[\w-]+)*(?:/\S*|\ /\ ?\S+)?
     |(?<![\w.@-])(?:pic\ ?\.\ ?twitter\ ?\.\ ?com|t\ ?\.\ ?co|bit\ ?\.\ ?ly)\ ?/\ ?[\w…]+
     |(?<![\w.@/-])[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|co|ly|gl|be|me|tv|fm|gd)/\S+
@@ -42,26 +42,26 @@ _EMPTY_BRACKETS = re.compile(r"\( ?\)|\[ ?\]|\{ ?\}|“ ?”|\" ?\"")
 _SPACES = re.compile(r"\s+")
 
 _DANGLING = " :;,|/\\-–—…"
-"""What handles and URLs leave behind at the ends of a tweet."""
+"""Characters that remain at the ends of a tweet after removing handles and URLs."""
 
 
 def clean_text(text: str) -> str:
-    """The tweet without `RT`, handles, URLs, HTML entities and invisible characters, and with its tokens joined again.
+    """Return the tweet without `RT`, handles, URLs, HTML entities and invisible characters, with its tokens joined.
 
-    Hashtags keep their word. May be empty. The same text always gives the same result.
+    Hashtags keep their word. The result may be empty. It depends on nothing but the text.
     """
-    text = visible_text(_unescaped(visible_text(text)))
+    text = visible_text(_unescape(visible_text(text)))
     text = _CUT_URL.sub("", _URL.sub(" ", text))
     text = _AT_PLACE.sub("at ", _SPACES.sub(" ", text))
     text = _RETWEET.sub(" ", _HANDLE.sub(" ", text))
     text = _EMPTY_BRACKETS.sub(" ", _SPACES.sub(" ", _HASH.sub("", text)))
-    return _joined(_SPACES.sub(" ", text)).strip(_DANGLING)
+    return _join_tokens(_SPACES.sub(" ", text)).strip(_DANGLING)
 
 
 def make_prompt(text: str) -> str | None:
-    """What the generator reads: the clean text, else the raw one; None (`no_prompt`) when nothing in it can be seen.
+    """Return the prompt for the generator, or None (status `no_prompt`) if the text has no visible character.
 
-    The clean text counts when it holds a letter or a digit. The raw text is stripped of invisible characters.
+    The prompt is the clean text if it contains a letter or a digit, else the raw text without invisible characters.
     """
     clean = clean_text(text)
     if any(character.isalnum() for character in clean):
@@ -70,14 +70,14 @@ def make_prompt(text: str) -> str | None:
 
 
 def visible_text(text: str) -> str:
-    """The text without invisible characters (variation selectors, joiners, controls), white space collapsed."""
+    """Return the text without invisible characters (variation selectors, joiners, controls), white space collapsed."""
     if not text.isascii() or not text.isprintable():
-        text = "".join(map(_shown, text))
+        text = "".join(map(_visible_form, text))
     return _SPACES.sub(" ", text).strip()
 
 
-def _shown(character: str) -> str:
-    """The character, a space for any kind of space, or nothing."""
+def _visible_form(character: str) -> str:
+    """Return the character, a space for any kind of space, or an empty string."""
     if character.isspace():
         return " "
     invisible = (
@@ -89,16 +89,16 @@ def _shown(character: str) -> str:
     return "" if invisible else character
 
 
-def _unescaped(text: str) -> str:
-    """HTML entities as characters, also those cut into tokens (`&amp ;`) and those escaped twice (`&amp;lt;`)."""
+def _unescape(text: str) -> str:
+    """Convert HTML entities, including those split into tokens (`&amp ;`) and those escaped twice (`&amp;lt;`)."""
     for _ in range(2):
         text = html.unescape(_BARE_AMPERSAND.sub("&amp;", _ENTITY.sub(r"&\1;", text)))
     return text
 
 
-def _joined(text: str) -> str:
-    """Tokens back to prose: contractions, quotes, brackets, punctuation."""
+def _join_tokens(text: str) -> str:
+    """Remove the spaces of tokenization: in contractions, quotes, brackets, and before punctuation."""
     text = _CONTRACTION.sub(r"\1\2", _NOT.sub(r"\1", text))
-    text = _QUOTED.sub(lambda quoted: f'"{quoted[1].strip()}"', text)
+    text = _QUOTED.sub(lambda match: f'"{match[1].strip()}"', text)
     text = _MONEY.sub("", _ORDINAL.sub("", text))
     return _CLOSING.sub("", _OPENING.sub(r"\1", text))

@@ -41,8 +41,8 @@ def resize_to_square(image: Image.Image, settings: ImageSettings) -> npt.NDArray
 def resize_bicubic(pixels: "torch.Tensor", size: int) -> "torch.Tensor":
     """Resize pixels uint8 `[n, h, w, 3]` to `[n, size, size, 3]`, bicubic with antialiasing.
 
-    On the CPU Pillow resizes. On a GPU torch resizes squares, which stay there; they differ from Pillow's by at most one
-    gray level. Pillow resizes all other shapes, since its order of the two passes differs between versions.
+    Pillow resizes on the CPU. On a GPU torch resizes squares, which stay there and differ from those of Pillow by at
+    most one gray level. Pillow resizes all other shapes, since the order of its two passes differs between versions.
     """
     import torch  # not at module level: reading settings and decoding images does not need it
 

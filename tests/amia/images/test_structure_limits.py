@@ -10,7 +10,7 @@ from PIL import Image
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode
-from amia.images.structure_limits import MAX_BLOCKS, MAX_CHUNKS, MAX_EXIF_BYTES, MAX_SCANS, MAX_SEGMENTS, MAX_VALUES
+from amia.images.structure_limits import MAX_BLOCKS, MAX_CHUNKS, MAX_EXIF_SEGMENTS, MAX_SCANS, MAX_SEGMENTS, MAX_VALUES
 from tests.helpers.drawings import drawn, saved
 
 SETTINGS = ImageSettings()
@@ -75,7 +75,7 @@ def test_segments_of_a_jpeg(marker: int) -> None:
 
 
 def test_segments_of_exif_which_pillow_joins_in_quadratic_time() -> None:
-    assert outcome(around(JPEG, 2, segment(0xE1, b"Exif\0\0x") * (MAX_EXIF_BYTES + 1))) == "too_many_parts"
+    assert outcome(around(JPEG, 2, segment(0xE1, b"Exif\0\0x") * (MAX_EXIF_SEGMENTS + 1))) == "too_many_parts"
 
 
 def test_millions_of_restart_markers_are_no_segments() -> None:

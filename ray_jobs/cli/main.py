@@ -31,7 +31,7 @@ from ray_jobs.cli.status import status
 from ray_jobs.cli.train import train
 from ray_jobs.runtime.console import escape_controls
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
-from ray_jobs.runtime.signals import STOPPED, Stopped, exit_on_sigterm, handle_sigterm
+from ray_jobs.runtime.signals import SIGTERM_EXIT_CODE, Stopped, exit_on_sigterm, handle_sigterm
 from ray_jobs.settings.experiment import ExperimentSettings
 from ray_jobs.settings.job import settings_help
 
@@ -111,7 +111,7 @@ def _run() -> int:
         return 130
     except Stopped as stopped:
         print(stopped, file=sys.stderr, flush=True)
-        return STOPPED
+        return SIGTERM_EXIT_CODE
     except errors.AmiaError as error:
         print(f"error: {escape_controls(str(error))}", file=sys.stderr, flush=True)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))

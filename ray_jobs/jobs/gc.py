@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import SettingsError, StoreError
-from ray_jobs.runtime.heartbeat import END
+from ray_jobs.runtime.heartbeat import HEARTBEAT_SUFFIX
 from ray_jobs.storage.layout import (
     CHECKPOINTS,
     FOLDERS,
@@ -134,7 +134,7 @@ def _probes_and_heartbeats(store: Store) -> Iterator[_Candidate]:
     for key, info in store.list(PROBE).items():
         yield _Candidate("probe of the storage", key, {key: info})
     for key, info in store.list(LOG).items():
-        if key.endswith(END):
+        if key.endswith(HEARTBEAT_SUFFIX):
             yield _Candidate("heartbeat of a killed job", key, {key: info})
 
 

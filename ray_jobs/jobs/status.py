@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from ray_jobs.runtime.heartbeat import SILENT_S, HeartbeatRecord, read_heartbeats
+from ray_jobs.runtime.heartbeat import TIMEOUT_S, HeartbeatRecord, read_heartbeats
 from ray_jobs.runtime.throughput import posts_per_second
 from ray_jobs.storage.layout import (
     AUGMENTED,
@@ -58,7 +58,7 @@ def status(run: str) -> dict[str, Any]:
     store, now = Store(run), time.time()
     plan = Plan.find(store)
     heartbeats = read_heartbeats(store)
-    alive = [record for record, written in heartbeats.values() if now - written < SILENT_S]
+    alive = [record for record, written in heartbeats.values() if now - written < TIMEOUT_S]
     report: dict[str, Any] = {
         "run": store.address,
         "posts": 0,

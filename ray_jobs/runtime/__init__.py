@@ -1,1 +1,1 @@
-"""How shards are spread over machines, and what is told of it meanwhile."""
+"""Execution of stages on a Ray cluster: pools, progress, heartbeats and signals."""

@@ -1,8 +1,8 @@
-"""Which machines the job runs on: one of its own, or a cluster it was attached or submitted to.
+"""The machines that a job runs on: a Ray of its own on this machine, or a cluster that it was attached or submitted to.
 
-On its own machine the job fits its pools to what is there, down to fractions of a core and without a GPU. On a
-cluster the settings decide and nothing is guessed from the nodes that happen to be up: what has not come in time is
-an error.
+On this machine the job fits its pools to the available resources, down to fractions of a core and without a GPU. On a
+cluster the settings decide, and nothing is inferred from the nodes that happen to be up: resources that are not
+available in time are an error.
 """
 
 import logging
@@ -23,7 +23,7 @@ from ray_jobs.settings.job import Pool
 
 __all__ = ["Cluster", "connect", "driver_node_options", "resources"]
 
-MODELS = ("embed", "synthesize", "predict")
+MODEL_POOLS = ("embed", "synthesize", "predict")
 """Pools whose actors compute on all their threads."""
 WAIT_S = 60.0
 WAIT_AUTOSCALED_S = 900.0
@@ -31,124 +31,127 @@ WAIT_AUTOSCALED_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What the job runs on."""
+    """The machines that the job runs on."""
 
     is_local: bool
     """Whether Ray was started for this job alone, on this machine."""
     autoscales: bool
-    """Whether the cluster says that it can grow by itself. Ray 2.60's own autoscalers do not say so."""
+    """Whether the cluster reports that it can grow. The autoscalers of Ray 2.60 do not report it."""
 
     def fit_pools(self, pools: dict[str, Pool], shards: int | None = None) -> dict[str, Pool]:
-        """The pools of one execution as they will run: on a machine of its own they are made to fit it.
+        """Return the pools of one execution as they will run: fitted to this machine if the cluster is local.
 
-        `shards`: so many are to be done, where that is known.
+        `shards`: number of shards of the execution, if it is known.
         """
         if not self.is_local:
             return pools
-        there = resources()
-        cores, gpus = there.get("CPU", 1.0), there.get("GPU", 0.0)
-        fit = {name: pool if gpus else pool.model_copy(update={"gpus": 0.0}) for name, pool in pools.items()}
-        for name, pool in fit.items():
-            on_cores = name in MODELS and not pool.gpus
-            # Two actors whose threads together outnumber the cores are many times slower than one.
-            most = max(1, int(cores // (pool.threads or cores))) if on_cores else pool.max
-            most = max(pool.min, min(pool.max, most, int(2 * cores)))
-            # All of a model's actors from the start: of few cores Ray Data keeps some for the other pools, which take
-            # next to nothing, and would let the model have one core to the end.
-            least = max(pool.min, min(most, shards or most)) if on_cores else pool.min
-            fit[name] = pool.model_copy(update={"min": least, "max": most})
-        whole = sum(pool.min * pool.cpus for pool in fit.values())
-        if whole > cores:
-            fit = {name: pool.model_copy(update={"cpus": pool.cpus * cores / whole}) for name, pool in fit.items()}
-        return fit
+        available = resources()
+        cores, gpus = available.get("CPU", 1.0), available.get("GPU", 0.0)
+        fitted = {name: pool if gpus else pool.model_copy(update={"gpus": 0.0}) for name, pool in pools.items()}
+        for name, pool in fitted.items():
+            is_model_on_cpu = name in MODEL_POOLS and not pool.gpus
+            # Two actors with more threads together than there are cores are many times slower than one.
+            largest = max(1, int(cores // (pool.threads or cores))) if is_model_on_cpu else pool.max
+            largest = max(pool.min, min(pool.max, largest, int(2 * cores)))
+            # Start all actors of a model at once: with few cores Ray Data reserves some for the other pools, which
+            # need almost nothing, and would leave the model a single core to the end.
+            smallest = max(pool.min, min(largest, shards or largest)) if is_model_on_cpu else pool.min
+            fitted[name] = pool.model_copy(update={"min": smallest, "max": largest})
+        required = sum(pool.min * pool.cpus for pool in fitted.values())
+        if required > cores:
+            fitted = {
+                name: pool.model_copy(update={"cpus": pool.cpus * cores / required}) for name, pool in fitted.items()
+            }
+        return fitted
 
     def threads(self, pool: Pool) -> int:
-        """Threads of one actor's arithmetic: as set, else every core of this machine."""
+        """Return the threads of one actor's computation: the setting, or every core of this machine."""
         return pool.threads or len(os.sched_getaffinity(0))
 
-    def wait_s(self, asked: float | None) -> float:
-        """Seconds to wait for actors: as set, else by whether machines must first be bought."""
-        return asked or (WAIT_AUTOSCALED_S if self.autoscales else WAIT_S)
+    def wait_s(self, setting: float | None) -> float:
+        """Return the seconds to wait for actors: the setting, or a default that depends on autoscaling."""
+        return setting or (WAIT_AUTOSCALED_S if self.autoscales else WAIT_S)
 
     def wait_for_pools(self, pools: dict[str, Pool], wait_s: float) -> None:
-        """Wait until the smallest pools of one execution fit the cluster together.
+        """Wait until the minimum pools of one execution fit the cluster together.
 
-        Raises ClusterError when they do not within `wait_s` seconds: Ray Data would wait for ever. A cluster that is
-        known to scale itself is left to do so; its actors are waited for instead.
+        Raises ClusterError if they do not within `wait_s` seconds: Ray Data would wait forever. Does not wait on a
+        cluster that is known to autoscale, whose actors are waited for instead.
         """
         if self.autoscales:
             return
         actors = [{"GPU": pool.gpus, "CPU": pool.cpus} for pool in pools.values() for _ in range(pool.min)]
-        short = _lacking(actors, self.wait_for(actors, wait_s))
-        if short:
-            setting = "gpus" if "GPU" in short else "cpus"
+        shortage = _shortage(actors, self.wait_for(actors, wait_s))
+        if shortage:
+            setting = "gpus" if "GPU" in shortage else "cpus"
             raise ClusterError(
-                f"{' and '.join(pools)} do not fit the cluster: {_said(short)}, after {wait_s:g} s. Add nodes, or "
-                f"lower {' or '.join(f'pools.{name}.{setting}' for name in pools)} (0 GPUs runs on CPUs), or raise "
+                f"{' and '.join(pools)} do not fit the cluster: {_describe(shortage)}, after {wait_s:g} s. Add nodes, "
+                f"or lower {' or '.join(f'pools.{name}.{setting}' for name in pools)} (0 GPUs runs on CPUs), or raise "
                 "wait_for_gpus_s"
             )
 
     def wait_for(self, processes: Sequence[dict[str, float]], wait_s: float) -> dict[str, float]:
-        """The cluster's resources as soon as `processes` (GPUs and CPUs of each) fit it, at the latest in `wait_s` s.
+        """Wait until `processes` (GPUs and CPUs of each) fit the cluster, at most `wait_s` seconds.
 
-        Meanwhile the cluster is asked for them. One that scales itself grows by what is asked of it, and before its
-        nodes are there nothing else asks; to any other it means nothing.
+        Returns the resources of the cluster. Meanwhile they are requested from the autoscaler, which has no effect on a
+        cluster without one: nothing else requests nodes before the execution starts.
         """
         deadline = time.monotonic() + (0.0 if self.is_local else wait_s)
-        told = False
+        is_requested = False
         try:
-            while (short := _lacking(processes, there := resources())) and time.monotonic() < deadline:
-                if not told:
-                    console.print(f"waiting for the cluster: {_said(short)}")
-                    told = True
-                request_resources(bundles=list(processes))  # again each time: Ray Data overwrites it when it looks
+            while (shortage := _shortage(processes, available := resources())) and time.monotonic() < deadline:
+                if not is_requested:
+                    console.print(f"waiting for the cluster: {_describe(shortage)}")
+                    is_requested = True
+                request_resources(bundles=list(processes))  # every time: Ray Data overwrites the request
                 time.sleep(1.0)
         finally:
-            if told:
-                request_resources(bundles=[])  # what is idle may go again
-        return there
-
-
-def _lacking(processes: Sequence[dict[str, float]], there: dict[str, float]) -> dict[str, tuple[float, float]]:
-    """What `processes` need together and what is there, of each kind that is short."""
-    need = {kind: sum(each.get(kind, 0.0) for each in processes) for kind in ("GPU", "CPU")}
-    return {kind: (need[kind], has) for kind in need if need[kind] > (has := there.get(kind, 0.0)) + 1e-9}
-
-
-def _said(short: dict[str, tuple[float, float]]) -> str:
-    return ", ".join(f"{need:g} {kind} needed, {has:g} there" for kind, (need, has) in short.items())
+            if is_requested:
+                request_resources(bundles=[])  # idle nodes may be released
+        return available
 
 
 def connect() -> Cluster:
-    """Join the cluster that RAY_ADDRESS (or `ray job submit`) names or that the caller has joined; else start Ray here.
+    """Join the cluster of RAY_ADDRESS, of `ray job submit` or of an earlier `ray.init`; else start Ray on this machine.
 
-    A Ray of one's own shows no dashboard and keeps its logs in its session folder.
+    A local Ray has no dashboard and keeps its logs in its session folder.
     """
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails there is raised here, once, in our words
-    attached = ray.is_initialized() or bool(os.environ.get("RAY_ADDRESS"))
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # failures are raised here, once, with our messages
+    is_attached = ray.is_initialized() or bool(os.environ.get("RAY_ADDRESS"))
     if not ray.is_initialized():
         with keep_sigterm_handler():
-            if attached:
+            if is_attached:
                 ray.init(logging_level=logging.WARNING, log_to_driver=False)
             else:
-                # Ray guards a cluster of one's own by a token and says so at WARNING: nothing to do for anybody.
+                # Ray protects a local cluster with a token and logs that at WARNING, which needs no action.
                 logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
                 ray.init(address="local", include_dashboard=False, logging_level=logging.WARNING, log_to_driver=False)
-    scales = attached and ray_state.get_max_resources_from_cluster_config() is not None
-    return Cluster(is_local=not attached, autoscales=scales)
+    autoscales = is_attached and ray_state.get_max_resources_from_cluster_config() is not None
+    return Cluster(is_local=not is_attached, autoscales=autoscales)
 
 
 def driver_node_options() -> dict[str, Any]:
-    """Options of a small actor that must live as long as the command does: no resources, on the driver's node.
+    """Return options for a small actor that must live as long as the command: on the driver's node, without resources.
 
-    A soft affinity would not hold on a head that was told to offer no CPUs: the actor would go with some other node.
+    Soft affinity would not work on a head node that offers no CPUs: the actor would be lost with another node.
     """
-    here = ray.get_runtime_context().get_node_id()
-    placed = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=False)
-    return {"num_cpus": 0, "scheduling_strategy": placed}
+    node = ray.get_runtime_context().get_node_id()
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+    return {"num_cpus": 0, "scheduling_strategy": strategy}
 
 
 def resources() -> dict[str, float]:
-    """CPUs, GPUs and so on of the whole cluster, busy or not."""
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray ships it untyped
-    return there
+    """Return the CPUs, GPUs and other resources of the whole cluster, used or not."""
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray ships it untyped
+    return total
+
+
+def _shortage(processes: Sequence[dict[str, float]], available: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """Return required and available amount of each resource of which `processes` together need more than there is."""
+    required = {kind: sum(process.get(kind, 0.0) for process in processes) for kind in ("GPU", "CPU")}
+    amounts = {kind: (amount, available.get(kind, 0.0)) for kind, amount in required.items()}
+    return {kind: (need, has) for kind, (need, has) in amounts.items() if need > has + 1e-9}
+
+
+def _describe(shortage: dict[str, tuple[float, float]]) -> str:
+    return ", ".join(f"{need:g} {kind} needed, {has:g} available" for kind, (need, has) in shortage.items())

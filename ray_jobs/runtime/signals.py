@@ -1,8 +1,8 @@
-"""SIGTERM, which schedulers send some 30 seconds before they take a machine away: finish what is in hand, then leave.
+"""Handling of SIGTERM, which schedulers send about 30 seconds before they take a machine away.
 
-Where shards are being made, the actors are told to take up no more of them, and the command leaves when those in their
-hands are published. Whatever takes longer than the grace, and everything elsewhere, is thrown away: nothing is ever
-half published, and the same command goes on where it stopped.
+During an execution the actors start no further shards, and the command exits once the shards in progress are published.
+If that takes longer than the grace period, and everywhere else, work in progress is discarded: nothing is ever
+partially published, and the same command resumes where it stopped.
 """
 
 import functools
@@ -15,7 +15,7 @@ from typing import ParamSpec
 
 __all__ = [
     "GRACE_S",
-    "STOPPED",
+    "SIGTERM_EXIT_CODE",
     "Stopped",
     "drain_on_sigterm",
     "exit_on_sigterm",
@@ -24,83 +24,83 @@ __all__ = [
 ]
 
 GRACE_S = 25.0
-"""From the signal on; schedulers commonly allow 30 s, and leaving takes some."""
-STOPPED = 128 + signal.SIGTERM
-"""The exit code, as shells count it."""
+"""Seconds after the signal; schedulers commonly allow 30 s, and the exit itself takes some."""
+SIGTERM_EXIT_CODE = 128 + signal.SIGTERM
+"""Exit code as shells report it."""
 
-Words = ParamSpec("Words")
+Arguments = ParamSpec("Arguments")
 
 
 class Stopped(BaseException):
-    """The command was asked to leave."""
+    """The command was stopped by SIGTERM."""
 
     def __init__(self) -> None:
-        super().__init__("stopped: what is published stays, and the same command goes on from there")
+        super().__init__("stopped: published files stay, start the same command again to resume")
 
 
 class _State:
-    """Of this process, since signals are the process's."""
+    """State of this process, since signals belong to a process."""
 
-    asked = False
-    """Whether the signal has come."""
-    finish: Callable[[], None] | None = None
-    """What tells those at work to finish; None where there is nothing to wait for."""
+    is_stopping = False
+    """Whether the signal has arrived."""
+    drain: Callable[[], None] | None = None
+    """Asks the actors to finish; None if there is nothing to wait for."""
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    _State.asked = True
-    if _State.finish is None:
-        raise KeyboardInterrupt  # of all exceptions the one that gets out of a wait inside Ray
-    # Not here: the main thread may stand inside Ray, holding whatever lock.
-    threading.Thread(target=_State.finish, daemon=True).start()
-    _State.finish = None
-    signal.signal(signal.SIGALRM, _leave)
+def _handle(number: int, frame: FrameType | None) -> None:
+    _State.is_stopping = True
+    if _State.drain is None:
+        raise KeyboardInterrupt  # the only exception that interrupts a wait inside Ray
+    # In a thread: the main thread may be inside Ray and hold any of its locks.
+    threading.Thread(target=_State.drain, daemon=True).start()
+    _State.drain = None
+    signal.signal(signal.SIGALRM, _handle)
     signal.setitimer(signal.ITIMER_REAL, GRACE_S)
 
 
 @contextmanager
 def handle_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM ends what is `exit_on_sigterm`: at once, or when what is in hand is finished."""
-    _State.asked = False
-    before = signal.signal(signal.SIGTERM, _leave)
+    """Let SIGTERM end commands wrapped by `exit_on_sigterm`: at once, or when the shards in progress are published."""
+    _State.is_stopping = False
+    previous_handler = signal.signal(signal.SIGTERM, _handle)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
-def exit_on_sigterm(command: Callable[Words, None]) -> Callable[Words, None]:
-    """A command that raises Stopped when it is ended by SIGTERM."""
+def exit_on_sigterm(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Wrap a command so that it raises `Stopped` if it ends because of SIGTERM."""
 
     @functools.wraps(command)
-    def heeding(*words: Words.args, **more: Words.kwargs) -> None:
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
-            command(*words, **more)
-        except BaseException:  # KeyboardInterrupt, too, which SIGTERM raises, and whatever Ray makes of it
-            if _State.asked:
+            command(*args, **kwargs)
+        except BaseException:  # also KeyboardInterrupt, raised by the handler, and whatever Ray turns it into
+            if _State.is_stopping:
                 raise Stopped from None
             raise
 
-    return heeding
+    return wrapper
 
 
 @contextmanager
 def keep_sigterm_handler() -> Iterator[None]:
-    """Keeps our handler over a block that puts its own in its place, as `ray.init` does; else does nothing."""
-    ours = signal.getsignal(signal.SIGTERM) is _leave
+    """Restore our handler after a block that replaces it, as `ray.init` does. No effect if ours is not installed."""
+    is_installed = signal.getsignal(signal.SIGTERM) is _handle
     yield
-    if ours:
-        signal.signal(signal.SIGTERM, _leave)
+    if is_installed:
+        signal.signal(signal.SIGTERM, _handle)
 
 
 @contextmanager
-def drain_on_sigterm(tell: Callable[[], None]) -> Iterator[None]:
-    """A block that ends soon after `tell` is called, with its work in order; then the command ends, too."""
-    _State.finish = tell
+def drain_on_sigterm(drain: Callable[[], None]) -> Iterator[None]:
+    """Let SIGTERM call `drain`, which makes the block end soon with its work in order; then raise `Stopped`."""
+    _State.drain = drain
     try:
         yield
     finally:
-        _State.finish = None
-    if _State.asked:
+        _State.drain = None
+    if _State.is_stopping:
         raise Stopped

@@ -1,31 +1,32 @@
-"""How fast a stage goes, from the times at which its shards were published: nobody has to keep count."""
+"""Throughput of a stage, computed from the times at which its shards were published."""
 
 from collections.abc import Sequence
 
 __all__ = ["format_duration", "posts_per_second"]
 
 WINDOW_S = 600.0
-SILENCE_S = 60.0
+"""Length of the period that is averaged."""
+MAX_GAP_S = 60.0
+"""Time since the last publication that is not counted as a standstill."""
 
 
 def posts_per_second(published: Sequence[tuple[float, int]], started: float, now: float) -> float | None:
-    """Posts a second of late; None where nothing was published since the execution `started`.
+    """Return the recent posts per second of an execution, or None if it has published nothing since it `started`.
 
-    `published`: of each shard the time at which it was written, in seconds, and its posts. Counts the last ten minutes,
-    and as much more as reaches back to a publication, since shards come in rounds: actors that began together end
-    together. For the same reason a minute without a shard is not held against the stage; a longer one is.
+    `published`: time of publication in seconds, and number of posts, of each shard. Averages over the last ten minutes,
+    extended back to the previous publication, since actors that started together publish together. For the same reason
+    a minute without a publication is not counted; a longer gap is.
     """
-    since = sorted((time, posts) for time, posts in published if time > started)
-    if not since:
+    shards = sorted((time, posts) for time, posts in published if time > started)
+    if not shards:
         return None
-    end = max(since[-1][0], now - SILENCE_S)
-    begin = max([started, *(time for time, _ in since if time <= end - WINDOW_S)])
-    seconds = end - begin
-    return sum(posts for time, posts in since if time > begin) / seconds
+    end = max(shards[-1][0], now - MAX_GAP_S)
+    begin = max([started, *(time for time, _ in shards if time <= end - WINDOW_S)])
+    return sum(posts for time, posts in shards if time > begin) / (end - begin)
 
 
 def format_duration(seconds: float) -> str:
-    """`3:07`, or `2:00:41` from an hour on."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Format seconds as `3:07`, or as `2:00:41` from one hour on."""
+    minutes, remainder = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{remainder:02d}" if hours else f"{minutes}:{remainder:02d}"

@@ -13,8 +13,8 @@ from PIL import Image
 
 from amia.demo import write_corpus
 from ray_jobs.jobs.ingest import ingest
-from ray_jobs.runtime.executor import StageActor
 from ray_jobs.runtime.progress import ProgressTracker
+from ray_jobs.runtime.stage_actor import StageActor
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
@@ -72,8 +72,8 @@ def one_actor(stage: Stage[Any, Any], shards: Sequence[str]) -> tuple[Callable[[
     def undo() -> None:
         for folder in {key.rpartition("/")[0] for shard in shards for key in stage.keys(shard)}:
             stage.store.delete(folder)
-        ray.kill(actor._board)  # which would take a shard that comes again for one that kills its actor
-        actor._board = _standing()
+        ray.kill(actor._tracker)  # which would take a shard that comes again for one that kills its actor
+        actor._tracker = _standing()
 
     return work, undo
 

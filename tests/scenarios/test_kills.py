@@ -19,7 +19,7 @@ from tests.helpers.toy import Blend, Toy, plan_of, wish
 
 SHARDS = 16
 FOLDERS = ("drawn", "blended")
-SAID = "stopped: what is published stays, and the same command goes on from there\n"
+SAID = "stopped: published files stay, start the same command again to resume\n"
 RIGHT = {f"{folder}/{shard}.parquet" for folder in FOLDERS for shard in plan_of(SHARDS).shards}
 
 

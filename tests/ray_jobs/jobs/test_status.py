@@ -23,7 +23,7 @@ from ray_jobs.jobs import status
 from ray_jobs.runtime import executor as runner
 from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.runtime.executor import StageSpec, run_stages
-from ray_jobs.runtime.heartbeat import SILENT_S, Heartbeat, HeartbeatRecord
+from ray_jobs.runtime.heartbeat import TIMEOUT_S, Heartbeat, HeartbeatRecord
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.fingerprint import check_or_write_identity
 from ray_jobs.storage.shards import encode
@@ -82,7 +82,7 @@ def test_a_driver_s_heartbeat_says_what_is_in_work_and_ends_with_it(store: Store
     beat = HeartbeatRecord(
         host="node1", pid=42, started=time.time() - 3, working={"synthesized": [names[2], names[3], names[5]]}
     )
-    with Heartbeat(store, "20260101T000000-node1-42", lambda: beat, every_s=0.1):
+    with Heartbeat(store, "20260101T000000-node1-42", lambda: beat, interval_s=0.1):
         until(lambda: store.list("log"))
         told = status.status(store.address)
     [driver] = told["drivers"]
@@ -104,7 +104,7 @@ def test_posts_a_second_and_time_left_come_from_the_times_of_shards(tmp_path: Pa
         at = now - 3 * (299 - number)  # two posts every three seconds, the last one now
         os.utime(tmp_path / "embeddings" / f"{shard}.parquet", (at, at))
     beat = HeartbeatRecord(host="node1", pid=42, started=now - 10_000, working={"embeddings": []})
-    with Heartbeat(store, "driver", lambda: beat, every_s=5):
+    with Heartbeat(store, "driver", lambda: beat, interval_s=5):
         until(lambda: store.list("log"))
         stage = status.status(str(tmp_path))["stages"]["embeddings"]
     assert stage["posts_per_s"] == pytest.approx(2 / 3, rel=1e-3)
@@ -117,7 +117,7 @@ def test_a_driver_that_fell_silent_is_said_to_and_promises_nothing(tmp_path: Pat
     beat = HeartbeatRecord(host="node1", pid=42, started=0.0, working={"synthesized": plan_of(SHARDS).shards})
     store.replace("log/x-running.json", json.dumps(asdict(beat)).encode())
     store.replace("log/y-running.json", b"[1, 2]")  # whoever wrote this
-    long_ago = time.time() - SILENT_S - 600
+    long_ago = time.time() - TIMEOUT_S - 600
     os.utime(tmp_path / "log" / "x-running.json", (long_ago, long_ago))
     told = status.status(store.address)
     assert [driver["alive"] for driver in told["drivers"]] == [False]
@@ -131,7 +131,7 @@ def test_a_driver_that_fell_silent_is_said_to_and_promises_nothing(tmp_path: Pat
 def test_while_actors_work_another_process_sees_what_they_have_in_work(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "Heartbeat", functools.partial(Heartbeat, every_s=0.2))
+    monkeypatch.setattr(runner, "Heartbeat", functools.partial(Heartbeat, interval_s=0.2))
     (tmp_path / "wishes").mkdir()
     store, plan = Store(tmp_path), plan_of(SHARDS)
     plan.publish(store)
@@ -220,7 +220,7 @@ def test_trainings_cells_and_tables_are_told_in_short(store: Store, amia: Amia) 
     for name, epochs in (("begun", 3), ("done", 2)):
         for epoch in range(1, epochs + 1):
             publish_curves(store, f"models/{name}/tensorboard", report(epoch))
-            StoreCheckpoints(store, f"models/{name}/checkpoints").keep(epoch, {"state.json": b"{}"}, epoch)
+            StoreCheckpoints(store, f"models/{name}/checkpoints").save(epoch, {"state.json": b"{}"}, epoch)
     store.create("models/done/training.json", json.dumps({"epochs": 2, "best": {"f1": 0.75}}).encode())
     store.create("models/notes.txt", b"somebody's")
     store.create("cells/abc.json", b"{}")

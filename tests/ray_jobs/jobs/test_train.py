@@ -1,9 +1,11 @@
-"""`amia train` on real Ray Train: workers share a step, kills cost no more than an epoch, hangs are refused."""
+"""`amia train` on real Ray Train: shared steps, resuming after kills, and refusal of workers that do not fit."""
 
 import json
+import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,153 +20,198 @@ from torch.amp import GradScaler
 
 import amia.mner
 from amia.errors import ClusterError, IdentityError, RunError, SettingsError
-from amia.mner.builder import build_recognizer as start_recognizer
+from amia.mner.builder import build_recognizer
+from amia.mner.features import encode_examples
 from amia.mner.settings import EncoderSettings, RecognizerSettings
 from amia.mner.training.distributed import DistContext
-from amia.mner.training.trainer import add_gradients
-from ray_jobs.jobs.train import train
+from amia.mner.training.trainer import accumulate_gradients
+from ray_jobs.jobs.context import open_context
+from ray_jobs.jobs.train import TrainResult, prepare_training, train
+from ray_jobs.jobs.train_parallel import train_parallel
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.store import Store
-from ray_jobs.training.streaming import StreamingLoader, UnequalSplit, stream
+from ray_jobs.training.streaming import StreamingLoader, UnequalSplit, stream_posts
 from tests.helpers.drivers import finish, kill_when, start
 from tests.helpers.encoders import save_tiny_encoders
 
-QUICK = ("training.epochs=3", "training.batch=8", "training.threads=1", "workers.gpus=0")
+QUICK = ("training.epochs=2", "training.batch=8", "training.threads=1", "workers.gpus=0")
 TYPES = ["PER", "LOC", "ORG", "MISC"]
 
 
 @pytest.fixture(scope="module")
-def encoders(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encoders")
     save_tiny_encoders(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def words(encoders: Path) -> Sequence[str]:
+def overrides(encoders: Path) -> Sequence[str]:
     return (*QUICK, f"recognizer.text.model={encoders / 'text'}", f"recognizer.visual.model={encoders / 'visual'}")
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run with one trained recognizer."""
+
+    folder: Path
+    settings: Settings
+    result: TrainResult
+    cache: Path
+
+
+@pytest.fixture(scope="module")
+def trained(
+    augmented: Path,
+    small: Callable[..., Settings],
+    overrides: Sequence[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[TrainedRun]:
+    """Train the recognizer `first` on arm `original` with an empty cache of image features."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copytree(augmented, folder / "run")
+    settings = small(*overrides)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        result = train(
+            str(folder / "run"), settings, system="bert-resnet-crf", arm="original", name="first", quiet=True
+        )
+        yield TrainedRun(folder / "run", settings, result, folder / "cache")
 
 
 def weights(run: Path, name: str) -> dict[str, torch.Tensor]:
     return load_file(run / "models" / name / "model.safetensors")
 
 
-def test_a_recognizer_comes_out_of_a_run(
-    augmented: Path,
-    copied: Callable[..., Path],
-    small: Callable[..., Settings],
-    words: Sequence[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    run = copied(augmented)
-    done = train(str(run), small(*words), system="bert-resnet-crf", arm="original", name="first", quiet=True)
-    folder = run / done.folder
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == [1, 2, 3]
-    assert done.best.f1 == max(line["f1"] for line in lines)
-    assert len(list((folder / "tensorboard").glob("events.out.tfevents.*"))) == 3
-    assert not list(folder.rglob("*.bin")) + list(folder.rglob("*.pt")) + list(folder.rglob("*.pkl"))
-    assert not (folder / "checkpoints").exists()
-    assert not (folder / "ray").exists()
-    assert list((tmp_path / "cache" / "amia").glob("features-*.sqlite"))
-    recognizer = amia.mner.load(folder)
-    assert isinstance(recognizer.predict("Nova Quist sings in Paris"), list)
-    # The same again: nothing is trained, another seed is refused under this name.
-    assert train(str(run), small(*words), system="bert-resnet-crf", arm="original", name="first", quiet=True) == done
-    with pytest.raises(IdentityError, match="seed"):
-        train(str(run), small(*words, "training.seed=7"), system="bert-resnet-crf", arm="original", name="first")
-    # And under another name it repeats to the bit.
-    train(str(run), small(*words), system="bert-resnet-crf", arm="original", name="second", quiet=True)
-    first, second = weights(run, "first"), weights(run, "second")
+def assert_equal_weights(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def first_step(config: dict[str, Any]) -> None:
-    """Runs in a worker: the gradients of its first step, and the posts it was handed."""
+def test_trains_a_recognizer(trained: TrainedRun) -> None:
+    folder = trained.folder / trained.result.folder
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert trained.result.best.f1 == max(line["f1"] for line in lines)
+    assert len(list((folder / "tensorboard").glob("events.out.tfevents.*"))) == 2
+    assert not list(folder.rglob("*.bin")) + list(folder.rglob("*.pt")) + list(folder.rglob("*.pkl"))
+    assert not (folder / "checkpoints").exists()
+    assert not (folder / "ray").exists()
+    assert list((trained.cache / "amia").glob("features-*.sqlite"))
+    recognizer = amia.mner.load(folder)
+    assert isinstance(recognizer.predict("Nova Quist sings in Paris"), list)
+
+
+def test_returns_a_finished_training(trained: TrainedRun) -> None:
+    options = {"system": "bert-resnet-crf", "arm": "original", "name": "first", "quiet": True}
+    before = (trained.folder / trained.result.folder / "model.safetensors").stat().st_mtime_ns
+    assert train(str(trained.folder), trained.settings, **options) == trained.result  # type: ignore[arg-type]
+    assert (trained.folder / trained.result.folder / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_rejects_another_seed_under_the_same_name(
+    trained: TrainedRun, small: Callable[..., Settings], overrides: Sequence[str]
+) -> None:
+    settings = small(*overrides, "training.seed=7")
+    with pytest.raises(IdentityError, match="seed"):
+        train(str(trained.folder), settings, system="bert-resnet-crf", arm="original", name="first", quiet=True)
+
+
+def test_repeats_bit_identically(trained: TrainedRun) -> None:
+    """A training under another name, as a plain Ray task instead of with Ray Train, gives the same weights."""
+    job = open_context(str(trained.folder), trained.settings, quiet=True)
+    training = prepare_training(job, "bert-resnet-crf", open_arm(job.store, "original"), "second")
+    (result,) = train_parallel(job, [training])
+    assert result.name == "second"
+    assert_equal_weights(weights(trained.folder, "first"), weights(trained.folder, "second"))
+
+
+def save_first_step(config: dict[str, Any]) -> None:
+    """Run in a worker: save the gradients of its first step, and the ids of its posts."""
     arm: Arm = config["arm"]
     torch.manual_seed(0)
-    recognizer, _ = start_recognizer("bert-resnet-crf", config["settings"], TYPES)
+    recognizer, _ = build_recognizer("bert-resnet-crf", config["settings"], TYPES)
     model = recognizer.model
-    model.eval()  # no dropout
-    world = DistContext(torch.device("cpu"))
-    source = ray.train.get_dataset_shard("train")
-    feed = StreamingLoader(source, recognizer.reader, posts=60, batch=16, seed=0, workers=world.size)
-    share = next(feed.epoch(1))
-    batch = recognizer.batches().of(share)
-    posts, parts = add_gradients(model, [batch], world, GradScaler("cpu", enabled=False), torch.float32)
-    (loss,) = world.sums(parts["tags"])
-    told = {"ids": batch.ids, "posts": posts, "loss": loss / posts, "arm": arm.name}
-    gradients = {name: each.grad for name, each in model.named_parameters() if each.grad is not None}
-    torch.save((told, gradients), Path(config["folder"]) / f"{world.rank}.pt")
-    for _ in source.iter_batches(batch_size=512):  # the rest of the epoch, so that Ray Data ends it
+    model.eval()  # turns dropout off
+    dist_context = DistContext(torch.device("cpu"))
+    shard = ray.train.get_dataset_shard("train")
+    loader = StreamingLoader(shard, recognizer.tokenizer, posts=60, batch=16, seed=0, workers=dist_context.world_size)
+    batch = recognizer.make_collator()(next(loader.iter_epoch(1)))
+    scaler = GradScaler("cpu", enabled=False)
+    posts, losses = accumulate_gradients(model, [batch], dist_context, scaler, torch.float32)
+    (loss,) = dist_context.all_reduce(losses["tags"])
+    step = {"ids": batch.ids, "posts": posts, "loss": loss / posts, "arm": arm.name}
+    gradients = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    torch.save((step, gradients), Path(config["folder"]) / f"{dist_context.rank}.pt")
+    for _ in shard.iter_batches(batch_size=512):  # consume the rest, so that Ray Data ends the epoch
         pass
 
 
-def test_two_workers_fed_by_ray_data_step_as_one_does(augmented: Path, encoders: Path, tmp_path: Path) -> None:
+def test_two_streaming_workers_step_as_one(augmented: Path, encoders: Path, tmp_path: Path) -> None:
     arm = open_arm(Store(augmented), "original")
     settings = RecognizerSettings(
         text=EncoderSettings(model=str(encoders / "text")), visual=EncoderSettings(model=str(encoders / "visual"))
     )
     trainer = TorchTrainer(
-        first_step,
+        save_first_step,
         train_loop_config={"arm": arm, "settings": settings, "folder": str(tmp_path)},
         scaling_config=ray.train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1}),
         run_config=ray.train.RunConfig(storage_path=str(tmp_path / "ray")),
-        datasets={"train": stream(arm.store, arm.keys("train"), seed=0)},
+        datasets={"train": stream_posts(arm.store, arm.keys("train"), seed=0)},
         dataset_config=UnequalSplit(),
     )
     trainer.fit()
-    (one, left), (other, right) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    ids = [*one["ids"], *other["ids"]]
-    assert len(set(ids)) == len(ids) == one["posts"] == 16
-    assert len(one["ids"]) == 8
-    assert all(torch.equal(left[name], right[name]) for name in left)
+    (step_0, gradients_0), (step_1, gradients_1) = (
+        torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)
+    )
+    ids = [*step_0["ids"], *step_1["ids"]]
+    assert len(set(ids)) == len(ids) == step_0["posts"] == 16
+    assert len(step_0["ids"]) == 8
+    assert_equal_weights(gradients_0, gradients_1)
 
     torch.manual_seed(0)
-    recognizer, _ = start_recognizer("bert-resnet-crf", settings, TYPES)
+    recognizer, _ = build_recognizer("bert-resnet-crf", settings, TYPES)
     recognizer.model.eval()
-    examples = {each.id: each for each in arm.examples(arm.keys("train"))}
-    items = [amia.mner.features.encode_example([examples[name]], recognizer.reader)[0] for name in ids]
-    batch = recognizer.batches().of(items)
-    alone = DistContext(torch.device("cpu"))
-    _, parts = add_gradients(recognizer.model, [batch], alone, GradScaler("cpu", enabled=False), torch.float32)
-    assert parts["tags"] / len(ids) == pytest.approx(one["loss"], abs=1e-5)
-    gradients = {name: each.grad for name, each in recognizer.model.named_parameters() if each.grad is not None}
-    assert gradients.keys() == left.keys()
+    examples = {example.id: example for example in arm.examples(arm.keys("train"))}
+    features = encode_examples([examples[name] for name in ids], recognizer.tokenizer)
+    batch = recognizer.make_collator()(features)
+    single = DistContext(torch.device("cpu"))
+    scaler = GradScaler("cpu", enabled=False)
+    _, losses = accumulate_gradients(recognizer.model, [batch], single, scaler, torch.float32)
+    assert losses["tags"] / len(ids) == pytest.approx(step_0["loss"], abs=1e-5)
+    gradients = {name: weight.grad for name, weight in recognizer.model.named_parameters() if weight.grad is not None}
+    assert gradients.keys() == gradients_0.keys()
     for name, gradient in gradients.items():
-        torch.testing.assert_close(left[name], gradient, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(gradients_0[name], gradient, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.slow  # the step itself is tested above
-def test_streamed_by_two_workers_every_post_is_seen(
-    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], words: Sequence[str]
+def test_two_streaming_workers_train(
+    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], overrides: Sequence[str]
 ) -> None:
     run = copied(augmented)
-    settings = small(*words, "workers.feed=stream", "workers.count=2", "training.epochs=2")
-    done = train(str(run), settings, system="bert-crf", arm="original", name="streamed", quiet=True)
-    assert done.epochs == 2
-    assert (run / done.folder / "model.safetensors").exists()
+    settings = small(*overrides, "workers.feed=stream", "workers.count=2")
+    result = train(str(run), settings, system="bert-crf", arm="original", name="streamed", quiet=True)
+    assert result.epochs == 2
+    assert (run / result.folder / "model.safetensors").exists()
 
 
 def worker_processes() -> set[psutil.Process]:
-    found = set()
+    workers = set()
     for process in psutil.Process().children(recursive=True):
         try:
             if "RayTrainWorker" in " ".join(process.cmdline()):
-                found.add(process)
+                workers.add(process)
         except psutil.Error:
             continue
-    return found
+    return workers
 
 
 @pytest.mark.promise(1)
 @pytest.mark.slow
-def test_a_killed_worker_goes_on_after_its_last_epoch(
-    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], words: Sequence[str]
+def test_resumes_after_a_killed_worker(
+    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], overrides: Sequence[str]
 ) -> None:
     run = copied(augmented)
     checkpoints = run / "models" / "killed" / "checkpoints"
@@ -179,84 +226,83 @@ def test_a_killed_worker_goes_on_after_its_last_epoch(
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    settings = small(*words, "training.epochs=12", "training.patience=12")
-    done = train(str(run), settings, system="bert-crf", arm="original", name="killed", quiet=True)
+    settings = small(*overrides, "training.epochs=12", "training.patience=12")
+    result = train(str(run), settings, system="bert-crf", arm="original", name="killed", quiet=True)
     killer.join(timeout=5)
     assert killed
-    assert done.epochs == 12
-    undisturbed = train(str(run), settings, system="bert-crf", arm="original", name="calm", quiet=True)
-    assert undisturbed.best.f1 == done.best.f1
-    calm, disturbed = weights(run, "calm"), weights(run, "killed")
-    assert all(torch.equal(calm[name], disturbed[name]) for name in calm)
+    assert result.epochs == 12
+    undisturbed = train(str(run), settings, system="bert-crf", arm="original", name="undisturbed", quiet=True)
+    assert undisturbed.best.f1 == result.best.f1
+    assert_equal_weights(weights(run, "undisturbed"), weights(run, "killed"))
+
+
+def long_command(run: Path, *overrides: str) -> Sequence[str]:
+    """Return a command that trains long enough to be interrupted."""
+    command = ("train", "--run", str(run), "--config", "demo", "--model", "bert-crf", "--arm", "original")
+    return (*command, "--name", "n", *overrides, "training.epochs=20", "training.patience=20")
+
+
+def assert_resumes(command: Sequence[str]) -> None:
+    code, output, errors = finish(start(*command))
+    assert (code, errors) == (0, "")
+    assert "epoch   1 " not in output
+    assert "best of 20 epochs" in output
 
 
 @pytest.mark.slow
-def test_a_killed_driver_s_command_goes_on_when_started_again(
-    augmented: Path, copied: Callable[..., Path], small_words: Sequence[str], words: Sequence[str]
+def test_resumes_after_a_killed_driver(
+    augmented: Path, copied: Callable[..., Path], small_words: Sequence[str], overrides: Sequence[str]
 ) -> None:
     run = copied(augmented)
-    command = ("train", "--run", str(run), "--config", "demo", "--model", "bert-crf", "--arm", "original")
-    command += ("--name", "n", *small_words, *words, "training.epochs=20", "training.patience=20")
+    command = long_command(run, *small_words, *overrides)
     checkpoints = run / "models" / "n" / "checkpoints"
     kill_when(start(*command), lambda: bool(list(checkpoints.glob("epoch-*/state.json"))))
     assert not (run / "models" / "n" / "training.json").exists()
-    code, said, complained = finish(start(*command))
-    assert (code, complained) == (0, "")
-    assert "epoch   1 " not in said
-    assert "best of 20 epochs" in said
+    assert_resumes(command)
 
 
 @pytest.mark.promise(14)
 @pytest.mark.slow
-def test_sigterm_ends_a_training_without_noise_and_it_goes_on_when_started_again(
-    augmented: Path, copied: Callable[..., Path], small_words: Sequence[str], words: Sequence[str]
+def test_sigterm_stops_without_noise_and_resumes(
+    augmented: Path, copied: Callable[..., Path], small_words: Sequence[str], overrides: Sequence[str]
 ) -> None:
     run = copied(augmented)
-    command = ("train", "--run", str(run), "--config", "demo", "--model", "bert-crf", "--arm", "original")
-    command += ("--name", "n", *small_words, *words, "training.epochs=20", "training.patience=20")
+    command = long_command(run, *small_words, *overrides)
     checkpoints = run / "models" / "n" / "checkpoints"
     driver = start(*command)
     while not list(checkpoints.glob("epoch-*/state.json")):
         assert driver.poll() is None, finish(driver)
         time.sleep(0.01)
     driver.terminate()
-    code, _, complained = finish(driver)
+    code, _, errors = finish(driver)
     assert code == 143
-    assert complained == "stopped: what is published stays, and the same command goes on from there\n"
+    assert errors == "stopped: published files stay, start the same command again to resume\n"
     assert not (run / "models" / "n" / "training.json").exists()
-    code, said, complained = finish(start(*command))
-    assert (code, complained) == (0, "")
-    assert "epoch   1 " not in said
-    assert "best of 20 epochs" in said
+    assert_resumes(command)
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("workers", "message"),
     [
         (("workers.count=8", "workers.cpus=1", "workers.feed=stream"), "Ray Data needs 0.5 more"),
         (("workers.count=3", "workers.cpus=4"), "workers.cpus"),
         (("workers.count=5", "workers.gpus=1"), "workers.gpus"),
     ],
 )
-def test_workers_that_would_wait_for_ever_are_refused(
+def test_rejects_workers_that_do_not_fit(
     augmented: Path,
     copied: Callable[..., Path],
     small: Callable[..., Settings],
-    words: Sequence[str],
-    asked: Sequence[str],
-    said: str,
+    overrides: Sequence[str],
+    workers: Sequence[str],
+    message: str,
 ) -> None:
-    with pytest.raises(ClusterError, match=said):
-        train(
-            str(copied(augmented)),
-            small(*words, *asked, "wait_for_gpus_s=1"),
-            system="bert-crf",
-            arm="original",
-            quiet=True,
-        )
+    settings = small(*overrides, *workers, "wait_for_gpus_s=0.1")
+    with pytest.raises(ClusterError, match=message):
+        train(str(copied(augmented)), settings, system="bert-crf", arm="original", quiet=True)
 
 
-def test_what_is_not_there_is_said(augmented: Path, small: Callable[..., Settings]) -> None:
+def test_rejects_unknown_arm_and_system(augmented: Path, small: Callable[..., Settings]) -> None:
     with pytest.raises(RunError, match=r"--arm fixed-0\.3"):
         train(str(augmented), small(), system="bert-crf", arm="fixed-0.3", quiet=True)
     with pytest.raises(SettingsError, match="no recognizer 'bert-rcf'"):

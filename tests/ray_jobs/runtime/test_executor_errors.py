@@ -14,7 +14,8 @@ import pytest
 from amia.errors import RunError
 from amia.images import ImageSettings
 from ray_jobs.runtime.cluster import Cluster
-from ray_jobs.runtime.executor import MAX_IDS, StageSpec, run_locally, run_stages
+from ray_jobs.runtime.executor import StageSpec, run_locally, run_stages
+from ray_jobs.runtime.stage_actor import MAX_IDS
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.schemas import posts_table, publish_posts
@@ -61,14 +62,16 @@ def test_a_stored_image_that_does_not_decode_any_more_names_shard_and_post(tmp_p
     rows[1] |= {"image": b"\xff\xd8\xff no JPEG", "status": "ok"}
     publish_posts(store, f"posts/{shard}.parquet", posts_table(rows), "x")
     stage = Mix(
-        *(store, {"original": "x"}),
+        store,
+        ["original"],
         images=ImageSettings(size=64),
         types=["PER"],
         mixture=None,
-        scores="scores",
-        synthesized=False,
         seed=0,
         mean_theta=None,
+        posts="",
+        scores=None,
+        synthesized=None,
     )
     with pytest.raises(RunError, match=rf"^augmented {shard}: post two: its stored image cannot be decoded here"):
         run_locally(stage, [shard])

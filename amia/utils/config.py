@@ -101,7 +101,8 @@ def build_settings(kind: type[Model], tree: Mapping[str, Any]) -> Model:
         # defaults, not those of its class.
         return kind.model_validate(deep_merge(kind().model_dump(), tree))
     except ValidationError as error:
-        known = [field.name for field in iter_fields(kind)]
+        paths = [field.name.split(".") for field in iter_fields(kind)]
+        known = [".".join(path[:depth]) for path in paths for depth in range(1, len(path) + 1)]  # groups, too
         problems: list[str] = []
         for detail in error.errors():
             name = ".".join(str(part) for part in detail["loc"])

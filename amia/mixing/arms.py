@@ -1,7 +1,7 @@
-"""Who decides how much of the original image stays (paper 3.4 and its ablations): the mixing ratio of each arm.
+"""Arms: what determines the mixing ratio of a post (paper 3.4 and its ablations).
 
-A ratio of 1 is the original image alone, 0 the synthesized one alone; None means that the post has no image in this
-arm and its visual tokens are masked in the recognizer.
+A ratio of 1 is the original image alone, 0 the synthesized image alone. None means that the post has no image in this
+arm, and its visual tokens are masked in the recognizer.
 """
 
 import difflib
@@ -12,17 +12,14 @@ from amia.errors import SettingsError
 
 __all__ = ["ARMS", "CONTROLS", "check_arm", "describe_arm", "mixing_ratio", "needs_synthesis"]
 
-# MERGED FROM amia.mixing.arms: The arms in words.
 CONTROLS = {
     "random": "original",
     "noise": "original",
     "constant": "adaptive",
     "shuffled": "adaptive",
-    "adaptive-batch": "adaptive",
-    "adaptive-expected": "adaptive",
 }
-"""Arms that are there to be beaten (`amia.mixing.controls`), and the arm whose rule each follows with something in it
-exchanged. They are made of a whole corpus, never of one post."""
+"""Control arms (`amia.mixing.controls`) -> the arm whose rule they follow with one input exchanged. They need a whole
+corpus and cannot be made from a single post."""
 
 ARMS = (
     "text",
@@ -36,16 +33,33 @@ ARMS = (
     "fixed-0.7",
     *CONTROLS,
 )
-"""The arms by name; `fixed-X` with any other X in [0, 1] is accepted too."""
+"""Names of the arms. `fixed-X` with any X in [0, 1] is accepted as well."""
+
+_REMOVED_ARMS = {"adaptive-batch": "batch", "adaptive-expected": "expected"}
+"""Former arms -> value of the setting `triplet.negatives` that replaces them."""
+
+_SYNTHESIZED_IF_NO_IMAGE = {"adaptive", "synthesized"}
+"""Arms in which a post without an image shows the synthesized image alone."""
+
+_BLEND = "the post's own image and one synthesized from its text, blended"
+_DESCRIPTIONS = {
+    "text": "no image, so that only texts are read",
+    "original": "the post's own image",
+    "synthesized": "an image synthesized from the post's text",
+    "adaptive": f"{_BLEND} by theta, the probability that image and text match",
+    "cosine": f"{_BLEND} by the cosine of image and text",
+    "cosine-minmax": f"{_BLEND} by the cosine of image and text, rescaled to its range over the training posts",
+    "random": "another post's image, a control",
+    "noise": "Gaussian noise in place of the post's image, a control",
+    "constant": f"{_BLEND} by the mean theta of all posts, a control",
+    "shuffled": f"{_BLEND} by another post's theta, a control",
+}
 
 Value = TypeVar("Value")
 
-_FALLS_BACK = {"adaptive", "synthesized"}
-"""Arms whose image of a post without an image is the synthesized one alone."""
-
 
 def check_arm(arm: str) -> None:
-    """Raises SettingsError, naming the nearest arm, when `arm` is none."""
+    """Raise SettingsError, with the nearest name, if there is no such arm."""
     if arm in ARMS:
         return
     if arm.startswith("fixed-"):
@@ -56,14 +70,25 @@ def check_arm(arm: str) -> None:
         if 0 <= share <= 1:
             return
         raise SettingsError(f"arm {arm!r}: write fixed-X with X from 0 to 1, as in fixed-0.3")
+    if arm in _REMOVED_ARMS:
+        raise SettingsError(
+            f"arm {arm!r} no longer exists: run arm 'adaptive' in another run with the setting "
+            f"triplet.negatives={_REMOVED_ARMS[arm]}"
+        )
     nearest = difflib.get_close_matches(arm, ARMS, n=1, cutoff=0)[0]
     raise SettingsError(f"arm {arm!r} is unknown; did you mean {nearest!r}? Arms: {', '.join(ARMS)}")
 
 
 def needs_synthesis(arm: str) -> bool:
-    """Whether the arm ever looks at a synthesized image. Raises SettingsError for an unknown arm."""
+    """Check whether the arm uses synthesized images. Raises SettingsError for an unknown arm."""
     check_arm(arm)
     return CONTROLS.get(arm, arm) not in {"text", "original"}
+
+
+def describe_arm(arm: str) -> str:
+    """Return a phrase that says which image an arm shows. Raises SettingsError for an unknown arm."""
+    check_arm(arm)
+    return _DESCRIPTIONS.get(arm, f"{_BLEND} with a share of {arm.removeprefix('fixed-')} of the former")
 
 
 def mixing_ratio(
@@ -75,9 +100,9 @@ def mixing_ratio(
     has_image: bool,
     has_synthesis: bool,
 ) -> float | None:
-    """The ratio that eq. 9 uses for one post in one arm: in [0, 1], or None for no image at all.
+    """Return the ratio of eq. 9 for one post in one arm: in [0, 1], or None for no image at all.
 
-    `theta` (posterior of eq. 8) is read by `adaptive` alone, `cosine` (of the CLIP embeddings, [-1, 1]) by the two
+    `theta` (posterior of eq. 8) is used by `adaptive` only, `cosine` (of the CLIP embeddings, [-1, 1]) by the two
     cosine arms, `cosine_range` (smallest and largest cosine of the training posts) by `cosine-minmax`.
 
     | arm | image, synthesis | no image | synthesis failed |
@@ -88,62 +113,36 @@ def mixing_ratio(
     | adaptive | theta | 0 | 1 |
     | cosine, cosine-minmax, fixed-X | cosine, rescaled cosine, X | None | 1 |
 
-    With neither image every arm says None. Controls follow the rule of the arm that `CONTROLS` names.
+    With neither image the ratio is None in every arm. Controls follow the rule of their arm in `CONTROLS`.
 
-    Raises SettingsError for an unknown arm, or when the arm's own score is missing.
+    Raises SettingsError for an unknown arm, and if the score that the arm needs is missing.
     """
     check_arm(arm)
     arm = CONTROLS.get(arm, arm)
     if arm == "text":
         return None
     if not has_image:
-        return 0.0 if has_synthesis and arm in _FALLS_BACK else None
+        return 0.0 if has_synthesis and arm in _SYNTHESIZED_IF_NO_IMAGE else None
     if arm == "original" or not has_synthesis:
         return 1.0
     if arm == "synthesized":
         return 0.0
     if arm == "adaptive":
-        return _unit(_given(theta, "theta", arm))
+        return _clip_to_unit(_required(theta, "theta", arm))
     if arm == "cosine":
-        return _unit(_given(cosine, "cosine", arm))
+        return _clip_to_unit(_required(cosine, "cosine", arm))
     if arm == "cosine-minmax":
-        low, high = _given(cosine_range, "cosine_range", arm)
-        # All training posts alike: nothing to rank by, so half of each.
-        return _unit((_given(cosine, "cosine", arm) - low) / (high - low)) if high > low else 0.5
+        low, high = _required(cosine_range, "cosine_range", arm)
+        # If all training posts have the same cosine, it carries no information: half of each.
+        return _clip_to_unit((_required(cosine, "cosine", arm) - low) / (high - low)) if high > low else 0.5
     return float(arm.removeprefix("fixed-"))
 
 
-def _given(value: Value | None, name: str, arm: str) -> Value:
+def _required(value: Value | None, name: str, arm: str) -> Value:
     if value is None:
         raise SettingsError(f"arm {arm!r} needs {name}, which this post does not have")
     return value
 
 
-def _unit(value: float) -> float:
+def _clip_to_unit(value: float) -> float:
     return min(1.0, max(0.0, value))
-
-
-_ARMS = {
-    "text": "no image, so that texts alone are read",
-    "original": "the post's own image",
-    "synthesized": "an image drawn from the post's text",
-    "adaptive": "the post's own image and one drawn from its text, blended by theta, how well image and text match",
-    "cosine": "the post's own image and one drawn from its text, blended by the cosine of image and text",
-    "cosine-minmax": "the post's own image and one drawn from its text, blended by the cosine of image and text, "
-    "stretched over the training posts' range",
-    "random": "another post's image, a control",
-    "noise": "Gaussian noise in place of the post's image, a control",
-    "constant": "the post's own image and one drawn from its text, blended by the mean theta of all, a control",
-    "shuffled": "the post's own image and one drawn from its text, blended by another post's theta, a control",
-    "adaptive-batch": "the post's own image and one drawn from its text, blended by theta with negatives from batches",
-    "adaptive-expected": "the post's own image and one drawn from its text, blended by theta with expected negatives",
-}
-
-
-def describe_arm(arm: str) -> str:
-    """What an arm shows of a post. Raises SettingsError for an unknown arm."""
-    check_arm(arm)
-    share = arm.removeprefix("fixed-")
-    return _ARMS.get(
-        arm, f"the post's own image and one drawn from its text, blended with a share of {share} of its own"
-    )

@@ -1,4 +1,4 @@
-"""Exchanged images: nobody keeps its own, nobody is left out where that is possible."""
+"""Exchange of images: no post keeps its own, and no image is lost where that is possible."""
 
 from collections import Counter
 
@@ -11,27 +11,27 @@ IMAGES = st.lists(st.one_of(st.none(), st.sampled_from([b"a", b"b", b"c", b"d", 
 
 
 @given(IMAGES, st.integers(0, 3))
-def test_an_exchange_of_images(images: list[bytes | None], seed: int) -> None:
-    shown = derange_images([str(place) for place in range(len(images))], images, seed)
+def test_no_post_shows_its_own_image(images: list[bytes | None], seed: int) -> None:
+    shown = derange_images([str(index) for index in range(len(images))], images, seed)
     for image, other in zip(images, shown, strict=True):
         assert other is None or image is not None
         assert other is None or images[other] != image
-    given_away = Counter(other for other in shown if other is not None)
-    assert all(count == 1 for count in given_away.values())
-    most = max(Counter(image for image in images if image is not None).values(), default=0)
+    uses = Counter(other for other in shown if other is not None)
+    assert all(count == 1 for count in uses.values())
+    largest_group = max(Counter(image for image in images if image is not None).values(), default=0)
     with_image = sum(image is not None for image in images)
-    if 2 * most <= with_image:
-        assert len(given_away) == with_image
+    if 2 * largest_group <= with_image:
+        assert len(uses) == with_image
 
 
-def test_the_exchange_follows_the_seed_and_not_the_order_of_posts() -> None:
+def test_depends_on_the_seed_and_not_on_post_order() -> None:
     images: dict[str, bytes | None] = {f"post {number}": bytes([number]) for number in range(40)} | {"bare": None}
 
     def by_id(ids: list[str], seed: int) -> dict[str, str | None]:
-        shown = derange_images(ids, [images[each] for each in ids], seed)
-        return {each: None if other is None else ids[other] for each, other in zip(ids, shown, strict=True)}
+        shown = derange_images(ids, [images[post_id] for post_id in ids], seed)
+        return {post_id: None if other is None else ids[other] for post_id, other in zip(ids, shown, strict=True)}
 
-    once = by_id(list(images), 0)
-    assert once == by_id(sorted(images, reverse=True), 0)
-    assert once != by_id(list(images), 1)
+    expected = by_id(list(images), 0)
+    assert by_id(sorted(images, reverse=True), 0) == expected
+    assert by_id(list(images), 1) != expected
     assert derange_images(["alone"], [b"own"], 0) == [None]

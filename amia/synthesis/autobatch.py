@@ -1,4 +1,4 @@
-"""How many images a forward pass may have, by the memory of the GPU that draws them."""
+"""Choose the micro-batch of the generator by the memory of the GPU."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,37 +9,37 @@ from amia.accelerator import GpuOptions, resolve_device
 from amia.synthesis.generator import Generator
 from amia.synthesis.settings import GeneratorSettings
 
-__all__ = ["MAX_BATCH", "MemoryProfile", "measure_memory", "propose_batch_size"]
+__all__ = ["MAX_BATCH", "MEMORY_RESERVE", "MemoryProfile", "measure_memory", "propose_batch_size"]
 
 MAX_BATCH = 32
-"""Images; a GPU is busy with far fewer, and more would only make the last pass of a shard emptier."""
+"""Images. A GPU is saturated with far fewer, and a larger micro-batch leaves the last one of a shard emptier."""
 MEMORY_RESERVE = 0.8
-"""Share of the memory that is planned with: gaps between tensors, libraries and a shard's texts take the rest."""
+"""Share of the memory to plan with. Fragmentation, libraries and the prompts of a shard take the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryProfile:
-    """What was measured of a generator on a GPU, in bytes."""
+    """Memory that a generator takes on a GPU, in bytes."""
 
     room: int
-    """Free for this process before the model was loaded, of the GPU's share that an actor has."""
+    """Memory free for this process before the model was loaded, at most the actor's share of the GPU."""
     at_one: int
-    """At the highest, the model included, with one image in a pass."""
+    """Peak memory with one image per forward pass, including the model."""
     at_two: int
-    """Likewise with two."""
+    """Peak memory with two images per forward pass, including the model."""
 
 
 def propose_batch_size(memory: MemoryProfile) -> int:
-    """The largest power of two, at most `MAX_BATCH`, that fits: shards are made of 512 posts, which it divides.
+    """Return the largest power of two that fits, at most `MAX_BATCH`. A power of two divides the 512 posts of a shard.
 
-    Memory grows in a straight line with the images; where it was not seen to grow, nothing is known, and 1 is said.
+    Memory is assumed to grow linearly with the number of images. Returns 1 if no growth was measured.
     """
-    each = memory.at_two - memory.at_one
-    if each <= 0:
+    per_image = memory.at_two - memory.at_one
+    if per_image <= 0:
         return 1
-    fit = (MEMORY_RESERVE * memory.room - (memory.at_one - each)) / each
+    max_images = (MEMORY_RESERVE * memory.room - (memory.at_one - per_image)) / per_image
     size = 1
-    while 2 * size <= min(fit, MAX_BATCH):
+    while 2 * size <= min(max_images, MAX_BATCH):
         size *= 2
     return size
 
@@ -49,23 +49,24 @@ def measure_memory(
     size: int,
     share: float,
     *,
-    free: Callable[[torch.device], tuple[int, int]] = torch.cuda.mem_get_info,
-    restart: Callable[[torch.device], None] = torch.cuda.reset_peak_memory_stats,
-    peak: Callable[[torch.device], int] = torch.cuda.max_memory_allocated,
+    mem_get_info: Callable[[torch.device], tuple[int, int]] = torch.cuda.mem_get_info,
+    reset_peak: Callable[[torch.device], None] = torch.cuda.reset_peak_memory_stats,
+    max_memory_allocated: Callable[[torch.device], int] = torch.cuda.max_memory_allocated,
 ) -> MemoryProfile:
-    """Load the generator, draw one image, then two, and look at what that took; `share`: of the GPU, an actor's.
+    """Load the generator and measure its peak memory while it generates one image, then two.
 
-    Not compiled: that takes minutes, and as a rule less memory. `free`, `restart` and `peak`
-    are the GPU's, but for tests. Two images that do not fit are said to take all the room.
+    `share` is the share of the GPU that an actor has. The model is not compiled: compilation takes minutes, and a
+    compiled model usually takes less memory. The last three arguments are replaced only in tests. If two images do not
+    fit, they count as taking all the memory.
     """
     device = resolve_device(settings.device)
-    unhurried, total = free(device)
-    room = min(unhurried, int(total * min(share, 1.0)))
-    alone = settings.model_copy(update={"micro_batch": 2, "redraws": 0})
-    generator = Generator.load(alone, size, local_files_only=True, tuning=GpuOptions(channels_last=True))
-    taken = []
+    free, total = mem_get_info(device)
+    room = min(free, int(total * min(share, 1.0)))
+    measured = settings.model_copy(update={"micro_batch": 2, "redraws": 0})
+    generator = Generator.load(measured, size, local_files_only=True, gpu_options=GpuOptions(channels_last=True))
+    peaks = []
     for count in (1, 2):
-        restart(device)
+        reset_peak(device)
         generator.generate(["a photograph"] * count, list(range(count)))
-        taken.append(peak(device) if not generator.halved else room)
-    return MemoryProfile(room, *taken)
+        peaks.append(max_memory_allocated(device) if not generator.num_oom_reduced else room)
+    return MemoryProfile(room, *peaks)

@@ -1,4 +1,4 @@
-"""What came out of the generator: fit to use, or why not. On the device that drew it, until there are gray levels."""
+"""Detect unusable images and convert usable ones to uint8, on the device that generated them."""
 
 from typing import Literal
 
@@ -11,22 +11,22 @@ __all__ = ["Defect", "detect_defect", "pixel_extremes", "to_pixels"]
 Defect = Literal["nan", "black", "blank"]
 
 _BLACK = 3 / 255
-"""An image that is nowhere lighter is black: what half precision leaves when it overflows."""
+"""An image with no lighter value is black: the result of an overflow in half precision."""
 _BLANK = 2 / 255
-"""An image whose values span no more than this shows nothing."""
+"""An image whose values span no more than this is blank."""
 
 
-def pixel_extremes(pictures: torch.Tensor) -> torch.Tensor:
-    """The darkest and the lightest value `[b, 2]` of images `[b, 3, h, w]`: all that `detect_defect` wants of them."""
-    return torch.stack(pictures.flatten(1).aminmax(dim=1), dim=1)  # NaN anywhere makes both NaN
+def pixel_extremes(images: torch.Tensor) -> torch.Tensor:
+    """Return the smallest and the largest value `[b, 2]` of images `[b, 3, h, w]`, the input of `detect_defect`."""
+    return torch.stack(images.flatten(1).aminmax(dim=1), dim=1)  # a NaN makes both NaN
 
 
-def detect_defect(picture: torch.Tensor) -> Defect | None:
-    """Why an image `[3, h, w]`, values in [0, 1], is of no use: `nan`, `black` or `blank`; None when it is.
+def detect_defect(image: torch.Tensor) -> Defect | None:
+    """Return the defect of an image `[3, h, w]` with values in [0, 1]: `nan`, `black`, `blank` or None.
 
-    Its two extremes say the same as the whole.
+    The image's two extreme values, as from `pixel_extremes`, give the same result.
     """
-    low, high = picture.min(), picture.max()  # NaN anywhere makes both NaN
+    low, high = image.min(), image.max()  # a NaN makes both NaN
     if not (torch.isfinite(low) and torch.isfinite(high)):
         return "nan"
     if high <= _BLACK:
@@ -34,11 +34,11 @@ def detect_defect(picture: torch.Tensor) -> Defect | None:
     return "blank" if high - low <= _BLANK else None
 
 
-def to_pixels(pictures: torch.Tensor, size: int) -> torch.Tensor:
-    """Gray levels uint8 `[b, size, size, 3]` of images `[b, 3, h, w]`, float32 in [0, 1]; or of one, without `b`.
+def to_pixels(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Convert images `[b, 3, h, w]`, float32 in [0, 1], to uint8 `[b, size, size, 3]`; a single image has no `b`.
 
-    Resized (bicubic, antialiased) where the model's own size is another.
+    Images of another size are resized (bicubic, antialiased).
     """
-    levels = (pictures.movedim(-3, -1) * 255).round().clamp(0, 255).to(torch.uint8)  # [b, h, w, 3]
-    whole = resize_bicubic(levels.reshape(-1, *levels.shape[-3:]), size).contiguous()
-    return whole.reshape(*levels.shape[:-3], *whole.shape[1:])
+    pixels = (images.movedim(-3, -1) * 255).round().clamp(0, 255).to(torch.uint8)  # [b, h, w, 3]
+    resized = resize_bicubic(pixels.reshape(-1, *pixels.shape[-3:]), size).contiguous()
+    return resized.reshape(*pixels.shape[:-3], *resized.shape[1:])

@@ -1,4 +1,4 @@
-"""V = SD(T): an image from the text by one-step diffusion (paper 3.3)."""
+"""The generator of the paper (3.3), V = SD(T): an image from the text by one-step diffusion."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -15,9 +15,9 @@ from transformers.utils import logging as transformers_logging
 
 from amia.accelerator import GpuOptions, resolve_device, resolve_dtype
 from amia.errors import ModelError
-from amia.hub import fetch_generator, silence_libraries, translate_load_errors, weights_identity
+from amia.hub import fetch_pipeline, silence_libraries, translate_load_errors, weights_identity
 from amia.synthesis.defects import detect_defect
-from amia.synthesis.diffusion import DiffusionRunner, PendingImages, parts_of
+from amia.synthesis.diffusion import DiffusionRunner, PendingImages, batch_modules
 from amia.synthesis.prompt_cache import PromptCache
 from amia.synthesis.seeds import redraw_seed
 from amia.synthesis.settings import GeneratorSettings
@@ -25,176 +25,201 @@ from amia.synthesis.upcast import decode_in_float32, postprocess_in_float32
 from amia.utils.oom import OomSafeBatcher
 from amia.utils.prefetch import BackgroundWorker
 
-__all__ = ["Encode", "GeneratedImage", "Generator"]
+__all__ = ["MAX_SIDE", "Encode", "GeneratedImage", "Generator", "ImageRequest"]
 
 MAX_SIDE = 4096
-"""Pixels. The largest that `image.size` may be; what a folder says beyond it would take the machine's memory."""
+"""Pixels. Maximum of `image.size`. A model folder that specifies a larger size would exhaust the machine's memory."""
 
 Encode = Callable[[int, NDArray[np.uint8]], bytes]
-"""From the place of a prompt and the pixels of its image to a file."""
+"""Encodes an image as a file, given the index of its prompt and its pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class GeneratedImage:
-    """What was drawn for one text."""
+    """The result of one prompt."""
 
     pixels: NDArray[np.uint8] | None
-    """The image `[size, size, 3]`; None when it failed, or became a file at once."""
+    """The image `[size, size, 3]`. None if generation failed or the image was encoded as `file`."""
     seed: int
     """The seed of the last attempt."""
     redraws: int
-    """How many attempts before it were unusable."""
+    """Number of unusable attempts before the last one."""
     failure: str | None
-    """None, or why there is no image: `nan`, `black`, `blank`, `refused` by the model's safety check, or
-    `out_of_memory` where the device does not hold even this one."""
+    """Why there is no image: `nan`, `black`, `blank`, `refused` by the model's safety check, or `out_of_memory` if the
+    device cannot hold even this one image. None if there is one."""
     file: bytes | None = None
-    """The encoded image, where that was asked for."""
+    """The encoded image, if an encoder was given."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One image to draw: the place of its prompt, the prompt, and the seed."""
+    """One image to generate: the index of its prompt, the prompt and the seed."""
 
-    place: int
+    index: int
     prompt: str
     seed: int
 
 
 class Generator:
-    """Texts to images. `load` makes one."""
+    """Generates images from texts. Construct it with `load`."""
 
     def __init__(
-        self, pipeline: Any, settings: GeneratorSettings, size: int, folder: Path, tuning: GpuOptions | None = None
+        self, pipeline: Any, settings: GeneratorSettings, size: int, folder: Path, gpu_options: GpuOptions | None = None
     ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._folder = folder
-        self._pen = DiffusionRunner(pipeline, settings, size, tuning or GpuOptions())
-        self.halved = 0
-        """Prompts so far that were drawn in smaller micro-batches than asked, since memory ran out."""
+        self._runner = DiffusionRunner(pipeline, settings, size, gpu_options or GpuOptions())
+        self.num_oom_reduced = 0
+        """Prompts so far that were generated in smaller micro-batches after running out of memory."""
 
-    fetch = staticmethod(fetch_generator)
+    @staticmethod
+    def fetch(settings: GeneratorSettings, *, local_files_only: bool = False) -> Path:
+        """Return the folder with the pipeline's files, downloading them if they are not cached. Raises ModelError."""
+        return fetch_pipeline(
+            "generator",
+            settings.model,
+            settings.commit,
+            variant=settings.weight_variant,
+            local_files_only=local_files_only,
+        )
 
     @classmethod
     def load(
-        cls, settings: GeneratorSettings, size: int, *, local_files_only: bool = False, tuning: GpuOptions | None = None
+        cls,
+        settings: GeneratorSettings,
+        size: int,
+        *,
+        local_files_only: bool = False,
+        gpu_options: GpuOptions | None = None,
     ) -> Self:
-        """The generator that `settings` name, for images of `size` pixels a side; warmed up where it is compiled.
+        """Load the generator that `settings` name, for images of `size` pixels a side. Warm it up if it is compiled.
 
-        With `local_files_only` the hub is not asked. `tuning`: another than is right for the device. Raises ModelError
-        when the model cannot be had or is no text-to-image pipeline, SettingsError for a device that is not there.
+        With `local_files_only` no request is sent to the hub. `gpu_options` override the defaults of the device. Raises
+        ModelError if the model cannot be fetched or is not a text-to-image pipeline, SettingsError if the device does
+        not exist.
         """
         device = resolve_device(settings.device)
         dtype = resolve_dtype(settings.dtype, device, torch.bfloat16)
-        tuning = tuning or GpuOptions.of(device, settings.compile)
+        gpu_options = gpu_options or GpuOptions.for_device(device, settings.compile)
         folder = cls.fetch(settings, local_files_only=local_files_only)
         with (
             silence_libraries(transformers_logging, diffusers_logging),
             translate_load_errors("generator", settings.model),
         ):
-            library: Any = _diffusers().AutoPipelineForText2Image  # its methods have no types
-            pipeline = library.from_pretrained(folder, variant=settings.files, dtype=dtype, use_safetensors=True)
+            auto_pipeline: Any = _import_diffusers().AutoPipelineForText2Image  # untyped methods
+            pipeline = auto_pipeline.from_pretrained(
+                folder, variant=settings.weight_variant, dtype=dtype, use_safetensors=True
+            )
             pipeline = pipeline.to(device)
             pipeline.set_progress_bar_config(disable=True)
             decode_in_float32(pipeline)
             postprocess_in_float32(pipeline)
-            tuning.laid_out(*parts_of(pipeline).values())
-            if (side := _drawn_side(pipeline)) > MAX_SIDE:
-                raise ModelError(f"generator: {settings.model} draws {side} pixels a side; {MAX_SIDE} are allowed")
-        generator = cls(pipeline, settings, size, folder, tuning)
-        if tuning.compiled:
-            generator.generate(["a photograph"], [0])  # fills a whole micro-batch, so every graph is made by now
-            generator.halved = 0
+            gpu_options.to_channels_last(*batch_modules(pipeline).values())
+            if (side := _native_side(pipeline)) > MAX_SIDE:
+                raise ModelError(f"generator: {settings.model} generates {side} pixels a side; {MAX_SIDE} are allowed")
+        generator = cls(pipeline, settings, size, folder, gpu_options)
+        if gpu_options.compiled:
+            generator.generate(["a photograph"], [0])  # padded to a full micro-batch, so this compiles every graph
+            generator.num_oom_reduced = 0
         return generator
 
     @property
-    def eager(self) -> dict[str, str]:
-        """Parts of the model that run uncompiled though they were to be compiled, and why."""
-        return self._pen.compiled.eager
+    def uncompiled(self) -> dict[str, str]:
+        """Parts of the model that run uncompiled because compilation failed, with the reason."""
+        return self._runner.compiled.uncompiled
 
     def generate(
         self, prompts: Sequence[str], seeds: Sequence[int], encode: Encode | None = None
     ) -> list[GeneratedImage]:
-        """One image a prompt, in order, each from its own seed: a row does not depend on its neighbors, to 1/255.
+        """Return one image per prompt, in order, each from its own seed.
 
-        Unusable images are drawn again, those of a micro-batch together, each from a seed made of its own. What the
-        model's safety check refuses is not. Where memory runs out, the same prompts are drawn half as many at a time.
-        `encode` makes a file of each image instead of leaving its pixels, in a thread, while the next micro-batch is
-        drawn; what it raises is raised here.
+        An image does not depend on the other ones, within one gray level. Unusable images are generated again, those of
+        a micro-batch together, each from a seed derived from its previous one. Images that the model's safety check
+        refuses are not generated again. After running out of memory, the same prompts are generated in micro-batches of
+        half the size. `encode` encodes each image as a file, instead of returning its pixels, in a thread while the
+        next micro-batch is generated. Exceptions of `encode` are raised here.
         """
-        wishes = [ImageRequest(place, *one) for place, one in enumerate(zip(prompts, seeds, strict=True))]
-        texts, batch = self._pen.texts(prompts), self._settings.batch
-        groups, batch = self._draw(wishes, texts, batch, encode)
-        done = {wish.place: one for group in groups for wish, one in group}
+        requests = [
+            ImageRequest(index, prompt, seed) for index, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+        ]
+        cache, batch_size = self._runner.prompt_cache(prompts), self._settings.batch
+        batches, batch_size = self._generate_batches(requests, cache, batch_size, encode)
+        results = {request.index: image for batch in batches for request, image in batch}
         for redraw in range(1, self._settings.redraws + 1):
-            for group in groups:
-                again = [
-                    ImageRequest(wish.place, wish.prompt, redraw_seed(wish.seed, redraw))
-                    for wish, _ in group
-                    if done[wish.place].failure not in (None, "refused", "out_of_memory")
+            for batch in batches:
+                retries = [
+                    ImageRequest(request.index, request.prompt, redraw_seed(request.seed, redraw))
+                    for request, _ in batch
+                    if results[request.index].failure not in (None, "refused", "out_of_memory")
                 ]
-                if not again:
+                if not retries:
                     continue
-                redrawn, batch = self._draw(again, texts, batch, encode)
-                done |= {wish.place: replace(one, redraws=redraw) for some in redrawn for wish, one in some}
-        return [done[wish.place] for wish in wishes]
+                retried, batch_size = self._generate_batches(retries, cache, batch_size, encode)
+                results |= {
+                    request.index: replace(image, redraws=redraw) for group in retried for request, image in group
+                }
+        return [results[request.index] for request in requests]
 
     def identity(self) -> dict[str, str]:
-        """What tells this generator from any other: a folder's weights, or name and commit at the hub."""
+        """Return what identifies this generator: the hash of a folder's weights, or name and commit at the hub."""
         return {"generator": weights_identity(self._settings.model, self._folder)}
 
-    def _draw(
-        self, wishes: Sequence[ImageRequest], texts: PromptCache | None, most: int, encode: Encode | None
+    def _generate_batches(
+        self, requests: Sequence[ImageRequest], cache: PromptCache | None, batch_size: int, encode: Encode | None
     ) -> tuple[list[list[tuple[ImageRequest, GeneratedImage]]], int]:
-        """What was drawn, by micro-batch, and how many a micro-batch may hold from now on."""
-        batches = OomSafeBatcher(most)
-        with BackgroundWorker[list[GeneratedImage]]() as behind:
+        """Return the images by micro-batch, and the micro-batch size to use from now on."""
+        batcher = OomSafeBatcher(batch_size)
+        with BackgroundWorker[list[GeneratedImage]]() as worker:
 
-            def work(some: Sequence[ImageRequest]) -> list[tuple[Future[list[GeneratedImage]], int]]:
-                prompts, seeds = [wish.prompt for wish in some], [wish.seed for wish in some]
-                drawing = self._pen.draw(prompts, seeds, texts, batches.size)
-                made = behind.put(lambda: _looked_at(drawing, some, encode))
-                return [(made, row) for row in range(len(some))]
+            def run_batch(batch: Sequence[ImageRequest]) -> list[tuple[Future[list[GeneratedImage]], int]]:
+                prompts, seeds = [request.prompt for request in batch], [request.seed for request in batch]
+                pending = self._runner.run(prompts, seeds, cache, batcher.size)
+                images = worker.submit(lambda: _collect_images(pending, batch, encode))
+                return [(images, row) for row in range(len(batch))]
 
-            parts = batches.run(work, wishes, alone=lambda wish: (_no_room(wish), 0))
-        self.halved += batches.split
-        pairs = zip(wishes, parts, strict=True)
+            futures = batcher.run(run_batch, requests, on_single_failure=lambda request: (_out_of_memory(request), 0))
+        self.num_oom_reduced += batcher.num_reduced
+        pairs = zip(requests, futures, strict=True)
         groups = [list(group) for _, group in groupby(pairs, key=lambda pair: id(pair[1][0]))]
-        return [[(wish, made.result()[row]) for wish, (made, row) in group] for group in groups], batches.size
+        batches = [[(request, images.result()[row]) for request, (images, row) in group] for group in groups]
+        return batches, batcher.size
 
 
-def _looked_at(drawing: PendingImages, wishes: Sequence[ImageRequest], encode: Encode | None) -> list[GeneratedImage]:
-    """The images of one micro-batch, when they are there."""
-    drawing.wait()
-    drawn: list[GeneratedImage] = []
-    for row, wish in enumerate(wishes):
-        failure = "refused" if drawing.refused[row] else detect_defect(drawing.extremes[row])
-        pixels = drawing.pixels[row].numpy()
+def _collect_images(
+    pending: PendingImages, requests: Sequence[ImageRequest], encode: Encode | None
+) -> list[GeneratedImage]:
+    """Wait for the images of one micro-batch, check them and encode them."""
+    pending.wait()
+    images: list[GeneratedImage] = []
+    for row, request in enumerate(requests):
+        failure = "refused" if pending.refused[row] else detect_defect(pending.extremes[row])
+        pixels = pending.pixels[row].numpy()
         if failure is not None:
-            drawn.append(GeneratedImage(None, wish.seed, 0, failure))
+            images.append(GeneratedImage(None, request.seed, 0, failure))
         elif encode is not None:
-            drawn.append(GeneratedImage(None, wish.seed, 0, None, encode(wish.place, pixels)))
+            images.append(GeneratedImage(None, request.seed, 0, None, encode(request.index, pixels)))
         else:
-            drawn.append(GeneratedImage(pixels.copy(), wish.seed, 0, None))  # a view would keep the whole micro-batch
-    return drawn
+            images.append(GeneratedImage(pixels.copy(), request.seed, 0, None))  # a view would keep the whole batch
+    return images
 
 
-def _no_room(wish: ImageRequest) -> Future[list[GeneratedImage]]:
-    """A micro-batch of one that does not fit the device."""
-    made: Future[list[GeneratedImage]] = Future()
-    made.set_result([GeneratedImage(None, wish.seed, 0, "out_of_memory")])
-    return made
+def _out_of_memory(request: ImageRequest) -> Future[list[GeneratedImage]]:
+    """Return the result of an image that does not fit the device alone."""
+    images: Future[list[GeneratedImage]] = Future()
+    images.set_result([GeneratedImage(None, request.seed, 0, "out_of_memory")])
+    return images
 
 
-def _drawn_side(pipeline: Any) -> int:
-    """Pixels a side of what a pipeline draws unless told otherwise; 0 where it does not say."""
-    drawing = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-    said = getattr(getattr(drawing, "config", None), "sample_size", None) or 0
-    return int(np.max(said)) * int(getattr(pipeline, "vae_scale_factor", 1))
+def _native_side(pipeline: Any) -> int:
+    """Return the pixels a side that a pipeline generates by default; 0 if its configuration does not specify them."""
+    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    sample_size = getattr(getattr(denoiser, "config", None), "sample_size", None) or 0
+    return int(np.max(sample_size)) * int(getattr(pipeline, "vae_scale_factor", 1))
 
 
-def _diffusers() -> Any:
-    """The library, imported when it is needed: it takes seconds, and says things unless it is quieted."""
+def _import_diffusers() -> Any:
+    """Import diffusers when it is needed: the import takes seconds, and prints messages unless it is silenced."""
     import diffusers
 
     return diffusers

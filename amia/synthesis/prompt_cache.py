@@ -1,4 +1,4 @@
-"""Prompts as the pipeline's text encoders read them, each distinct text once."""
+"""Cache of prompt embeddings: each distinct prompt is encoded once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,48 +7,51 @@ import torch
 
 __all__ = ["PromptCache"]
 
-_GIVES = {
+_ENCODE_PROMPT_OUTPUTS = {
     "StableDiffusionPipeline": ("prompt_embeds", None),
     "StableDiffusionXLPipeline": ("prompt_embeds", None, "pooled_prompt_embeds", None),
 }
-"""By pipeline, what its `encode_prompt` returns, by the names under which the pipeline takes it back."""
+"""By pipeline, the return values of its `encode_prompt`, by the argument names of its `__call__`."""
 
 
 class PromptCache:
-    """The texts of one call of the generator. They are encoded when the first micro-batch asks for one, a whole batch
-    of new ones at a time, and kept on the device: 0.15 MB a text for sd-turbo.
+    """The prompts of one call of the generator.
+
+    Prompts are encoded when a micro-batch first needs them, a whole batch of new ones at a time, and their embeddings
+    are kept on the device: 0.15 MB a prompt for sd-turbo.
     """
 
-    def __init__(self, pipeline: Any, texts: Sequence[str], guidance: float) -> None:
+    def __init__(self, pipeline: Any, prompts: Sequence[str], guidance: float) -> None:
         self._pipeline = pipeline
-        self._gives = _GIVES.get(type(pipeline).__name__, ())
-        if guidance > 1:  # wants the empty text beside each, which the pipeline encodes by itself
-            self._gives = ()
-        self._new = list(dict.fromkeys(texts))
-        self._known: dict[str, list[torch.Tensor]] = {}
+        self._outputs = _ENCODE_PROMPT_OUTPUTS.get(type(pipeline).__name__, ())
+        if guidance > 1:  # needs the empty prompt next to each one, which the pipeline encodes itself
+            self._outputs = ()
+        self._pending = list(dict.fromkeys(prompts))
+        self._encoded: dict[str, list[torch.Tensor]] = {}
 
-    def inputs(self, texts: Sequence[str], batch: int, *, full: bool) -> dict[str, Any]:
-        """Arguments of the pipeline for some of the texts; none where it must read them itself.
+    def embeddings(self, prompts: Sequence[str], batch_size: int, *, pad: bool) -> dict[str, Any]:
+        """Return the embeddings of some of the prompts as arguments of the pipeline.
 
-        `batch` are encoded at a time; `full`: never fewer.
+        Returns an empty dictionary if the pipeline must encode the prompts itself. Prompts are encoded `batch_size` at
+        a time; with `pad` a short batch is padded to that size.
         """
-        if not self._gives:
+        if not self._outputs:
             return {}
-        while any(text not in self._known for text in texts):
-            self._encode(batch, full)
-        rows = [self._known[text] for text in texts]
-        names = [name for name in self._gives if name is not None]
+        while any(prompt not in self._encoded for prompt in prompts):
+            self._encode_next(batch_size, pad)
+        rows = [self._encoded[prompt] for prompt in prompts]
+        names = [name for name in self._outputs if name is not None]
         return {name: torch.stack(parts) for name, *parts in zip(names, *rows, strict=True)}
 
-    def _encode(self, batch: int, full: bool) -> None:
-        some = self._new[:batch]
-        filled = some + some[-1:] * (batch - len(some) if full else 0)
-        given = self._pipeline.encode_prompt(
-            prompt=filled,
-            device=self._pipeline._execution_device,  # what it asks itself
+    def _encode_next(self, batch_size: int, pad: bool) -> None:
+        batch = self._pending[:batch_size]
+        padded = batch + batch[-1:] * (batch_size - len(batch) if pad else 0)
+        outputs = self._pipeline.encode_prompt(
+            prompt=padded,
+            device=self._pipeline._execution_device,  # as the pipeline itself does
             num_images_per_prompt=1,
             do_classifier_free_guidance=False,
         )
-        parts = [part for part, name in zip(given, self._gives, strict=True) if name is not None]
-        self._known |= {text: [part[row] for part in parts] for row, text in enumerate(some)}
-        del self._new[: len(some)]
+        tensors = [output for output, name in zip(outputs, self._outputs, strict=True) if name is not None]
+        self._encoded |= {prompt: [tensor[row] for tensor in tensors] for row, prompt in enumerate(batch)}
+        del self._pending[: len(batch)]

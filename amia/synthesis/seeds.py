@@ -1,4 +1,4 @@
-"""One seed a post, from the run's seed and the post's id alone: no order, batch or machine takes part."""
+"""Seeds of images, computed from the run's seed and the post's id alone: independent of order, batch and machine."""
 
 import hashlib
 
@@ -9,15 +9,15 @@ _BITS = 63
 
 
 def post_seed(run_seed: int, post_id: str) -> int:
-    """The seed of a post's first image, in [0, 2**63)."""
-    return _hashed(f"{run_seed}\x1f{post_id}")
+    """Return the seed of a post's first image, in [0, 2**63)."""
+    return _hash_to_seed(f"{run_seed}\x1f{post_id}")
 
 
 def redraw_seed(seed: int, redraw: int) -> int:
-    """The seed of the `redraw`-th attempt (1, 2, ...) after the image from `seed` was unusable."""
-    return _hashed(f"redraw\x1f{seed}\x1f{redraw}")
+    """Return the seed of the `redraw`-th retry (1, 2, ...) after the image from `seed` was unusable."""
+    return _hash_to_seed(f"redraw\x1f{seed}\x1f{redraw}")
 
 
-def _hashed(text: str) -> int:
+def _hash_to_seed(text: str) -> int:
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> (64 - _BITS)

@@ -1,8 +1,8 @@
-"""Half precision where a model is known to break in it.
+"""Run parts of a half-precision pipeline in float32 where half precision is known to break.
 
-SDXL's decoder overflows float16 (`decode_in_float32`). bfloat16 is coarse near white (`postprocess_in_float32`). The
-attention of Stable Diffusion 2.x overflows float16 where its logits are stored in it, which torch's fused attention
-does on no device; a test holds it to that.
+The decoder of SDXL overflows float16 (`decode_in_float32`). bfloat16 is coarse near white (`postprocess_in_float32`).
+The attention of Stable Diffusion 2.x overflows float16 if its logits are stored in it. Torch's fused attention stores
+them on no device, which a test checks.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ __all__ = ["decode_in_float32", "postprocess_in_float32"]
 
 
 def decode_in_float32(pipeline: Any) -> None:
-    """Let a float16 pipeline of the SDXL family decode its latents in float32, in place.
+    """Make a float16 pipeline of the SDXL family decode its latents in float32, in place.
 
-    SDXL's VAE overflows float16 to NaN, which its configuration says by `force_upcast`. Casting its weights for every
-    batch and back, as the pipeline would, costs more than keeping them wide.
+    The VAE of SDXL overflows float16 to NaN, which its configuration marks by `force_upcast`. Casting its weights back
+    and forth for every batch, as the pipeline would, costs more than keeping them in float32.
     """
     vae: Any = getattr(pipeline, "vae", None)
     if vae is None or vae.dtype is not torch.float16:
@@ -25,25 +25,25 @@ def decode_in_float32(pipeline: Any) -> None:
         return
     vae.to(torch.float32)
     vae.register_to_config(force_upcast=False)
-    entrance = vae.post_quant_conv if vae.post_quant_conv is not None else vae.decoder
-    entrance.register_forward_pre_hook(_widened)
+    first_module = vae.post_quant_conv if vae.post_quant_conv is not None else vae.decoder
+    first_module.register_forward_pre_hook(_upcast_input)
 
 
 def postprocess_in_float32(pipeline: Any) -> None:
-    """Let what a half-precision decoder gives, in [-1, 1], be shifted to [0, 1] in float32, in place.
+    """Make the output of a half-precision decoder, in [-1, 1], be shifted to [0, 1] in float32, in place.
 
-    In bfloat16 the shift rounds to 1/256, a whole gray level, what the decoder has already rounded.
+    In bfloat16 the shift rounds to 1/256, a whole gray level, after the decoder has already rounded.
     """
     vae: Any = getattr(pipeline, "vae", None)
     decoder = getattr(vae, "decoder", None)
     if decoder is not None and vae.dtype is not torch.float32:
-        decoder.register_forward_hook(_shades)
+        decoder.register_forward_hook(_upcast_output)
 
 
-def _shades(module: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+def _upcast_output(module: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
     return output.float() if isinstance(output, torch.Tensor) else output
 
 
-def _widened(module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _upcast_input(module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     latents, *rest = inputs
     return (latents.float(), *rest)

@@ -16,7 +16,7 @@ from ray_jobs.jobs.augment import augment
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.shards import read_metadata
 from ray_jobs.storage.store import Store
-from tests.helpers.shortage import hold_at_most
+from tests.helpers.simulated_oom import limit_batch_size
 
 Row = dict[str, Any]
 
@@ -40,13 +40,13 @@ def test_a_job_short_of_memory_comes_to_the_same(
 
     def short_encoder(*args: Any, **more: Any) -> ClipEncoder:
         encoder = load_encoder(*args, **more)
-        hold_at_most(5, encoder._model.text_model)
-        hold_at_most(5, encoder._model.vision_model)
+        limit_batch_size(5, encoder._model.text_model)
+        limit_batch_size(5, encoder._model.vision_model)
         return encoder
 
     def short_generator(*args: Any, **more: Any) -> Generator:
         generator = load_generator(*args, **more)
-        hold_at_most(3, generator._pipeline.unet)
+        limit_batch_size(3, generator._pipeline.unet)
         return generator
 
     monkeypatch.setattr(ClipEncoder, "load", short_encoder)
@@ -91,7 +91,7 @@ def test_when_every_synthesis_fails_nothing_is_lost_and_the_command_says_so(
 
     def full(*args: Any, **more: Any) -> Generator:
         generator = load(*args, **more)
-        hold_at_most(0, generator._pipeline.unet)
+        limit_batch_size(0, generator._pipeline.unet)
         return generator
 
     monkeypatch.setattr(Generator, "load", full)

@@ -15,7 +15,7 @@ import amia
 from amia.errors import ClusterError, ModelError, SettingsError
 from amia.matching.clip import ClipEncoder
 from amia.matching.settings import ClipSettings
-from tests.helpers.shortage import hold_at_most
+from tests.helpers.simulated_oom import limit_batch_size
 
 DEMO = Path(amia.__file__).parent / "demo" / "weights" / "clip"
 TEXTS = ["Paris at night", "Paris", "", "💞 ⚾", "word " * 500, "Beyoncé"]
@@ -58,8 +58,8 @@ def test_independent_of_batch(encoder):
 @pytest.mark.promise(12)
 def test_out_of_memory_halves_batches(clip):
     reference, limited = load(clip, micro_batch=4), load(clip, micro_batch=4)
-    text_batches = hold_at_most(2, limited._model.text_model)
-    image_batches = hold_at_most(1, limited._model.vision_model)
+    text_batches = limit_batch_size(2, limited._model.text_model)
+    image_batches = limit_batch_size(1, limited._model.vision_model)
     for vectors, expected in (
         (limited.encode_texts(TEXTS), reference.encode_texts(TEXTS)),
         (limited.encode_images(random_images(5)), reference.encode_images(random_images(5))),
@@ -73,8 +73,8 @@ def test_out_of_memory_halves_batches(clip):
 @pytest.mark.simulated("device")
 def test_single_post_out_of_memory(clip):
     limited = load(clip)
-    hold_at_most(0, limited._model.text_model)
-    with pytest.raises(ClusterError, match="not even one post fits"):
+    limit_batch_size(0, limited._model.text_model)
+    with pytest.raises(ClusterError, match="a single post does not fit"):
         limited.encode_texts(TEXTS)
 
 
@@ -179,7 +179,7 @@ def test_rejects_unavailable_model(local_files_only, monkeypatch):
 @pytest.mark.parametrize("device", ["cuda", "cuda:3"])
 def test_rejects_missing_gpu(clip, device, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(SettingsError, match="torch sees 0 GPUs"):
+    with pytest.raises(SettingsError, match="torch finds 0 GPUs"):
         load(clip, device=device)
 
 

@@ -14,7 +14,7 @@ from amia import accelerator
 from amia.accelerator import GpuOptions
 from amia.matching.clip import ClipEncoder
 from amia.matching.settings import ClipSettings
-from tests.helpers.shortage import hold_at_most
+from tests.helpers.simulated_oom import limit_batch_size
 
 TEXTS = ["Paris at night", "Paris", "", "💞 ⚾", "Beyoncé"]
 IMAGES = [Image.fromarray(np.random.default_rng(row).integers(0, 255, (20 + row, 60, 3), np.uint8)) for row in range(5)]
@@ -69,6 +69,6 @@ def test_falls_back_if_compilation_fails(clip: Path, monkeypatch: pytest.MonkeyP
 
 def test_uncompiled_does_not_pad(clip: Path) -> None:
     encoder = load(clip)
-    batch_sizes = hold_at_most(10, encoder._model.vision_model)
+    batch_sizes = limit_batch_size(10, encoder._model.vision_model)
     encoder.encode_images(IMAGES)
     assert batch_sizes == [4, 1]

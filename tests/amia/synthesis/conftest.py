@@ -1,4 +1,4 @@
-"""Pipelines of random weights, saved and loaded as real ones are; foreign in shape to the demo's."""
+"""Small pipelines with random weights and another architecture than the demo's, saved as real ones are."""
 
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def _scheduler() -> object:
 
 @pytest.fixture(scope="session")
 def sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A StableDiffusionPipeline that draws 32 pixels a side."""
+    """A StableDiffusionPipeline for images of 32 pixels a side."""
     from diffusers import StableDiffusionPipeline
 
     torch.manual_seed(1)
@@ -100,7 +100,7 @@ def sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A StableDiffusionXLPipeline, in the family whose VAE overflows float16."""
+    """A StableDiffusionXLPipeline, whose VAE is marked to overflow float16."""
     from diffusers import StableDiffusionXLPipeline
 
     torch.manual_seed(2)

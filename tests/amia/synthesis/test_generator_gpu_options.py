@@ -1,4 +1,4 @@
-"""What a GPU does otherwise, done on the CPU: compiled, channels last, each text once. The images stay the same."""
+"""GPU options of the generator, applied on the CPU: compiled, channels last, deduplicated prompts."""
 
 import threading
 import warnings
@@ -11,32 +11,32 @@ import numpy as np
 import pytest
 import torch
 
-from amia import accelerator as compiling
+from amia import accelerator
 from amia.accelerator import GpuOptions
-from amia.synthesis.diffusion import parts_of
+from amia.synthesis.diffusion import batch_modules
 from amia.synthesis.generator import GeneratedImage, Generator
 from amia.synthesis.prompt_cache import PromptCache
 from amia.synthesis.settings import GeneratorSettings
-from tests.helpers.shortage import hold_at_most
+from tests.helpers.simulated_oom import limit_batch_size
 
 PROMPTS = ["a bridge at night", "cup", "Paris 💞", "cup", "word " * 200, "cup", "a bridge at night"]
 SEEDS = [11, 12, 13, 14, 15, 16, 17]
 
 
-def load(folder: Path, tuning: GpuOptions | None = None, **settings: Any) -> Generator:
-    asked = GeneratorSettings(model=str(folder), **{"micro_batch": 4, **settings})
-    return Generator.load(asked, 32, local_files_only=True, tuning=tuning)
+def load(folder: Path, gpu_options: GpuOptions | None = None, **overrides: Any) -> Generator:
+    settings = GeneratorSettings(model=str(folder), **{"micro_batch": 4, **overrides})
+    return Generator.load(settings, 32, local_files_only=True, gpu_options=gpu_options)
 
 
-def apart(some: list[GeneratedImage], others: list[GeneratedImage]) -> int:
-    """Largest difference in gray levels."""
-    pairs = zip(some, others, strict=True)
-    return max(int(np.abs(one.pixels.astype(int) - other.pixels).max()) for one, other in pairs)
+def max_difference(images: list[GeneratedImage], others: list[GeneratedImage]) -> int:
+    """Return the largest difference of pixels in gray levels."""
+    pairs = zip(images, others, strict=True)
+    return max(int(np.abs(image.pixels.astype(int) - other.pixels).max()) for image, other in pairs)
 
 
-def rows_of(module: torch.nn.Module) -> list[int]:
-    """Rows that a module is called with from now on."""
-    return hold_at_most(10**9, module)
+def record_batch_sizes(module: torch.nn.Module) -> list[int]:
+    """Return a list that records the batch size of every call of a module from now on."""
+    return limit_batch_size(10**9, module)
 
 
 @pytest.fixture(params=["sd", "sdxl"])
@@ -45,123 +45,125 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def ahead_of_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Graphs as for a GPU, without the kernels that take a minute to write."""
-    monkeypatch.setattr(compiling, "BACKEND", "aot_eager")
+def aot_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Compile graphs as for a GPU, but without generating kernels, which takes a minute."""
+    monkeypatch.setattr(accelerator, "BACKEND", "aot_eager")
     torch.compiler.reset()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's tracer about its own internals
+        warnings.simplefilter("ignore")  # torch's tracer warns about its own internals
         yield
 
 
-def test_channels_last_moves_no_gray_level_by_more_than_one(folder: Path) -> None:
-    tuned = load(folder, GpuOptions(channels_last=True))
-    weight = tuned._pipeline.unet.conv_in.weight
+def test_channels_last_is_within_one_gray_level(folder: Path) -> None:
+    generator = load(folder, GpuOptions(channels_last=True))
+    weight = generator._pipeline.unet.conv_in.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
-    assert apart(tuned.generate(PROMPTS, SEEDS), load(folder).generate(PROMPTS, SEEDS)) <= 1
+    assert max_difference(generator.generate(PROMPTS, SEEDS), load(folder).generate(PROMPTS, SEEDS)) <= 1
 
 
 @pytest.mark.promise(29)
-def test_each_text_is_encoded_once_and_the_pictures_are_the_same(folder: Path) -> None:
-    tuned = load(folder, GpuOptions(distinct=True))
-    rows = rows_of(tuned._pipeline.text_encoder)
-    drawn = tuned.generate(PROMPTS, SEEDS)
-    assert rows == [4], "four distinct texts, one micro-batch of them"
-    assert apart(drawn, load(folder).generate(PROMPTS, SEEDS)) <= 1
-    assert not np.array_equal(drawn[1].pixels, drawn[3].pixels), "one text, two seeds"
+def test_dedupe_prompts_encodes_each_once(folder: Path) -> None:
+    generator = load(folder, GpuOptions(dedupe_prompts=True))
+    batch_sizes = record_batch_sizes(generator._pipeline.text_encoder)
+    images = generator.generate(PROMPTS, SEEDS)
+    assert batch_sizes == [4], "four distinct texts, one micro-batch of them"
+    assert max_difference(images, load(folder).generate(PROMPTS, SEEDS)) <= 1
+    assert not np.array_equal(images[1].pixels, images[3].pixels), "one prompt, two seeds"
 
 
-def test_texts_beyond_a_micro_batch_are_encoded_when_they_are_wanted(sd: Path) -> None:
-    tuned = load(sd, GpuOptions(distinct=True), micro_batch=2)
-    rows = rows_of(tuned._pipeline.text_encoder)
-    tuned.generate(PROMPTS, SEEDS)
-    assert rows == [2, 2]
-    tuned.generate(["cup"], [1])
-    assert rows == [2, 2, 1], "nothing is kept from call to call"
+def test_encodes_prompts_lazily(sd: Path) -> None:
+    generator = load(sd, GpuOptions(dedupe_prompts=True), micro_batch=2)
+    batch_sizes = record_batch_sizes(generator._pipeline.text_encoder)
+    generator.generate(PROMPTS, SEEDS)
+    assert batch_sizes == [2, 2]
+    generator.generate(["cup"], [1])
+    assert batch_sizes == [2, 2, 1], "the cache is not kept between calls"
 
 
-def test_guidance_and_unknown_pipelines_read_their_prompts_themselves(sd: Path) -> None:
+def test_no_cache_with_guidance_or_unknown_pipeline(sd: Path) -> None:
     pipeline = load(sd)._pipeline
-    assert PromptCache(pipeline, PROMPTS, 0.0).inputs(PROMPTS[:1], 1, full=False).keys() == {"prompt_embeds"}
-    assert PromptCache(pipeline, PROMPTS, 2.0).inputs(PROMPTS[:1], 1, full=False) == {}
-    assert PromptCache(SimpleNamespace(), PROMPTS, 0.0).inputs(PROMPTS[:1], 1, full=False) == {}
-    guided = [load(sd, tuning, guidance=2.0).generate(PROMPTS, SEEDS) for tuning in (None, GpuOptions(distinct=True))]
-    assert apart(*guided) == 0
+    assert PromptCache(pipeline, PROMPTS, 0.0).embeddings(PROMPTS[:1], 1, pad=False).keys() == {"prompt_embeds"}
+    assert PromptCache(pipeline, PROMPTS, 2.0).embeddings(PROMPTS[:1], 1, pad=False) == {}
+    assert PromptCache(SimpleNamespace(), PROMPTS, 0.0).embeddings(PROMPTS[:1], 1, pad=False) == {}
+    guided = [
+        load(sd, options, guidance=2.0).generate(PROMPTS, SEEDS) for options in (None, GpuOptions(dedupe_prompts=True))
+    ]
+    assert max_difference(*guided) == 0
 
 
 @pytest.mark.simulated("compiler")
 @pytest.mark.promise(29)
-@pytest.mark.usefixtures("ahead_of_time")
-def test_compiled_it_draws_the_same_in_passes_of_one_shape(folder: Path) -> None:
-    every = GpuOptions(compiled=True, channels_last=True, distinct=True)
+@pytest.mark.usefixtures("aot_backend")
+def test_compiled_pads_batches(folder: Path) -> None:
+    options = GpuOptions(compiled=True, channels_last=True, dedupe_prompts=True)
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    tuned = load(folder, every)
-    assert tuned.eager == {}
-    assert set(parts_of(tuned._pipeline)) >= {"text_encoder", "unet", "decoder"}
+    generator = load(folder, options)
+    assert generator.uncompiled == {}
+    assert set(batch_modules(generator._pipeline)) >= {"text_encoder", "unet", "decoder"}
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    assert graphs >= before + 3, "made in load"
-    drawn = tuned.generate(PROMPTS, SEEDS)
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs, "the short last pass is filled up"
-    assert [one.seed for one in drawn] == SEEDS
-    assert apart(drawn, load(folder).generate(PROMPTS, SEEDS)) <= 1
+    assert graphs >= before + 3, "load compiles"
+    images = generator.generate(PROMPTS, SEEDS)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs, "the short last batch is padded"
+    assert [image.seed for image in images] == SEEDS
+    assert max_difference(images, load(folder).generate(PROMPTS, SEEDS)) <= 1
 
 
 @pytest.mark.simulated("compiler")
 @pytest.mark.promise(29)
-def test_a_compiler_that_is_not_there_costs_no_picture(
+def test_falls_back_if_compilation_fails(
     sd: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def none(graph: object, inputs: object) -> Callable[..., Any]:
+    def failing_backend(graph: object, inputs: object) -> Callable[..., Any]:
         raise RuntimeError("no Triton here")
 
-    monkeypatch.setattr(compiling, "BACKEND", none)
+    monkeypatch.setattr(accelerator, "BACKEND", failing_backend)
     torch.compiler.reset()
-    tuned = load(sd, compile=True)
-    assert set(tuned.eager) == {"text_encoder", "unet", "decoder"}
-    assert apart(tuned.generate(PROMPTS, SEEDS), load(sd).generate(PROMPTS, SEEDS)) <= 1
+    generator = load(sd, compile=True)
+    assert set(generator.uncompiled) == {"text_encoder", "unet", "decoder"}
+    assert max_difference(generator.generate(PROMPTS, SEEDS), load(sd).generate(PROMPTS, SEEDS)) <= 1
     assert capfd.readouterr() == ("", "")
 
 
-def test_files_are_those_of_the_pixels_and_errors_are_the_encoders(sd: Path) -> None:
+def test_encode_gets_pixels_and_its_errors_are_raised(sd: Path) -> None:
     generator = load(sd)
-    pixels = [one.pixels for one in generator.generate(PROMPTS, SEEDS)]
-    encoded = generator.generate(PROMPTS, SEEDS, lambda place, drawn: bytes([place]) + drawn.tobytes())
-    assert [one.file for one in encoded] == [bytes([place]) + each.tobytes() for place, each in enumerate(pixels)]
-    assert all(one.pixels is None for one in encoded)
+    pixels = [image.pixels for image in generator.generate(PROMPTS, SEEDS)]
+    encoded = generator.generate(PROMPTS, SEEDS, lambda index, image: bytes([index]) + image.tobytes())
+    assert [image.file for image in encoded] == [bytes([index]) + array.tobytes() for index, array in enumerate(pixels)]
+    assert all(image.pixels is None for image in encoded)
 
-    def broken(place: int, drawn: np.ndarray) -> bytes:
-        if place == 5:
-            raise OSError(f"no room for {place}")
+    def broken(index: int, image: np.ndarray) -> bytes:
+        if index == 5:
+            raise OSError(f"no room for {index}")
         return b""
 
     with pytest.raises(OSError, match="no room for 5"):
         generator.generate(PROMPTS, SEEDS, broken)
 
 
-def test_encoding_runs_while_the_next_micro_batch_is_drawn(sd: Path) -> None:
-    """The encoder of the first image waits for the second micro-batch to begin: in turns it would wait in vain."""
-    generator, second = load(sd, micro_batch=1), threading.Event()
-    passes: list[int] = []
+def test_encode_overlaps_next_micro_batch(sd: Path) -> None:
+    """The encoder of the first image waits for the second micro-batch to start, which never happens in sequence."""
+    generator, second_started = load(sd, micro_batch=1), threading.Event()
+    calls: list[int] = []
 
-    def look(*_: Any) -> None:
-        passes.append(1)
-        if len(passes) == 2:
-            second.set()
+    def on_forward(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            second_started.set()
 
-    generator._pipeline.unet.register_forward_pre_hook(look)
-    seen = generator.generate(PROMPTS[:2], SEEDS[:2], lambda place, _: bytes([place, second.wait(20)]))
-    assert [one.file for one in seen] == [b"\x00\x01", b"\x01\x01"]
+    generator._pipeline.unet.register_forward_pre_hook(on_forward)
+    images = generator.generate(PROMPTS[:2], SEEDS[:2], lambda index, _: bytes([index, second_started.wait(20)]))
+    assert [image.file for image in images] == [b"\x00\x01", b"\x01\x01"]
 
 
-def test_half_precision_is_shaded_in_float32(sd: Path) -> None:
+def test_half_precision_postprocesses_in_float32(sd: Path) -> None:
     half = load(sd, dtype="bfloat16")
     latents = torch.zeros(1, 4, 16, 16, dtype=torch.bfloat16)
     with torch.inference_mode():
         assert half._pipeline.vae.decode(latents, return_dict=False)[0].dtype is torch.float32
-    assert apart(half.generate(PROMPTS, SEEDS), load(sd).generate(PROMPTS, SEEDS)) < 40
+    assert max_difference(half.generate(PROMPTS, SEEDS), load(sd).generate(PROMPTS, SEEDS)) < 40
 
 
-def test_fused_attention_keeps_logits_that_overflow_float16() -> None:
+def test_fused_attention_does_not_overflow_float16() -> None:
     queries = torch.full((1, 1, 8, 64), 200.0, dtype=torch.float16)
     assert not (queries @ queries.mT).isfinite().all()
     assert torch.nn.functional.scaled_dot_product_attention(queries, queries, queries).isfinite().all()

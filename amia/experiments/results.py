@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError
 
 from amia.errors import RunError
-from amia.experiments.run_specs import Negatives
 from amia.mner.evaluation import ScoredPost, lenient_span_pair
 from amia.mner.metrics import SpanCounts
 from amia.utils.config import StrictModel
@@ -32,8 +31,6 @@ class DatasetInfo:
     visual_encoder: str
     clip: str
     generator: str
-    negatives: Negatives = "expected"
-    """Negatives that theta was fitted with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -51,8 +51,7 @@ def build_tables(
     table, RunError for results that cannot be compared.
     """
     grid = ScoreGrid((cell for cell in results if cell.data in data), seeds, resamples)
-    negatives = {info.negatives for info in data.values()}
-    specs = [table_spec(name, recognizers, text_systems, negatives) for name in dict.fromkeys(names)]
+    specs = [table_spec(name, recognizers, text_systems) for name in dict.fromkeys(names)]
     families = {spec.name: grid.compare(spec.pairs(list(data))) for spec in specs}
     tables = [_fill_table(spec, grid, data, families[spec.name], notice) for spec in specs]
     hypotheses = hypotheses_table(grid, list(data), recognizers, text_systems, families, notice)

@@ -1,10 +1,10 @@
 """Specifications of the tables: their titles, columns and rows, without results."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amia.experiments.results import Part
-from amia.experiments.run_specs import Negatives, RunSpec, run_specs
+from amia.experiments.run_specs import RunSpec, run_specs
 from amia.experiments.score_grid import Pair, Subset
 
 __all__ = ["RowSpec", "TableSpec", "table_spec"]
@@ -33,8 +33,6 @@ _CONTROL_LABELS = {
     "noise": "noise",
     "constant": "mixed, constant theta (mean)",
     "shuffled": "mixed, theta shuffled across posts",
-    "adaptive-batch": "adaptive, negatives of a batch",
-    "adaptive-expected": "adaptive, expected hardest negatives",
 }
 _SWAPPED_LABELS = {
     "adaptive": "adaptive, swapped at evaluation",
@@ -76,16 +74,9 @@ class TableSpec:
         ]
 
 
-def table_spec(
-    table: str, recognizers: Sequence[str], text_systems: Sequence[str], negatives: Collection[Negatives]
-) -> TableSpec:
-    """Return the specification of a table; `negatives` are those of all data sets.
-
-    Raises SettingsError for an unknown table.
-    """
-    runs = list(
-        dict.fromkeys(run for kind in sorted(negatives) for run in run_specs(table, recognizers, text_systems, kind))
-    )
+def table_spec(table: str, recognizers: Sequence[str], text_systems: Sequence[str]) -> TableSpec:
+    """Return the specification of a table. Raises SettingsError for an unknown table."""
+    runs = list(dict.fromkeys(run_specs(table, recognizers, text_systems)))
     if table == "table1":
         rows = [RowSpec((_INPUT_LABELS[run.arm], run.recognizer), Subset(run)) for run in runs]
         return TableSpec(table, _TITLES[table], ("Input", "Recognizer"), tuple(rows))
@@ -93,8 +84,6 @@ def table_spec(
         parts: tuple[Part, Part] = ("mismatched", "matched")
         rows = [RowSpec((part, run.recognizer, run.arm), Subset(run, part)) for part in parts for run in runs]
         return TableSpec(table, _TITLES[table], ("Posts", "Recognizer", "Images"), tuple(rows))
-    # Data sets with different negatives need different arms; keep the rows of a recognizer together.
-    runs.sort(key=lambda run: (recognizers.index(run.recognizer), run.swapped))
     labels = _RATIO_LABELS if table == "table2" else _CONTROL_LABELS
     rows = [
         RowSpec((run.recognizer, _SWAPPED_LABELS[run.arm] if run.swapped else labels[run.arm]), Subset(run))

@@ -15,7 +15,7 @@ from ray_jobs.settings.job import load_settings
 from ray_jobs.settings.rates import Rates
 
 if TYPE_CHECKING:  # keep the cost model out of the start-up of the command line
-    from ray_jobs.jobs.forecast import Execution, Forecast
+    from ray_jobs.jobs.forecast import ExecutionForecast, Forecast
 
 __all__ = ["plan", "print_forecast"]
 
@@ -51,13 +51,13 @@ def plan(
     json: Json = False,
 ) -> None:
     """Estimate duration, limits and cost of ingest and augment. The machines need not exist yet."""
-    from ray_jobs.jobs.forecast import Power, forecast, suggest_speedups
+    from ray_jobs.jobs.forecast import Machines, forecast, suggest_speedups
     from ray_jobs.settings.rates import load_rates
 
     rates, settings, arms = load_rates(gpu), load_settings(config, overrides or []), arm or ["adaptive"]
     gpus = count if rates.gpu else 0
-    power = Power(gpus, cores or gpus * (rates.cores_per_gpu or 0) or len(os.sched_getaffinity(0)))
-    estimate = forecast(_parse_count(posts), rates, power, settings, arms)
+    machines = Machines(gpus, cores or gpus * (rates.cores_per_gpu or 0) or len(os.sched_getaffinity(0)))
+    estimate = forecast(_parse_count(posts), rates, machines, settings, arms)
     speedups = suggest_speedups(estimate, rates, settings, arms)
     print_forecast(estimate, rates.at(settings.image.size), speedups, price, json=json)
 
@@ -75,16 +75,16 @@ def print_forecast(
     """Print the executions in order, the totals, the limits, possible speedups, and the sources of the rates."""
     cost = None
     if price is not None:
-        cost = price * (estimate.gpu_hours or estimate.power.cores * estimate.seconds / 3600)
+        cost = price * (estimate.gpu_hours or estimate.machines.cores * estimate.seconds / 3600)
     if json:
         print_json(_forecast_json(estimate, rates, speedups, cost))
         return
-    power = estimate.power
-    gpus = f"{power.gpus:,} x {rates.gpu}, " if power.gpus else ""
-    console.print(f"{estimate.posts:,} posts, each with an image, on {gpus}{power.cores:,} CPU cores")
+    machines = estimate.machines
+    gpus = f"{machines.gpus:,} x {rates.gpu}, " if machines.gpus else ""
+    console.print(f"{estimate.posts:,} posts, each with an image, on {gpus}{machines.cores:,} CPU cores")
     print_lines(_duration_table(estimate))
-    if power.gpus:
-        waiting = power.gpus * estimate.ingest_s / 3600
+    if machines.gpus:
+        waiting = machines.gpus * estimate.ingest_s / 3600
         console.print(
             f"{estimate.gpu_hours:,.1f} GPU-hours, of which the GPUs are busy {estimate.gpu_s / 3600:,.1f}. "
             f"Ingest needs no GPU: running it before the GPUs are allocated saves {waiting:,.1f}"
@@ -134,8 +134,8 @@ def _forecast_json(
 ) -> dict[str, object]:
     return {
         "posts": estimate.posts,
-        "gpus": estimate.power.gpus,
-        "cores": estimate.power.cores,
+        "gpus": estimate.machines.gpus,
+        "cores": estimate.machines.cores,
         "seconds": estimate.seconds,
         "executions": [_execution_json(execution) for execution in estimate.executions],
         "between_s": estimate.between_s,
@@ -150,7 +150,7 @@ def _forecast_json(
     }
 
 
-def _execution_json(execution: "Execution") -> dict[str, object]:
+def _execution_json(execution: "ExecutionForecast") -> dict[str, object]:
     return {
         "stages": execution.stages,
         "posts": execution.posts,

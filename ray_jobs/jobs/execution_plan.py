@@ -1,76 +1,189 @@
-"""`amia augment --dry-run`: what would run where, before anything costs money. Starts nothing."""
+"""The executions of `amia augment`: printed by `--dry-run`, priced by `amia plan`, and run by `amia augment`.
+
+An execution streams shards through one or several stages, and the next one starts once its last shard is published:
+
+1. embed the posts of the bank of negatives, unless a mixture from elsewhere brings its own bank;
+2. embed the remaining posts, and score all posts;
+3. synthesize images, and mix them.
+
+This module imports neither Ray nor torch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from amia.mixing.arms import check_arm, needs_synthesis
-from ray_jobs.jobs.context import open_run
-from ray_jobs.jobs.mixture import bank_shards, count_with_image
-from ray_jobs.jobs.score_variants import group_by_variant
 from ray_jobs.settings.job import Pool, Settings
-from ray_jobs.storage.layout import arm_folder, shard_key
+from ray_jobs.storage.layout import EMBEDDINGS, POSTS, SCORES, SYNTHESIZED, arm_folder, shard_key, shard_keys
+from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
 
-__all__ = ["PlannedStage", "plan_augment"]
+__all__ = [
+    "Execution",
+    "ExecutionPlan",
+    "PlannedStage",
+    "RunPlan",
+    "StageRef",
+    "count_with_image",
+    "execution_plan",
+    "plan_augment",
+    "plan_run",
+]
 
-JPEG_BYTES_A_PIXEL = 0.35
-"""A 4:2:0 JPEG of a photograph at quality 95, roughly; what matters is the order of magnitude."""
+JPEG_BYTES_PER_PIXEL = 0.35
+"""Rough size of a photograph as 4:2:0 JPEG at quality 95."""
+EMBEDDING_MB, SCORE_MB = 0.002, 0.00005
+"""Rough size of a post in `embeddings/` and in `scores/`."""
+
+Part = Literal["all", "bank", "rest"]
+"""Part of a corpus: all posts, the shards that hold the bank, or the others."""
+MixtureSource = Literal["fit", "given", "shipped"]
+"""Whether the mixture is fitted on this run, given by `--mixture`, or the one that ships with the preset."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRef:
+    """A stage of an execution, by the folder that it writes, and the part of the corpus that it processes."""
+
+    folder: str
+    pool: str
+    part: Part = "all"
+
+
+Execution = tuple[StageRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionPlan:
+    """The executions of a job. An empty execution is skipped."""
+
+    embed_bank: Execution
+    score: Execution
+    augment: Execution
+
+    @property
+    def executions(self) -> list[Execution]:
+        """Executions to run, in order."""
+        return [execution for execution in (self.embed_bank, self.score, self.augment) if execution]
+
+
+def execution_plan(arms: Sequence[str], *, has_images: bool, bank_share: float | None) -> ExecutionPlan:
+    """Return the executions for some arms.
+
+    `bank_share` is the share of the corpus whose shards hold the bank, or None if the bank is not made from this
+    corpus. If it is at least half, all posts are embedded in the first execution, since starting the encoder a second
+    time takes longer than it saves. Raises SettingsError for an unknown arm.
+    """
+    for arm in arms:
+        check_arm(arm)
+    embed_bank: Execution = ()
+    score: Execution = ()
+    if has_images:
+        if bank_share is None:
+            score = (StageRef(EMBEDDINGS, "embed"),)
+        elif bank_share >= 0.5:
+            embed_bank = (StageRef(EMBEDDINGS, "embed"),)
+        else:
+            embed_bank = (StageRef(EMBEDDINGS, "embed", "bank"),)
+            score = (StageRef(EMBEDDINGS, "embed", "rest"),)
+        score = (*score, StageRef(SCORES, "score"))
+    synthesize = (StageRef(SYNTHESIZED, "synthesize"),) if any(map(needs_synthesis, arms)) else ()
+    mix = tuple(StageRef(arm_folder(arm), "mix") for arm in dict.fromkeys(arms))
+    return ExecutionPlan(embed_bank=embed_bank, score=score, augment=(*synthesize, *mix))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """The executions of one run, with the shards of each part of its corpus."""
+
+    executions: ExecutionPlan
+    mixture_source: MixtureSource
+    num_fit_images: int
+    """Posts with an image in the splits that the mixture is fitted on."""
+    shards: dict[Part, list[str]]
+
+    def shards_of(self, execution: Execution) -> list[str]:
+        """Return the shards that an execution processes in any of its stages."""
+        parts = {stage.part for stage in execution}
+        return self.shards["all" if len(parts) > 1 else parts.pop()]
+
+
+def plan_run(
+    store: Store,
+    plan: Plan,
+    settings: Settings,
+    arms: Sequence[str],
+    *,
+    mixture: str | None = None,
+    accept_mixture: bool = False,
+) -> RunPlan:
+    """Return the executions of `amia augment` for an ingested run, whether or not some shards are published."""
+    with_image = dict(zip(plan.shards, count_with_image(store, plan.shards), strict=True))
+    fit_shards = [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]
+    fit_images = [with_image[shard] for shard in fit_shards]
+    source: MixtureSource = "fit"
+    if mixture is not None:
+        source = "given"
+    elif settings.shipped_mixture is not None and sum(fit_images) < settings.mixture.min_losses and not accept_mixture:
+        source = "shipped"
+    # The first shards of the fitting splits that hold enough posts with an image, or all of these splits.
+    bank = fit_shards[: int(np.searchsorted(np.cumsum(fit_images), settings.triplet.bank)) + 1]
+    executions = execution_plan(
+        arms,
+        has_images=any(with_image.values()),
+        bank_share=len(bank) / len(plan.shards) if source == "fit" else None,
+    )
+    rest = [shard for shard in plan.shards if shard not in set(bank)]
+    return RunPlan(
+        executions=executions,
+        mixture_source=source,
+        num_fit_images=sum(fit_images),
+        shards={"all": plan.shards, "bank": bank, "rest": rest},
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """One stage of one execution. Between two executions all actors wait for the last shard."""
+    """Remaining work of one stage in one execution, as `--dry-run` shows it."""
 
     execution: int
     stage: str
     shards: int
-    """Shards still to be published."""
+    """Shards that are not published yet."""
     posts: int
     pool: Pool
     megabytes: float
-    """What it will write, estimated."""
+    """Estimated size of the output."""
 
 
 def plan_augment(
     run: str, settings: Settings, arms: Sequence[str], *, mixture: str | None = None, accept_mixture: bool = False
 ) -> list[PlannedStage]:
-    """The stages of `amia augment` with what is left of each, in the order in which they would run."""
+    """Return the remaining work of `amia augment`, in the order in which it would run. Starts nothing."""
+    from ray_jobs.jobs.context import open_run  # not at the top: it imports Ray
+
     for arm in arms:
         check_arm(arm)
     store = Store(run)
     plan, _ = open_run(store)
-    pools = settings.pools
-    picture = settings.image.size**2 * JPEG_BYTES_A_PIXEL / 1e6
-    images = sum(count_with_image(store, plan.shards))
-    to_fit = sum(count_with_image(store, [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]))
-    ships = settings.shipped_mixture is not None and to_fit < settings.mixture.min_losses and not accept_mixture
+    run_plan = plan_run(store, plan, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
+    image_mb = settings.image.size**2 * JPEG_BYTES_PER_PIXEL / 1e6
+    planned = []
+    for number, execution in enumerate(run_plan.executions.executions, 1):
+        for stage in execution:
+            published = store.list(stage.folder)
+            shards = [s for s in run_plan.shards[stage.part] if shard_key(stage.folder, s) not in published]
+            posts = sum(map(plan.rows_of, shards))
+            post_mb = {EMBEDDINGS: EMBEDDING_MB, SCORES: SCORE_MB}.get(stage.folder, image_mb)
+            pool = getattr(settings.pools, stage.pool)
+            planned.append(PlannedStage(number, stage.folder, len(shards), posts, pool, posts * post_mb))
+    return planned
 
-    def left(execution: int, folder: str, shards: Sequence[str], pool: Pool, megabytes: float) -> PlannedStage:
-        sizes = store.list(folder)
-        todo = [shard for shard in shards if shard_key(folder, shard) not in sizes]
-        posts = sum(plan.rows_of(shard) for shard in todo)
-        return PlannedStage(execution, folder, len(todo), posts, pool, posts * megabytes)
 
-    steps: list[PlannedStage] = []
-    execution, bank = 0, list[str]()
-    if images and mixture is None and not ships:  # a mixture that is given brings its bank
-        bank = bank_shards(store, plan, settings.triplet.bank)
-        bank = plan.shards if 2 * len(bank) >= len(plan.shards) else bank
-        execution += 1
-        steps.append(left(execution, "embeddings", bank, pools.embed, 0.002))
-    if images:
-        rest = [shard for shard in plan.shards if shard not in set(bank)]
-        execution += 1
-        steps += [left(execution, "embeddings", rest, pools.embed, 0.002)] if rest else []
-        steps.append(left(execution, "scores", plan.shards, pools.score, 0.00005))
-    drawn = False
-    for asked, group in group_by_variant(arms, settings.triplet):
-        if images and asked.suffix:
-            execution += 1
-            steps.append(left(execution, asked.scores, plan.shards, pools.score, 0.00005))
-        execution += 1
-        if not drawn and any(needs_synthesis(arm) for arm in group):
-            drawn = True
-            steps.append(left(execution, "synthesized", plan.shards, pools.synthesize, picture))
-        steps += [left(execution, arm_folder(arm), plan.shards, pools.mix, picture) for arm in group]
-    return steps
+def count_with_image(store: Store, shards: Sequence[str]) -> list[int]:
+    """Return the number of posts with a usable image in each shard."""
+    return [metadata.counts.get("image=ok", 0) for metadata in read_all_metadata(store, shard_keys(POSTS, shards))]

@@ -53,7 +53,7 @@ def experiment(spec: ExperimentSpec, *, quiet: bool = False) -> ExperimentResult
     cells = list({(cell.data, cell.key): cell for cell in positions.values()}.values())
     unfinished = [cell for cell in cells if cell.missing_evaluations()]
     finished = len(cells) - len(unfinished)
-    log = next(iter(jobs.values())).say
+    log = next(iter(jobs.values())).log
     log(f"{len(cells)} cells, {finished} of them finished before")
     failures = run_cells(unfinished, finished, log)
     tables = create_tables(spec, jobs, positions)
@@ -83,10 +83,10 @@ def prepare_dataset(spec: ExperimentSpec, name: str, dataset: DataSet, quiet: bo
     job = open_context(dataset.run, settings, quiet=quiet)
     if grid.split not in job.plan.posts:
         raise SettingsError(f"{name}: no split {grid.split!r}: there are {', '.join(sorted(job.plan.posts))}")
-    arms = dict.fromkeys(run_spec.arm for run_spec in required_runs(grid, settings))
+    arms = dict.fromkeys(run_spec.arm for run_spec in required_runs(grid))
     missing = [arm for arm in arms if not store.exists(manifest_key(arm_folder(arm)))]
     if missing:
-        job.say(f"{name}: creating {', '.join(missing)}")
+        job.log(f"{name}: creating {', '.join(missing)}")
     # Called even if no arm is missing: it refuses arms that were made with other settings.
     augment(
         dataset.run,

@@ -19,7 +19,6 @@ from ray_jobs.jobs.train import prepare_training, training_identity
 from ray_jobs.jobs.train_parallel import TrainingTask
 from ray_jobs.runtime.executor import run_locally
 from ray_jobs.settings.experiment import ExperimentSettings
-from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import Identity, digest
@@ -61,16 +60,12 @@ class Cell(TrainingTask):
         return [swapped for swapped in self.swapped if not self.job.store.exists(self.result_key(swapped))]
 
 
-def required_runs(grid: ExperimentSettings, settings: Settings) -> list[RunSpec]:
+def required_runs(grid: ExperimentSettings) -> list[RunSpec]:
     """Return the runs that the tables require, without repetition, in the order of the tables.
 
     Raises SettingsError for an unknown table or recognizer.
     """
-    specs = [
-        spec
-        for table in grid.tables
-        for spec in run_specs(table, grid.recognizers, grid.text_systems, settings.triplet.negatives)
-    ]
+    specs = [spec for table in grid.tables for spec in run_specs(table, grid.recognizers, grid.text_systems)]
     for spec in specs:
         get_system(spec.recognizer)
     return list(dict.fromkeys(specs))
@@ -82,7 +77,7 @@ def plan_cells(grid: ExperimentSettings, data: str, job: RunContext) -> dict[Cel
     Positions with the same posts and settings share one cell.
     """
     evaluations: dict[tuple[str, str], set[bool]] = {}
-    for spec in required_runs(grid, job.settings):
+    for spec in required_runs(grid):
         evaluations.setdefault((spec.recognizer, spec.arm), set()).add(spec.swapped)
     systems = dict.fromkeys(system for system, _ in evaluations)
     encoders = {system: encoder_identities(system, job.settings.recognizer) for system in systems}

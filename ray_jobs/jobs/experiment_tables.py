@@ -35,7 +35,6 @@ def create_tables(spec: ExperimentSpec, jobs: Mapping[str, RunContext], cells: M
             visual_encoder=settings.recognizer.visual.model,
             clip=settings.clip.model,
             generator=settings.generator.model,
-            negatives=settings.triplet.negatives,
         )
         for data, job in jobs.items()
     }
@@ -71,11 +70,11 @@ def publish_tables(spec: ExperimentSpec, store: Store, tables: Sequence[Table]) 
 
 def demo_notice(spec: ExperimentSpec) -> str | None:
     """Return the footnote for tables whose cells used weights of the demo; None if no cell did."""
-    settings, run_specs = spec.settings, required_runs(spec.grid, spec.settings)
+    settings, run_specs = spec.settings, required_runs(spec.grid)
     systems = [get_system(run_spec.recognizer) for run_spec in run_specs]
     synthesizes = any(needs_synthesis(run_spec.arm) for run_spec in run_specs)
     models = {
-        "text": settings.recognizer.text.model if any(system.family == "pieces" for system in systems) else "",
+        "text": settings.recognizer.text.model if any(system.input_unit == "subwords" for system in systems) else "",
         "visual": settings.recognizer.visual.model if any(system.reads_images for system in systems) else "",
         # Tables with synthesized images always include an arm that is mixed by theta.
         "clip": settings.clip.model if synthesizes else "",

@@ -1,12 +1,12 @@
-"""`amia export`: arms of a run in a layout that other people's code reads, as a Ray Data job.
+"""`amia export`: write arms of a run in a layout that other software reads, as a Ray Data job.
 
     DIR/<arm>/train.txt, valid.txt, test.txt, images/<id>.jpg     layout umt
     DIR/<arm>/<split>-00000-of-00007.tar                          layout webdataset
-    DIR/README.md, SHA256SUMS                                     what it is, and what each file must be
-    DIR/.amia/identity.json, finished.json, log/, parts/          what amia needs to go on with it
+    DIR/README.md, SHA256SUMS                                     description, and the hash of each file
+    DIR/.amia/identity.json, finished.json, log/, parts/          needed by amia to resume the export
 
-Actors publish each shard's files and, after them, its part: what the driver must know of the shard. When every part is
-there the driver joins them into what is one file for a split or for the whole, and removes them.
+For each shard, actors publish its files and then its part: what the driver needs to know of the shard. Once all parts
+are published, the driver joins them into the files that belong to a split or to the whole export, and removes them.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -37,19 +38,21 @@ from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout, keep, part_key
 from ray_jobs.storage.arm import Arm, open_arm
-from ray_jobs.storage.fingerprint import check_or_write_identity, digest, read_identity
+from ray_jobs.storage.fingerprint import digest, read_identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["LAYOUTS", "export", "finish", "finished"]
+__all__ = ["LAYOUTS", "export", "finish", "read_finished"]
 
-# MERGED FROM ray_jobs.jobs.export: What the driver of `amia export` does when every shard is there: joins the parts, and says what the export holds.
 LAYOUTS = ("umt", "webdataset")
-USUAL_SIZE = 256
-"""Pixels a side, at least, of layout `umt` where no size is asked for: room for a crop of 224 to move in."""
-READS = 16
-_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
+DEFAULT_UMT_SIZE = 256
+"""Minimum of the default image size of layout `umt`, in pixels: leaves room for random crops of 224."""
+README_FILE = "README.md"
+SUMS_FILE = "SHA256SUMS"
+FINISHED_FILE = f"{CONTROL}/finished.json"
+READ_THREADS = 16
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
 def export(
@@ -63,212 +66,214 @@ def export(
     name: str | None = None,
     quiet: bool = False,
 ) -> ExportSummary:
-    """Write finished arms of a run into the folder or URL `to`; started again, it goes on where it stopped.
+    """Write finished arms of a run into the folder or URL `to`. Resumes an interrupted export.
 
-    `size`: pixels a side of every image; default: the run's own, in layout umt at least 256. `name`: the image folder
-    of layout umt (`images`). Raises SettingsError for what cannot be exported so, IdentityError when `to` holds another
-    export, and RunError when it holds anything else or an arm is not finished.
+    `size` is the width and height of every image in pixels; default: that of the run, for layout umt at least 256.
+    `name` is the image folder of layout umt; default: `images`. Raises SettingsError if the arguments do not go
+    together, CorpusError if the posts have no tags for layout umt, IdentityError if `to` holds another export, and
+    RunError if it holds anything else or if an arm is not finished.
     """
-    _check(layout, arms, name)
+    _check_arguments(layout, arms, name)
     store, target = Store(run), Store(to)
     if store.address == target.address:
-        raise SettingsError(f"--to {to} is the run itself: give a folder of its own")
+        raise SettingsError(f"--to {to} is the run itself: give another folder")
     plan, _ = open_run(store)
     if layout == "umt" and not plan.labeled:
         raise CorpusError(
-            f"no post of {store.address} has tags, and layout umt is text files of tokens and tags: "
-            "--layout webdataset takes posts of every kind"
+            f"no post of {store.address} has tags, and layout umt consists of text files of tokens and tags: "
+            "use --layout webdataset, which also holds posts without tags"
         )
     opened = [open_arm(store, arm) for arm in dict.fromkeys(arms)]
-    stored = _geometry(opened)
-    pictures = ImageExporter(stored=stored, size=_size(layout, size, stored))
+    stored = _common_image_settings(opened)
+    images = ImageExporter(stored=stored, size=_image_size(layout, size, stored))
     folder = (name or "images") if layout == "umt" else None
-    identity = _claim(target, layout, pictures, folder, opened)
-    if (done := finished(target)) is not None:
+    options = {"layout": layout, "size": images.size, "name": folder}
+    contents = {arm.name: digest(arm.content) for arm in opened}
+
+    def create_stage(arm: Arm, converter: Layout | None) -> Export:
+        return Export(target, source=store, arm=arm.name, layout=converter, options=options, arms=contents)
+
+    _check_target(target, opened, create_stage(opened[0], None))
+    if (summary := read_finished(target)) is not None:
         target.delete(PARTS)
-        return done
-    machines = connect()
-    laid_out: Layout = (
-        WebDatasetLayout(pictures, tuple(label_names(plan.types)))
+        return summary
+    converter: Layout = (
+        WebDatasetLayout(images, tuple(label_names(plan.types)))
         if folder is None
-        else UmtLayout(pictures, folder, find_collisions(_ids(store, plan, opened[0])))
+        else UmtLayout(images, folder, find_collisions(_read_ids(store, plan, opened[0])))
     )
-    for arm in opened:  # one after the other: a shard of one arm is enough to hold in memory
+    cluster = connect()
+    for arm in opened:  # sequentially, so that an actor holds one shard of one arm in memory
         run_stages(
             Store(f"{target.address}/{CONTROL}"),
-            machines,
+            cluster,
             plan,
-            [StageSpec(Export(target, identity, source=store, arm=arm.name, layout=laid_out), settings.pools.export)],
+            [StageSpec(create_stage(arm, converter), settings.pools.export)],
             plan.shards,
-            wait_s=machines.wait_s(settings.wait_for_gpus_s),
+            wait_s=cluster.wait_s(settings.wait_for_gpus_s),
             quiet=quiet,
         )
     models = opened[0].manifest["settings"]
-    about = {
-        "layout": layout,
-        "size": pictures.size,
-        "quality": pictures.quality,
-        "unchanged": pictures.unchanged,
-        "folder": folder,
-        "types": plan.types,
-        "demo": any(is_demo(models[part]["model"]) for part in ("clip", "generator")),
-        "generator": next((arm.generator for arm in opened if arm.generator is not None), None),
-    }
-    return finish(target, plan, opened, about)
+    summary = ExportSummary(
+        layout=layout,
+        size=images.size,
+        quality=images.quality,
+        unchanged=images.unchanged,
+        folder=folder,
+        types=plan.types,
+        demo=any(is_demo(models[role]["model"]) for role in ("clip", "generator")),
+        generator=next((arm.generator for arm in opened if arm.generator is not None), None),
+        arms={},
+    )
+    return finish(target, plan, opened, summary)
 
 
-def _check(layout: str, arms: Sequence[str], name: str | None) -> None:
+def _check_arguments(layout: str, arms: Sequence[str], name: str | None) -> None:
     if layout not in LAYOUTS:
-        raise SettingsError(f"no layout {layout!r}{suggest(layout, LAYOUTS)}: there are {' and '.join(LAYOUTS)}")
+        raise SettingsError(f"no layout {layout!r}{suggest(layout, LAYOUTS)}: the layouts are {' and '.join(LAYOUTS)}")
     for arm in arms:
         check_arm(arm)
     if name is not None and layout != "umt":
-        raise SettingsError("--name is the image folder of --layout umt; the images of webdataset lie in its tar files")
-    if name is not None and not _FOLDER.match(name):
-        raise SettingsError(f"--name {name!r}: use letters, digits, `_` and `-` only; it is the name of a folder")
+        raise SettingsError("--name is the image folder of --layout umt; webdataset holds its images in tar files")
+    if name is not None and not _FOLDER_NAME.match(name):
+        raise SettingsError(f"--name {name!r}: use letters, digits, `_` and `-` only; it becomes the name of a folder")
 
 
-def _geometry(arms: Sequence[Arm]) -> ImageSettings:
-    """How the images of all arms were written. Raises SettingsError when it was not one way."""
-    written = {arm.name: arm.manifest["identity"]["settings"]["image"] for arm in arms}
+def _common_image_settings(arms: Sequence[Arm]) -> ImageSettings:
+    """Return the image settings of all arms. Raises SettingsError if they differ."""
+    by_arm = {arm.name: arm.manifest["identity"]["settings"]["image"] for arm in arms}
     first = arms[0].name
-    for arm, image in written.items():
-        if image != written[first]:
+    for arm, image in by_arm.items():
+        if image != by_arm[first]:
             raise SettingsError(
-                f"arms {first} and {arm} were not written alike ({written[first]}, {image}), so that a difference "
-                "between them may be one of size or crop: export each into a folder of its own, or augment one anew"
+                f"arms {first} and {arm} have different image settings ({by_arm[first]}, {image}), so a difference "
+                "between them could come from size or crop: export each into its own folder, or augment one again"
             )
-    return ImageSettings(**written[first])
+    return ImageSettings(**by_arm[first])
 
 
-def _size(layout: str, asked: int | None, stored: ImageSettings) -> int:
-    if asked is None:
-        return max(stored.size, USUAL_SIZE) if layout == "umt" else stored.size
-    if layout == "umt" and asked < MIN_SIZE:
+def _image_size(layout: str, size: int | None, stored: ImageSettings) -> int:
+    if size is None:
+        return max(stored.size, DEFAULT_UMT_SIZE) if layout == "umt" else stored.size
+    if layout == "umt" and size < MIN_SIZE:
         raise SettingsError(
-            f"--size {asked}: UMT and MAF cut {MIN_SIZE} pixels out of an image without resizing it, and silently "
-            f"show a gray image instead of a smaller one. Give {MIN_SIZE} or more"
+            f"--size {size}: UMT and MAF crop {MIN_SIZE} pixels from an image without resizing it, and silently "
+            f"replace a smaller image by a gray one. Give {MIN_SIZE} or more"
         )
-    return build_settings(ImageSettings, {"size": asked}).size
+    return build_settings(ImageSettings, {"size": size}).size
 
 
-def _claim(target: Store, layout: str, pictures: ImageExporter, folder: str | None, arms: Sequence[Arm]) -> str:
-    """The export's identity, in a folder that holds it or nothing at all."""
+def _check_target(target: Store, arms: Sequence[Arm], stage: Export) -> None:
+    """Check or write the identity of the export. Raises RunError if the folder holds anything but an export."""
     if read_identity(target, CONTROL) is None:
-        there = [name for name in ("README.md", "SHA256SUMS") if target.exists(name)]
-        there += [f"{arm.name}/" for arm in arms if target.list(arm.name)]
-        if there and read_identity(target, CONTROL) is None:
+        foreign = [name for name in (README_FILE, SUMS_FILE) if target.exists(name)]
+        foreign += [f"{arm.name}/" for arm in arms if target.list(arm.name)]
+        # Read the identity again: a concurrent driver may have started the same export meanwhile.
+        if foreign and read_identity(target, CONTROL) is None:
             raise RunError(
-                f"{target.address} holds {there[0]} already, and no export of amia: give another --to, or empty it"
+                f"{target.address} holds {foreign[0]} already, and no export of amia: give another --to, or empty it"
             )
     Store(f"{target.address}/{CONTROL}").probe()
-    identity = {
-        "stage": Export.name,
-        "version": Export.version,
-        "settings": {"layout": layout, "size": pictures.size, "name": folder},
-        "input": {arm.name: digest(arm.content) for arm in arms},
-    }
-    return check_or_write_identity(
-        target, CONTROL, identity, advice="Give another --to, or empty this one to export anew."
-    )
+    stage.check_or_write_identity(advice="Give another --to, or empty this folder to export again.")
 
 
-def _ids(store: Store, plan: Plan, arm: Arm) -> pa.ChunkedArray:
-    """The ids of all posts: arms have the same."""
+def _read_ids(store: Store, plan: Plan, arm: Arm) -> pa.ChunkedArray:
+    """Return the ids of all posts. They are the same in every arm."""
     keys = [key for split in plan.posts for key in arm.keys(split)]
-    with ThreadPoolExecutor(READS) as pool:
+    with ThreadPoolExecutor(READ_THREADS) as pool:
         columns = list(pool.map(lambda key: read_shard(store, key, ["id"])["id"], keys))
     return pa.chunked_array([chunk for column in columns for chunk in column.chunks], pa.string())
 
 
-FINISHED = f"{CONTROL}/finished.json"
-
-
-class _Files:
-    """The files of the export, with the SHA-256 of each."""
-
-    def __init__(self, target: Store) -> None:
-        self._target = target
-        self._sums: dict[str, str] = {}
-
-    def add(self, key: str, data: bytes) -> None:
-        keep(self._target, key, data)
-        self._sums[key] = hashlib.sha256(data).hexdigest()
-
-    def note(self, folder: str, sums: dict[str, str]) -> None:
-        """Files that an actor has written."""
-        self._sums.update({f"{folder}/{name}": each for name, each in sums.items()})
-
-    def lines(self) -> bytes:
-        """As `sha256sum --check` reads them."""
-        return "".join(f"{each}  {key}\n" for key, each in sorted(self._sums.items())).encode()
-
-
-def finished(target: Store) -> ExportSummary | None:
-    """What a finished export holds, or None before it is finished."""
-    if not target.exists(FINISHED):
+def read_finished(target: Store) -> ExportSummary | None:
+    """Return the summary of a finished export, or None if it is not finished."""
+    if not target.exists(FINISHED_FILE):
         return None
     try:
-        return ExportSummary.from_json(json.loads(target.read(FINISHED)))
+        return ExportSummary.from_json(json.loads(target.read(FINISHED_FILE)))
     except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{FINISHED} in {target.address} was not written by this version of amia: {error!r}") from error
+        raise RunError(
+            f"{FINISHED_FILE} in {target.address} was not written by this version of amia: {error!r}"
+        ) from error
 
 
-def finish(target: Store, plan: Plan, arms: Sequence[Arm], about: dict[str, Any]) -> ExportSummary:
-    """Join the parts of every arm, write what describes the whole, and tidy the parts away.
+def finish(target: Store, plan: Plan, arms: Sequence[Arm], summary: ExportSummary) -> ExportSummary:
+    """Join the parts of every arm, write the README and the hashes, and remove the parts.
 
-    `about`: the fields of `ExportSummary` but `arms`. Another driver may finish the same export first.
+    `summary` has no arms yet; they are added here. A concurrent driver may finish the same export first.
     """
     try:
-        files = _Files(target)
-        summary = ExportSummary(**about, arms={arm.name: _join(target, plan, arm, about, files) for arm in arms})
-        files.add("README.md", readme(summary).encode())
-        keep(target, "SHA256SUMS", files.lines())
-        target.create(FINISHED, json.dumps(summary.to_json(), indent=1, sort_keys=True).encode())
+        files = _HashedFiles(target)
+        summary = replace(summary, arms={arm.name: _join_parts(target, plan, arm, summary, files) for arm in arms})
+        files.write(README_FILE, readme(summary).encode())
+        keep(target, SUMS_FILE, files.sums())
+        target.create(FINISHED_FILE, json.dumps(summary.to_json(), indent=1, sort_keys=True).encode())
     except StoreError:
-        if (done := finished(target)) is None:
+        if (finished := read_finished(target)) is None:
             raise
-        summary = done  # another driver was first, and has tidied the parts away under this one
+        summary = finished  # another driver was first, and has removed the parts
     target.delete(PARTS)
     return summary
 
 
-def _join(target: Store, plan: Plan, arm: Arm, about: dict[str, Any], files: _Files) -> ArmSummary:
-    """The files of an arm that are no shard's, and its numbers."""
+def _join_parts(target: Store, plan: Plan, arm: Arm, summary: ExportSummary, files: "_HashedFiles") -> ArmSummary:
+    """Write the files of an arm that are not those of a shard, and return its counts."""
     posts: dict[str, int] = {}
     counts: Counter[str] = Counter()
     renamed: list[str] = []
-    without: list[str] = []
+    without_image: list[str] = []
     for split in sorted(plan.posts):
         texts: list[str] = []
         posts[split] = 0
-        for part in _parts(target, arm.name, plan.shards_of(split)):
+        for part in _read_parts(target, arm.name, plan.shards_of(split)):
             texts.append(part["text"])
             posts[split] += part["posts"]
             counts.update({name: part[name] for name in ("untagged", "altered")})
             renamed += [
-                json.dumps({"id": post, "name": name}, ensure_ascii=False) for post, name in part["renamed"].items()
+                json.dumps({"id": post_id, "name": name}, ensure_ascii=False)
+                for post_id, name in part["renamed"].items()
             ]
-            without += part["without_image"]
-            files.note(arm.name, part["files"])
+            without_image += part["without_image"]
+            files.record(arm.name, part["files"])
         if text := "".join(texts):
-            files.add(f"{arm.name}/{text_file(split)}", text.encode())
-    if about["folder"] is not None:
-        for name, data in placeholders(about["size"]).items():
-            files.add(f"{arm.name}/{about['folder']}/{name}", data)
-        for name, lines in (("renamed.jsonl", renamed), ("without_image.txt", without)):
+            files.write(f"{arm.name}/{text_file(split)}", text.encode())
+    if summary.folder is not None:
+        for name, data in placeholders(summary.size).items():
+            files.write(f"{arm.name}/{summary.folder}/{name}", data)
+        for name, lines in (("renamed.jsonl", renamed), ("without_image.txt", without_image)):
             if lines:
-                files.add(f"{arm.name}/{name}", "".join(f"{line}\n" for line in lines).encode())
+                files.write(f"{arm.name}/{name}", "".join(f"{line}\n" for line in lines).encode())
     return ArmSummary(
         posts=posts,
-        without_image=len(without),
+        without_image=len(without_image),
         untagged=counts["untagged"],
         altered=counts["altered"],
         renamed=len(renamed),
     )
 
 
-def _parts(target: Store, arm: str, shards: Sequence[str]) -> Iterator[dict[str, Any]]:
-    with ThreadPoolExecutor(READS) as pool:
+def _read_parts(target: Store, arm: str, shards: Sequence[str]) -> Iterator[dict[str, Any]]:
+    with ThreadPoolExecutor(READ_THREADS) as pool:
         for data in pool.map(lambda shard: target.read(part_key(arm, shard)), shards):
             yield json.loads(data)
+
+
+class _HashedFiles:
+    """The files of an export with the SHA-256 of each."""
+
+    def __init__(self, target: Store) -> None:
+        self._target = target
+        self._sums: dict[str, str] = {}
+
+    def write(self, key: str, data: bytes) -> None:
+        """Publish a file and record its hash."""
+        keep(self._target, key, data)
+        self._sums[key] = hashlib.sha256(data).hexdigest()
+
+    def record(self, folder: str, sums: dict[str, str]) -> None:
+        """Record files that an actor has published."""
+        self._sums.update({f"{folder}/{name}": sha256 for name, sha256 in sums.items()})
+
+    def sums(self) -> bytes:
+        """Return the hashes in the format of `sha256sum --check`."""
+        return "".join(f"{sha256}  {key}\n" for key, sha256 in sorted(self._sums.items())).encode()

@@ -20,13 +20,12 @@ from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.storage.external_sort import BucketWriter, bucket_count, order_file
-from ray_jobs.storage.fingerprint import Identity, check_or_write_identity, difference, digest
-from ray_jobs.storage.layout import shard_key
+from ray_jobs.storage.fingerprint import difference, digest
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_all_metadata, total_counts
 from ray_jobs.storage.store import Store
 
-__all__ = ["IngestResult", "ingest", "posts_identity"]
+__all__ = ["IngestResult", "ingest"]
 
 PACKED = {"parquet": 4}
 """How many times larger texts are in scratch than in their source, at most as a rule; images are not packed."""
@@ -52,8 +51,8 @@ def ingest(
     corpus = open_corpus(source, images)
     store.probe()
     plan = _standing(store, corpus, settings) or _arrange(store, corpus, settings)
-    identity = check_or_write_identity(store, "posts", posts_identity(plan, settings))
-    stage = Fetch(store, identity, plan=plan, image_root=_root(corpus), images=settings.image)
+    stage = Fetch(store, plan=plan, image_root=_root(corpus), images=settings.image)
+    stage.check_or_write_identity()
     machines = connect()
     wait_s = machines.wait_s(settings.wait_for_gpus_s)
     run_stages(store, machines, plan, [StageSpec(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet)
@@ -75,17 +74,6 @@ def _keep_rejected(store: Store, plan: Plan) -> None:
                 raise
 
 
-def posts_identity(plan: Plan, settings: Settings) -> Identity:
-    """What posts/ depends on: the posts themselves, how they are cut, and which images are let in."""
-    limits = settings.image.model_dump(include={"max_bytes", "max_pixels", "max_side"})
-    return {
-        "stage": Fetch.name,
-        "version": Fetch.version,
-        "settings": {"per_shard": plan.per_shard, "seed": plan.seed, "image": limits},
-        "input": {"posts": plan.digest},
-    }
-
-
 def _standing(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
     """The run's plan where it has one; refused where it is another corpus' or another cut."""
     plan = Plan.find(store)
@@ -105,7 +93,7 @@ def _standing(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
         raise IdentityError(
             f"{store.address} holds another corpus or another cut of it:\n{listed}\nGive another --run."
         )
-    if not _is_published(store, plan) and not _is_sorted(store, plan):
+    if plan.missing_posts(store) and not _is_sorted(store, plan):
         # posts/ was removed after scratch was: the corpus is read anew into the buckets that the plan tells of.
         again = _plan_of(store, corpus, settings, plan)
         if again.digest != plan.digest:
@@ -113,10 +101,6 @@ def _standing(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
                 f"{store.address} was made of other posts than {corpus.source} holds: give another --run."
             )
     return plan
-
-
-def _is_published(store: Store, plan: Plan) -> bool:
-    return {shard_key(Fetch.name, shard) for shard in plan.shards} <= store.list(Fetch.name).keys()
 
 
 def _is_sorted(store: Store, plan: Plan) -> bool:
@@ -164,7 +148,7 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | 
             buckets.reject(post)
             rejected += 1
             continue
-        buckets.add(post, named=raw.id is not None, content=content_hash(raw))
+        buckets.add(post, has_source_id=raw.id is not None, content=content_hash(raw))
         types.update(tag[2:] for tag in post.ner_tags or () if tag != "O")
         repaired += post.repaired
         labeled += post.ner_tags is not None

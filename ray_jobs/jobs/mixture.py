@@ -1,110 +1,160 @@
-"""The driver's part of the measure: the bank of negatives before scoring, the mixture after it.
+"""The driver's part of scoring: the bank of negatives before it, the two-component mixture of eq. 8 after it.
 
-Both are fixed once, published under `mixture/`, and never change: `mixture.json` and `bank.safetensors` are also what
+Both are published once under `mixture/` and never change. `mixture.json` and `bank.safetensors` are also what
 `--mixture` takes from another run.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amia.errors import MixtureError
+from amia.hub import resolve_path
 from amia.matching.bank import Bank
-from amia.matching.gmm import MixtureSettings
 from amia.matching.gmm_fit import DIRECT_LIMIT, MixtureFit, fit_histogram, fit_mixture
-from amia.matching.histogram import BINS, LossHistogram
+from amia.matching.histogram import LossHistogram
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel, fit_groups
-from amia.matching.triplet import TripletSettings
+from ray_jobs.jobs.execution_plan import RunPlan, count_with_image
+from ray_jobs.stages.score import histogram_counts
 from ray_jobs.storage.embeddings import read_embeddings
-from ray_jobs.storage.layout import EMBEDDINGS, POSTS, shard_key
+from ray_jobs.storage.fingerprint import check_or_write_identity
+from ray_jobs.storage.layout import EMBEDDINGS, MIXTURE, SCORES, shard_key
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, read_shard
+from ray_jobs.storage.shards import read_all_metadata, read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["FOLDER", "bank_shards", "build_bank", "count_with_image", "fit_losses", "mean_theta", "read_matching_model"]
+if TYPE_CHECKING:  # reading a mixture does not need Ray
+    from ray_jobs.jobs.context import RunContext
 
-FOLDER = "mixture"
-
-
-def count_with_image(store: Store, shards: Sequence[str]) -> list[int]:
-    """How many posts of each shard have a usable image."""
-    return [
-        each.counts.get("image=ok", 0)
-        for each in read_all_metadata(store, [shard_key(POSTS, shard) for shard in shards])
-    ]
-
-
-def bank_shards(store: Store, plan: Plan, size: int) -> list[str]:
-    """The first shards of the fitting splits that hold `size` posts with an image, or all of these splits."""
-    shards = [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]
-    held = np.cumsum(count_with_image(store, shards))
-    return shards[: int(np.searchsorted(held, size)) + 1]
+__all__ = [
+    "fit_model",
+    "load_other_model",
+    "mean_theta",
+    "publish_bank",
+    "publish_other_model",
+    "read_matching_model",
+]
 
 
-def build_bank(store: Store, shards: Sequence[str], size: int) -> bytes:
-    """The bank as a file: the first `size` posts with an image, in the plan's order."""
+def load_other_model(job: "RunContext", run_plan: RunPlan, mixture: str | None) -> MatchingModel | None:
+    """Load the mixture that is given or ships with the preset; None if it is to be fitted on this run."""
+    if mixture is not None:
+        return _load_given(mixture)
+    if run_plan.mixture_source != "shipped" or job.settings.shipped_mixture is None:
+        return None
+    job.log(
+        f"{run_plan.num_fit_images} posts with an image are too few to fit a mixture on (at least "
+        f"{job.settings.mixture.min_losses} are needed): using the one that ships with this preset "
+        f"({job.settings.shipped_mixture})"
+    )
+    return MatchingModel.load(resolve_path(job.settings.shipped_mixture))
+
+
+def publish_other_model(store: Store, model: MatchingModel) -> None:
+    """Publish bank and mixture from elsewhere. Raises IdentityError if the run has another mixture."""
+    files = model.to_bytes()
+    settings = {"taken": hashlib.sha256(files[MIXTURE_FILE]).hexdigest()}
+    check_or_write_identity(store, MIXTURE, {"stage": MIXTURE, "version": 1, "settings": settings, "input": {}})
+    for name in (BANK_FILE, MIXTURE_FILE):
+        store.create(f"{MIXTURE}/{name}", files[name])
+
+
+def publish_bank(job: "RunContext", shards: Sequence[str], embeddings: str) -> None:
+    """Publish the bank: the first `triplet.bank` posts with an image of some embedded shards, in the plan's order.
+
+    `embeddings` is the digest of `embeddings/`. Raises IdentityError if the run has another bank or mixture.
+    """
+    store, size = job.store, job.settings.triplet.bank
+    settings = {"mixture": job.settings.mixture.model_dump(), "bank": size}
+    identity = {"stage": MIXTURE, "version": 1, "settings": settings, "input": {"embeddings": embeddings}}
+    check_or_write_identity(store, MIXTURE, identity)
     parts = [read_embeddings(read_shard(store, shard_key(EMBEDDINGS, shard)))[0] for shard in shards]
-    return Bank.of(parts, size).to_bytes()
+    store.create(f"{MIXTURE}/{BANK_FILE}", Bank.of(parts, size).to_bytes())
 
 
-def fit_losses(
-    store: Store,
-    plan: Plan,
-    bank: Bank,
-    encoder: str,
-    triplet: TripletSettings,
-    settings: MixtureSettings,
-    scores: str,
-) -> MatchingModel:
-    """Eq. 8 on the losses in folder `scores`: directly up to a million of them, on their histogram beyond."""
-    scored = [split for split in sorted(plan.posts) if sum(count_with_image(store, plan.shards_of(split)))]
-    groups = fit_groups(settings.fit_on, scored)
-    fits = {name: _fit(store, _keys(plan, splits, scores), triplet.margin, settings) for name, splits in groups.items()}
-    facts = read_all_metadata(store, _keys(plan, plan.fit_splits(), scores))
-    ranges = [each.extra["cosine"] for each in facts if each.extra["cosine"]]
-    cosine_range = (min(low for low, _ in ranges), max(high for _, high in ranges))
-    return MatchingModel(fits, bank, {"encoder": encoder}, triplet, cosine_range)
+def fit_model(job: "RunContext", encoder: str, *, accept_mixture: bool) -> MatchingModel:
+    """Return the published mixture, or fit it on the losses of `scores/` and publish it.
+
+    `encoder` identifies the encoder's weights. Raises MixtureError if a check rejects the fit and `accept_mixture` is
+    not set.
+    """
+    store = job.store
+    if (existing := read_matching_model(store)) is not None:
+        return existing
+    model = _fit_losses(job, encoder)
+    for name, fit in model.fits.items():
+        job.log(f"{MIXTURE} ({name}): {fit.summary}")
+        for warning in fit.warnings:
+            job.log(f"{MIXTURE} ({name}): {warning}")
+        if fit.rejection_reason and not accept_mixture:
+            raise MixtureError(
+                f"the mixture on {name} is not reliable: {fit.rejection_reason}. Give --mixture RUN|FOLDER to use the "
+                "mixture of another run, or --accept-mixture to continue with this one"
+            )
+    store.create(f"{MIXTURE}/{MIXTURE_FILE}", model.to_bytes()[MIXTURE_FILE])
+    return read_matching_model(store) or model  # of two drivers, the first one's
 
 
-def read_matching_model(store: Store, folder: str = FOLDER) -> MatchingModel | None:
-    """A frozen mixture and its bank, the run's own by default; None before the fit."""
+def read_matching_model(store: Store, folder: str = MIXTURE) -> MatchingModel | None:
+    """Return the frozen mixture and its bank, or None before the fit."""
     if not store.exists(f"{folder}/{MIXTURE_FILE}"):
         return None
-    about, bank = store.read(f"{folder}/{MIXTURE_FILE}"), store.read(f"{folder}/{BANK_FILE}")
-    return MatchingModel.from_bytes(about, bank, where=f"{store.address}/{folder}/{MIXTURE_FILE}")
+    mixture, bank = store.read(f"{folder}/{MIXTURE_FILE}"), store.read(f"{folder}/{BANK_FILE}")
+    return MatchingModel.from_bytes(mixture, bank, where=f"{store.address}/{folder}/{MIXTURE_FILE}")
 
 
-def mean_theta(store: Store, plan: Plan, frozen: MatchingModel, scores: str) -> float:
-    """Mean of theta over the posts that bank and fit stand on, from the losses' histograms: within 5e-4."""
-    centers = LossHistogram(frozen.triplet.margin).centers
+def mean_theta(store: Store, plan: Plan, model: MatchingModel) -> float:
+    """Return the mean of theta over the posts of bank and fit, from the histograms of their losses: within 5e-4."""
+    centers = LossHistogram(model.triplet.margin).centers
     total, posts = 0.0, 0
     for split in plan.fit_splits():
-        counts = _histogram(read_all_metadata(store, _keys(plan, [split], scores)))
+        counts = histogram_counts(read_all_metadata(store, _score_keys(plan, [split])))
         filled = np.flatnonzero(counts)
-        if len(filled):  # a split without any image has no mixture of its own
-            total += float(counts[filled] @ frozen.theta(centers[filled], split))
+        if len(filled):  # a split without images has no mixture
+            total += float(counts[filled] @ model.theta(centers[filled], split))
             posts += int(counts.sum())
     return total / posts
 
 
-def _fit(store: Store, keys: Sequence[str], margin: float, settings: MixtureSettings) -> MixtureFit:
-    counts = _histogram(read_all_metadata(store, keys))
+def _load_given(mixture: str) -> MatchingModel:
+    """Load the mixture of a run or a folder, on a disk or in an object store."""
+    store = Store(mixture)
+    if store.folder is not None:
+        return MatchingModel.load(store.folder / MIXTURE if (store.folder / MIXTURE).is_dir() else store.folder)
+    parent, _, name = mixture.rstrip("/").rpartition("/")
+    model = read_matching_model(store) or read_matching_model(Store(parent), name)
+    if model is None:
+        raise MixtureError(
+            f"{mixture}: no frozen mixture found: this is neither a run with a mixture nor the folder of one"
+        )
+    return model
+
+
+def _fit_losses(job: "RunContext", encoder: str) -> MatchingModel:
+    """Fit eq. 8 on the losses in `scores/`: on the losses themselves up to a million, on their histogram beyond."""
+    store, plan, triplet = job.store, job.plan, job.settings.triplet
+    bank = Bank.from_bytes(store.read(f"{MIXTURE}/{BANK_FILE}"))
+    scored = [split for split in sorted(plan.posts) if any(count_with_image(store, plan.shards_of(split)))]
+    groups = fit_groups(job.settings.mixture.fit_on, scored)
+    fits = {name: _fit_group(job, _score_keys(plan, splits)) for name, splits in groups.items()}
+    shards = read_all_metadata(store, _score_keys(plan, plan.fit_splits()))
+    ranges = [shard.extra["cosine"] for shard in shards if shard.extra["cosine"]]
+    cosine_range = (min(low for low, _ in ranges), max(high for _, high in ranges))
+    return MatchingModel(fits, bank, {"encoder": encoder}, triplet, cosine_range)
+
+
+def _fit_group(job: "RunContext", keys: Sequence[str]) -> MixtureFit:
+    counts = histogram_counts(read_all_metadata(job.store, keys))
     if counts.sum() > DIRECT_LIMIT:
-        return fit_histogram(counts, LossHistogram(margin), settings)
-    columns = [read_shard(store, key, ["loss"])["loss"] for key in keys]
+        return fit_histogram(counts, LossHistogram(job.settings.triplet.margin), job.settings.mixture)
+    columns = [read_shard(job.store, key, ["loss"])["loss"] for key in keys]
     losses = np.concatenate([column.drop_null().to_numpy() for column in columns])
     if not len(losses):
         raise MixtureError("no post with an image to fit the mixture on")
-    return fit_mixture(losses, settings)
+    return fit_mixture(losses, job.settings.mixture)
 
 
-def _histogram(facts: Sequence[ShardMetadata]) -> NDArray[np.int64]:
-    counts = np.zeros(BINS, np.int64)
-    for each in facts:
-        counts[each.extra["histogram"]["bins"]] += each.extra["histogram"]["counts"]
-    return counts
-
-
-def _keys(plan: Plan, splits: Iterable[str], folder: str) -> list[str]:
-    return [shard_key(folder, shard) for split in splits for shard in plan.shards_of(split)]
+def _score_keys(plan: Plan, splits: Iterable[str]) -> list[str]:
+    return [shard_key(SCORES, shard) for split in splits for shard in plan.shards_of(split)]

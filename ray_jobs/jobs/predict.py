@@ -67,14 +67,14 @@ def predict(
     opened_arm, recognizer = open_arm(store, arm), find_model(model, store)
     job = open_context(run, settings, quiet=quiet)
     if swap_images and not get_system(recognizer.config.system).reads_images:
-        job.say(f"{recognizer.name} does not read images: swapping them has no effect")
+        job.log(f"{recognizer.name} does not read images: swapping them has no effect")
     return run_prediction(
         job,
         recognizer,
         opened_arm,
         selected_splits,
         swap_images=swap_images,
-        run_stage=lambda stage, shards: job.run([(stage, settings.pools.predict)], shards),
+        run_stage=lambda stage, shards: job.run([stage], shards),
     )
 
 

@@ -1,8 +1,8 @@
-"""`amia retry RUN --failed --to NEW`: another run with everything that went well, ready to make the rest again.
+"""`amia retry RUN --failed --to NEW`: create a new run from everything that succeeded, ready to repeat the rest.
 
-Published files never change, so what failed is not mended in place. The new run has the old one's plan, identities,
-mixture and bank. A shard is taken over, as it is, at every stage that no failure has reached; the others are left for
-`amia augment --run NEW`. Broken images are fetched again here, since the posts come first.
+Published files never change, so failed posts are not repaired in place. The new run has the plan, the identities, the
+mixture and the bank of the previous one. At each stage, shards without an affected post are taken over unchanged; the
+others are left to `amia augment --run NEW`. Broken images are fetched again here, since all stages depend on the posts.
 """
 
 import hashlib
@@ -23,17 +23,21 @@ from ray_jobs.stages.take_over import TakeOver
 from ray_jobs.storage.fingerprint import check_or_write_identity, read_identity
 from ray_jobs.storage.layout import (
     AUGMENTED,
+    EMBEDDINGS,
     MIXTURE,
     PLAN_FILE,
     POSTS,
+    QUARANTINE,
     RETRY,
     RETRY_DIR,
+    SCORES,
     SYNTHESIZED,
     arm_folder,
     identity_key,
     manifest_key,
     readme_key,
     shard_key,
+    shard_keys,
 )
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, total_counts
@@ -42,10 +46,8 @@ from ray_jobs.storage.store import Store
 
 __all__ = ["RetryResult", "retry"]
 
-MEASURES = ("", "-batch", "-expected")
-"""Suffixes of the folders of scores and mixtures."""
-OF_ALL_POSTS = {"constant"}
-"""Arms whose every row depends on every post's score."""
+ARMS_OF_ALL_SCORES = {"constant"}
+"""Arms in which every row depends on the score of every post."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,176 +56,182 @@ class RetryResult:
 
     posts: int
     images: dict[str, tuple[int, int]]
-    """By status, posts with a broken image in the old run and in the new one."""
+    """Number of posts with a broken image in the old and in the new run, by status."""
     image_root: str | None
-    """Where broken images were looked for; None where the folder is not on this machine, or there is none."""
+    """Folder from which broken images were fetched again; None if there is none on this machine."""
     redrawn: int
-    """Posts that will be drawn again."""
+    """Number of posts whose image will be synthesized again."""
     refused: int
-    """Posts that the model's safety check refused, and that stay so."""
+    """Number of posts that the model's safety check refused. They are not retried."""
     stages: dict[str, int]
-    """Shards that stand in the new run, by folder, of `of_shards`; `amia augment` makes those that lack."""
+    """Number of shards in the new run by folder, of `of_shards`. `amia augment` creates the missing ones."""
     of_shards: int
     command: list[str]
-    """What goes on from here, without the settings."""
+    """Command that continues the new run, without the settings."""
 
 
 def retry(run: str, to: str, settings: Settings, *, images: str | None = None, quiet: bool = False) -> RetryResult:
-    """Begin `to` with whatever of `run` no failure has reached; a second call goes on where the first stopped.
+    """Create the run `to` with everything of `run` that no failure affects. A second call resumes the first.
 
-    `images`: the folder that paths of images lead from, where it is no longer the one of ingest. Raises RunError when
-    nothing failed that trying again could cure, and when `to` holds a run of its own.
+    `images` is the folder that relative image paths start from, if it is no longer that of ingest. Raises RunError if
+    no failed post can be retried, or if `to` holds another run; CorpusError if the image folder does not exist.
     """
     old, new = Store(run), Store(to)
     plan, posts = open_run(old)
-    before, drawn = read_all_metadata(old, _keys("posts", plan.shards)), _drawn(old, plan)
-    root = _image_root(plan, images)
-    again = {shard for shard, told in drawn.items() if any(map(_redrawn, told.counts))}
-    _require_failures(old, plan, root, before, again)
-    _begin(new, old)
-    stage = Refetch(
-        new,
-        check_or_write_identity(new, "posts", posts),
-        old=old,
-        image_root=root,
-        images=ImageSettings(**posts["settings"]["image"]),
-    )
-    _run(stage, plan, settings, quiet)
-    after = read_all_metadata(new, _keys("posts", plan.shards))
-    if (came := total_counts(after).total()) != plan.total:
-        raise RunError(f"{plan.total} posts stand in {run}, {came} came to {to}: report this as a bug")
-    mended = {shard for shard, one, other in zip(plan.shards, before, after, strict=True) if one.sha256 != other.sha256}
-    reached = _reached(old, plan, mended, again)
-    taken = _take_over(new, old, plan, reached, settings, quiet)
-    broken, still = _broken(before), _broken(after)
-    pictures = total_counts(list(drawn.values()))
+    old_posts, synthesized = read_all_metadata(old, shard_keys(POSTS, plan.shards)), _synthesized_metadata(old, plan)
+    image_root = _image_root(plan, images)
+    redrawn_shards = {shard for shard, metadata in synthesized.items() if any(map(_is_redrawn, metadata.counts))}
+    _check_retryable(old, plan, image_root, old_posts, redrawn_shards)
+    _check_target(new, old)
+    image_settings = ImageSettings(**posts["settings"]["image"])
+    stage = Refetch(new, posts=posts, old=old, image_root=image_root, images=image_settings)
+    stage.check_or_write_identity()
+    _run_stage(stage, plan, settings, quiet)
+    new_posts = read_all_metadata(new, shard_keys(POSTS, plan.shards))
+    if (num_posts := total_counts(new_posts).total()) != plan.total:
+        raise RunError(f"{run} has {plan.total} posts, {to} has {num_posts}: report this as a bug")
+    repaired_shards = {
+        shard
+        for shard, before, after in zip(plan.shards, old_posts, new_posts, strict=True)
+        if before.sha256 != after.sha256
+    }
+    affected = _affected_shards(old, plan, repaired_shards, redrawn_shards)
+    num_taken_over = _take_over(new, old, plan, affected, settings, quiet)
+    broken_before, broken_after = _count_broken(old_posts), _count_broken(new_posts)
+    synthesis_counts = total_counts(list(synthesized.values()))
     return RetryResult(
         posts=plan.total,
-        images={status: (count, still[status]) for status, count in sorted(broken.items())},
-        image_root=None if root is None else str(root),
-        redrawn=sum(count for status, count in pictures.items() if _redrawn(status)),
-        refused=pictures["synthesis=failed(refused)"],
-        stages={"posts": len(plan.shards)} | taken,
+        images={status: (count, broken_after[status]) for status, count in sorted(broken_before.items())},
+        image_root=None if image_root is None else str(image_root),
+        redrawn=sum(count for status, count in synthesis_counts.items() if _is_redrawn(status)),
+        refused=synthesis_counts["synthesis=failed(refused)"],
+        stages={POSTS: len(plan.shards)} | num_taken_over,
         of_shards=len(plan.shards),
-        command=_command(old, new, reached),
+        command=_next_command(old, new, affected),
     )
 
 
-def _require_failures(
-    old: Store, plan: Plan, root: Path | None, posts: Sequence[ShardMetadata], again: Collection[str]
+def _check_retryable(
+    old: Store, plan: Plan, image_root: Path | None, posts: Sequence[ShardMetadata], redrawn_shards: Collection[str]
 ) -> None:
-    broken = _broken(posts).total()
-    if again or (root is not None and broken):
+    """Raise RunError if no failed post can be retried."""
+    num_broken = _count_broken(posts).total()
+    if redrawn_shards or (image_root is not None and num_broken):
         return
-    if broken:
-        where = plan.source["images"] or "their source, which has no image folder"
+    if num_broken:
+        source = plan.source["images"] or "their source, which has no image folder"
         raise RunError(
-            f"{broken:,} images of {old.address} are broken, and none can be fetched again: they came from {where}, "
+            f"{num_broken:,} images of {old.address} are broken and cannot be fetched again: they came from {source}, "
             "which is not on this machine. Give --images DIR"
         )
-    raise RunError(f"no post of {old.address} failed in a way that trying again could cure")
+    raise RunError(f"no failed post of {old.address} can be retried")
 
 
-def _begin(new: Store, old: Store) -> None:
-    """Make sure that `new` is empty, or a retry of `old` that was begun before."""
+def _check_target(new: Store, old: Store) -> None:
+    """Raise an error unless `new` is empty or an interrupted retry of `old`, and write its identity."""
     if new.address == old.address:
-        raise RunError("published files never change: give --to another folder than the run's own")
-    if not new.exists(identity_key(RETRY)) and (new.exists(PLAN_FILE) or new.list_sizes(POSTS)):
-        raise RunError(f"{new.address} holds a run of its own: give --to a folder that is empty")
-    of = {"run": old.address, "plan": hashlib.sha256(old.read(PLAN_FILE)).hexdigest()}
-    standing = read_identity(new, RETRY)
-    if standing is not None and standing["input"] != of:
-        raise IdentityError(
-            f"{new.address} was begun as the retry of {standing['input']['run']}: give --to another one"
-        )
+        raise RunError("published files never change: --to must be another folder than the run")
+    if not new.exists(identity_key(RETRY)) and (new.exists(PLAN_FILE) or new.list(POSTS)):
+        raise RunError(f"{new.address} holds another run: give an empty folder as --to")
+    source = {"run": old.address, "plan": hashlib.sha256(old.read(PLAN_FILE)).hexdigest()}
+    existing = read_identity(new, RETRY)
+    if existing is not None and existing["input"] != source:
+        raise IdentityError(f"{new.address} is the retry of {existing['input']['run']}: give another folder as --to")
     new.probe()
-    check_or_write_identity(new, "retry", {"stage": "retry", "version": 1, "input": of})
+    check_or_write_identity(new, RETRY, {"stage": "retry", "version": 1, "input": source})
 
 
-def _reached(old: Store, plan: Plan, mended: set[str], again: set[str]) -> dict[str, set[str]]:
-    """By folder of the old run that has any use, the shards that a failure has reached."""
-    reached = {"embeddings": mended, "synthesized": again} | {f"scores{suffix}": mended for suffix in MEASURES}
-    for arm in sorted({key.split("/")[1] for key in old.list_sizes(AUGMENTED)}):
-        if mended and not old.exists("mixture/mixture.json"):
-            continue  # no post had an image: now that one has, every arm has another identity
-        reached[arm_folder(arm)] = mended | (again if needs_synthesis(arm) else set())
-        if mended and arm in OF_ALL_POSTS:
-            reached[arm_folder(arm)] = set(plan.shards)
-    return {folder: shards for folder, shards in reached.items() if read_identity(old, folder) is not None}
+def _affected_shards(
+    old: Store, plan: Plan, repaired_shards: set[str], redrawn_shards: set[str]
+) -> dict[str, set[str]]:
+    """Return the shards that have to be created again, by folder. Folders that cannot be used at all are left out."""
+    affected = {EMBEDDINGS: repaired_shards, SCORES: repaired_shards, SYNTHESIZED: redrawn_shards}
+    for arm in sorted({key.split("/")[1] for key in old.list(AUGMENTED)}):
+        if repaired_shards and not old.exists(f"{MIXTURE}/mixture.json"):
+            continue  # the old run had no image at all; with the first image, every arm gets another identity
+        affected[arm_folder(arm)] = repaired_shards | (redrawn_shards if needs_synthesis(arm) else set())
+        if repaired_shards and arm in ARMS_OF_ALL_SCORES:
+            affected[arm_folder(arm)] = set(plan.shards)
+    return {folder: shards for folder, shards in affected.items() if read_identity(old, folder) is not None}
 
 
 def _take_over(
-    new: Store, old: Store, plan: Plan, reached: Mapping[str, set[str]], settings: Settings, quiet: bool
+    new: Store, old: Store, plan: Plan, affected: Mapping[str, set[str]], settings: Settings, quiet: bool
 ) -> dict[str, int]:
-    """Everything but the posts, the plan last: without it nobody takes the new folder for a run. Shards by folder."""
-    there = {key: size for folder in reached for key, size in old.list_sizes(folder).items()}
-    names: dict[str, dict[str, str]] = {shard: {} for shard in plan.shards}
-    taken: dict[str, int] = {}
-    whole: list[str] = []
-    for folder, without in reached.items():
-        wanted = [shard for shard in plan.shards if shard not in without and shard_key(folder, shard) in there]
-        for shard in wanted:
-            names[shard][shard_key(folder, shard)] = shard_key(folder, shard)
-        taken[folder] = len(wanted)
-        whole += [identity_key(folder)]
-        if len(wanted) == len(plan.shards):  # a finished arm also has a manifest and a card
-            beside = (readme_key(folder), manifest_key(folder))
-            whole += [key for key in beside if key in there]
-    for shard in reached.get("synthesized", ()):
-        names[shard][shard_key(RETRY_DIR, shard)] = shard_key(SYNTHESIZED, shard)
-    there |= (earlier := old.list_sizes(RETRY_DIR))
-    for shard in plan.shards:  # of a retry that is retried itself before all was drawn
-        if (key := shard_key(RETRY_DIR, shard)) in earlier and shard_key(SYNTHESIZED, shard) not in there:
-            names[shard][key] = key
-    for folder in ("quarantine", *(f"mixture{suffix}" for suffix in MEASURES)):
-        there |= (small := old.list_sizes(folder))
-        whole += small
-    for key in whole:
+    """Take over everything except the posts, and return the number of shards by folder.
+
+    The plan comes last: a folder without it is not a run yet.
+    """
+    old_sizes = {key: size for folder in affected for key, size in old.list_sizes(folder).items()}
+    old_keys: dict[str, dict[str, str]] = {shard: {} for shard in plan.shards}  # key in the old run by new key
+    num_taken_over: dict[str, int] = {}
+    other_keys: list[str] = []  # files that do not belong to a shard
+    for folder, affected_shards in affected.items():
+        shards = [
+            shard for shard in plan.shards if shard not in affected_shards and shard_key(folder, shard) in old_sizes
+        ]
+        for shard in shards:
+            old_keys[shard][shard_key(folder, shard)] = shard_key(folder, shard)
+        num_taken_over[folder] = len(shards)
+        other_keys.append(identity_key(folder))
+        if len(shards) == len(plan.shards):  # a finished arm also has a manifest and a data set card
+            other_keys += [key for key in (readme_key(folder), manifest_key(folder)) if key in old_sizes]
+    for shard in affected.get(SYNTHESIZED, ()):
+        old_keys[shard][shard_key(RETRY_DIR, shard)] = shard_key(SYNTHESIZED, shard)
+    retry_sizes = old.list_sizes(RETRY_DIR)
+    for shard in plan.shards:  # the old run is itself a retry that was not completed
+        if (key := shard_key(RETRY_DIR, shard)) in retry_sizes and shard_key(SYNTHESIZED, shard) not in old_sizes:
+            old_keys[shard][key] = key
+    old_sizes |= retry_sizes
+    for folder in (QUARANTINE, MIXTURE):
+        sizes = old.list_sizes(folder)
+        old_sizes |= sizes
+        other_keys += sizes
+    for key in other_keys:
         new.link_from(old, key)
-    _run(TakeOver(new, old=old, plan=plan, names=names), plan, settings, quiet)
-    _compare(new, there, [*zip(whole, whole, strict=True), *(pair for some in names.values() for pair in some.items())])
+    _run_stage(TakeOver(new, old=old, plan=plan, names=old_keys), plan, settings, quiet)
+    pairs = [pair for keys in old_keys.values() for pair in keys.items()]
+    _check_sizes(new, old_sizes, [*((key, key) for key in other_keys), *pairs])
     new.link_from(old, PLAN_FILE)
-    return taken
+    return num_taken_over
 
 
-def _compare(new: Store, theirs: Mapping[str, int], names: Sequence[tuple[str, str]]) -> None:
-    """Raises RunError unless every file that was taken over, here key and there, stands in `new` with all its bytes."""
-    came = {
-        key: size for top in {key.partition("/")[0] for key, _ in names} for key, size in new.list_sizes(top).items()
-    }
-    for key, name in names:
-        if came.get(key) != theirs[name]:
+def _check_sizes(new: Store, old_sizes: Mapping[str, int], pairs: Sequence[tuple[str, str]]) -> None:
+    """Raise RunError unless every file, given as (new key, old key), has the same size in both runs."""
+    folders = {key.partition("/")[0] for key, _ in pairs}
+    new_sizes = {key: size for folder in folders for key, size in new.list_sizes(folder).items()}
+    for key, old_key in pairs:
+        if new_sizes.get(key) != old_sizes[old_key]:
             raise RunError(
-                f"{name} has {theirs[name]} bytes, {key} in {new.address} {came.get(key, 'none')}, "
-                "though it was taken over: report this as a bug"
+                f"{old_key} has {old_sizes[old_key]} bytes, but its copy {key} in {new.address} has "
+                f"{new_sizes.get(key, 'none')}: report this as a bug"
             )
 
 
-def _run(stage: AnyStage, plan: Plan, settings: Settings, quiet: bool) -> None:
-    machines = connect()
-    wait_s = machines.wait_s(settings.wait_for_gpus_s)
-    run_stages(
-        stage.store, machines, plan, [StageSpec(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet
-    )
+def _run_stage(stage: AnyStage, plan: Plan, settings: Settings, quiet: bool) -> None:
+    cluster = connect()
+    wait_s = cluster.wait_s(settings.wait_for_gpus_s)
+    specs = [StageSpec(stage, settings.pools.fetch)]
+    run_stages(stage.store, cluster, plan, specs, plan.shards, wait_s=wait_s, quiet=quiet)
 
 
-def _command(old: Store, new: Store, reached: Iterable[str]) -> list[str]:
-    """What goes on from here; the settings are the person's."""
+def _next_command(old: Store, new: Store, affected: Iterable[str]) -> list[str]:
+    """Return the command that continues the new run. The caller adds the settings."""
     words = ["amia", "augment", "--run", new.address]
-    for folder in reached:
-        if folder.startswith("augmented/"):
+    for folder in affected:
+        if folder.startswith(f"{AUGMENTED}/"):
             words += ["--arm", folder.partition("/")[2]]
     if "taken" in ((read_identity(old, MIXTURE) or {}).get("settings") or {}):
-        # It came with the preset, perhaps because there were too few images: now there may be enough.
+        # The old run used a shipped mixture, perhaps because it had too few images; the new run may have enough.
         words += ["--mixture", old.address]
     return words
 
 
-def _drawn(old: Store, plan: Plan) -> dict[str, ShardMetadata]:
-    """Of each shard that was synthesized what its footer says."""
+def _synthesized_metadata(old: Store, plan: Plan) -> dict[str, ShardMetadata]:
+    """Return the footer of each published shard of synthesized images."""
     sizes = old.list_sizes(SYNTHESIZED)
-    there = [shard for shard in plan.shards if shard_key(SYNTHESIZED, shard) in sizes]
-    return dict(zip(there, read_all_metadata(old, _keys("synthesized", there), sizes), strict=True))
+    shards = [shard for shard in plan.shards if shard_key(SYNTHESIZED, shard) in sizes]
+    return dict(zip(shards, read_all_metadata(old, shard_keys(SYNTHESIZED, shards), sizes), strict=True))
 
 
 def _image_root(plan: Plan, images: str | None) -> Path | None:
@@ -233,13 +241,11 @@ def _image_root(plan: Plan, images: str | None) -> Path | None:
     return Path(root).resolve() if root and Path(root).is_dir() else None
 
 
-def _broken(posts: Sequence[ShardMetadata]) -> Counter[str]:
-    return Counter({status: n for status, n in total_counts(posts).items() if status.startswith("image=bad_image(")})
+def _count_broken(posts: Sequence[ShardMetadata]) -> Counter[str]:
+    """Count the posts with a broken image by status."""
+    counts = total_counts(posts)
+    return Counter({status: count for status, count in counts.items() if status.startswith("image=bad_image(")})
 
 
-def _redrawn(status: str) -> bool:
+def _is_redrawn(status: str) -> bool:
     return is_synthesis_retryable(status.removeprefix("synthesis="))
-
-
-def _keys(folder: str, shards: Sequence[str]) -> list[str]:
-    return [shard_key(folder, shard) for shard in shards]

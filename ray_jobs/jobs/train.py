@@ -74,12 +74,12 @@ def train(
     job = open_context(run, settings, quiet=quiet)
     training = prepare_training(job, system, open_arm(job.store, arm), name)
     if (result := load_result(training)) is not None:
-        job.say(f"{training.folder} is trained already")
+        job.log(f"{training.folder} is trained already")
         return result
     workers = fit_workers(job, training.arm)
     streaming = use_streaming(workers, training.arm)
     check_capacity(job, workers, streaming)
-    train_with_workers(training, workers, streaming, job.say)
+    train_with_workers(training, workers, streaming, job.log)
     if (result := load_result(training)) is None:
         raise RunError(f"{training.folder} is not finished: start the same command again to continue")
     return result
@@ -145,7 +145,7 @@ def load_result(training: Training) -> TrainResult | None:
 def fit_workers(job: RunContext, arm: Arm) -> Workers:
     """Return the workers as they will run: on a local Ray they are reduced to fit it, with room for Ray Data."""
     workers = job.settings.workers
-    if not job.machines.is_local:
+    if not job.cluster.is_local:
         return workers
     available = resources()
     cores, gpus = available.get("CPU", 1.0), available.get("GPU", 0.0)
@@ -171,10 +171,10 @@ def check_capacity(job: RunContext, workers: Workers, streaming: bool) -> None:
 
     Raises ClusterError if it cannot: workers or Ray Data would otherwise wait forever without a message.
     """
-    if job.machines.autoscales:
+    if job.cluster.autoscales:
         return
     processes = [{"CPU": workers.cpus, "GPU": workers.gpus}] * workers.count + [{"CPU": READ_TASK_CPUS}] * streaming
-    available = job.machines.wait_for(processes, job.machines.wait_s(job.settings.wait_for_gpus_s))
+    available = job.cluster.wait_for(processes, job.cluster.wait_s(job.settings.wait_for_gpus_s))
     needed = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
     for kind, amount in needed.items():
         read_cpus = READ_TASK_CPUS if streaming and kind == "CPU" else 0.0

@@ -1,14 +1,11 @@
 """The losses of a run under the mixture of an arm, from the histograms in the footers of scores/."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from amia.matching.histogram import BINS, LossHistogram
+from amia.matching.histogram import LossHistogram
 from amia.matching.model import MatchingModel
-from amia.report.loss_figure import LossFigure, loss_figure
-from ray_jobs.jobs.score_variants import ScoreVariant
+from amia.report.loss_figure import LossFigure, make_loss_figure
+from ray_jobs.stages.score import histogram_counts
 from ray_jobs.storage.fingerprint import read_identity
+from ray_jobs.storage.layout import MIXTURE, SCORES, shard_keys
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
@@ -16,9 +13,9 @@ from ray_jobs.storage.store import Store
 __all__ = ["loss_figures"]
 
 
-def loss_figures(store: Store, plan: Plan, measure: ScoreVariant, frozen: MatchingModel) -> list[LossFigure]:
+def loss_figures(store: Store, plan: Plan, frozen: MatchingModel) -> list[LossFigure]:
     """One figure a mixture: over the losses that it was fitted on, or over all of them where it was taken."""
-    identity = read_identity(store, measure.mixture)
+    identity = read_identity(store, MIXTURE)
     taken = identity is not None and "taken" in identity["settings"]
     figures = []
     for name, fit in sorted(frozen.fits.items()):
@@ -27,14 +24,7 @@ def loss_figures(store: Store, plan: Plan, measure: ScoreVariant, frozen: Matchi
         if taken:
             about += ", under a mixture that was fitted elsewhere"
         shards = plan.shards if whole else plan.shards_of(name)
-        counts = _counts(store, [f"{measure.scores}/{shard}.parquet" for shard in shards])
+        counts = histogram_counts(read_all_metadata(store, shard_keys(SCORES, shards)))
         if counts.any():
-            figures.append(loss_figure(name, about, counts, LossHistogram(frozen.triplet.margin), fit))
+            figures.append(make_loss_figure(name, about, counts, LossHistogram(frozen.triplet.margin), fit))
     return figures
-
-
-def _counts(store: Store, keys: Sequence[str]) -> np.ndarray:
-    counts = np.zeros(BINS, np.int64)
-    for each in read_all_metadata(store, keys):
-        counts[each.extra["histogram"]["bins"]] += each.extra["histogram"]["counts"]
-    return counts

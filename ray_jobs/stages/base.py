@@ -1,94 +1,160 @@
-"""What a stage is: set up once an actor, then one shard in, one shard out."""
+"""The interface of a stage: set up once per actor, then one shard in, one shard out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from amia.errors import ImageError, RunError
+from amia.utils.config import Compile, Dtype
+from ray_jobs.storage import fingerprint
+from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.layout import shard_key
 from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.status import is_failure
 from ray_jobs.storage.store import Store
 
-__all__ = ["Stage", "encoding_context", "failed_ids_by_status", "post_context"]
+__all__ = [
+    "Stage",
+    "accelerator_identity",
+    "encoding_context",
+    "failed_ids_by_status",
+    "post_context",
+]
 
 Loaded = TypeVar("Loaded")
 Done = TypeVar("Done")
 
 
 class Stage(ABC, Generic[Loaded, Done]):
-    """One step of the job. It travels to its actors by pickle, so it holds settings and addresses, never a model.
+    """A step of a job that maps each shard of its input to one shard of its output.
 
-    `load` and `publish` run in threads beside `run`, for the shard after and the shard before: they must not touch
-    what `setup` loaded unless that is safe to share. A stage never talks to another stage; only published shards pass
-    between. Whatever goes wrong with one post is caught at the post and recorded in its status; what goes wrong with
-    a whole shard raises.
+    A stage is pickled and sent to its actors, so it holds settings and addresses, never a model.
+
+    While `run` processes one shard, `load` and `publish` run in threads for the next and the previous shard. They may
+    only use what `setup` loaded if that is thread-safe. Stages never communicate with each other: they exchange
+    published shards. The failure of a single post is caught and recorded in the status of the post; any other failure
+    of a shard raises.
     """
 
     name: ClassVar[str]
-    """Its name, and the folder of the run that it writes to."""
+    """Name of the stage, which is also the folder of the run that it writes to."""
     pool: ClassVar[str]
-    """Its actors' place in the settings: `pools.<pool>`."""
+    """Name of the settings of its actors: `pools.<pool>`."""
     version: ClassVar[int]
-    """Raised by hand whenever the stage's output changes for the same settings and input."""
+    """Raised by hand whenever the output changes for the same settings and input."""
 
-    def __init__(self, store: Store, identity: str) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self.identity = identity
-        """Digest of the identity that its folder was claimed with."""
+        self._digests: dict[str, str] = {}
+
+    def folders(self) -> list[str]:
+        """Return the folders of the store that the stage writes to. Each has an identity."""
+        return [self.name]
+
+    @abstractmethod
+    def identity(self, folder: str) -> Identity:
+        """Return what the content of `folder` depends on: stage, version, settings and digests of the input."""
+
+    def digest(self, folder: str | None = None) -> str:
+        """Return the digest of the identity of a folder. Default: the only folder of the stage."""
+        folder = folder or self.folders()[0]
+        if folder not in self._digests:
+            self._digests[folder] = fingerprint.digest(self.identity(folder))
+        return self._digests[folder]
+
+    def check_or_write_identity(self, *, advice: str = fingerprint.ADVICE) -> None:
+        """Write the identity of each folder, or compare it with the existing one.
+
+        Raises IdentityError, ending with `advice`, if a folder was made with other settings or input.
+        """
+        for folder in self.folders():
+            fingerprint.check_or_write_identity(self.store, folder, self.identity(folder), advice=advice)
 
     def setup(self) -> None:  # a stage without a model has nothing to set up
-        """Load the model; called once in each actor, before its first shard."""
+        """Load the model. Called once in each actor, before its first shard."""
 
     def keys(self, shard: str) -> list[str]:
-        """What it publishes for a shard."""
-        return [f"{self.name}/{shard}.parquet"]
+        """Return the keys of the files that the stage publishes for a shard."""
+        return [shard_key(folder, shard) for folder in self.folders()]
 
     @abstractmethod
     def load(self, shard: str) -> Loaded:
-        """Fetch and decode a shard's input. Own thread, no model."""
+        """Fetch and decode the input of a shard. Runs in a thread of its own, without the model."""
 
     @abstractmethod
     def run(self, loaded: Loaded) -> Done:
-        """The stage's work on one shard. The actor's main thread."""
+        """Process one shard. Runs in the main thread of the actor."""
 
     @abstractmethod
     def publish(self, shard: str, done: Done) -> ShardMetadata:
-        """Encode the shard and publish it under its final name, unless somebody was first. Own thread."""
+        """Encode the shard and publish it under its final name, unless it exists. Runs in a thread of its own."""
 
     def failures(self, done: Done) -> dict[str, list[str]]:
-        """Ids of the posts of one shard that failed in this very stage, by status; most stages fail at none."""
+        """Return the ids of the posts of one shard that failed in this stage, by status. Default: none."""
+        return {}
+
+    def log_fields(self, done: Done) -> dict[str, Any]:
+        """Return additional fields for the shard's line in the run's log. Default: none.
+
+        `oom_reduced` (inputs that needed a smaller micro-batch after an out-of-memory error) is also counted in the
+        metrics; `uncompiled` gives the reason for each part of a model that could not be compiled.
+        """
         return {}
 
 
+def accelerator_identity(dtype: Dtype, device: str, compile_model: Compile | None = None) -> dict[str, Any]:
+    """Return the precision and the compilation of a stage's model, as they enter its identity.
+
+    `device` is the one that the driver resolved. The driver does not see the GPUs of the actors, so `auto` is recorded
+    as `half` on a GPU: the actor chooses between bfloat16 and float16. `compile_model` is None for models that are
+    never compiled. Compilation and channels-last layout change the last bits of a result.
+    """
+    on_gpu = device != "cpu"
+    fields: dict[str, Any] = {"dtype": dtype if dtype != "auto" else "half" if on_gpu else "float32"}
+    if compile_model is not None:
+        compiled = on_gpu if compile_model == "auto" else compile_model
+        if on_gpu:
+            fields["channels_last"] = True
+        if on_gpu or compiled:
+            fields["compile"] = compiled
+    return fields
+
+
 def failed_ids_by_status(part: str, ids: Iterable[str], statuses: Iterable[str]) -> dict[str, list[str]]:
-    """What `failures` returns, from a column of statuses: `{"image=bad_image(empty)": ["17", "29"]}`."""
-    found: dict[str, list[str]] = {}
+    """Return the result of `Stage.failures` for a column of statuses: `{"image=bad_image(empty)": ["17", "29"]}`."""
+    failed: dict[str, list[str]] = {}
     for post_id, status in zip(ids, statuses, strict=True):
         if is_failure(status):
-            found.setdefault(f"{part}={status}", []).append(post_id)
-    return found
+            failed.setdefault(f"{part}={status}", []).append(post_id)
+    return failed
 
 
 @contextmanager
 def post_context(post_id: str) -> Iterator[None]:
-    """Names the post where a stored image, which could be decoded once, stops a stage: no failure of the post's."""
+    """Turn an ImageError for a stored image into a RunError that names the post.
+
+    The image was decoded when it was stored, so the cause is this machine and not the post.
+    """
     try:
         yield
     except ImageError as error:
         raise RunError(
-            f"post {post_id}: its stored image cannot be decoded here ({error}), though it could where it was stored: "
+            f"post {post_id}: its stored image cannot be decoded here ({error}), but was decoded where it was stored: "
             "install the same versions of Pillow and simplejpeg on every machine"
         ) from error
 
 
 @contextmanager
 def encoding_context(post_id: str) -> Iterator[None]:
-    """Names the post whose image could not be made a file: the machine's fault, not the post's."""
+    """Turn any error while an image is encoded into a RunError that names the post.
+
+    The pixels are valid, so the cause is this machine and not the post.
+    """
     try:
         yield
-    except Exception as error:  # whatever Pillow raises, of memory above all
+    except Exception as error:  # Pillow raises errors of several kinds, MemoryError among them
         raise RunError(
-            f"post {post_id}: its image could not be encoded ({type(error).__name__}: {error}): mend Pillow, or give "
-            "this machine more memory, and start the same command again"
+            f"post {post_id}: its image could not be encoded ({type(error).__name__}: {error}): repair the "
+            "installation of Pillow, or give this machine more memory, and start the same command again"
         ) from error

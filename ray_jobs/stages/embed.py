@@ -1,8 +1,9 @@
-"""embeddings/: two float16 unit vectors a post, and the keys by which equal texts and equal images are known."""
+"""embeddings/: two float16 unit vectors per post, and the keys that identify equal texts and equal images."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,42 +13,43 @@ from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
 from amia.matching.settings import ClipSettings
 from amia.text import clean_text
-from ray_jobs.stages.base import Stage, post_context
+from ray_jobs.stages.base import Stage, accelerator_identity, post_context
+from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import EMBEDDINGS, POSTS, shard_key
-from ray_jobs.storage.shards import ShardMetadata, eager, encode, halved, read_shard
+from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["Embed"]
+__all__ = ["MAX_DECODED", "Embed"]
 
-AT_ONCE = 8
-"""Photographs that stand in memory as they were decoded, all threads together: some megabytes each."""
+MAX_DECODED = 8
+"""Decoded photographs in memory at the same time, over all threads. Each takes some megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """One shard as the model takes it: all texts, and the images of those posts that have one."""
+class EmbedInput:
+    """The input of the model for one shard: all texts, and the images of the posts that have one."""
 
     ids: list[str]
     tokens: NDArray[np.int64]
-    levels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8]
     image_rows: list[int]
-    """Which posts the images belong to."""
+    """Row of the post of each image."""
     text_keys: list[bytes]
     image_keys: list[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
-    """One shard's vectors as they are stored."""
+class EmbedOutput:
+    """The vectors of one shard as they are stored."""
 
     table: pa.Table
     num_oom_reduced: int
-    """Texts and images whose micro-batch did not fit the memory."""
+    """Texts and images that needed a smaller micro-batch."""
     uncompiled: dict[str, str]
-    """Towers that were to be compiled and could not be, and why."""
+    """Towers that could not be compiled, with the reason."""
 
 
-class Embed(Stage[Inputs, Vectors]):
+class Embed(Stage[EmbedInput, EmbedOutput]):
     """Posts -> CLIP vectors (paper 3.1). Vectors are little-endian float16 bytes, `[d]` each."""
 
     name = EMBEDDINGS
@@ -57,60 +59,80 @@ class Embed(Stage[Inputs, Vectors]):
     def __init__(
         self,
         store: Store,
-        identity: str,
         *,
         clip: ClipSettings,
         images: ImageSettings,
         threads: int,
         decoders: int = 1,
+        weights: str,
+        posts: str,
     ) -> None:
-        """`threads`: of the model's arithmetic; `decoders`: threads that decode images, which change no vector."""
-        super().__init__(store, identity)
+        """`threads` is for the model's arithmetic, `decoders` threads decode images, which does not change results.
+
+        `weights` identifies the model's files, `posts` is the digest of the input. The device of `clip` is resolved.
+        """
+        super().__init__(store)
         self._clip, self._images, self._threads, self._decoders = clip, images, threads, decoders
+        self._weights, self._posts = weights, posts
+
+    def identity(self, folder: str) -> Identity:
+        """Return the model with its precision and micro-batch, the number of threads, and the digest of the posts."""
+        clip = {
+            "weights": self._weights,
+            "micro_batch": self._clip.micro_batch,
+            **accelerator_identity(self._clip.dtype, self._clip.device, self._clip.compile),
+        }
+        return {
+            "stage": folder,
+            "version": self.version,
+            "settings": {"clip": clip, "threads": self._threads},
+            "input": {"posts": self._posts},
+        }
 
     def setup(self) -> None:
-        """Load CLIP from this node's files."""
-        import torch  # here, so that the driver, which only hands the stage on, does not wait for it
+        """Load CLIP from the files of this node."""
+        import torch  # not at the top: the driver only passes the stage on and should not wait for it
 
         from amia.matching.clip import ClipEncoder
 
-        ClipEncoder.fetch(self._clip)  # once a node: the hub's cache lets one actor fetch
+        ClipEncoder.fetch(self._clip)  # once per node: the hub's cache lets a single actor download
         torch.set_num_threads(self._threads)
         self._encoder = ClipEncoder.load(self._clip, local_files_only=True)
 
-    def load(self, shard: str) -> Inputs:
-        """Texts cleaned and tokenized; images decoded, and brought to the size that the model reads."""
+    def load(self, shard: str) -> EmbedInput:
+        """Clean and tokenize the texts; decode the images and resize them to the input size of the model."""
         posts = read_shard(self.store, shard_key(POSTS, shard), ["id", "text", "image", "image_status"])
         ids, texts = posts["id"].to_pylist(), [clean_text(text) for text in posts["text"].to_pylist()]
         images = enumerate(zip(posts["image_status"].to_pylist(), posts["image"].to_pylist(), strict=True))
         files: dict[int, bytes] = {row: image["bytes"] for row, (status, image) in images if status == "ok"}
-        rows, few = list(files), max(1, AT_ONCE // self._decoders)
+        rows, chunk_size = list(files), max(1, MAX_DECODED // self._decoders)
 
-        def levels(some: Sequence[int]) -> NDArray[np.uint8]:
-            pictures = []
-            for row in some:
+        def preprocess(chunk: Sequence[int]) -> NDArray[np.uint8]:
+            decoded = []
+            for row in chunk:
                 with post_context(ids[row]):
-                    pictures.append(decode(files[row], self._images))
-            return self._encoder.levels(pictures)
+                    decoded.append(decode(files[row], self._images))
+            return self._encoder.preprocess(decoded)
 
-        # A GPU embeds ten times as fast as one thread decodes, and Pillow computes without Python's lock.
+        # A GPU embeds ten times as fast as one thread decodes, and Pillow releases the GIL.
         with ThreadPoolExecutor(self._decoders, "decode") as pool:
-            made = list(pool.map(levels, [rows[start : start + few] for start in range(0, len(rows), few)]))
-        return Inputs(
+            chunks = [rows[start : start + chunk_size] for start in range(0, len(rows), chunk_size)]
+            pixels = list(pool.map(preprocess, chunks))
+        return EmbedInput(
             ids=ids,
-            tokens=self._encoder.tokens(texts),
-            levels=np.concatenate(made) if made else self._encoder.levels([]),
+            tokens=self._encoder.tokenize(texts),
+            pixels=np.concatenate(pixels) if pixels else self._encoder.preprocess([]),
             image_rows=rows,
             text_keys=[text_key(text) for text in texts],
             image_keys=[image_key(files[row]) if row in files else None for row in range(len(ids))],
         )
 
-    def run(self, loaded: Inputs) -> Vectors:
-        """Both encoders; micro-batches never cross a shard, so a shard's vectors do not depend on its neighbors."""
-        before = self._encoder.num_oom_reduced
+    def run(self, loaded: EmbedInput) -> EmbedOutput:
+        """Encode texts and images. Micro-batches never cross a shard, so vectors do not depend on other shards."""
+        previously_reduced = self._encoder.num_oom_reduced
         texts = self._encoder.encode_tokens(loaded.tokens).astype("<f2")  # [n, d]
         images: list[bytes | None] = [None] * len(loaded.ids)
-        vectors = self._encoder.encode_levels(loaded.levels).astype("<f2")  # [n with an image, d]
+        vectors = self._encoder.encode_pixels(loaded.pixels).astype("<f2")  # [n with an image, d]
         for row, vector in zip(loaded.image_rows, vectors, strict=True):
             images[row] = vector.tobytes()
         table = pa.table(
@@ -122,12 +144,16 @@ class Embed(Stage[Inputs, Vectors]):
                 "image_key": pa.array(loaded.image_keys, pa.binary(16)),
             }
         )
-        return Vectors(table, self._encoder.num_oom_reduced - before, dict(self._encoder.uncompiled))
+        num_reduced = self._encoder.num_oom_reduced - previously_reduced
+        return EmbedOutput(table, num_reduced, dict(self._encoder.uncompiled))
 
-    def publish(self, shard: str, done: Vectors) -> ShardMetadata:
-        """The vectors, and how many posts have both."""
-        both = done.table.num_rows - done.table["image_vector"].null_count
-        extra = {"with_image": both, **halved(done.num_oom_reduced), **eager(done.uncompiled)}
-        data, facts = encode(done.table, stage=self.name, identity=self.identity, extra=extra)
+    def publish(self, shard: str, done: EmbedOutput) -> ShardMetadata:
+        """Publish the vectors. The footer holds the number of posts with both."""
+        extra = {"with_image": done.table.num_rows - done.table["image_vector"].null_count}
+        data, metadata = encode(done.table, stage=self.name, identity=self.digest(), extra=extra)
         self.store.create(self.keys(shard)[0], data)
-        return facts
+        return metadata
+
+    def log_fields(self, done: EmbedOutput) -> dict[str, Any]:
+        """Return what ran in smaller micro-batches or uncompiled."""
+        return {"oom_reduced": done.num_oom_reduced, "uncompiled": done.uncompiled}

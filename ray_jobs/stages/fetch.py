@@ -1,4 +1,4 @@
-"""posts/: the second pass of ingest. Fetches each shard's images and checks that they decode."""
+"""posts/: the second pass of ingest. Fetches the images of each shard and checks that they decode."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed_ids_by_status
 from ray_jobs.storage.external_sort import BucketReader, bucket_slices
+from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.plan import Plan, parse_shard_name
 from ray_jobs.storage.schemas import posts_table, publish_posts
@@ -27,13 +28,24 @@ class Fetch(Stage[list[Row], pa.Table]):
     pool = "fetch"
     version = 1
 
-    def __init__(self, store: Store, identity: str, *, plan: Plan, image_root: Path | None, images: ImageSettings):
-        super().__init__(store, identity)
+    def __init__(self, store: Store, *, plan: Plan, image_root: Path | None, images: ImageSettings) -> None:
+        """`image_root` is the folder that relative image paths start from."""
+        super().__init__(store)
         self._plan, self._image_root, self._images = plan, image_root, images
         self._buckets = BucketReader(store, plan.scratch)
 
+    def identity(self, folder: str) -> Identity:
+        """Return the posts, how they are grouped into shards, and the limits that images must keep."""
+        limits = self._images.model_dump(include={"max_bytes", "max_pixels", "max_side"})
+        return {
+            "stage": folder,
+            "version": self.version,
+            "settings": {"per_shard": self._plan.per_shard, "seed": self._plan.seed, "image": limits},
+            "input": {"posts": self._plan.digest},
+        }
+
     def load(self, shard: str) -> list[Row]:
-        """The shard's posts, with the bytes of their images or the reason why there are none."""
+        """Return the posts of the shard, with the bytes of their images or the reason why there are none."""
         split, index = parse_shard_name(shard)
         first = index * self._plan.per_shard
         span = slice(first, first + self._plan.rows_of(shard))
@@ -50,7 +62,7 @@ class Fetch(Stage[list[Row], pa.Table]):
         return rows
 
     def run(self, loaded: list[Row]) -> pa.Table:
-        """Decode every image once: what cannot become pixels loses its bytes and keeps its path and reason."""
+        """Decode every image once. A post whose image does not decode keeps the path and the reason, not the bytes."""
         for row in loaded:
             if row["status"] == "ok":
                 try:
@@ -60,9 +72,9 @@ class Fetch(Stage[list[Row], pa.Table]):
         return posts_table(loaded)
 
     def publish(self, shard: str, done: pa.Table) -> ShardMetadata:
-        """The posts, and how many of them have an image."""
-        return publish_posts(self.store, self.keys(shard)[0], done, self.identity)
+        """Publish the posts with their counts by image status."""
+        return publish_posts(self.store, self.keys(shard)[0], done, self.digest())
 
     def failures(self, done: pa.Table) -> dict[str, list[str]]:
-        """Posts whose image cannot be had or become pixels."""
+        """Return the posts whose image could not be fetched or decoded."""
         return failed_ids_by_status("image", done["id"].to_pylist(), done["image_status"].to_pylist())

@@ -1,14 +1,15 @@
-"""augmented/<arm>/: the augmented images (paper 3.4, eq. 9), in files that other people's tools open unchanged."""
+"""augmented/<arm>/: the augmented images (paper 3.4, eq. 9), in files that other tools open unchanged."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from amia.images import ImageSettings, decode, resize_to_square
-from amia.matching.model import MatchingModel
+from amia.matching.model import MIXTURE_FILE, MatchingModel
 from amia.mixing.arms import mixing_ratio, needs_synthesis
 from amia.mixing.controls import noise_image, shuffle_thetas
 from amia.mixing.derangement import derange_images
@@ -16,25 +17,26 @@ from amia.mixing.mixup import mix_images
 from amia.mner.spans import label_names
 from amia.synthesis.seeds import post_seed
 from ray_jobs.stages.base import Stage, post_context
-from ray_jobs.storage.layout import AUGMENTED, POSTS, SYNTHESIZED, shard_key
+from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.layout import AUGMENTED, POSTS, SCORES, SYNTHESIZED, arm_folder, shard_key
 from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.schemas import augmented_schema
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["SEEDED_ARMS", "Mix"]
+__all__ = ["Mix"]
 
 Row = dict[str, Any]
 
 SEEDED_ARMS = {"random", "noise", "shuffled"}
-"""Control arms that depend on the run's seed."""
+"""Control arms that depend on the seed of the run."""
 
-NO_SYNTHESIS: Row = {"drawn": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}
-"""Arms that look at no synthesized image."""
+NO_SYNTHESIS: Row = {"synthesized": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}
+"""Columns of an arm that uses no synthesized image."""
 
 
 class Mix(Stage[list[Row], dict[str, list[Row]]]):
-    """Posts, synthesized images and scores -> augmented images, for every arm asked for."""
+    """Posts, synthesized images and scores -> augmented images, for several arms at once."""
 
     name = AUGMENTED
     pool = "mix"
@@ -43,40 +45,63 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
     def __init__(
         self,
         store: Store,
-        identities: Mapping[str, str],
+        arms: Sequence[str],
         *,
         images: ImageSettings,
         types: Sequence[str],
         mixture: MatchingModel | None,
-        scores: str,
-        synthesized: bool,
         seed: int,
         mean_theta: float | None,
+        posts: str,
+        scores: str | None,
+        synthesized: str | None,
     ) -> None:
-        """`scores`: the folder of the losses that `mixture` belongs to; `mean_theta`: what arm `constant` blends by."""
-        super().__init__(store, "")
-        self._identities = dict(identities)
-        """Digest by arm: each arm is a folder of its own."""
+        """`mean_theta` is the mixing ratio of arm `constant`.
+
+        `posts`, `scores` and `synthesized` are the digests of the input. The latter two are None if no post has an
+        image, or if no arm uses synthesized images.
+        """
+        super().__init__(store)
+        self._arms = list(arms)
         self._images, self._schema = images, augmented_schema(types)
         self._label = {name: number for number, name in enumerate(label_names(types))}
-        self._mixture, self._scores_folder, self._synthesized = mixture, scores, synthesized
-        self._seed, self._mean_theta = seed, mean_theta
+        self._mixture, self._seed, self._mean_theta = mixture, seed, mean_theta
+        self._posts, self._scores, self._synthesized = posts, scores, synthesized
 
-    def keys(self, shard: str) -> list[str]:
-        """One file an arm."""
-        return [f"{self.name}/{arm}/{shard}.parquet" for arm in self._identities]
+    def folders(self) -> list[str]:
+        """Return one folder per arm."""
+        return [arm_folder(arm) for arm in self._arms]
+
+    def identity(self, folder: str) -> Identity:
+        """Return the geometry of the images, the seed if the arm uses it, and the digests of everything mixed."""
+        arm = folder.removeprefix(f"{self.name}/")
+        settings: dict[str, Any] = {"image": self._images.model_dump(include={"size", "fit", "quality"})}
+        if arm in SEEDED_ARMS:
+            settings["seed"] = self._seed
+        mixture = self._mixture
+        return {
+            "stage": folder,
+            "version": self.version,
+            "settings": settings,
+            "input": {
+                "posts": self._posts,
+                "synthesized": self._synthesized if needs_synthesis(arm) else None,
+                "scores": self._scores,
+                "mixture": hashlib.sha256(mixture.to_bytes()[MIXTURE_FILE]).hexdigest() if mixture else None,
+            },
+        }
 
     def load(self, shard: str) -> list[Row]:
-        """Everything known of each post, side by side; pixels decoded and brought to the one geometry."""
+        """Join posts, scores and synthesized images; compute theta; decode the originals in the common geometry."""
         rows: list[Row] = read_shard(self.store, shard_key(POSTS, shard)).to_pylist()
         for row in rows:
             row["ner_tags"] = row["ner_tags"] and [self._label[tag] for tag in row["ner_tags"]]
-        columns = [self._scores(shard, len(rows)), self._pictures(shard, len(rows))]
+        columns = [self._read_scores(shard, len(rows)), self._read_synthesized(shard, len(rows))]
         split, _ = parse_shard_name(shard)
         for row, *others in zip(rows, *columns, strict=True):
             for other in others:
                 if other.get("id", row["id"]) != row["id"]:
-                    raise AssertionError(f"{shard}: post {row['id']} stands beside {other['id']}")
+                    raise AssertionError(f"{shard}: post {row['id']} is paired with {other['id']}")
                 row.update(other)
         losses = np.array([np.nan if row["loss"] is None else row["loss"] for row in rows], np.float64)
         thetas = np.zeros(len(rows))
@@ -84,86 +109,86 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         if self._mixture is not None and scored.any():
             thetas[scored] = self._mixture.theta(losses[scored], split)
         for row, theta in zip(rows, thetas, strict=True):
-            # Rounded as it is stored, so that column `mixing_ratio` is exactly what made the image.
+            # Rounded as it is stored, so that column `ratio` is exactly the ratio that made the image.
             row["theta"] = float(np.float32(theta))
             with post_context(row["id"]):
-                row["original"] = self._fitted(row["image"]["bytes"]) if row["image_status"] == "ok" else None
+                row["original"] = self._decode(row["image"]["bytes"]) if row["image_status"] == "ok" else None
         return rows
 
     def run(self, loaded: list[Row]) -> dict[str, list[Row]]:
-        """Blend and encode."""
-        return {arm: [self._augmented(arm, row) for row in self._controlled(arm, loaded)] for arm in self._identities}
+        """Mix and encode the images of each arm."""
+        return {arm: [self._augment(arm, row) for row in self._apply_control(arm, loaded)] for arm in self._arms}
 
     def publish(self, shard: str, done: dict[str, list[Row]]) -> ShardMetadata:
-        """One file an arm, with the accounting in its footer."""
+        """Publish one file per arm, with counts by status and by kind of image in its footer."""
         for arm, rows in done.items():
+            folder = arm_folder(arm)
             counts = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in rows)
-            pictures = Counter(
+            ratios = Counter(
                 "none" if row["ratio"] is None else "blend" if 0 < row["ratio"] < 1 else f"{row['ratio']:.0f}"
                 for row in rows
             )
-            data, facts = encode(
+            data, metadata = encode(
                 pa.Table.from_pylist(rows, self._schema),
-                stage=f"{self.name}/{arm}",
-                identity=self._identities[arm],
+                stage=folder,
+                identity=self.digest(folder),
                 counts=counts,
-                extra={"ratio": dict(sorted(pictures.items()))},
+                extra={"ratio": dict(sorted(ratios.items()))},
                 schema_metadata=self._schema.metadata,
             )
-            self.store.create(f"{self.name}/{arm}/{shard}.parquet", data)
-        return facts
+            self.store.create(shard_key(folder, shard), data)
+        return metadata
 
-    def _scores(self, shard: str, count: int) -> list[Row]:
+    def _read_scores(self, shard: str, count: int) -> list[Row]:
         if self._mixture is None:
             return [{"loss_i2t": None, "loss_t2i": None, "loss": None, "cosine": None}] * count
-        return list(read_shard(self.store, f"{self._scores_folder}/{shard}.parquet").to_pylist())
+        return list(read_shard(self.store, shard_key(SCORES, shard)).to_pylist())
 
-    def _pictures(self, shard: str, count: int) -> list[Row]:
-        if not self._synthesized:
+    def _read_synthesized(self, shard: str, count: int) -> list[Row]:
+        if self._synthesized is None:
             return [NO_SYNTHESIS] * count
-        table = read_shard(self.store, shard_key(SYNTHESIZED, shard)).rename_columns({"image": "drawn"})
+        table = read_shard(self.store, shard_key(SYNTHESIZED, shard)).rename_columns({"image": "synthesized"})
         return list(table.to_pylist())
 
-    def _fitted(self, data: bytes) -> np.ndarray:
+    def _decode(self, data: bytes) -> np.ndarray:
         return resize_to_square(decode(data, self._images, at_least=2 * self._images.size), self._images)
 
-    def _controlled(self, arm: str, rows: list[Row]) -> list[Row]:
-        """The rows with what a control arm exchanges among them; `weight` is what stands for theta in eq. 9."""
-        seen = [row for row in rows if row["original"] is not None]
+    def _apply_control(self, arm: str, rows: list[Row]) -> list[Row]:
+        """Return the rows with whatever a control arm exchanges among them; `weight` replaces theta in eq. 9."""
+        with_image = [row for row in rows if row["original"] is not None]
         if arm == "random":
             ids, images = [row["id"] for row in rows], [row["original"] for row in rows]
             files = [None if row["original"] is None else row["image"]["bytes"] for row in rows]
-            shown = derange_images(ids, files, self._seed)
             return [
                 {**row, "original": None if other is None else images[other]}
-                for row, other in zip(rows, shown, strict=True)
+                for row, other in zip(rows, derange_images(ids, files, self._seed), strict=True)
             ]
         if arm == "noise":
-            drawn = {row["id"]: noise_image(self._images.size, post_seed(self._seed, row["id"])) for row in seen}
-            return [{**row, "original": drawn.get(row["id"])} for row in rows]
+            noise = {row["id"]: noise_image(self._images.size, post_seed(self._seed, row["id"])) for row in with_image}
+            return [{**row, "original": noise.get(row["id"])} for row in rows]
         weights = {row["id"]: row["theta"] for row in rows}
         if arm == "shuffled":
-            ids = [row["id"] for row in seen]
+            ids = [row["id"] for row in with_image]
             weights |= zip(ids, shuffle_thetas(ids, [weights[name] for name in ids], self._seed), strict=True)
         elif arm == "constant" and self._mean_theta is not None:
-            weights |= {row["id"]: self._mean_theta for row in seen}
+            weights |= {row["id"]: self._mean_theta for row in with_image}
         return [{**row, "weight": weights[row["id"]]} for row in rows]
 
-    def _augmented(self, arm: str, row: Row) -> Row:
+    def _augment(self, arm: str, row: Row) -> Row:
         if not needs_synthesis(arm):
-            row = {**row, **NO_SYNTHESIS}  # whatever other arms stand beside it, an arm's rows are the same
-        share = mixing_ratio(
+            row = {**row, **NO_SYNTHESIS}  # an arm's rows do not depend on the arms that are made with it
+        ratio = mixing_ratio(
             arm,
             theta=row.get("weight"),
             cosine=row["cosine"],
             cosine_range=self._mixture.cosine_range if self._mixture else None,
             has_image=row["original"] is not None,
-            has_synthesis=row["drawn"] is not None,
+            has_synthesis=row["synthesized"] is not None,
         )
-        share = None if share is None else float(np.float32(share))
+        ratio = None if ratio is None else float(np.float32(ratio))
         image: Row | None = None
-        if share is not None:
+        if ratio is not None:
             with post_context(row["id"]):
-                data = mix_images(row["original"], row["drawn"], share, self._images)
+                data = mix_images(row["original"], row["synthesized"], ratio, self._images)
             image = {"bytes": data, "path": f"{row['id']}.jpg"}
-        return {**{name: row.get(name) for name in self._schema.names}, "image": image, "ratio": share}
+        return {**{name: row.get(name) for name in self._schema.names}, "image": image, "ratio": ratio}

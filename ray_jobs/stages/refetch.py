@@ -1,4 +1,4 @@
-"""posts/ of a retried run: another run's posts, with the images that failed there fetched again."""
+"""posts/ of a retried run: the posts of another run, with the images that failed there fetched again."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import pyarrow as pa
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed_ids_by_status
+from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.schemas import posts_table, publish_posts
 from ray_jobs.storage.shards import ShardMetadata, read_metadata, read_shard
@@ -20,24 +21,30 @@ Row = dict[str, Any]
 
 
 class Refetch(Stage[list[Row], pa.Table | None]):
-    """A shard of posts as it was, or with those images that can be read now.
+    """A shard of posts, unchanged or with the images that can be read now.
 
-    An image that fails again keeps the reason it had, and a shard in which nothing was mended its file.
+    An image that fails again keeps its previous reason. A shard in which no image was repaired keeps its file.
     """
 
     name = POSTS
     pool = "fetch"
     version = 1
 
-    def __init__(self, store: Store, identity: str, *, old: Store, image_root: Path | None, images: ImageSettings):
-        """`image_root`: where the images' paths lead now; None: nothing is fetched."""
-        super().__init__(store, identity)
-        self._old, self._image_root, self._images = old, image_root, images
+    def __init__(
+        self, store: Store, *, posts: Identity, old: Store, image_root: Path | None, images: ImageSettings
+    ) -> None:
+        """`posts` is the identity of `old`'s posts, `image_root` the folder of the images (None: fetch nothing)."""
+        super().__init__(store)
+        self._posts, self._old, self._image_root, self._images = posts, old, image_root, images
+
+    def identity(self, folder: str) -> Identity:
+        """Return the identity of the previous run's posts: repaired images do not change it."""
+        return self._posts
 
     def load(self, shard: str) -> list[Row]:
-        """The posts of a shard with a failure, each with the image that was fetched for it anew; else none."""
+        """Return the posts of a shard with a failed image, each with the newly fetched image; else an empty list."""
         key = self.keys(shard)[0]
-        if self._image_root is None or not any("=bad_image(" in each for each in read_metadata(self._old, key).counts):
+        if self._image_root is None or not any("=bad_image(" in name for name in read_metadata(self._old, key).counts):
             return []
         rows: list[Row] = read_shard(self._old, key).to_pylist()
         for row in rows:
@@ -51,8 +58,8 @@ class Refetch(Stage[list[Row], pa.Table | None]):
         return rows
 
     def run(self, loaded: list[Row]) -> pa.Table | None:
-        """Decode what was fetched; None where nothing is better than it was."""
-        mended = 0
+        """Decode the fetched images. Returns None if no image was repaired."""
+        num_repaired = 0
         for row in loaded:
             if row["again"] is not None:
                 try:
@@ -60,21 +67,19 @@ class Refetch(Stage[list[Row], pa.Table | None]):
                 except ImageError:
                     continue
                 row["image"], row["status"] = row["again"], "ok"
-                mended += 1
-        return posts_table(loaded) if mended else None
+                num_repaired += 1
+        return posts_table(loaded) if num_repaired else None
 
     def publish(self, shard: str, done: pa.Table | None) -> ShardMetadata:
-        """The mended shard, or the old one."""
+        """Publish the repaired shard, or link the previous one."""
         key = self.keys(shard)[0]
         if done is not None:
-            return publish_posts(self.store, key, done, self.identity)
+            return publish_posts(self.store, key, done, self.digest())
         self.store.link_from(self._old, key)
         return read_metadata(self.store, key)
 
     def failures(self, done: pa.Table | None) -> dict[str, list[str]]:
-        """Posts of a mended shard whose image still fails."""
-        return (
-            {}
-            if done is None
-            else failed_ids_by_status("image", done["id"].to_pylist(), done["image_status"].to_pylist())
-        )
+        """Return the posts of a repaired shard whose image still fails."""
+        if done is None:
+            return {}
+        return failed_ids_by_status("image", done["id"].to_pylist(), done["image_status"].to_pylist())

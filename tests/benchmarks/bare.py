@@ -31,8 +31,8 @@ from amia.readers import open_corpus
 from amia.synthesis.generator import Generator
 from amia.synthesis.seeds import post_seed
 from amia.text import clean_text, make_prompt
-from ray_jobs.jobs.mixture import FOLDER
 from ray_jobs.settings.job import Settings, load_settings
+from ray_jobs.storage.layout import MIXTURE
 from ray_jobs.storage.store import Store
 
 AT_ONCE = 64
@@ -43,7 +43,7 @@ def main() -> None:
     begun, corpus, out, threads = float(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
     held: Sequence[str] = []
     for run in sys.argv[5:]:
-        held = Bank.from_bytes(Store(run).read(f"{FOLDER}/{BANK_FILE}")).ids
+        held = Bank.from_bytes(Store(run).read(f"{MIXTURE}/{BANK_FILE}")).ids
     torch.set_num_threads(threads)
     settings = load_settings("demo")
     encoder = ClipEncoder.load(settings.clip)

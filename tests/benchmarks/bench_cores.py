@@ -64,7 +64,14 @@ def embedded(store: Store, plan: Plan, settings: Settings) -> float:
     """Everything but the model: images decoded and scaled, texts tokenized."""
     with tempfile.TemporaryDirectory() as folder:
         save_vit_b_16(Path(folder))
-        stage = Embed(store, "bench", clip=ClipSettings(model=folder), images=settings.image, threads=1)
+        stage = Embed(
+            store,
+            clip=ClipSettings(model=folder),
+            images=settings.image,
+            threads=1,
+            weights="bench",
+            posts="bench",
+        )
         stage.setup()
     return spent(lambda: [stage.load(shard) for shard in plan.shards])
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from amia.demo import write_corpus
-from ray_jobs.jobs.forecast import Power, forecast
+from ray_jobs.jobs.forecast import Machines, forecast
 from ray_jobs.settings.job import load_settings
 from ray_jobs.settings.rates import load_rates
 from tests.benchmarks.facts import machine
@@ -24,7 +24,7 @@ from tests.benchmarks.job import job as run_job
 
 
 def predict(rates: str, posts: list[int], file: Path) -> None:
-    kind, settings, power = load_rates(rates), load_settings("demo"), Power(0, len(os.sched_getaffinity(0)))
+    kind, settings, power = load_rates(rates), load_settings("demo"), Machines(0, len(os.sched_getaffinity(0)))
     foreseen = [{"posts": n, "foreseen_s": forecast(n, kind, power, settings, ["adaptive"]).seconds} for n in posts]
     file.write_text(json.dumps({"rates": kind.model_dump(), "jobs": foreseen}, indent=1) + "\n")
 

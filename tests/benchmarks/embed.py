@@ -48,7 +48,7 @@ def _against_forward(bench: Bench, folder: Path, name: str, model: Path, *, post
     store, plan = demo_run(folder, settings, posts, enlarged=None if demo else 320)
     shards = plan.shards_of("train")
     clip = ClipSettings(model=str(model), micro_batch=64 if gpu or demo else 8)
-    stage = Embed(store, "bench", clip=clip, images=settings.image, threads=threads)
+    stage = Embed(store, clip=clip, images=settings.image, threads=threads, weights="bench", posts="bench")
     work, undo = one_actor(stage, shards)
     encoder: Any = ClipEncoder.load(clip, local_files_only=True)
     torch.set_num_threads(threads)
@@ -99,7 +99,7 @@ def _inputs(encoder: Any, store: Store, shards: Sequence[str], images: ImageSett
             tokens = encoder._tokenizer(
                 texts[start : start + step],
                 padding="max_length",
-                max_length=encoder._tokens,
+                max_length=encoder._max_tokens,
                 truncation=True,
                 return_tensors="pt",
             )

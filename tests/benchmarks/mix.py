@@ -12,8 +12,7 @@ from amia.synthesis.settings import GeneratorSettings
 from amia.text import make_prompt
 from ray_jobs.settings.job import load_settings
 from ray_jobs.stages.mix import Mix
-from ray_jobs.stages.synthesize import Pictures as Drawings
-from ray_jobs.stages.synthesize import Prompts, Synthesize
+from ray_jobs.stages.synthesize import Prompts, Synthesize, SynthesizedImages
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
@@ -62,14 +61,15 @@ def mixing(store: Store, plan: Plan, images: ImageSettings) -> Mix:
     """The stage with one arm that blends every post."""
     return Mix(
         store,
-        {ARM: "bench"},
+        [ARM],
         images=images,
         types=plan.types,
         mixture=None,
-        scores="scores",
-        synthesized=True,
         seed=0,
         mean_theta=None,
+        posts="bench",
+        scores=None,
+        synthesized="bench",
     )
 
 
@@ -90,7 +90,9 @@ def plain(original: bytes, synthesized: bytes) -> bytes:
 
 def drawing(store: Store, images: ImageSettings) -> Synthesize:
     """The stage that publishes what was drawn."""
-    return Synthesize(store, "bench", generator=GeneratorSettings(), images=images, seed=0, threads=1)
+    return Synthesize(
+        store, generator=GeneratorSettings(), images=images, seed=0, threads=1, weights="bench", posts="bench"
+    )
 
 
 def _draw(store: Store, plan: Plan, images: ImageSettings) -> None:
@@ -100,7 +102,7 @@ def _draw(store: Store, plan: Plan, images: ImageSettings) -> None:
         stage.publish(shard, drawings)
 
 
-def _drawn(store: Store, plan: Plan, images: ImageSettings) -> Iterator[tuple[str, Drawings]]:
+def _drawn(store: Store, plan: Plan, images: ImageSettings) -> Iterator[tuple[str, SynthesizedImages]]:
     """By shard, images that a generator might have drawn: each made of another post's original."""
     for shard in plan.shards:
         posts = read_shard(store, f"posts/{shard}.parquet", ["id", "text", "image"])
@@ -113,7 +115,7 @@ def _drawn(store: Store, plan: Plan, images: ImageSettings) -> Iterator[tuple[st
             for row, data in enumerate(files[::-1])
         }
         prompts = Prompts(ids, [make_prompt(text) or "an image" for text in texts], list(range(len(ids))))
-        yield shard, Drawings(prompts, drawn, 0)
+        yield shard, SynthesizedImages(prompts, drawn)
 
 
 def _file(pixels: Pictures, images: ImageSettings) -> bytes:

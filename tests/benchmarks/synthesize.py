@@ -55,7 +55,9 @@ def _against_pipeline(
     shards = plan.shards_of("train")
     count = plan.posts["train"]
     images = ImageSettings(size=size)
-    stage = Synthesize(store, "bench", generator=settings, images=images, seed=0, threads=threads)
+    stage = Synthesize(
+        store, generator=settings, images=images, seed=0, threads=threads, weights="bench", posts="bench"
+    )
     work, undo = one_actor(stage, shards)
     pipeline: Any = Generator.load(settings, size, local_files_only=True)._pipeline
     each = [stage.load(shard) for shard in shards]

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from amia.errors import ModelError, StoreError
 from ray_jobs.stages.base import Stage
+from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
@@ -56,8 +57,8 @@ class Toy(Stage[str, str]):
     reads: ClassVar[str | None] = None
     """The stage that must have published a shard before this one gets it."""
 
-    def __init__(self, store: Store, identity: str = "toy", actors: int = 1) -> None:
-        super().__init__(store, identity)
+    def __init__(self, store: Store, actors: int = 1) -> None:
+        super().__init__(store)
         self._actors = actors
         """How many actors must be at work before any goes on."""
 
@@ -66,6 +67,9 @@ class Toy(Stage[str, str]):
         """Where tests leave their wishes, and stages what they did."""
         assert self.store.folder is not None
         return self.store.folder / "wishes"
+
+    def identity(self, folder: str) -> Identity:
+        return {"stage": folder}
 
     def setup(self) -> None:
         if (self.wishes / f"model-{self.name}").exists():

@@ -30,7 +30,7 @@ from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.score import Score
-from ray_jobs.storage.fingerprint import check_or_write_identity, digest
+from ray_jobs.storage.fingerprint import check_or_write_identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.schemas import IMAGE, augmented_schema, prediction_schema
 from ray_jobs.storage.shards import encode
@@ -84,14 +84,14 @@ def write_run(written: Written) -> Written:
     counts = {split: round(written.posts * share) for split, share in SHARE.items()}
     written.plan = _plan(written, counts)
     written.plan.publish(store)
-    posts = {"stage": "posts", "version": 1, "settings": {"image": {}}, "input": {"posts": written.plan.digest}}
-    check_or_write_identity(store, "posts", posts)
+    fetch = Fetch(store, plan=written.plan, image_root=None, images=settings.image)
+    fetch.check_or_write_identity()
+    posts = fetch.identity(Fetch.name)
     numbers = iter(range(written.posts))
     by_shard = {
         shard: [_post(written, rng, next(numbers), shard) for _ in range(written.plan.rows_of(shard))]
         for shard in written.plan.shards
     }
-    fetch = Fetch(store, digest(posts), plan=written.plan, image_root=None, images=settings.image)
     for shard, rows in by_shard.items():
         fetch.publish(shard, _posts_table(rows))
         written.rows += rows
@@ -207,13 +207,8 @@ def _posts_table(rows: Sequence[Row]) -> pa.Table:
 
 def _measure(written: Written, by_shard: dict[str, list[Row]]) -> MatchingModel:
     settings, store = written.settings, written.store
-    score = Score(
-        store,
-        check_or_write_identity(store, "scores", {"stage": "scores"}),
-        triplet=settings.triplet,
-        folder="scores",
-        bank="",
-    )
+    score = Score(store, triplet=settings.triplet, bank_key="", bank="", embeddings="")
+    score.check_or_write_identity()
     for shard, rows in by_shard.items():
         columns = {name: pa.array([row[name] for row in rows], pa.float32()) for name in ("loss", "cosine")}
         halves = dict.fromkeys(("loss_i2t", "loss_t2i"), columns["loss"])

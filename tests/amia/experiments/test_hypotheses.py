@@ -8,7 +8,7 @@ import pytest
 
 from amia.experiments.hypotheses import hypotheses_of
 from amia.experiments.results import CellResult
-from amia.experiments.run_specs import TABLES, RunSpec, run_specs
+from amia.experiments.run_specs import TABLES, run_specs
 from amia.experiments.table import Table
 from amia.experiments.table_builder import build_tables
 from tests.helpers.simulated_results import dataset_info, make_cell, make_cells
@@ -125,7 +125,7 @@ def test_hypotheses_cover_all_runs():
     hypotheses = hypotheses_of("umt", ["bert"], TABLES)
     compared = {second.run for hypothesis in hypotheses for _, second in hypothesis.pairs.values()}
     runs = {run for table in TABLES for run in run_specs(table, ["umt"], ["bert"])}
-    assert runs - compared == {RunSpec("umt", "adaptive-batch")}
+    assert runs <= compared
     assert len(hypotheses_of("umt", [], TABLES)) == len(hypotheses) - 1
 
 

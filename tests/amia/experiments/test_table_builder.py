@@ -242,21 +242,6 @@ def test_scores_of_the_paper():
     assert (line["f1_mean"], line["seeds"]) == ("", "0")
 
 
-def test_controls_include_the_other_negatives_of_each_data_set():
-    batch = [
-        replace(result, data="others", arm="adaptive-expected" if result.arm == "adaptive-batch" else result.arm)
-        for result in ALL_CELLS
-    ]
-    data = {"tweets": OTHER_DATA, "others": replace(OTHER_DATA, negatives="batch")}
-    table = build([*ALL_CELLS, *batch], "controls", data=data)["controls"]
-    of_batch = get_row(table, "adaptive, negatives of a batch")
-    of_expected = get_row(table, "adaptive, expected hardest negatives")
-    assert of_batch["tweets F1"] == of_expected["others F1"] != MISSING
-    assert of_batch["others F1"] == of_expected["tweets F1"] == MISSING
-    single = build(ALL_CELLS, "controls")["controls"]
-    assert not any("adaptive, expected hardest negatives" in cells for cells in single.rows)
-
-
 def test_holm_covers_all_data_sets_and_recognizers():
     others = [replace(result, data="others") for result in ALL_CELLS]
     data = {"tweets": OTHER_DATA, "others": OTHER_DATA}

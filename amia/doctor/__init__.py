@@ -1,4 +1,4 @@
-"""What is wrong with a corpus, before it costs money: `render_report(examine(corpus, settings))`."""
+"""Check a corpus for problems before a run: `render_report(scan_corpus(corpus, settings))`."""
 
 from amia.doctor.duplicates import Duplicates
 from amia.doctor.findings import CorpusReport, Findings, SplitCounts

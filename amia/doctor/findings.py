@@ -1,4 +1,4 @@
-"""What a look at a corpus found."""
+"""Result of a corpus scan."""
 
 from collections import Counter
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -9,18 +9,18 @@ from amia.doctor.duplicates import Duplicates
 __all__ = ["EXAMPLES", "TINY", "CorpusReport", "Findings", "SplitCounts"]
 
 TINY = 64
-"""Pixels. An image with a shorter side than this shows little; CLIP reads 224."""
+"""Pixels. An image with a shorter side than this shows little; CLIP takes 224."""
 
 EXAMPLES = 3
-"""Places that are named for each finding."""
+"""Number of locations recorded for each finding."""
 
-_KINDS = 50
-"""Different reasons that are told apart; the rest is counted together."""
+_MAX_REASONS = 50
+"""Number of distinct reasons that are counted separately; the rest is counted together."""
 
 
 @dataclass(slots=True)
 class SplitCounts:
-    """What one split holds."""
+    """Contents of one split."""
 
     posts: int = 0
     labeled: int = 0
@@ -35,27 +35,27 @@ class SplitCounts:
 
 @dataclass(slots=True)
 class Findings:
-    """Something that happened to some posts: how often, by what, and where it happened first."""
+    """Problems of one kind: their number, their reasons, and the first locations of each reason."""
 
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     places: dict[str, list[str]] = field(default_factory=dict)
-    """Reason -> the first few places."""
+    """Reason -> the first few locations."""
 
-    def add(self, reason: str, where: str) -> None:
-        """One more, at `where`."""
-        if reason not in self.reasons and len(self.reasons) >= _KINDS:
+    def add(self, reason: str, location: str) -> None:
+        """Add one problem at `location`."""
+        if reason not in self.reasons and len(self.reasons) >= _MAX_REASONS:
             reason = "other reasons"
         self.count += 1
         self.reasons[reason] += 1
-        places = self.places.setdefault(reason, [])
-        if len(places) < EXAMPLES:
-            places.append(where)
+        locations = self.places.setdefault(reason, [])
+        if len(locations) < EXAMPLES:
+            locations.append(location)
 
 
 @dataclass(slots=True, kw_only=True)
 class CorpusReport:
-    """What `examine` found. Counts are posts unless they say otherwise."""
+    """Result of `scan_corpus`. Counts are posts unless stated otherwise."""
 
     source: str
     kind: str
@@ -64,22 +64,23 @@ class CorpusReport:
     posts: int = 0
     splits: dict[str, SplitCounts] = field(default_factory=dict)
     images: int = 0
-    """Images that decode."""
+    """Images that can be decoded."""
     no_image: int = 0
-    """Posts that name no image, or whose id has none."""
+    """Posts that name no image, or for whose id there is none."""
     broken: Findings = field(default_factory=Findings)
-    """Images that are named but cannot be had, by the reason of `ImageError`."""
+    """Images that are named but cannot be read, by the reason of `ImageError`."""
     tiny: Findings = field(default_factory=Findings)
-    """Images that decode, with a side under `TINY` pixels."""
+    """Images that can be decoded, with a side under `TINY` pixels."""
     empty: Findings = field(default_factory=Findings)
-    """Texts of which cleaning leaves neither a letter nor a digit: the prompt is then the raw text."""
+    """Texts that have neither a letter nor a digit after cleaning. Their prompt is the raw text."""
     rejected: Findings = field(default_factory=Findings)
-    """What is no post, by reason; not counted in `posts`."""
+    """Rows that are not valid posts, by reason. They are not counted in `posts`."""
     ids: Duplicates | None = None
+    """Ids that occur in several posts."""
     texts: Duplicates | None = None
-    """The same text, character by character, in several posts."""
+    """Texts that occur in several posts, character by character."""
     places: dict[str, list[str]] = field(default_factory=dict)
-    """A duplicate id or text (its first 60 characters) -> some of the places where it stands."""
+    """A duplicate id or text (its first 60 characters) -> some of its locations."""
 
     @property
     def labeled(self) -> int:
@@ -87,13 +88,13 @@ class CorpusReport:
         return sum(split.labeled for split in self.splits.values())
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain dicts, lists, strings and numbers."""
-        return {**_plain(self), "labeled": self.labeled}
+        """Return the report as plain dicts, lists, strings and numbers."""
+        return {**_to_plain(self), "labeled": self.labeled}
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+        return {part.name: _to_plain(getattr(value, part.name)) for part in fields(value)}
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _to_plain(item) for key, item in value.items()}
     return value

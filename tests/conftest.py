@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from ray._private.worker import global_worker
 
 from amia.demo import write_corpus
-from ray_jobs.cli.main import main as cli
+from ray_jobs.cli.main import main
 from ray_jobs.jobs import context as job
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.ingest import ingest
@@ -194,14 +194,14 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 @pytest.fixture
 def amia(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """`amia(words...)` in this process: exit code, standard output, standard error."""
+    """Run `amia words...` in this process; returns exit code, standard output and standard error."""
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["amia", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said, complained = capfd.readouterr()
-        return int(left.value.code or 0), said, complained
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        stdout, stderr = capfd.readouterr()
+        return int(exit_info.value.code or 0), stdout, stderr
 
     return run
 

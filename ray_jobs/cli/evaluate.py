@@ -31,9 +31,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Score a recognizer on a split of an arm. If interrupted, run it again to resume."""
+    settings = load_settings(config, overrides or [])
     from ray_jobs.jobs.evaluate import evaluate as evaluate_job
 
-    settings = load_settings(config, overrides or [])
     result = evaluate_job(run, settings, model=model, arm=arm, split=split, swap_images=swap_images, quiet=json)
     print_evaluation(result, run, json=json)
 

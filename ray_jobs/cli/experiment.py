@@ -6,6 +6,7 @@ import typer
 
 from ray_jobs.cli.console import console, print_json
 from ray_jobs.cli.options import Json
+from ray_jobs.settings.experiment import load_experiment
 
 if TYPE_CHECKING:  # keep Ray out of the start-up of the command line
     from ray_jobs.jobs.experiment import ExperimentResult
@@ -39,11 +40,10 @@ def experiment(
     json: Json = False,
 ) -> None:
     """Compute the paper's tables with seeds and significance tests. If interrupted, run it again to resume."""
+    spec = load_experiment(config, run or [], overrides or [], name=name)
     from ray_jobs.jobs.experiment import experiment as experiment_job
-    from ray_jobs.settings.experiment import load_experiment
 
-    result = experiment_job(load_experiment(config, run or [], overrides or [], name=name), quiet=json)
-    print_experiment_result(result, json=json)
+    print_experiment_result(experiment_job(spec, quiet=json), json=json)
 
 
 def print_experiment_result(result: "ExperimentResult", *, json: bool) -> None:

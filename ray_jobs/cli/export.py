@@ -39,9 +39,9 @@ def export(
     json: Json = False,
 ) -> None:
     """Write arms of a run in a layout that other software reads. If interrupted, run it again to resume."""
+    settings = load_settings(config, overrides or [])
     from ray_jobs.jobs.export import export as export_job
 
-    settings = load_settings(config, overrides or [])
     arms = arm or ["adaptive"]
     summary = export_job(run, settings, layout=layout, to=to, arms=arms, size=size, name=name, quiet=json)
     print_export_summary(summary, run, to, json=json)

@@ -24,9 +24,10 @@ def fetch(
     json: Json = False,
 ) -> None:
     """Download all models of a config into the cache (HF_HOME). For workers without internet access."""
+    settings = load_settings(config, overrides or [])
     from ray_jobs.jobs.download import download_models
 
-    print_download_results(download_models(load_settings(config, overrides or []), model or []), json=json)
+    print_download_results(download_models(settings, model or []), json=json)
 
 
 def print_download_results(results: Sequence["DownloadResult"], *, json: bool) -> None:

@@ -24,9 +24,9 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Read a corpus into immutable shards of posts. If interrupted, run it again to resume."""
+    settings = load_settings(config, overrides or [])
     from ray_jobs.jobs.ingest import ingest as ingest_job
 
-    settings = load_settings(config, overrides or [])
     result = ingest_job(source, run, settings, images=images, quiet=json)
     plan = result.plan
     if json:

@@ -29,11 +29,12 @@ def retry(
     json: Json = False,
 ) -> None:
     """Create a run that retries failed posts. Shards without failures are copied. If interrupted, run it again."""
-    from ray_jobs.jobs.retry import retry as retry_job
-
     if not failed:
         raise SettingsError("--failed is missing: it selects the posts to retry")
-    result = retry_job(run, to, load_settings(config, overrides or []), images=images, quiet=json)
+    settings = load_settings(config, overrides or [])
+    from ray_jobs.jobs.retry import retry as retry_job
+
+    result = retry_job(run, to, settings, images=images, quiet=json)
     print_retry_result(result, run, to, json=json)
 
 

@@ -32,9 +32,10 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a recognizer on an arm of a run. If interrupted, run it again to resume after the last finished epoch."""
+    settings = load_settings(config, overrides or [])
     from ray_jobs.jobs.train import train as train_job
 
-    result = train_job(run, load_settings(config, overrides or []), system=model, arm=arm, name=name, quiet=json)
+    result = train_job(run, settings, system=model, arm=arm, name=name, quiet=json)
     print_train_result(result, run, json=json)
 
 

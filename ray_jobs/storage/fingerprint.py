@@ -14,7 +14,7 @@ from amia.errors import IdentityError, RunError
 from ray_jobs.storage.layout import identity_key
 from ray_jobs.storage.store import Store
 
-__all__ = ["Identity", "check_or_write_identity", "difference", "digest", "read_identity"]
+__all__ = ["Identity", "check_or_write_identity", "difference", "digest", "flatten", "read_identity"]
 
 Identity = dict[str, Any]
 
@@ -57,7 +57,7 @@ def check_or_write_identity(store: Store, folder: str, identity: Identity, *, ad
 
 def difference(existing: Mapping[str, Any], requested: Mapping[str, Any]) -> list[str]:
     """Return a line for each leaf that differs: `clip.micro_batch: 64 in the run, 32 now`."""
-    old, new = dict(_flatten(existing)), dict(_flatten(requested))
+    old, new = dict(flatten(existing)), dict(flatten(requested))
     return [
         f"{name}: {_format_leaf(old, name)} in the run, {_format_leaf(new, name)} now"
         for name in sorted(old.keys() | new.keys())
@@ -65,11 +65,12 @@ def difference(existing: Mapping[str, Any], requested: Mapping[str, Any]) -> lis
     ]
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the dotted name and the value of each leaf of a tree, in order."""
     leaves: list[tuple[str, Any]] = []
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            leaves += _flatten(value, f"{prefix}{name}.")
+            leaves += flatten(value, f"{prefix}{name}.")
         else:
             leaves.append((prefix + name, value))
     return leaves

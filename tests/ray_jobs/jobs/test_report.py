@@ -15,11 +15,12 @@ import pytest
 
 from amia.errors import RunError
 from amia.mner.spans import lenient_spans
-from ray_jobs.jobs.report import KEY, report
+from ray_jobs.jobs.report import report
 from ray_jobs.reporting.accounting import quarantined
 from ray_jobs.reporting.model_comparison import ModelComparison, chosen, compare, pairs_of
 from ray_jobs.reporting.timing import stage_times
 from ray_jobs.reporting.training import curves, trained
+from ray_jobs.storage.layout import REPORT_FILE
 from ray_jobs.storage.store import Store
 from tests.helpers.paths import ROOT
 from tests.helpers.written_runs import Written, counted, hash_of, write_predictions, write_run
@@ -30,7 +31,7 @@ Amia = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="module")
 def page(written: Written) -> str:
     report(written.store.address)
-    return written.store.read(KEY).decode()
+    return written.store.read(REPORT_FILE).decode()
 
 
 def text_of(page: str) -> str:
@@ -60,7 +61,7 @@ def test_sums_that_do_not_hold_are_said(written: Written, copied: Callable[..., 
     manifest.write_text(json.dumps(about))
     (run / "quarantine/00000.jsonl").unlink()
     report(str(run))
-    said = text_of((run / KEY).read_text())
+    said = text_of((run / REPORT_FILE).read_text())
     assert "statuses add up: 600 against 599 . This should not be" in said
     assert "rows that were no posts, and rows in quarantine: 3 against 0 ." in said
 
@@ -207,7 +208,7 @@ def test_where_a_model_lies_on_this_machine_is_not_told(written: Written, copied
     about["generator"] = "sha256:0123"
     manifest.write_text(json.dumps(about))
     report(str(run))
-    models = text_of((run / KEY).read_text(encoding="utf-8")).partition("Models")[2].partition("Losses")[0]
+    models = text_of((run / REPORT_FILE).read_text(encoding="utf-8")).partition("Models")[2].partition("Losses")[0]
     assert "Generator a folder the license is its owner's to say sha256:0123" in models
     assert "secret" not in models
 
@@ -217,9 +218,9 @@ def test_where_a_model_lies_on_this_machine_is_not_told(written: Written, copied
 
 def test_the_page_is_made_anew_and_is_the_same(written: Written, page: str) -> None:
     store = written.store
-    store.replace(KEY, b"an earlier page")
+    store.replace(REPORT_FILE, b"an earlier page")
     done = report(store.address)
-    assert store.read(KEY).decode() == page
+    assert store.read(REPORT_FILE).decode() == page
     assert done.bytes == len(page.encode())
     assert done.sections[0] == "accounting"
 
@@ -230,7 +231,7 @@ def test_on_s3_it_is_the_same_page(bucket: str, written: Written, page: str) -> 
         if not key.startswith("predictions/again"):
             store.create(key, written.store.read(key))
     report(store.address)
-    there = store.read(KEY).decode()
+    there = store.read(REPORT_FILE).decode()
     assert there.replace(store.address, "RUN") == page.replace(written.store.address, "RUN")
 
 
@@ -247,11 +248,11 @@ def test_runs_that_lack_something(tmp_path: Path, name: str, asked: dict[str, An
     done = report(run.store.address)
     whole = {"accounting", "losses", "thetas", "posts", "failures", "stages", "settings"}
     assert set(done.sections) == whole - missing
-    page = run.store.read(KEY).decode()
+    page = run.store.read(REPORT_FILE).decode()
     assert ("<mark" in page) == asked.get("labeled", True)
     if "arms" in asked:
         assert done.arm == "original"
-        assert "This is arm original: no arm adaptive is finished in this run." in page
+        assert "This page shows arm original: arm adaptive is not finished in this run." in page
         assert "Compared with nothing" in page
         assert report(run.store.address, "text").arm == "text"
         with pytest.raises(RunError, match="no finished arm 'adaptive'"):
@@ -269,7 +270,7 @@ def test_hostile_posts_are_text(tmp_path: Path) -> None:
 
     run = write_run(Written(store=Store(tmp_path / "run"), posts=60, change=spoil))
     report(run.store.address)
-    page = run.store.read(KEY).decode()
+    page = run.store.read(REPORT_FILE).decode()
     assert page.count("<script") == 1
     assert evil not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
@@ -286,7 +287,7 @@ def test_tables_of_an_experiment_are_shown_and_foreign_ones_named(
     (run / "experiments/paper").mkdir(parents=True)
     (run / "experiments/paper/tables.json").write_text(json.dumps(good))
     assert amia("report", run)[0] == 0
-    assert "Main results system F1 umt 74.1 n" in text_of((run / KEY).read_text())
+    assert "Main results system F1 umt 74.1 n" in text_of((run / REPORT_FILE).read_text())
     (run / "experiments/paper/tables.json").write_text(json.dumps({**good, "tables": "none"}))
     code, _, complained = amia("report", run)
     assert (code, "experiments/paper/tables.json" in complained, "Traceback" in complained) == (8, True, False)
@@ -322,11 +323,11 @@ def test_a_real_run(amia: Amia, augmented: Path, copied: Callable[..., Path]) ->
     code, said, complained = amia("report", run)
     assert (code, complained) == (0, "")
     assert f"-> {run}/report.html" in said
-    page = (run / KEY).read_text()
+    page = (run / REPORT_FILE).read_text()
     assert "Accepted against the checks" in page  # 96 posts are too few to fit on
     code, said, _ = amia("report", run, "--arm", "original", "--json")
     told = json.loads(said)
-    assert (code, told["arm"], told["posts"], told["key"]) == (0, "original", 96, KEY)
+    assert (code, told["arm"], told["posts"], told["key"]) == (0, "original", 96, REPORT_FILE)
     assert told["sections"] == ["accounting", "losses", "thetas", "posts", "failures", "stages", "settings"]
 
 

@@ -1,7 +1,7 @@
 """`amia ingest`: from a corpus to immutable shards of posts.
 
-Pass 1 reads the source once, in order, and writes the plan; pass 2, a stage like any other, turns the plan's shards
-into files. Started again, it goes on where it stopped.
+The first pass reads the source once, in order, and writes the plan. The second pass, the stage `Fetch`, publishes the
+shards of the plan. Started again, ingest continues where it stopped.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amia.errors import AmiaError, CorpusError, IdentityError, StoreError
 from amia.mner.spans import TYPES
@@ -21,120 +22,120 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.storage.external_sort import BucketWriter, bucket_count, order_file
 from ray_jobs.storage.fingerprint import difference, digest
+from ray_jobs.storage.layout import QUARANTINE, SCRATCH
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_all_metadata, total_counts
 from ray_jobs.storage.store import Store
 
 __all__ = ["IngestResult", "ingest"]
 
-PACKED = {"parquet": 4}
-"""How many times larger texts are in scratch than in their source, at most as a rule; images are not packed."""
+SCRATCH_RATIO = {"parquet": 4}
+"""Upper bound, as a rule, of the size of texts in scratch relative to their source. Images are not compressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What came out: the plan, and posts per image status."""
+    """Result of `ingest`."""
 
     plan: Plan
     counts: Counter[str]
+    """Posts by image status."""
 
 
 def ingest(
     source: str, run: str, settings: Settings, *, images: str | None = None, quiet: bool = False
 ) -> IngestResult:
-    """Read a corpus into `run`. A second call with the same source finishes or confirms the first.
+    """Read a corpus into `run`. A second call with the same source completes or confirms the first.
 
-    Raises CorpusError when the source cannot be read, IdentityError when the run holds another corpus or was made with
+    Raises CorpusError if the source cannot be read, IdentityError if the run holds another corpus or was made with
     other settings.
     """
     store = Store(run)
     corpus = open_corpus(source, images)
     store.probe()
-    plan = _standing(store, corpus, settings) or _arrange(store, corpus, settings)
-    stage = Fetch(store, plan=plan, image_root=_root(corpus), images=settings.image)
+    plan = _existing_plan(store, corpus, settings) or _create_plan(store, corpus, settings)
+    stage = Fetch(store, plan=plan, image_root=_image_root(corpus), images=settings.image)
     stage.check_or_write_identity()
-    machines = connect()
-    wait_s = machines.wait_s(settings.wait_for_gpus_s)
-    run_stages(store, machines, plan, [StageSpec(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet)
+    cluster = connect()
+    wait_s = cluster.wait_s(settings.wait_for_gpus_s)
+    run_stages(store, cluster, plan, [StageSpec(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet)
     counts = total_counts(read_all_metadata(store, [key for shard in plan.shards for key in stage.keys(shard)]))
     if counts.total() != plan.total:
-        raise CorpusError(f"{plan.total} posts were planned but {counts.total()} stand in posts/: report this as a bug")
-    _keep_rejected(store, plan)
-    store.delete("scratch")
+        raise CorpusError(f"{plan.total} posts were planned, {counts.total()} published: report this as a bug")
+    _keep_quarantine(store, plan)
+    store.delete(SCRATCH)
     return IngestResult(plan, counts)
 
 
-def _keep_rejected(store: Store, plan: Plan) -> None:
-    for key in store.list(f"{plan.scratch}/quarantine"):
-        kept = f"quarantine/{key.rpartition('/')[2]}"
+def _keep_quarantine(store: Store, plan: Plan) -> None:
+    """Copy the rejected rows out of scratch."""
+    for key in store.list(f"{plan.scratch}/{QUARANTINE}"):
+        target = f"{QUARANTINE}/{key.rpartition('/')[2]}"
         try:
-            store.create(kept, store.read(key))
+            store.create(target, store.read(key))
         except StoreError:
-            if not store.exists(kept):  # else another driver has kept it, and tidied scratch away since
+            if not store.exists(target):  # otherwise another driver has copied it and deleted scratch
                 raise
 
 
-def _standing(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
-    """The run's plan where it has one; refused where it is another corpus' or another cut."""
+def _existing_plan(store: Store, corpus: Corpus, settings: Settings) -> Plan | None:
+    """Return the plan of the run, or None. Raises IdentityError if it is of another corpus or has other shards."""
     plan = Plan.find(store)
     if plan is None:
         return None
-    asked = {"per_shard": settings.per_shard, "seed": settings.seed}
-    changes = difference({"per_shard": plan.per_shard, "seed": plan.seed}, asked)
-    if not changes and plan.source != _described(corpus):
-        # Other files may hold the same posts: what they hold decides, not their names.
-        again = _plan_of(store, corpus, settings)
-        store.delete(again.scratch)
-        left = {"source": plan.source, "posts": plan.posts, "digest": plan.digest}
-        changes = difference(left, {"source": again.source, "posts": again.posts, "digest": again.digest})
-        changes = changes if plan.digest != again.digest else []
+    requested = {"per_shard": settings.per_shard, "seed": settings.seed}
+    changes = difference({"per_shard": plan.per_shard, "seed": plan.seed}, requested)
+    if not changes and plan.source != _describe_source(corpus):
+        # Other files may hold the same posts: their content decides, not their names.
+        new_plan = _read_corpus(store, corpus, settings)
+        store.delete(new_plan.scratch)
+        if plan.digest != new_plan.digest:
+            changes = difference(_describe_posts(plan), _describe_posts(new_plan))
     if changes:
         listed = "\n".join(f"  {line}" for line in changes)
         raise IdentityError(
-            f"{store.address} holds another corpus or another cut of it:\n{listed}\nGive another --run."
+            f"{store.address} holds another corpus, or this corpus in other shards:\n{listed}\nGive another --run."
         )
     if plan.missing_posts(store) and not _is_sorted(store, plan):
-        # posts/ was removed after scratch was: the corpus is read anew into the buckets that the plan tells of.
-        again = _plan_of(store, corpus, settings, plan)
-        if again.digest != plan.digest:
-            raise IdentityError(
-                f"{store.address} was made of other posts than {corpus.source} holds: give another --run."
-            )
+        # posts/ was removed after scratch was: read the corpus again, into the buckets of the plan.
+        new_plan = _read_corpus(store, corpus, settings, plan)
+        if new_plan.digest != plan.digest:
+            raise IdentityError(f"{store.address} holds other posts than {corpus.source}: give another --run.")
     return plan
 
 
 def _is_sorted(store: Store, plan: Plan) -> bool:
-    """Whether scratch holds every bucket in order: orders are written last."""
-    there = store.list(plan.scratch)
+    """Return whether scratch holds every bucket with its order, which is written last."""
+    published = store.list(plan.scratch)
     return all(
-        order_file(plan.scratch, bucket, split) in there
+        order_file(plan.scratch, bucket, split) in published
         for split, counts in plan.segments.items()
         for bucket, count in enumerate(counts)
         if count
     )
 
 
-def _arrange(store: Store, corpus: Corpus, settings: Settings) -> Plan:
-    """Pass 1; of two drivers at once, the first plan counts."""
+def _create_plan(store: Store, corpus: Corpus, settings: Settings) -> Plan:
+    """Run the first pass and publish its plan. Of two concurrent drivers, the first plan counts."""
     try:
-        plan = _plan_of(store, corpus, settings)
+        plan = _read_corpus(store, corpus, settings)
         if plan.publish(store):
             return plan
         store.delete(plan.scratch)
     except AmiaError:
-        # A driver that has finished tidies scratch away, also under one that still sorts; its plan is there then.
+        # A driver that finishes deletes scratch, even while another still sorts; then the plan exists.
         if Plan.find(store) is None:
             raise
-    return _standing(store, corpus, settings) or _arrange(store, corpus, settings)
+    return _existing_plan(store, corpus, settings) or _create_plan(store, corpus, settings)
 
 
-def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | None = None) -> Plan:
-    """Pass 1: the corpus into sorted buckets, those of the `standing` plan where one is given, and the plan of it."""
-    folder = f"scratch/{secrets.token_hex(6)}" if standing is None else standing.scratch
-    size = corpus.bytes * PACKED.get(corpus.kind, 1) if corpus.files else None
+def _read_corpus(store: Store, corpus: Corpus, settings: Settings, existing: Plan | None = None) -> Plan:
+    """Run the first pass: sort the posts into scratch buckets, those of the `existing` plan if any, and plan shards."""
+    folder = f"{SCRATCH}/{secrets.token_hex(6)}" if existing is None else existing.scratch
+    size = corpus.bytes * SCRATCH_RATIO.get(corpus.kind, 1) if corpus.files else None
     count = bucket_count(size, settings.bucket_mb * 1_000_000)
-    if standing is not None:
-        count = len(next(iter(standing.segments.values())))
+    if existing is not None:
+        count = len(next(iter(existing.segments.values())))
     buckets = BucketWriter(store, folder, seed=settings.seed, count=count)
     types: set[str] = set()
     repaired = labeled = rejected = 0
@@ -154,48 +155,54 @@ def _plan_of(store: Store, corpus: Corpus, settings: Settings, standing: Plan | 
         labeled += post.ner_tags is not None
     buckets.flush()
     counts: list[dict[str, int]] = []
-    digests: dict[str, hashlib._Hash] = {}
+    hashes: dict[str, hashlib._Hash] = {}
     for bucket in range(buckets.count):
-        ordered = buckets.sort(bucket)
-        counts.append({split: order.num_rows for split, order in ordered.orders.items()})
-        for split, order in ordered.orders.items():
-            running = digests.setdefault(split, hashlib.sha256())
+        sorted_bucket = buckets.sort(bucket)
+        counts.append({split: order.num_rows for split, order in sorted_bucket.orders.items()})
+        for split, order in sorted_bucket.orders.items():
+            split_hash = hashes.setdefault(split, hashlib.sha256())
             for batch in order.to_batches(8192):
                 for post_id, content in zip(batch["id"].to_pylist(), batch["content"].to_pylist(), strict=True):
-                    running.update(f"{post_id}\n{content}\n".encode())
-        for duplicate in ordered.duplicates:
+                    split_hash.update(f"{post_id}\n{content}\n".encode())
+        for duplicate in sorted_bucket.duplicates:
             buckets.reject(duplicate)
             rejected += 1
     buckets.flush()
-    posts = {split: sum(each.get(split, 0) for each in counts) for split in digests}
+    posts = {split: sum(bucket.get(split, 0) for bucket in counts) for split in hashes}
     if not posts:
-        raise CorpusError(f"{corpus.source}: no post in it ({rejected} rows rejected; `amia doctor` says why)")
+        raise CorpusError(
+            f"{corpus.source}: no posts found ({rejected} rows rejected; `amia doctor` lists the reasons)"
+        )
     return Plan(
         posts=posts,
         per_shard=settings.per_shard,
         seed=settings.seed,
-        digest=digest({split: running.hexdigest() for split, running in digests.items()}),
+        digest=digest({split: split_hash.hexdigest() for split, split_hash in hashes.items()}),
         types=[*TYPES, *sorted(types - set(TYPES))],
         rejected=rejected,
         repaired=repaired,
         labeled=labeled,
-        source=_described(corpus),
+        source=_describe_source(corpus),
         scratch=folder,
-        segments={split: [each.get(split, 0) for each in counts] for split in digests},
+        segments={split: [bucket.get(split, 0) for bucket in counts] for split in hashes},
     )
 
 
-def _described(corpus: Corpus) -> dict[str, str]:
-    """A source by its files' names, sizes and times: unchanged means that pass 1 need not be repeated."""
+def _describe_source(corpus: Corpus) -> dict[str, str]:
+    """Describe a source by the names, sizes and times of its files. If unchanged, the first pass is not repeated."""
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in corpus.files]
     return {
         "kind": corpus.kind,
         "source": str(Path(corpus.source).resolve()) if corpus.files else corpus.source,
-        "images": str(_root(corpus) or ""),
+        "images": str(_image_root(corpus) or ""),
         "files": f"{len(stamps)}, {sum(size for _, size, _ in stamps):,} bytes",
         "stamp": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16],
     }
 
 
-def _root(corpus: Corpus) -> Path | None:
+def _describe_posts(plan: Plan) -> dict[str, Any]:
+    return {"source": plan.source, "posts": plan.posts, "digest": plan.digest}
+
+
+def _image_root(corpus: Corpus) -> Path | None:
     return corpus.image_root.resolve() if corpus.image_root else None

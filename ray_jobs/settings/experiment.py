@@ -82,7 +82,7 @@ def load_experiment(
     tree = read_tree(config, [PRESETS])
     grid_overrides = [override for override in overrides if _is_of_grid(override)]
     for override in grid_overrides:
-        tree = deep_merge(tree, job.override(override))
+        tree = deep_merge(tree, job.parse_override(override))
     if runs:
         tree["data"] = dict(_parse_run(run) for run in runs)
     grid = build_settings(ExperimentSettings, tree)

@@ -1,4 +1,4 @@
-"""The job's settings: the method's tree, and how it is spread over machines."""
+"""Settings of a job: those of the method, and how it is distributed over a cluster."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -15,46 +15,46 @@ from amia.mner.training.settings import TrainingSettings
 from amia.settings import MethodSettings
 from amia.utils.config import StrictModel, build_settings, deep_merge, expand_dotted, iter_fields, read_tree
 
-__all__ = ["PRESETS", "Pool", "Pools", "Settings", "Workers", "load_settings", "override", "settings_help"]
+__all__ = ["PRESETS", "Pool", "Pools", "Settings", "Workers", "load_settings", "parse_override", "settings_help"]
 
 PRESETS = Path(__file__).parent / "presets"
 
 
 class Pool(StrictModel):
-    """The actors of one stage."""
+    """Actors of one stage."""
 
     min: int = Field(default=1, ge=1)
-    """Actors that must run before the stage begins."""
+    """Actors that must run before the stage starts."""
     max: int = Field(default=1, ge=1)
-    """Actors that the stage may grow to while shards wait."""
+    """Maximum number of actors while shards are waiting."""
     cpus: float = Field(default=1.0, ge=0)
-    """CPU cores an actor takes; fractions share a core. Actors of `embed` and `predict` decode on each core."""
+    """CPU cores per actor; fractions share a core. Actors of `embed` and `predict` decode images on each core."""
     gpus: float = Field(default=0.0, ge=0)
-    """GPUs an actor takes; 0.5 puts two actors on one. On a machine of its own without a GPU, 0 is taken instead."""
+    """GPUs per actor; 0.5 puts two actors on one GPU. On a local machine without a GPU, 0 is used instead."""
     lease: int = Field(default=4, ge=1)
-    """Consecutive shards an actor takes at a time; fewer are given out when there are not enough for every actor."""
+    """Consecutive shards that an actor takes at a time; fewer if there are not enough for every actor."""
     threads: int | None = Field(default=None, ge=1)
-    """Threads of the model's arithmetic in one actor; part of the stage's identity. Default: all cores."""
+    """Threads for the model's arithmetic in one actor; part of the stage's identity. Default: all cores."""
 
     @property
     def decoders(self) -> int:
-        """Threads that decode images in one actor, where a model waits for them."""
+        """Threads that decode images for the model in one actor."""
         return max(1, int(self.cpus))
 
     @model_validator(mode="after")
-    def _least_and_most(self) -> Self:
+    def _check_range(self) -> Self:
         if self.min > self.max:
-            raise ValueError(f"min={self.min} is more than max={self.max}")
+            raise ValueError(f"min={self.min} is greater than max={self.max}")
         return self
 
 
 class Pools(StrictModel):
-    """Where each stage runs."""
+    """Actors of each stage."""
 
     fetch: Pool = Pool(max=64, cpus=0.5, lease=16)
-    """Ingest's second pass: images into shards."""
+    """Second pass of ingest: images into shards."""
     embed: Pool = Pool(max=64, gpus=1, cpus=3, lease=16)
-    """Texts and images into CLIP vectors. The smallest machines with a GPU have four cores."""
+    """Texts and images into CLIP vectors. Small GPU machines have four cores, hence three CPUs per actor."""
     score: Pool = Pool(max=64, cpus=0.5, lease=16)
     """Vectors into losses."""
     synthesize: Pool = Pool(max=1024, gpus=1, lease=4)
@@ -64,24 +64,25 @@ class Pools(StrictModel):
     predict: Pool = Pool(max=64, gpus=1, cpus=3, lease=16)
     """Augmented posts into entities."""
     export: Pool = Pool(max=64, cpus=0.5, lease=4)
-    """Augmented posts into other people's layouts."""
+    """Augmented posts into other layouts."""
 
 
 class Workers(StrictModel):
-    """The processes that train one recognizer together."""
+    """Processes that train one recognizer together."""
 
     count: int = Field(default=1, ge=1)
-    """Workers; each takes its share of every batch."""
+    """Number of workers; each takes its share of every batch."""
     cpus: float = Field(default=1.0, gt=0)
-    """CPU cores a worker takes; so many threads, two at least, decode the images of the next batches."""
+    """CPU cores per worker; as many threads, at least two, decode the images of the next batches."""
     gpus: float = Field(default=1.0, ge=0)
-    """GPUs a worker takes. On a machine of its own without a GPU, 0 is taken instead."""
+    """GPUs per worker. On a local machine without a GPU, 0 is used instead."""
     max_failures: int = Field(default=3, ge=0)
-    """How often workers may die before training gives up; each time it goes on after the last finished epoch."""
+    """Failures of workers before training stops; after each one it resumes from the last finished epoch."""
     feed: Literal["auto", "memory", "stream"] = "auto"
-    """Training posts held in each worker's memory, or streamed by Ray Data every epoch. auto: by `memory_mb`."""
+    """Hold the training posts in the memory of each worker, or stream them every epoch with Ray Data. auto: by
+    `memory_mb`."""
     memory_mb: int = Field(default=2000, ge=1)
-    """MB of training shards up to which `auto` holds them in memory."""
+    """Size of the training shards, in MB, up to which `auto` holds them in memory."""
 
     @property
     def decoders(self) -> int:
@@ -90,65 +91,66 @@ class Workers(StrictModel):
 
 
 class Settings(MethodSettings):
-    """Everything a job may be told."""
+    """Settings of a job."""
 
     per_shard: int = Field(default=512, ge=1, le=65_536)
-    """Posts in a shard. Fixed when the corpus is ingested."""
+    """Posts per shard. Fixed when the corpus is ingested."""
     pools: Pools = Pools()
-    """Actors a stage."""
+    """Actors of each stage."""
     recognizer: RecognizerSettings = RecognizerSettings()
-    """What a new recognizer starts from."""
+    """Architecture and encoders of a new recognizer."""
     training: TrainingSettings = TrainingSettings()
-    """How it is trained."""
+    """Training of a recognizer."""
     workers: Workers = Workers()
-    """Where it is trained."""
+    """Processes that train it."""
     prediction: PredictionSettings = PredictionSettings()
-    """How a finished one is run."""
+    """Inference with a trained recognizer."""
     max_failed: float = Field(default=0.05, ge=0, le=1)
     """Share of posts that may fail (broken image, no synthesis) before the job exits with an error."""
     wait_for_gpus_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """Seconds to wait for the actors' machines. Default: 60, or 900 where the cluster says that it scales itself, as
-    managed ones do; one that `ray up` or KubeRay scales takes minutes and does not say so."""
+    """Seconds to wait for the actors' machines. Default: 60, or 900 if the cluster reports that it autoscales, as
+    managed clusters do. Clusters scaled by `ray up` or KubeRay do not report it, and need minutes to add machines."""
     bucket_mb: int = Field(default=128, ge=1)
-    """Aimed size, in MB, of the scratch buckets that ingest sorts posts into."""
+    """Target size, in MB, of the scratch buckets that ingest sorts posts into."""
 
 
 def load_settings(config: str | Path | Mapping[str, Any] = "default", overrides: Sequence[str] = ()) -> Settings:
-    """Settings from a preset's name, a YAML file or a tree, then `name=value` words as the command line takes them.
+    """Load settings from a preset, a YAML file or a tree, and apply `name=value` overrides of the command line.
 
-    Raises SettingsError for an unknown preset or setting (with the nearest name) and for a value out of range.
+    Raises SettingsError for an unknown preset or setting, with the nearest name, and for a value out of range.
     """
     tree = dict(config) if isinstance(config, Mapping) else read_tree(config, [method.PRESETS, PRESETS])
-    for word in overrides:
-        tree = deep_merge(tree, override(word))
+    for text in overrides:
+        tree = deep_merge(tree, parse_override(text))
     return build_settings(Settings, tree)
 
 
-def override(word: str) -> dict[str, Any]:
-    """`triplet.margin=0.2` as a tree. Raises SettingsError for a word that is no `name=value`."""
-    name, equals, value = word.partition("=")
+def parse_override(text: str) -> dict[str, Any]:
+    """Parse `triplet.margin=0.2` into a tree of settings. Raises SettingsError if it is not `name=value`."""
+    name, equals, value = text.partition("=")
     if not equals:
-        raise SettingsError(f"{word!r} is no setting: write name=value, for example triplet.margin=0.2")
+        raise SettingsError(f"{text!r} is not a setting: write name=value, for example triplet.margin=0.2")
     try:
         return expand_dotted(name, yaml.safe_load(value))
     except yaml.YAMLError as error:
-        raise SettingsError(f"{word!r}: the value is not readable: {error}") from error
+        raise SettingsError(f"{text!r}: the value is not valid YAML: {error}") from error
 
 
 def settings_help(kind: type[StrictModel] = Settings, head: str = "Settings (NAME=VALUE, or in a YAML file):") -> str:
-    """Every setting of a tree with its default and its help text, for the end of `--help`."""
+    """Return every setting of a tree with its default and its help text, for the end of `--help`."""
     lines = ["\b", head]
-    said: set[str] = set()
-    for leaf in iter_fields(kind):
-        lines.append(f"  {leaf.name} = {_shown(leaf.default)}")
-        if not (leaf.name.startswith("pools.") and leaf.help in said):  # every pool's settings mean the same
-            lines += [f"      {line}" for line in textwrap.wrap(leaf.help, 70)]
-        said.add(leaf.help)
+    shown_help: set[str] = set()
+    for field in iter_fields(kind):
+        lines.append(f"  {field.name} = {_format_value(field.default)}")
+        # The settings of all pools have the same meaning.
+        if not (field.name.startswith("pools.") and field.help in shown_help):
+            lines += [f"      {line}" for line in textwrap.wrap(field.help, 70)]
+        shown_help.add(field.help)
     return "\n".join(lines)
 
 
-def _shown(default: Any) -> str:
-    """As it would be written in a YAML file."""
+def _format_value(default: Any) -> str:
+    """Return a default as it is written in YAML."""
     if isinstance(default, tuple):
-        return f"[{', '.join(map(_shown, default))}]"
+        return f"[{', '.join(map(_format_value, default))}]"
     return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)

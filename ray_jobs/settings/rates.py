@@ -1,7 +1,7 @@
-"""How fast the stages of a job are, for `amia plan`: figures that ship, or those that `make bench` wrote.
+"""Speed of the stages of a job, for `amia plan`: rates that ship with the package, or that `make bench` measured.
 
-A shipped GPU is `presets/rates/NAME.yaml` over `cores.yaml`, which says what CPU cores do beside it. Each figure names
-its source, and whether it was measured, published, or derived from something published.
+The rates of a shipped GPU are `presets/rates/NAME.yaml` over `cores.yaml`, the rates of CPU cores without models. Each
+rate names its source and whether it was measured, published, or derived from a published figure.
 """
 
 from pathlib import Path
@@ -14,65 +14,65 @@ from amia.errors import SettingsError
 from amia.utils.config import StrictModel, deep_merge
 from ray_jobs.settings.job import PRESETS
 
-__all__ = ["FOLDERS", "Rates", "StageRate", "load_rates", "shipped"]
+__all__ = ["FOLDERS", "Rates", "StageRate", "load_rates", "shipped_rates"]
 
 FOLDER = PRESETS / "rates"
 CORES = "cores"
-"""Rates of CPU cores alone, models left out: no kind of machine, but under every one."""
+"""Rates of CPU cores without models: the base of the rates of every machine."""
 
 FOLDERS = ("posts", "embeddings", "scores", "synthesized", "augmented")
-"""The stages of `amia ingest` and `amia augment`, by the folder that each writes."""
+"""Stages of `amia ingest` and `amia augment`, by the folder that each writes."""
 
 Seconds = Annotated[float, Field(ge=0)]
 
 
 class StageRate(StrictModel):
-    """What one post costs in one stage."""
+    """Cost of one post in one stage."""
 
     cpu_s: Seconds
     """Seconds of one core."""
     gpu_s: Seconds = 0.0
-    """Seconds of one whole GPU."""
+    """Seconds of one GPU."""
     pace_s: Seconds | None = None
-    """Seconds from post to post of one actor, its three phases side by side. Default: see `pace`."""
+    """Seconds per post of one actor whose load, run and publish overlap. Default: see `pace`."""
     bytes: float = Field(default=0.0, ge=0)
-    """Bytes that are published."""
+    """Published bytes."""
     source: str
-    """Where it comes from: measured, published or derived, on what, by whom."""
+    """Origin: measured, published or derived, on which hardware, by whom."""
 
     def pace(self, loaders: int = 1) -> float:
-        """Seconds from post to post of one actor, which loads with so many threads what a GPU computes on."""
+        """Return the seconds per post of one actor that loads the input of a GPU with `loaders` threads."""
         if self.pace_s is not None:
             return self.pace_s
         return max(self.cpu_s / loaders, self.gpu_s) if self.gpu_s else self.cpu_s
 
 
 class Rates(StrictModel):
-    """A kind of machine."""
+    """Rates of a type of machine."""
 
     gpu: str | None = None
-    """Name of its GPU, or None where models run on its cores."""
+    """Name of its GPU, or None if models run on its cores."""
     cores_per_gpu: int | None = Field(default=None, ge=1)
-    """CPU cores that usually come with a GPU of this kind."""
+    """CPU cores that usually come with one such GPU."""
     size: int = Field(ge=1)
-    """Pixels a side of the images that `synthesized` and `augmented` were measured with."""
+    """Height and width of the images that `synthesized` and `augmented` were measured with."""
     stages: dict[str, StageRate]
-    """By folder, all of `FOLDERS`."""
+    """Rates by folder, for all of `FOLDERS`."""
     order_s: Seconds
-    """Seconds a post of ingest's first pass, in one process."""
+    """Seconds per post of the first pass of ingest, in one process."""
     shard_s: Seconds
-    """CPU seconds of the driver for each shard of each stage."""
+    """CPU seconds of the driver per shard and stage."""
     command_s: Seconds
-    """Seconds of one command before, between and after its executions: starting Python and Ray, fitting, accounting."""
+    """Seconds of a command outside of its executions: starting Python and Ray, fitting, accounting."""
     execution_s: Seconds
-    """Seconds of one execution in which nothing streams: its actors start and load models, and end."""
+    """Seconds of an execution in which no shard is processed: its actors start, load models, and stop."""
     efficiency: float = Field(gt=0, le=1)
-    """Share of the cores' time that reaches the stages while they stream."""
+    """Share of the cores' time that the stages use while they run."""
     source: str
-    """Where the last five come from."""
+    """Origin of the last five values."""
 
     def at(self, size: int) -> "Rates":
-        """For images of another size, what is paid by the pixel in proportion: rough, far from `self.size`."""
+        """Return the rates for another image size, scaled by the number of pixels: rough far from `self.size`."""
         pixels = (size / self.size) ** 2
         scaled = {
             name: rate.model_copy(
@@ -89,42 +89,42 @@ class Rates(StrictModel):
         return self.model_copy(update={"size": size, "stages": self.stages | scaled})
 
 
-def shipped() -> list[str]:
-    """Names of the kinds of machine whose rates ship."""
+def shipped_rates() -> list[str]:
+    """Return the names of the machines whose rates ship with the package."""
     return sorted(file.stem for file in FOLDER.glob("*.yaml") if file.stem != CORES)
 
 
 def load_rates(kind: str) -> Rates:
-    """Rates by a shipped name, or from the `rates.json` that `make bench` wrote (its part `plan`, over `cores`).
+    """Load shipped rates by name, or the `rates.json` of `make bench`: its key `plan` over the rates of cores.
 
-    Raises SettingsError for an unknown name and for a file that is not one of rates.
+    Raises SettingsError for an unknown name and for a file that holds no rates.
     """
     file = Path(kind)
-    if kind not in shipped() and file.suffix != ".json":
+    if kind not in shipped_rates() and file.suffix != ".json":
         raise SettingsError(
-            f"no rates of {kind!r}: there are {', '.join(shipped())}; rates of your own are the rates.json that "
-            "`make bench` writes"
+            f"no rates for {kind!r}: available are {', '.join(shipped_rates())}, and the rates.json that `make bench` "
+            "writes"
         )
     cores = yaml.safe_load((FOLDER / f"{CORES}.yaml").read_text())
-    own = yaml.safe_load((FOLDER / f"{kind}.yaml").read_text()) if kind in shipped() else _measured(file)
+    machine = yaml.safe_load((FOLDER / f"{kind}.yaml").read_text()) if kind in shipped_rates() else _read_measured(file)
     try:
-        rates = Rates.model_validate(deep_merge(cores, own))
+        rates = Rates.model_validate(deep_merge(cores, machine))
     except ValidationError as error:
-        told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise SettingsError(f"{kind} holds no rates: {'; '.join(told)}") from None
+        messages = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
+        raise SettingsError(f"{kind} holds invalid rates: {'; '.join(messages)}") from None
     if missing := set(FOLDERS) - rates.stages.keys():
-        raise SettingsError(f"{kind}: no rate of {', '.join(sorted(missing))}")
+        raise SettingsError(f"{kind} lacks the rates of {', '.join(sorted(missing))}")
     return rates
 
 
-def _measured(file: Path) -> dict[str, Any]:
+def _read_measured(file: Path) -> dict[str, Any]:
     try:
-        whole = yaml.safe_load(file.read_text())  # JSON is YAML
-        plan: dict[str, Any] = whole["plan"]
+        plan: dict[str, Any] = yaml.safe_load(file.read_text())["plan"]  # JSON is YAML
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(f"{file} cannot be read: {error}") from error
     except (KeyError, TypeError) as error:
         raise SettingsError(
-            f"{file} has no rates to plan with: run `make bench` (its parts `job`, or on a GPU embed and synthesize)"
+            f"{file} has no rates for `amia plan`: run `make bench` (its part `job`; on a GPU, its parts `embed` and "
+            "`synthesize`)"
         ) from error
     return plan

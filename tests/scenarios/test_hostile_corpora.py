@@ -1,4 +1,4 @@
-"""Corpora of bad rows through the real jobs: each row ends in its status, and the good ones never notice."""
+"""Corpora with bad rows through the real jobs: each row gets its status, and good rows are unaffected."""
 
 import json
 import os
@@ -17,41 +17,41 @@ from ray_jobs.settings.job import Settings
 from tests.hostile.corpora import CORPORA, SECRET, Corpus, Row
 from tests.hostile.images import ARMED, IMAGES
 
-MEASURED = {"theta", "ratio", "loss", "loss_i2t", "loss_t2i", "cosine"}
+SCORE_COLUMNS = {"theta", "ratio", "loss", "loss_i2t", "loss_t2i", "cosine"}
 
 Amia = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Settings]
 Post = dict[str, Any]
 
-ALONE = ("clip.micro_batch=1", "generator.micro_batch=1")
-"""No post shares a batch with another, so that not a bit of it depends on who else is there."""
+SINGLE_POST_BATCHES = ("clip.micro_batch=1", "generator.micro_batch=1")
+"""No post shares a batch with another, so that no bit of it depends on other posts."""
 
 
-def ingested(
+def write_and_ingest(
     write: Callable[..., Corpus], folder: Path, settings: Settings, *, bad: bool
 ) -> tuple[Corpus, IngestResult]:
     corpus = write(folder, bad=bad)
     return corpus, ingest(str(corpus.source), str(folder / "run"), settings, quiet=True)
 
 
-def posts(run: Path, stage: str = "posts") -> Iterator[Post]:
+def read_posts(run: Path, stage: str = "posts") -> Iterator[Post]:
     for file in sorted((run / stage).glob("*.parquet")):
         yield from pq.read_table(file).to_pylist()
 
 
-def of(row: Row, found: list[Post]) -> Post:
-    """The post that a row became."""
+def find_post(row: Row, posts: list[Post]) -> Post:
+    """Return the post of a row."""
     name, value = ("text", row.text) if row.id is None else ("id", row.id)
-    return next(post for post in found if post[name] == value)
+    return next(post for post in posts if post[name] == value)
 
 
-def quarantine(run: Path) -> list[Post]:
+def read_quarantine(run: Path) -> list[Post]:
     files = sorted((run / "quarantine").glob("*.jsonl")) if (run / "quarantine").is_dir() else []
     return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").split("\n") if line]
 
 
-def outside(folder: Path) -> dict[str, bytes | None]:
-    """Everything in a folder but the run: a job has nothing to write there."""
+def files_outside_run(folder: Path) -> dict[str, bytes | None]:
+    """Return all files of a folder outside the run, where a job must not write."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() and path.stat().st_size < 10**9 else None
         for path in folder.rglob("*")
@@ -59,100 +59,102 @@ def outside(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def holds(folder: Path, secret: bytes) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
+def files_with(folder: Path, content: bytes) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and content in path.read_bytes()]
 
 
 @pytest.mark.promise(19, 20, 34)
 @pytest.mark.parametrize("kind", CORPORA)
-def test_every_row_ends_in_its_one_status_and_good_rows_are_unharmed(
+def test_every_row_gets_its_status(
     cluster: None, small: Make, tmp_path: Path, kind: str
 ) -> None:
     settings = small("per_shard=64")
-    corpus, done = ingested(CORPORA[kind], tmp_path / "mixed", settings, bad=True)
+    corpus, result = write_and_ingest(CORPORA[kind], tmp_path / "mixed", settings, bad=True)
     run = tmp_path / "mixed" / "run"
-    found, rejected = list(posts(run)), quarantine(run)
-    assert len(found) == done.plan.total == done.counts.total()
-    assert len(rejected) == done.plan.rejected
-    assert len(found) + len(rejected) == len(corpus.rows)
-    ids = {row["id"]: row for row in found}
-    assert len(ids) == len(found), "two posts of one id"
+    posts, rejected = list(read_posts(run)), read_quarantine(run)
+    assert len(posts) == result.plan.total == result.counts.total()
+    assert len(rejected) == result.plan.rejected
+    assert len(posts) + len(rejected) == len(corpus.rows)
+    ids = {row["id"]: row for row in posts}
+    assert len(ids) == len(posts), "two posts have the same id"
     for row in corpus.rows:
         if row.expected.rejected is not None:
-            entries = [each for each in rejected if row.where == each["where"] or (row.id and row.id == each["id"])]
-            assert any(row.expected.rejected in each["reason"] for each in entries), row.where
+            entries = [
+                entry for entry in rejected if row.where == entry["where"] or (row.id and row.id == entry["id"])
+            ]
+            assert any(row.expected.rejected in entry["reason"] for entry in entries), row.where
             continue
-        post = of(row, found)
+        post = find_post(row, posts)
         assert post["image_status"] == row.expected.image, row.where
         assert post["text"] == row.text, row.where
     expected = Counter(f"image={row.expected.image}" for row in corpus.rows if row.expected.rejected is None)
-    assert done.counts == expected
-    assert not holds(run, SECRET)
-    # Alone, the good ones are the same to the byte.
-    good, _ = ingested(CORPORA[kind], tmp_path / "good", settings, bad=False)
-    alone = {row["id"]: row for row in posts(tmp_path / "good" / "run")}
-    assert len(alone) == len(good.rows) > 20
-    assert {post_id: ids[post_id] for post_id in alone} == alone
+    assert result.counts == expected
+    assert not files_with(run, SECRET)
+    # Without bad rows, the good rows give the same bytes.
+    good, _ = write_and_ingest(CORPORA[kind], tmp_path / "good", settings, bad=False)
+    good_posts = {row["id"]: row for row in read_posts(tmp_path / "good" / "run")}
+    assert len(good_posts) == len(good.rows) > 20
+    assert {post_id: ids[post_id] for post_id in good_posts} == good_posts
 
 
 @pytest.mark.promise(19, 20, 34)
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", CORPORA)
-def test_bad_rows_are_augmented_with_what_is_left_of_them(
+def test_bad_rows_are_augmented(
     cluster: None, small: Make, tmp_path: Path, kind: str
 ) -> None:
-    settings = small("per_shard=64", "image.size=32", *ALONE)
+    settings = small("per_shard=64", "image.size=32", *SINGLE_POST_BATCHES)
     corpora, results, before = {}, {}, {}
     for name, bad in (("mixed", True), ("good", False)):
         folder = tmp_path / name
-        corpora[name], _ = ingested(CORPORA[kind], folder, settings, bad=bad)
-        before[name] = outside(folder)
+        corpora[name], _ = write_and_ingest(CORPORA[kind], folder, settings, bad=bad)
+        before[name] = files_outside_run(folder)
         results[name] = augment(str(folder / "run"), settings, mixture=settings.shipped_mixture, quiet=True)
-        assert outside(folder) == before[name]
-    rows = list(posts(tmp_path / "mixed" / "run", "augmented/adaptive"))
+        assert files_outside_run(folder) == before[name]
+    rows = list(read_posts(tmp_path / "mixed" / "run", "augmented/adaptive"))
     expected = [row for row in corpora["mixed"].rows if row.expected.rejected is None]
-    counted(results["mixed"], len(expected))
+    check_accounting(results["mixed"], len(expected))
     assert len(rows) == len(expected)
     for row in expected:
-        found = of(row, rows)
-        assert (found["text"], found["image_status"], found["synthesis_status"]) == (
+        post = find_post(row, rows)
+        assert (post["text"], post["image_status"], post["synthesis_status"]) == (
             row.text,
             row.expected.image,
             row.expected.synthesis,
         ), row.where
-        pictured, drawn = row.expected.image == "ok", row.expected.synthesis == "ok"
-        assert (found["image"] is not None) == (pictured or drawn)
-        assert (found["theta"] > 0) <= pictured
-        share = {(False, False): None, (False, True): 0.0, (True, False): 1.0}
-        assert found["ratio"] == share.get((pictured, drawn), found["ratio"])
-        assert (found["loss"] is None) == (not pictured)
-    good = {row["id"]: row for row in posts(tmp_path / "good" / "run", "augmented/adaptive")}
+        has_image, is_synthesized = row.expected.image == "ok", row.expected.synthesis == "ok"
+        assert (post["image"] is not None) == (has_image or is_synthesized)
+        assert (post["theta"] > 0) <= has_image
+        ratios = {(False, False): None, (False, True): 0.0, (True, False): 1.0}
+        assert post["ratio"] == ratios.get((has_image, is_synthesized), post["ratio"])
+        assert (post["loss"] is None) == (not has_image)
+    good = {row["id"]: row for row in read_posts(tmp_path / "good" / "run", "augmented/adaptive")}
     assert len(good) > 20
     ids = {row["id"]: row for row in rows}
-    for post_id, alone in good.items():
-        among = ids[post_id]
-        assert [name for name in alone.keys() - MEASURED - {"image"} if among[name] != alone[name]] == []
-        # A row's place in a product of matrices shows in its last bit.
-        assert all(among[name] == pytest.approx(alone[name], abs=1e-6) for name in MEASURED)
-        assert among["ratio"] != alone["ratio"] or among["image"] == alone["image"]
-    assert sum(ids[post_id]["image"] == alone["image"] for post_id, alone in good.items()) > 0.9 * len(good)
-    assert not holds(tmp_path / "mixed" / "run", SECRET)
-    # What some program would run is in the files of posts whose image was good, and nowhere in what came of them.
+    for post_id, good_post in good.items():
+        mixed_post = ids[post_id]
+        assert [name for name in good_post.keys() - SCORE_COLUMNS - {"image"} if mixed_post[name] != good_post[name]] == []
+        # The last bit depends on the row's position in a matrix product.
+        assert all(mixed_post[name] == pytest.approx(good_post[name], abs=1e-6) for name in SCORE_COLUMNS)
+        assert mixed_post["ratio"] != good_post["ratio"] or mixed_post["image"] == good_post["image"]
+    assert sum(ids[post_id]["image"] == good_post["image"] for post_id, good_post in good.items()) > 0.9 * len(good)
+    assert not files_with(tmp_path / "mixed" / "run", SECRET)
+    # Payloads that a program might execute are in image files that decode, and must not reach the augmented images.
     assert any(ARMED in data for data, status in IMAGES.values() if status == "ok")
-    assert not holds(tmp_path / "mixed" / "run" / "augmented", ARMED)
+    assert not files_with(tmp_path / "mixed" / "run" / "augmented", ARMED)
 
 
-def refused(folder: Path, kind: str) -> str:
-    """A source that nothing of is read, and what the person is told of it."""
+def write_unreadable_source(folder: Path, kind: str) -> str:
+    """Write a source that is refused as a whole. Returns the expected part of the error message."""
     folder.mkdir()
     match kind:
         case "a pickled column":
-            told = {
+            metadata = {
                 "ARROW:extension:name": "ray.data.arrow_pickled_object",
                 "ARROW:extension:metadata": b"cos\nsystem\n",
             }
-            schema = pa.schema([pa.field("text", pa.string()), pa.field("image", pa.binary(), metadata=told)])
+            schema = pa.schema([pa.field("text", pa.string()), pa.field("image", pa.binary(), metadata=metadata)])
             pq.write_table(pa.table([["a"], [b"x"]], schema=schema), folder / "x.parquet")
             return "x.parquet: a column has an Arrow extension type"
         case "an archive of junk":
@@ -165,24 +167,24 @@ def refused(folder: Path, kind: str) -> str:
             os.mkfifo(folder / "posts.jsonl")
             return "posts.jsonl: a pipe, a device or a link to nowhere"
     (folder / "posts.jsonl").write_bytes(b"[" * 100_000 + b'\n{"text": ""}\n')
-    return "no post in it (2 rows rejected"
+    return "no posts found (2 rows rejected"
 
 
 @pytest.mark.promise(31)
 @pytest.mark.parametrize(
     "kind", ["a pickled column", "an archive of junk", "a list that leads elsewhere", "a pipe", "not one good row"]
 )
-def test_a_source_that_is_refused_as_a_whole(amia: Amia, tmp_path: Path, kind: str) -> None:
-    said = refused(tmp_path / "posts", kind)
-    code, _, complained = amia("ingest", tmp_path / "posts", "--run", tmp_path / "run", "--config", "demo")
+def test_unreadable_source_is_refused(amia: Amia, tmp_path: Path, kind: str) -> None:
+    message = write_unreadable_source(tmp_path / "posts", kind)
+    code, _, stderr = amia("ingest", tmp_path / "posts", "--run", tmp_path / "run", "--config", "demo")
     assert code == 3
-    assert complained.startswith("error: ")
-    assert said in complained
-    assert "Traceback" not in complained
+    assert stderr.startswith("error: ")
+    assert message in stderr
+    assert "Traceback" not in stderr
     assert not any((tmp_path / "run" / stage).exists() for stage in ("plan.json", "posts"))
 
 
-def counted(result: AugmentResult, total: int) -> None:
-    """The accounting of the manifest is whole."""
+def check_accounting(result: AugmentResult, total: int) -> None:
+    """Check that every post is counted."""
     assert result.posts == total
     assert {arm: counts.total() for arm, counts in result.counts.items()} == {"adaptive": total}

@@ -195,5 +195,5 @@ def test_the_hand_written_tweets_come_through(cluster: None, settings: Settings,
 
 def test_a_source_without_posts_is_refused(cluster: None, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("\n\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match="no post in it"):
+    with pytest.raises(CorpusError, match="no posts found"):
         ingest(str(tmp_path), str(tmp_path / "run"), settings, quiet=True)

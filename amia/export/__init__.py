@@ -1,1 +1,1 @@
-"""Augmented posts in the layouts that other people's code reads: UMT's text files and image folder, WebDataset tars."""
+"""Export of augmented posts to the layouts of other projects: UMT text files with an image folder, WebDataset tars."""

@@ -1,4 +1,4 @@
-"""The images of an export: every one JPEG, RGB, square, of one size."""
+"""Images of an export: JPEG, RGB, square, all of one size."""
 
 import io
 from collections.abc import Mapping
@@ -14,34 +14,34 @@ from amia.mixing.mixup import source_label
 __all__ = ["MIN_QUALITY", "PLACEHOLDERS", "ImageExporter", "placeholders"]
 
 MIN_QUALITY = 95
-"""Public code reads an image anew in every epoch and arm; a second lossy step must not be what differs."""
+"""High enough that a second lossy compression does not cause a difference between arms."""
 PLACEHOLDERS = ("17_06_4705.jpg", "inf.png")
-"""What public code shows for an image it cannot read: UMT, MAF and SMVAE the first, HVPNeT the second."""
+"""Images that public code uses in place of one it cannot read: UMT, MAF and SMVAE the first, HVPNeT the second."""
 _GRAY = 128
 _LIMITS = ImageSettings(max_bytes=MAX_FILE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageExporter:
-    """From an arm's images to those of the export."""
+    """Converts images of an arm to images of the export."""
 
     stored: ImageSettings
-    """How the arm's images were written: size and quality."""
+    """Settings of the arm's images: size and quality."""
     size: int
     """Pixels a side in the export."""
 
     @property
     def quality(self) -> int:
-        """JPEG quality in the export: the arm's own, at least 95."""
+        """JPEG quality in the export: that of the arm, at least 95."""
         return max(MIN_QUALITY, self.stored.quality)
 
     @property
     def unchanged(self) -> bool:
-        """Whether the arm's bytes are taken as they are: the size and the quality are right already."""
+        """Whether the arm's bytes are exported unchanged, since size and quality are the same."""
         return self.size == self.stored.size and self.quality == self.stored.quality
 
-    def of(self, row: Mapping[str, Any]) -> bytes | None:
-        """The JPEG of an augmented row (`image`, `ratio`), or None where the arm has no image of the post."""
+    def convert(self, row: Mapping[str, Any]) -> bytes | None:
+        """Return the JPEG of an augmented row (`image`, `ratio`), or None if the arm has no image of the post."""
         if row["image"] is None:
             return None
         data: bytes = row["image"]["bytes"]
@@ -52,9 +52,9 @@ class ImageExporter:
 
 
 def placeholders(size: int) -> dict[str, bytes]:
-    """The files of `PLACEHOLDERS`: plain gray, `size` by `size`."""
+    """Return the files of `PLACEHOLDERS` by name: plain gray, `size` by `size`."""
     pixels = np.full((size, size, 3), _GRAY, np.uint8)
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, "PNG")
-    jpeg, other = PLACEHOLDERS
-    return {jpeg: encode_jpeg(pixels, MIN_QUALITY, source="original"), other: png.getvalue()}
+    jpeg_name, png_name = PLACEHOLDERS
+    return {jpeg_name: encode_jpeg(pixels, MIN_QUALITY, source="original"), png_name: png.getvalue()}

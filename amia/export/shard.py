@@ -1,4 +1,4 @@
-"""What a layout makes of one shard of an arm."""
+"""Files of one exported shard, and the summary of an export."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,82 +10,80 @@ from amia.report.attribution import Attribution
 __all__ = ["ArmSummary", "ExportSummary", "ShardFiles"]
 
 
-# MERGED FROM amia.export.shard: What an export holds, in numbers: what its README and the command line tell.
 @dataclass(slots=True, kw_only=True)
 class ShardFiles:
-    """The files of one shard, and what the whole export must know of it."""
+    """The files of one shard, and what the export needs to know of it."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    """By name within the arm's folder."""
+    """Contents by name within the arm's folder."""
     text: str = ""
-    """Its part of the split's text file, where the layout has one."""
+    """The shard's part of the split's text file, if the layout has one."""
     posts: int = 0
-    """Those that are exported."""
+    """Number of exported posts."""
     untagged: int = 0
-    """Posts that are left out, because the layout has no place for a post without tags."""
+    """Number of posts that are left out, because the layout cannot represent a post without tags."""
     altered: int = 0
-    """Tokens that the layout could not hold as they are."""
+    """Number of tokens that were changed to fit the layout."""
     renamed: dict[str, str] = field(default_factory=dict)
-    """Ids that are no file names -> the names they got."""
+    """Ids that are not valid file names -> their names in the export."""
     without_image: list[str] = field(default_factory=list)
-    """Names of the exported posts of which the arm has no image."""
+    """Names of exported posts without an image in the arm."""
 
     def summary(self) -> dict[str, Any]:
-        """Everything as JSON takes it; of each file its SHA-256."""
-        about = {**asdict(self), "files": {}}
-        about["files"] = {name: hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
-        return about
+        """Return everything as JSON-compatible values, with the SHA-256 of each file in place of its contents."""
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
+        return {**asdict(self), "files": hashes}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmSummary:
-    """One arm."""
+    """Counts of one exported arm."""
 
     posts: dict[str, int]
-    """By split, those that are exported."""
+    """Number of exported posts by split."""
     without_image: int
-    """Of these, how many the arm has no image of."""
+    """Number of exported posts without an image."""
     untagged: int
-    """Posts that were left out for want of tags."""
+    """Number of posts that were left out because they have no tags."""
     altered: int
-    """Tokens that were changed to fit the layout."""
+    """Number of tokens that were changed to fit the layout."""
     renamed: int
-    """Posts whose id is no file name."""
+    """Number of posts whose id is not a valid file name."""
 
     @property
     def total(self) -> int:
-        """Posts in all splits."""
+        """Number of exported posts in all splits."""
         return sum(self.posts.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSummary:
-    """The whole of an export."""
+    """Summary of an export, for its README and the command line."""
 
     layout: str
     size: int
     """Pixels a side of every image."""
     quality: int
-    """Their JPEG quality."""
+    """JPEG quality of the images."""
     unchanged: bool
-    """Whether images are the run's own bytes."""
+    """Whether the bytes of the images are those of the run."""
     folder: str | None
-    """Name of the image folders, where the layout has them."""
+    """Name of the image folders, if the layout has them."""
     types: list[str]
     """Entity types of the corpus."""
     demo: bool
-    """Whether demo weights scored or drew anything."""
+    """Whether demo weights scored posts or generated images."""
     generator: Attribution | None
-    """What drew the images of those arms that show any drawn one."""
+    """The generator, if any arm shows synthesized images."""
     arms: dict[str, ArmSummary]
 
     def to_json(self) -> dict[str, Any]:
-        """As a plain tree."""
+        """Return plain dicts, lists, strings and numbers."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> "ExportSummary":
-        """The way back. Raises TypeError or KeyError for any other tree."""
-        arms = {arm: ArmSummary(**each) for arm, each in tree["arms"].items()}
+        """Restore what `to_json` returned. Raises TypeError or KeyError for any other data."""
+        arms = {arm: ArmSummary(**counts) for arm, counts in tree["arms"].items()}
         generator = tree["generator"] and Attribution(**tree["generator"])
         return cls(**{**tree, "arms": arms, "generator": generator})

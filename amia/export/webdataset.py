@@ -1,4 +1,4 @@
-"""The layout of `webdataset`: one tar a shard, in which `<key>.jpg` and `<key>.json` beside each other are a post."""
+"""The layout of `webdataset`: one tar file per shard, in which consecutive `<key>.jpg` and `<key>.json` are a post."""
 
 import io
 import json
@@ -16,31 +16,31 @@ __all__ = ["WebDatasetLayout"]
 
 @dataclass(frozen=True, slots=True)
 class WebDatasetLayout:
-    """One arm in this layout."""
+    """Converts shards of one arm to this layout."""
 
-    pictures: ImageExporter
+    images: ImageExporter
     labels: tuple[str, ...]
-    """Names that `ner_tags` number."""
+    """Label names, indexed by `ner_tags`."""
 
-    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> ShardFiles:
-        """One tar with every post of the shard; one without an image has its JSON alone.
+    def convert(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> ShardFiles:
+        """Return one tar file with every post of the shard. A post without an image has only its JSON.
 
-        The JSON has every column but the image, `ner_tags` by name. The same rows give the same bytes.
+        The JSON has every column but the image, with `ner_tags` by name. Equal rows give equal bytes.
         """
-        part = ShardFiles(posts=len(rows))
+        result = ShardFiles(posts=len(rows))
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for row in rows:
                 key = to_filename(row["id"])
                 if key != row["id"]:
-                    part.renamed[row["id"]] = key
-                if (picture := self.pictures.of(row)) is None:
-                    part.without_image.append(key)
+                    result.renamed[row["id"]] = key
+                if (image := self.images.convert(row)) is None:
+                    result.without_image.append(key)
                 else:
-                    _add(tar, f"{key}.jpg", picture)
-                _add(tar, f"{key}.json", self._record(row))
-        part.files[f"{shard}.tar"] = buffer.getvalue()
-        return part
+                    _add_file(tar, f"{key}.jpg", image)
+                _add_file(tar, f"{key}.json", self._record(row))
+        result.files[f"{shard}.tar"] = buffer.getvalue()
+        return result
 
     def _record(self, row: Mapping[str, Any]) -> bytes:
         record = {name: value for name, value in row.items() if name != "image"}
@@ -49,8 +49,8 @@ class WebDatasetLayout:
         return json.dumps(record, ensure_ascii=False).encode()
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    # A new TarInfo says: time 0, owner 0, no names of owners, mode 0644. All of that is part of the bytes.
+def _add_file(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    # The defaults of TarInfo keep the bytes independent of the machine: time 0, owner 0, no owner names, mode 0644.
     member = tarfile.TarInfo(name)
     member.size = len(data)
     tar.addfile(member, io.BytesIO(data))

@@ -1,4 +1,4 @@
-"""An export as other people's code reads it, and as bytes."""
+"""Read an export as bytes and as public code reads it."""
 
 import random
 from pathlib import Path
@@ -16,40 +16,40 @@ def rows(run: Path, arm: str) -> list[Row]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file but the logs, by key."""
+    """Return the contents of every file except logs, by key."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "log"]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def read_as_umt(file: Path) -> list[tuple[str, list[str], list[str]]]:
-    """(image name, tokens, tags) in the way of UMT's and HVPNeT's loops: a post ends at a blank line alone."""
-    found: list[tuple[str, list[str], list[str]]] = []
+    """Return (image name, tokens, tags) of posts as UMT and HVPNeT read them: only a blank line ends a post."""
+    posts: list[tuple[str, list[str], list[str]]] = []
     image, tokens, tags = "", list[str](), list[str]()
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith("IMGID:"):
                 image = line.strip().split("IMGID:")[1] + ".jpg"
             elif line[0] == "\n":
-                found.append((image, tokens, tags))
+                posts.append((image, tokens, tags))
                 image, tokens, tags = "", [], []
             else:
                 cells = line.split("\t")
                 tokens.append(cells[0])
                 tags.append(cells[-1][:-1])
-    assert not tokens, "the last post has no blank line after it"
-    for _, words, labels in found:
+    assert not tokens, "no blank line after the last post"
+    for _, words, labels in posts:
         assert len(" ".join(words).split(" ")) == len(words) == len(labels)
-    return found
+    return posts
 
 
-def seen_by_umt(folder: Path, name: str, chance: random.Random) -> tuple[Image.Image, bool]:
-    """A crop of 224, cut as torchvision's RandomCrop does without padding, and whether it is of the placeholder."""
+def crop_like_umt(folder: Path, name: str, rng: random.Random) -> tuple[Image.Image, bool]:
+    """Return a crop of 224 as from torchvision's RandomCrop without padding, and whether it is of the placeholder."""
 
     def crop(path: Path) -> Image.Image:
         image = Image.open(path).convert("RGB")
         if min(image.size) < 224:
             raise ValueError("smaller than the crop")
-        left, top = (chance.randint(0, side - 224) for side in image.size)
+        left, top = (rng.randint(0, side - 224) for side in image.size)
         return image.crop((left, top, left + 224, top + 224))
 
     try:

@@ -1,4 +1,4 @@
-"""Exported images: the run's own bytes where they serve, else the one geometry and at least quality 95."""
+"""Exported images: unchanged if size and quality match, otherwise resized, with a quality of at least 95."""
 
 import io
 from typing import Any
@@ -17,54 +17,54 @@ def row(size: int, quality: int, ratio: float = 0.5, source: Source = "blend") -
     return {"image": {"bytes": encode_jpeg(pixels, quality, source=source), "path": None}, "ratio": ratio}
 
 
-def opened(data: bytes | None) -> Image.Image:
+def open_image(data: bytes | None) -> Image.Image:
     assert data is not None
     return Image.open(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("quality", [95, 98])
-def test_bytes_are_the_run_s_where_size_and_quality_serve(quality: int) -> None:
-    pictures = ImageExporter(stored=ImageSettings(size=64, quality=quality), size=64)
+def test_keeps_bytes_of_same_size_and_quality(quality: int) -> None:
+    exporter = ImageExporter(stored=ImageSettings(size=64, quality=quality), size=64)
     post = row(64, quality)
-    assert pictures.unchanged
-    assert pictures.of(post) is post["image"]["bytes"]
-    assert pictures.of({"image": None, "ratio": None}) is None
+    assert exporter.unchanged
+    assert exporter.convert(post) is post["image"]["bytes"]
+    assert exporter.convert({"image": None, "ratio": None}) is None
 
 
 @pytest.mark.parametrize(("stored", "quality", "size"), [(64, 95, 256), (512, 95, 256), (64, 85, 64), (64, 99, 32)])
-def test_else_they_are_encoded_again(stored: int, quality: int, size: int) -> None:
-    pictures = ImageExporter(stored=ImageSettings(size=stored, quality=quality), size=size)
+def test_resizes_and_encodes(stored: int, quality: int, size: int) -> None:
+    exporter = ImageExporter(stored=ImageSettings(size=stored, quality=quality), size=size)
     post = row(stored, quality)
-    data = pictures.of(post)
-    image = opened(data)
+    data = exporter.convert(post)
+    image = open_image(data)
     assert (image.size, image.mode, image.format) == ((size, size), "RGB", "JPEG")
     pixels = resize_to_square(decode(post["image"]["bytes"], ImageSettings()), ImageSettings(size=size))
-    again = encode_jpeg(pixels, max(95, quality), source="blend")
-    assert data == again == pictures.of(post)
-    assert image.quantization == opened(again).quantization  # type: ignore[attr-defined]  # JPEG's own
+    expected = encode_jpeg(pixels, max(95, quality), source="blend")
+    assert data == expected == exporter.convert(post)
+    assert image.quantization == open_image(expected).quantization  # type: ignore[attr-defined]  # attribute of JPEG images
 
 
 @pytest.mark.parametrize(
-    ("ratio", "source", "mark"),
+    ("ratio", "source", "marker"),
     [
         (0.0, "synthesized", b"/trainedAlgorithmicMedia"),
         (0.5, "blend", b"/compositeWithTrainedAlgorithmicMedia"),
         (1.0, "original", None),
     ],
 )
-def test_the_mark_of_a_synthetic_image_survives(ratio: float, source: Source, mark: bytes | None) -> None:
-    data = ImageExporter(stored=ImageSettings(size=64), size=224).of(row(64, 95, ratio, source))
+def test_keeps_synthetic_media_marker(ratio: float, source: Source, marker: bytes | None) -> None:
+    data = ImageExporter(stored=ImageSettings(size=64), size=224).convert(row(64, 95, ratio, source))
     assert data is not None
-    assert (b"AlgorithmicMedia" in data) == (mark is not None)
-    assert mark is None or mark in data
+    assert (b"AlgorithmicMedia" in data) == (marker is not None)
+    assert marker is None or marker in data
 
 
 @pytest.mark.parametrize("size", [224, 300])
-def test_placeholders_are_gray_and_large_enough_to_crop(size: int) -> None:
-    made = placeholders(size)
-    assert tuple(made) == PLACEHOLDERS
-    for data in made.values():
-        image = opened(data).convert("RGB")
+def test_placeholders_are_gray(size: int) -> None:
+    files = placeholders(size)
+    assert tuple(files) == PLACEHOLDERS
+    for data in files.values():
+        image = open_image(data).convert("RGB")
         assert image.size == (size, size)
         assert image.getcolors() == [(size * size, (128, 128, 128))]
-    assert made == placeholders(size)
+    assert files == placeholders(size)

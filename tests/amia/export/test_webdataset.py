@@ -1,4 +1,4 @@
-"""The webdataset layout: tars that `webdataset` decodes, equal for equal rows."""
+"""The WebDataset layout: tar files that `webdataset` decodes, equal for equal rows."""
 
 import io
 import tarfile
@@ -19,7 +19,7 @@ LAYOUT = WebDatasetLayout(ImageExporter(stored=ImageSettings(size=64), size=64),
 IDS = ["plain_1", "a.b", "a.c", "dir/x", "../../etc/passwd", "ü ber", "y" * 300, "z\0", "17_06_4705", "Plain_1"]
 
 
-def row(post_id: str, **more: Any) -> dict[str, Any]:
+def row(post_id: str, **changes: Any) -> dict[str, Any]:
     image = {"bytes": JPEG, "path": f"{post_id}.jpg"}
     return {
         "id": post_id,
@@ -28,19 +28,19 @@ def row(post_id: str, **more: Any) -> dict[str, Any]:
         "tags": ["B-OTHER"],
         "ner_tags": [7],
         "image": image,
-    } | more
+    } | changes
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset leaves files to be closed
-def test_webdataset_reads_every_post_whatever_its_id(tmp_path: Path) -> None:
-    part = LAYOUT.part("train-00000-of-00001", [row(post_id) for post_id in IDS])
-    [(name, data)] = part.files.items()
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset does not close its files
+def test_webdataset_reads_posts_with_any_id(tmp_path: Path) -> None:
+    result = LAYOUT.convert("train-00000-of-00001", [row(post_id) for post_id in IDS])
+    [(name, data)] = result.files.items()
     assert name == "train-00000-of-00001.tar"
     (tmp_path / name).write_bytes(data)
     posts = list(webdataset.WebDataset([str(tmp_path / name)], shardshuffle=False).decode("pil"))
     assert [post["json"]["id"] for post in posts] == IDS
-    assert [post["__key__"] for post in posts] == [part.renamed.get(post_id, post_id) for post_id in IDS]
-    assert part.renamed.keys() == set(IDS) - {"plain_1", "17_06_4705", "Plain_1"}
+    assert [post["__key__"] for post in posts] == [result.renamed.get(post_id, post_id) for post_id in IDS]
+    assert result.renamed.keys() == set(IDS) - {"plain_1", "17_06_4705", "Plain_1"}
     for post in posts:
         assert post["jpg"].size == (64, 64)
         assert post["json"]["ner_tags"] == ["B-MISC"]
@@ -48,14 +48,14 @@ def test_webdataset_reads_every_post_whatever_its_id(tmp_path: Path) -> None:
         assert "image" not in post["json"]
 
 
-def test_members_say_nothing_of_the_machine_and_bytes_are_the_same_every_time() -> None:
+def test_bytes_are_reproducible() -> None:
     rows = [row("a"), row("b", image=None, tags=None, ner_tags=None, tokens=None)]
-    part = LAYOUT.part("x", rows)
-    assert part.files == LAYOUT.part("x", rows).files
-    assert part.without_image == ["b"]
-    with tarfile.open(fileobj=io.BytesIO(part.files["x.tar"])) as tar:
+    result = LAYOUT.convert("x", rows)
+    assert result.files == LAYOUT.convert("x", rows).files
+    assert result.without_image == ["b"]
+    with tarfile.open(fileobj=io.BytesIO(result.files["x.tar"])) as tar:
         members = tar.getmembers()
         assert [member.name for member in members] == ["a.jpg", "a.json", "b.json"]
-        for each in members:
-            assert (each.mtime, each.uid, each.gid, each.uname, each.gname) == (0, 0, 0, "", "")
-            assert (each.mode, each.isreg()) == (0o644, True)
+        for member in members:
+            assert (member.mtime, member.uid, member.gid, member.uname, member.gname) == (0, 0, 0, "", "")
+            assert (member.mode, member.isreg()) == (0o644, True)

@@ -23,7 +23,7 @@ import pyarrow as pa
 from amia.errors import CorpusError, RunError, SettingsError, StoreError
 from amia.export.filenames import find_collisions
 from amia.export.images import ImageExporter, placeholders
-from amia.export.readme import readme
+from amia.export.readme import render_readme
 from amia.export.shard import ArmSummary, ExportSummary
 from amia.export.umt import MIN_SIZE, UmtLayout, text_file
 from amia.export.webdataset import WebDatasetLayout
@@ -205,7 +205,7 @@ def finish(target: Store, plan: Plan, arms: Sequence[Arm], summary: ExportSummar
     try:
         files = _HashedFiles(target)
         summary = replace(summary, arms={arm.name: _join_parts(target, plan, arm, summary, files) for arm in arms})
-        files.write(README_FILE, readme(summary).encode())
+        files.write(README_FILE, render_readme(summary).encode())
         keep(target, SUMS_FILE, files.sums())
         target.create(FINISHED_FILE, json.dumps(summary.to_json(), indent=1, sort_keys=True).encode())
     except StoreError:

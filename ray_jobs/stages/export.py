@@ -28,7 +28,7 @@ Rows = list[dict[str, Any]]
 class Layout(Protocol):
     """Converts a shard's rows to files: `amia.export.umt.UmtLayout`, `amia.export.webdataset.WebDatasetLayout`."""
 
-    def part(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> ShardFiles:
+    def convert(self, shard: str, rows: Sequence[Mapping[str, Any]]) -> ShardFiles:
         """Return the files of one shard."""
 
 
@@ -77,7 +77,7 @@ class Export(Stage[tuple[str, Rows], ShardFiles]):
         """Convert the rows. Images are only decoded and encoded if size or quality change."""
         if self._layout is None:
             raise AssertionError("the stage was made without a layout, to check its identity only")
-        return self._layout.part(*loaded)
+        return self._layout.convert(*loaded)
 
     def publish(self, shard: str, done: ShardFiles) -> ShardMetadata:
         """Publish the files, then the part that marks the shard as complete."""

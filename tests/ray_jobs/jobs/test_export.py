@@ -28,7 +28,7 @@ from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.store import Store
 from tests.helpers.drivers import finish as finish_process
 from tests.helpers.drivers import kill_when, start
-from tests.helpers.exports import files, read_as_umt, rows, seen_by_umt
+from tests.helpers.exports import files, read_as_umt, rows, crop_like_umt
 
 Amia = Callable[..., tuple[int, str, str]]
 
@@ -65,7 +65,7 @@ def test_public_code_reads_posts_and_images(umt: tuple[Path, ExportSummary], aug
         found = read_as_umt(folder / arm / name)
         assert [(f"{row['id']}.jpg", row["tokens"], row["tags"]) for row in expected] == found
         for row, (image, _, _) in zip(expected, found, strict=True):
-            picture, is_placeholder = seen_by_umt(folder / arm / "images", image, chance)
+            picture, is_placeholder = crop_like_umt(folder / arm / "images", image, chance)
             assert picture.size == (224, 224)
             assert is_placeholder == (row["image"] is None)
             assert not is_placeholder or len(picture.getcolors() or ()) == 1

@@ -17,7 +17,7 @@ from ray_jobs.jobs.export import export
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 from tests.helpers.arms import painted, write_arm
-from tests.helpers.exports import files, read_as_umt, rows, seen_by_umt
+from tests.helpers.exports import files, read_as_umt, rows, crop_like_umt
 
 DATA = os.environ.get("AMIA_SHARED_DATA")
 real = pytest.mark.skipif(DATA is None, reason="AMIA_SHARED_DATA names no folder of real data")
@@ -60,7 +60,7 @@ def test_odd_ids_get_names_that_are_told_and_lead_nowhere_else(odd: Path, settin
             assert tags == row["tags"]
             if row["id"] != "spaced":
                 assert tokens == row["tokens"]
-            picture, is_placeholder = seen_by_umt(folder / "images", image, chance)
+            picture, is_placeholder = crop_like_umt(folder / "images", image, chance)
             assert not is_placeholder
             assert len(picture.getcolors(100_000) or range(2)) > 1, "the placeholder under a post's name"
             assert (folder / "images" / image).read_bytes() == row["image"]["bytes"]  # 256 pixels, quality 95 already
@@ -133,7 +133,7 @@ def test_real_tweets_and_images_come_out_as_umt_takes_them(
         found = read_as_umt(tmp_path / "out" / "original" / name)
         assert sorted(found) == sorted(read_as_umt(source / name))
         for image, _, _ in found:
-            picture, is_placeholder = seen_by_umt(tmp_path / "out" / "original" / "images", image, random.Random(0))
+            picture, is_placeholder = crop_like_umt(tmp_path / "out" / "original" / "images", image, random.Random(0))
             assert (picture.size, is_placeholder) == ((224, 224), False)
 
 

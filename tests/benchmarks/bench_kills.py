@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ray_jobs"))
 from conftest import SMALL
 
 from amia.demo import write_corpus
-from tests.helpers.drivers import contents, finish, start
-from tests.helpers.nodes import Nodes, standing_cluster
+from tests.helpers.drivers import finish, read_files, start
+from tests.helpers.nodes import Nodes, running_cluster
 
 KINDS = ("actor", "raylet", "driver")
 CPUS = 2.0
@@ -94,7 +94,7 @@ def one(nodes: Nodes, ingested: Path, right: Path, kind: str, moment: float, dra
         try:
             process.wait(timeout=moment)
         except subprocess.TimeoutExpired:
-            published = len([key for key in contents(run) if "#" not in key])
+            published = len([key for key in read_files(run) if "#" not in key])
             if not strike(nodes, process, kind, draw):
                 finish(process)
                 return None
@@ -110,7 +110,7 @@ def one(nodes: Nodes, ingested: Path, right: Path, kind: str, moment: float, dra
         if code:
             print(said, complained)
         nodes.settle()
-        found, wanted = contents(run), contents(right)
+        found, wanted = read_files(run), read_files(right)
         left = [key for key in found if "#" in key]
         went_in, came_out = posts(ingested, "posts"), posts(run, "augmented/adaptive")
         return Round(
@@ -154,7 +154,7 @@ def main() -> None:
     draw, ends = random.Random(asked.seed), time.monotonic() + 60 * asked.minutes
     rounds: list[Round] = []
     late = 0
-    with tempfile.TemporaryDirectory() as folder, standing_cluster(CPUS, CPUS) as nodes:
+    with tempfile.TemporaryDirectory() as folder, running_cluster(CPUS, CPUS) as nodes:
         corpus, ingested, right = (Path(folder) / name for name in ("corpus", "ingested", "right"))
         write_corpus(corpus, posts=asked.posts, missing=0.05, broken=0.04)
         code, _, complained = finish(start("ingest", str(corpus), "--run", str(ingested), *WORDS, **nodes.env()))

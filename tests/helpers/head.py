@@ -1,4 +1,4 @@
-"""A local head of Ray, as `ray start --head` makes it on the first node of a cluster, and nobody else's stopped."""
+"""A local head node, started by `ray start --head` as on a cluster, without affecting other Rays on this machine."""
 
 import os
 import shutil
@@ -20,19 +20,19 @@ BIN = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Head:
-    """Where a head listens and keeps its files."""
+    """Addresses and files of a head node."""
 
     address: str
     dashboard: str
     folder: Path
     env: dict[str, str]
 
-    def ray(self, *words: str, timeout: float = 200, **more: str) -> subprocess.CompletedProcess[str]:
-        """A command of `ray`, started in the repository, with `more` in its environment."""
+    def ray(self, *arguments: str, timeout: float = 200, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of `ray` in the repository, with additional environment variables."""
         return subprocess.run(
-            [str(BIN / "ray"), *words],
+            [str(BIN / "ray"), *arguments],
             cwd=ROOT,
-            env={**self.env, **more},
+            env={**self.env, **env},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -42,18 +42,18 @@ class Head:
 
 @contextmanager
 def started_head(cpus: int = 2, *, token: str | None = None) -> Iterator[Head]:
-    """A head with a dashboard on ports of its own; only its own processes are ended afterwards.
+    """Start a head with a dashboard on free ports. Only its own processes are killed afterwards.
 
-    With a `token`, the head and what `Head.ray` starts have it from a file; without, nobody needs one.
+    With a `token`, the head requires it, and commands of `Head.ray` read it from a file.
     """
-    folder = Path(tempfile.mkdtemp(prefix="head-", dir="/tmp"))  # sockets want a short path
+    folder = Path(tempfile.mkdtemp(prefix="head-", dir="/tmp"))  # paths of sockets must be short
     port, dashboard, agent, client = free_ports(4)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     env = {
         **clean,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
-        "RAY_AUTH_MODE": "disabled",  # it listens on the loopback alone
+        "RAY_AUTH_MODE": "disabled",  # listens on the loopback interface only
         "RAY_TMPDIR": str(folder),
     }
     if token is not None:
@@ -61,39 +61,40 @@ def started_head(cpus: int = 2, *, token: str | None = None) -> Iterator[Head]:
         env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
     head = Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", folder, env)
     try:
-        done = head.ray(
+        result = head.ray(
             *("start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={cpus}"),
             *("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
             *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
             *(f"--temp-dir={folder}", "--disable-usage-stats"),
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert result.returncode == 0, result.stdout + result.stderr
         yield head
     finally:
-        end(folder)
+        kill_processes(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def end(folder: Path) -> None:
-    """Kill the processes of one head: those that its folder is told to, and what they have started."""
-    ours: set[psutil.Process] = set()
+def kill_processes(folder: Path) -> None:
+    """Kill the processes of one head: those with its folder in their command line, and their children."""
+    processes: set[psutil.Process] = set()
     for process in psutil.process_iter():
         try:
-            if any(str(folder) in word for word in process.cmdline()):
-                ours |= {process, *process.children(recursive=True)}
+            if any(str(folder) in argument for argument in process.cmdline()):
+                processes |= {process, *process.children(recursive=True)}
         except psutil.Error:
             continue
-    for process in ours:
+    for process in processes:
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(ours, timeout=20)
+    psutil.wait_procs(processes, timeout=20)
 
 
 def free_ports(count: int) -> list[int]:
+    """Return ports that are free now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports: list[int] = [server.getsockname()[1] for server in sockets]
+    for server in sockets:
+        server.close()
     return ports

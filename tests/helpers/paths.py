@@ -1,10 +1,10 @@
-"""Folders that tests read from."""
+"""Folders that tests read."""
 
 from pathlib import Path
 
 __all__ = ["ROOT", "TWEETS"]
 
 ROOT = Path(__file__).parents[2]
-"""The repository."""
+"""Root of the repository."""
 TWEETS = ROOT / "tests" / "fixtures" / "tweets"
 """A small hand-written corpus."""

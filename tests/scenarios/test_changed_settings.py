@@ -17,7 +17,7 @@ from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.predict import Predict
 from ray_jobs.stages.score import Score
 from ray_jobs.stages.synthesize import Synthesize
-from tests.helpers.drivers import stamps
+from tests.helpers.drivers import file_stamps
 
 ARMS = ("adaptive", "original")
 
@@ -44,12 +44,12 @@ ARMS = ("adaptive", "original")
 def test_augment_refuses_what_was_made_otherwise_and_touches_nothing(
     augmented: Path, small: Callable[..., Settings], word: str, folder: str, difference: str
 ) -> None:
-    before = stamps(augmented)
+    before = file_stamps(augmented)
     with pytest.raises(IdentityError) as raised:
         augment(str(augmented), small(word), arms=ARMS, accept_mixture=True, quiet=True)
     assert str(raised.value).startswith(f"{folder}/ in {augmented} was made with other settings or input:\n")
     assert difference in str(raised.value)
-    assert stamps(augmented) == before
+    assert file_stamps(augmented) == before
 
 
 @pytest.mark.promise(7)
@@ -69,9 +69,9 @@ def test_augment_refuses_what_was_made_otherwise_and_touches_nothing(
 def test_augment_takes_a_change_that_it_does_not_depend_on(
     augmented: Path, small: Callable[..., Settings], word: str
 ) -> None:
-    before = stamps(augmented)
+    before = file_stamps(augmented)
     augment(str(augmented), small(word), arms=ARMS, accept_mixture=True, quiet=True)
-    assert stamps(augmented) == before
+    assert file_stamps(augmented) == before
 
 
 @pytest.mark.promise(7)
@@ -99,10 +99,10 @@ def test_output_of_another_version_of_the_code_is_refused(
 def test_ingest_refuses_another_cut(
     ingested: Path, corpus: Path, small: Callable[..., Settings], word: str, said: str
 ) -> None:
-    before = stamps(ingested)
+    before = file_stamps(ingested)
     with pytest.raises(IdentityError, match=said):
         ingest(str(corpus), str(ingested), small("max_failed=1", word), quiet=True)
-    assert stamps(ingested) == before
+    assert file_stamps(ingested) == before
 
 
 def test_ingest_refuses_posts_of_another_version(

@@ -65,9 +65,7 @@ def files_with(folder: Path, content: bytes) -> list[Path]:
 
 @pytest.mark.promise(19, 20, 34)
 @pytest.mark.parametrize("kind", CORPORA)
-def test_every_row_gets_its_status(
-    cluster: None, small: Make, tmp_path: Path, kind: str
-) -> None:
+def test_every_row_gets_its_status(cluster: None, small: Make, tmp_path: Path, kind: str) -> None:
     settings = small("per_shard=64")
     corpus, result = write_and_ingest(CORPORA[kind], tmp_path / "mixed", settings, bad=True)
     run = tmp_path / "mixed" / "run"
@@ -79,9 +77,7 @@ def test_every_row_gets_its_status(
     assert len(ids) == len(posts), "two posts have the same id"
     for row in corpus.rows:
         if row.expected.rejected is not None:
-            entries = [
-                entry for entry in rejected if row.where == entry["where"] or (row.id and row.id == entry["id"])
-            ]
+            entries = [entry for entry in rejected if row.where == entry["where"] or (row.id and row.id == entry["id"])]
             assert any(row.expected.rejected in entry["reason"] for entry in entries), row.where
             continue
         post = find_post(row, posts)
@@ -101,9 +97,7 @@ def test_every_row_gets_its_status(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", CORPORA)
-def test_bad_rows_are_augmented(
-    cluster: None, small: Make, tmp_path: Path, kind: str
-) -> None:
+def test_bad_rows_are_augmented(cluster: None, small: Make, tmp_path: Path, kind: str) -> None:
     settings = small("per_shard=64", "image.size=32", *SINGLE_POST_BATCHES)
     corpora, results, before = {}, {}, {}
     for name, bad in (("mixed", True), ("good", False)):
@@ -134,7 +128,9 @@ def test_bad_rows_are_augmented(
     ids = {row["id"]: row for row in rows}
     for post_id, good_post in good.items():
         mixed_post = ids[post_id]
-        assert [name for name in good_post.keys() - SCORE_COLUMNS - {"image"} if mixed_post[name] != good_post[name]] == []
+        assert [
+            name for name in good_post.keys() - SCORE_COLUMNS - {"image"} if mixed_post[name] != good_post[name]
+        ] == []
         # The last bit depends on the row's position in a matrix product.
         assert all(mixed_post[name] == pytest.approx(good_post[name], abs=1e-6) for name in SCORE_COLUMNS)
         assert mixed_post["ratio"] != good_post["ratio"] or mixed_post["image"] == good_post["image"]

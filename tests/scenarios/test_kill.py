@@ -1,4 +1,4 @@
-"""`kill -9` of the driver, then the same command again: every post once, and nothing published is touched."""
+"""`kill -9` of the driver and the same command again: every post once, and published files unchanged."""
 
 import threading
 import time
@@ -12,17 +12,17 @@ from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.gc import collect
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
-from tests.helpers.drivers import contents, kill_when, same, shards, stamps, start
+from tests.helpers.drivers import assert_equal_files, file_stamps, kill_when, read_files, shards, start
 
 
 def daemons(driver: int) -> list[psutil.Process]:
-    """Ray's own processes below a driver; its helpers and workers see by themselves that these are gone."""
-    below = psutil.Process(driver).children(recursive=True)
-    return [process for process in below if process.name() in {"raylet", "gcs_server"}]
+    """Return the daemons of Ray below a driver. Its other processes exit when these are gone."""
+    children = psutil.Process(driver).children(recursive=True)
+    return [process for process in children if process.name() in {"raylet", "gcs_server"}]
 
 
 @pytest.mark.promise(1, 27)
-def test_killed_while_it_draws(
+def test_killed_during_synthesis(
     augmented: Path,
     copied: Callable[..., Path],
     small: Callable[..., Settings],
@@ -35,34 +35,33 @@ def test_killed_while_it_draws(
     driver = start(*words)
     started: list[psutil.Process] = []
 
-    def drawing() -> bool:
+    def is_synthesizing() -> bool:
         if len(shards(run, "synthesized")) < 3:
             return False
         started.extend(daemons(driver.pid))
         return True
 
-    kill_when(driver, drawing)
+    kill_when(driver, is_synthesizing)
     assert {process.name() for process in started} == {"raylet", "gcs_server"}
-    assert psutil.wait_procs(started, timeout=30)[1] == [], "the killed driver's Ray lives on"
-    done = shards(run, "synthesized")
-    assert 3 <= len(done) < 10, "killed too late to show anything"
-    before = stamps(run)
+    assert psutil.wait_procs(started, timeout=30)[1] == [], "Ray of the killed driver is still running"
+    assert 3 <= len(shards(run, "synthesized")) < 10, "killed too late for this test"
+    stamps_before = file_stamps(run)
     assert not (run / "augmented" / "adaptive" / "manifest.json").exists()
 
-    again = augment(str(run), small(*short), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
-    assert {arm: counts.total() for arm, counts in again.counts.items()} == {"adaptive": 96, "original": 96}
-    assert {key: stamps(run)[key] for key in before} == before
-    whole, right = contents(run), contents(augmented)
-    half_written = {key for key in whole if "#" in key}  # of the killed process: no reader takes them for shards
-    assert whole.keys() - half_written == right.keys()
-    assert all(whole[key] == right[key] for key in right)
+    result = augment(str(run), small(*short), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
+    assert {arm: counts.total() for arm, counts in result.counts.items()} == {"adaptive": 96, "original": 96}
+    assert {key: file_stamps(run)[key] for key in stamps_before} == stamps_before
+    files, expected = read_files(run), read_files(augmented)
+    half_written = {key for key in files if "#" in key}  # by the killed process; readers ignore them
+    assert files.keys() - half_written == expected.keys()
+    assert all(files[key] == expected[key] for key in expected)
     assert not any(key.endswith((".parquet", ".json", ".safetensors")) for key in half_written)
 
     hours_later = time.time() + 7200
     monkeypatch.setattr(time, "time", lambda: hours_later)
-    [heartbeat] = (run / "log").glob("*-running.json")  # the killed driver's; the other has removed its own
-    assert {each.key for each in collect(str(run))} == {*half_written, f"log/{heartbeat.name}"}
-    same(run, augmented)
+    [heartbeat] = (run / "log").glob("*-running.json")  # of the killed driver; the other driver has removed its own
+    assert {orphan.key for orphan in collect(str(run))} == {*half_written, f"log/{heartbeat.name}"}
+    assert_equal_files(run, augmented)
 
 
 @pytest.mark.promise(1)
@@ -76,29 +75,27 @@ def test_killed_between_the_passes_of_ingest(
     )
     assert len(shards(run, "posts")) < 10
     assert (run / "scratch").exists()
-    (run / "scratch" / "0123456789ab").mkdir()  # as a driver leaves it that was killed in its first pass
+    (run / "scratch" / "0123456789ab").mkdir()  # left by a driver that was killed in its first pass
     (run / "scratch" / "0123456789ab" / "rows-00000.arrow").write_bytes(b"half")
     plan = (run / "plan.json").read_bytes()
-    again = ingest(str(corpus), str(run), small(), quiet=True)
-    assert again.counts.total() == 96
+    result = ingest(str(corpus), str(run), small(), quiet=True)
+    assert result.counts.total() == 96
     assert (run / "plan.json").read_bytes() == plan
-    same(run, ingested, "posts")
+    assert_equal_files(run, ingested, "posts")
     assert not (run / "scratch").exists()
 
 
-@pytest.mark.slow  # `test_runner.py` has it with a stage that needs no model
-def test_an_actor_killed_while_it_draws_is_replaced(
-    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings]
-) -> None:
+@pytest.mark.slow  # `test_executor.py` tests it with a stage without a model
+def test_killed_actor_is_replaced(augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings]) -> None:
     run = copied(augmented, leaving_out=["synthesized", "augmented", "log"])
-    mine = psutil.Process()
+    this_process = psutil.Process()
     killed: list[int] = []
-    before = actors(mine)
+    actors_before = stage_processes(this_process)
 
     def kill() -> None:
         while len(shards(run, "synthesized")) < 2:
             time.sleep(0.005)
-        for process in actors(mine) - before:
+        for process in stage_processes(this_process) - actors_before:
             killed.append(process.pid)
             process.kill()
 
@@ -107,16 +104,16 @@ def test_an_actor_killed_while_it_draws_is_replaced(
     augment(str(run), small(), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
     killer.join()
     assert killed
-    same(run, augmented)
+    assert_equal_files(run, augmented)
 
 
-def actors(of: psutil.Process) -> set[psutil.Process]:
-    """Processes of Ray that are running a stage."""
-    found = set()
-    for process in of.children(recursive=True):
+def stage_processes(parent: psutil.Process) -> set[psutil.Process]:
+    """Return the processes below `parent` that run a stage."""
+    actors = set()
+    for process in parent.children(recursive=True):
         try:
             if "MapWorker" in " ".join(process.cmdline()):
-                found.add(process)
+                actors.add(process)
         except psutil.Error:
             continue
-    return found
+    return actors

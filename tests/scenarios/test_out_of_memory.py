@@ -1,6 +1,7 @@
-"""A whole job whose models run out of memory: the same posts, theta and pixels within tolerance, and it is recorded."""
+"""A whole job whose models run out of memory: same posts, theta and pixels within tolerance, and a record of it."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,6 @@ from amia.matching.clip import ClipEncoder
 from amia.synthesis.generator import Generator
 from ray_jobs.jobs.augment import augment
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.shards import read_metadata
-from ray_jobs.storage.store import Store
 from tests.helpers.simulated_oom import limit_batch_size
 
 Row = dict[str, Any]
@@ -25,6 +24,16 @@ def rows(run: Path, folder: str) -> list[Row]:
     return [row for file in sorted((run / folder).glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
 
 
+def logged_oom_reductions(run: Path) -> Counter[str]:
+    """Sum the inputs that needed a smaller micro-batch by stage, from the log."""
+    reduced: Counter[str] = Counter()
+    for file in (run / "log").glob("*.jsonl"):
+        for line in map(json.loads, file.read_text().splitlines()):
+            if count := line.get("oom_reduced"):
+                reduced[line["stage"]] += count
+    return reduced
+
+
 def pixels(data: bytes) -> np.ndarray:
     return np.asarray(decode(data, ImageSettings()), np.int16)
 
@@ -32,55 +41,54 @@ def pixels(data: bytes) -> np.ndarray:
 @pytest.mark.simulated("device")
 @pytest.mark.promise(12)
 @pytest.mark.usefixtures("in_this_process", "cluster")
-def test_a_job_short_of_memory_comes_to_the_same(
+def test_same_result_with_little_memory(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twelve posts a shard; the encoder holds 5 at once, and the generator 3."""
+    """A shard has twelve posts; the encoder takes 5 at once and the generator 3."""
     load_encoder, load_generator = ClipEncoder.load, Generator.load
 
-    def short_encoder(*args: Any, **more: Any) -> ClipEncoder:
-        encoder = load_encoder(*args, **more)
+    def load_limited_encoder(*args: Any, **kwargs: Any) -> ClipEncoder:
+        encoder = load_encoder(*args, **kwargs)
         limit_batch_size(5, encoder._model.text_model)
         limit_batch_size(5, encoder._model.vision_model)
         return encoder
 
-    def short_generator(*args: Any, **more: Any) -> Generator:
-        generator = load_generator(*args, **more)
+    def load_limited_generator(*args: Any, **kwargs: Any) -> Generator:
+        generator = load_generator(*args, **kwargs)
         limit_batch_size(3, generator._pipeline.unet)
         return generator
 
-    monkeypatch.setattr(ClipEncoder, "load", short_encoder)
-    monkeypatch.setattr(Generator, "load", short_generator)
+    monkeypatch.setattr(ClipEncoder, "load", load_limited_encoder)
+    monkeypatch.setattr(Generator, "load", load_limited_generator)
     run = copied(augmented, leaving_out=["embeddings", "scores", "mixture", "synthesized", "augmented", "log"])
-    done = augment(str(run), small(), accept_mixture=True, quiet=True)
+    result = augment(str(run), small(), accept_mixture=True, quiet=True)
 
-    manifest, calm = (json.loads((each / done.manifests["adaptive"]).read_bytes()) for each in (run, augmented))
-    halved = manifest["halved"]
-    assert "halved" not in calm
-    assert manifest["counts"] == calm["counts"]
+    manifest, undisturbed_manifest = (
+        json.loads((folder / result.manifests["adaptive"]).read_bytes()) for folder in (run, augmented)
+    )
+    assert manifest["counts"] == undisturbed_manifest["counts"]
+    reduced = logged_oom_reductions(run)
+    assert reduced.keys() == {"embeddings", "synthesized"}
     prompts = [len(pq.read_table(file)["prompt"].drop_null()) for file in (run / "synthesized").glob("*.parquet")]
-    assert halved["synthesized"] == sum(count for count in prompts if count > 3)
-    store = Store(run)
-    for folder, count in halved.items():
-        shards = [key for key in store.list(folder) if key.endswith(".parquet")]
-        assert sum(read_metadata(store, key).extra.get("halved", 0) for key in shards) == count
-    assert 96 < halved["embeddings"] <= 2 * 96
+    assert reduced["synthesized"] == sum(count for count in prompts if count > 3)
+    assert 96 < reduced["embeddings"] <= 2 * 96
+    assert not logged_oom_reductions(augmented)
 
-    for one, right in zip(rows(run, "synthesized"), rows(augmented, "synthesized"), strict=True):
-        assert {name: one[name] for name in one if name != "image"} == {
-            name: right[name] for name in right if name != "image"
+    for row, expected in zip(rows(run, "synthesized"), rows(augmented, "synthesized"), strict=True):
+        assert {name: row[name] for name in row if name != "image"} == {
+            name: expected[name] for name in expected if name != "image"
         }
-        # Both went through JPEG, which a gray level may push across a step of its own.
-        assert one["image"] is None or np.abs(pixels(one["image"]) - pixels(right["image"])).max() <= 4
-    for one, right in zip(rows(run, "augmented/adaptive"), rows(augmented, "augmented/adaptive"), strict=True):
-        assert one["id"] == right["id"]
-        assert abs(one["theta"] - right["theta"]) < 1e-3
+        # A difference of one gray level before JPEG compression may grow by quantization.
+        assert row["image"] is None or np.abs(pixels(row["image"]) - pixels(expected["image"])).max() <= 4
+    for row, expected in zip(rows(run, "augmented/adaptive"), rows(augmented, "augmented/adaptive"), strict=True):
+        assert row["id"] == expected["id"]
+        assert abs(row["theta"] - expected["theta"]) < 1e-3
 
 
 @pytest.mark.simulated("device")
 @pytest.mark.promise(16)
 @pytest.mark.usefixtures("in_this_process", "cluster")
-def test_when_every_synthesis_fails_nothing_is_lost_and_the_command_says_so(
+def test_no_post_is_lost_if_every_synthesis_fails(
     augmented: Path,
     copied: Callable[..., Path],
     amia: Callable[..., tuple[int, str, str]],
@@ -89,21 +97,19 @@ def test_when_every_synthesis_fails_nothing_is_lost_and_the_command_says_so(
 ) -> None:
     load = Generator.load
 
-    def full(*args: Any, **more: Any) -> Generator:
-        generator = load(*args, **more)
+    def load_failing_generator(*args: Any, **kwargs: Any) -> Generator:
+        generator = load(*args, **kwargs)
         limit_batch_size(0, generator._pipeline.unet)
         return generator
 
-    monkeypatch.setattr(Generator, "load", full)
+    monkeypatch.setattr(Generator, "load", load_failing_generator)
     run = copied(augmented, leaving_out=["synthesized", "augmented"])
-    code, said, complained = amia(
-        "augment", "--run", run, "--config", "demo", "--accept-mixture", "--json", *small_words
-    )
+    code, stdout, stderr = amia("augment", "--run", run, "--config", "demo", "--accept-mixture", "--json", *small_words)
     assert code == 9
-    assert complained.startswith("error: 96 of 96 posts failed, more than max_failed=0.05 allows.")
-    assert sum(json.loads(said)["counts"]["adaptive"].values()) == 96
-    found = rows(run, "augmented/adaptive")
-    assert {row["synthesis_status"] for row in found} == {"failed(out_of_memory)"}
-    for row, before in zip(found, rows(augmented, "augmented/adaptive"), strict=True):
-        assert (row["id"], row["theta"]) == (before["id"], before["theta"])
+    assert stderr.startswith("error: 96 of 96 posts failed, more than max_failed=0.05 allows.")
+    assert sum(json.loads(stdout)["counts"]["adaptive"].values()) == 96
+    augmented_rows = rows(run, "augmented/adaptive")
+    assert {row["synthesis_status"] for row in augmented_rows} == {"failed(out_of_memory)"}
+    for row, expected in zip(augmented_rows, rows(augmented, "augmented/adaptive"), strict=True):
+        assert (row["id"], row["theta"]) == (expected["id"], expected["theta"])
         assert row["ratio"] == (1.0 if row["image_status"] == "ok" else None)

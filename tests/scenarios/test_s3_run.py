@@ -1,4 +1,4 @@
-"""A whole run on an S3 that fails now and then: the bytes of a local one, and its credentials nowhere."""
+"""A whole run on a faulty S3: the same bytes as a local run, and its credentials in no file."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ import boto3
 import pyarrow.parquet as pq
 import pytest
 
-from tests.helpers.drivers import DATA, contents, finish, start
+from tests.helpers.drivers import DATA, finish, read_files, start
 from tests.helpers.encoders import save_tiny_encoders
 from tests.helpers.faulty_s3 import FaultyS3, faulty_s3, seeded
 from tests.helpers.paths import TWEETS
@@ -22,36 +22,39 @@ KEY, SECRET, TOKEN = "AKIAHUSHHUSHHUSHHUSH", "hush/QUIET+secretsecretsecretsecre
 
 @pytest.fixture
 def proxy(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
-    """Five in a hundred requests go wrong, and the credentials are words that can be found again."""
-    with faulty_s3(os.environ["AWS_ENDPOINT_URL"]) as one:
+    """Five percent of the requests fail, and the credentials are words that can be searched for."""
+    with faulty_s3(os.environ["AWS_ENDPOINT_URL"]) as proxy:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", one.endpoint)
-        one.schedule = seeded(3, 0.05, "503", "slow_down", "dropped", "lost", "half")
-        yield one
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        proxy.schedule = seeded(3, 0.05, "503", "slow_down", "dropped", "lost", "half")
+        yield proxy
 
 
 @pytest.fixture
 def ray_folder() -> Iterator[Path]:
-    """Where the commands' own Rays keep their logs."""
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # sockets want a short path
+    """Folder for the logs of the Rays that the commands start."""
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # paths of sockets must be short
         yield Path(folder)
 
 
-def stored(behind: str, run: str) -> dict[str, bytes]:
-    """Everything in the bucket below a run."""
-    client = boto3.client("s3", endpoint_url=behind)
+def read_objects(endpoint: str, run: str) -> dict[str, bytes]:
+    """Return all objects of a run."""
+    client = boto3.client("s3", endpoint_url=endpoint)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket="amia-runs", Prefix=f"{run}/")
-    keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
     return {key.removeprefix(f"{run}/"): client.get_object(Bucket="amia-runs", Key=key)["Body"].read() for key in keys}
 
 
-def readable(key: str, data: bytes) -> bytes:
-    """A file's words, those that compression hides included."""
+def decompress(key: str, data: bytes) -> bytes:
+    """Return the text of a file, uncompressed."""
     if key.endswith(".parquet"):
         table = pq.read_table(io.BytesIO(data))
-        return data + repr(table.drop_columns([n for n in table.column_names if "image" in n]).to_pylist()).encode()
+        return (
+            data
+            + repr(table.drop_columns([name for name in table.column_names if "image" in name]).to_pylist()).encode()
+        )
     try:
         return gzip.decompress(data)
     except (OSError, zlib.error):
@@ -60,7 +63,7 @@ def readable(key: str, data: bytes) -> bytes:
 
 @pytest.mark.promise(38)
 @pytest.mark.slow
-def test_a_whole_run_on_s3_is_that_of_a_disk_and_keeps_its_credentials_to_itself(
+def test_run_on_s3_equals_local_run_and_hides_credentials(
     augmented: Path,
     bucket: str,
     corpus: Path,
@@ -73,7 +76,7 @@ def test_a_whole_run_on_s3_is_that_of_a_disk_and_keeps_its_credentials_to_itself
     encoders = [f"recognizer.{kind}.model={tmp_path / 'encoders' / kind}" for kind in ("text", "visual")]
     words = ("--run", f"{bucket}/run", "--config", "demo", *small_words)
     training = ("training.epochs=2", "training.batch=8", "training.threads=1", "workers.gpus=0", *encoders)
-    said: list[str] = []
+    outputs: list[str] = []
     for command in (
         ("ingest", str(corpus), *words, "max_failed=1"),
         ("augment", *words, "--accept-mixture", "--arm", "adaptive", "--arm", "original"),
@@ -94,24 +97,24 @@ def test_a_whole_run_on_s3_is_that_of_a_disk_and_keeps_its_credentials_to_itself
         ("status", f"{bucket}/run"),
         ("report", f"{bucket}/run"),
     ):
-        code, out, complained = finish(start(*command, RAY_TMPDIR=str(ray_folder), XDG_CACHE_HOME=str(tmp_path / "c")))
-        assert (code, complained) == (0, ""), command
-        said.append(out)
+        code, stdout, stderr = finish(start(*command, RAY_TMPDIR=str(ray_folder), XDG_CACHE_HOME=str(tmp_path / "c")))
+        assert (code, stderr) == (0, ""), command
+        outputs.append(stdout)
     assert len(proxy.faults()) > 20
-    files = stored(proxy.behind, "run")
-    assert stored(proxy.behind, "tomorrow")["mixture/mixture.json"] == files["mixture/mixture.json"]
-    right = contents(augmented)
-    assert {key: files[key] for key in files if key.partition("/")[0] in DATA} == right
+    files = read_objects(proxy.backend, "run")
+    assert read_objects(proxy.backend, "tomorrow")["mixture/mixture.json"] == files["mixture/mixture.json"]
+    expected = read_files(augmented)
+    assert {key: files[key] for key in files if key.partition("/")[0] in DATA} == expected
     assert {"models/first/training.json", "models/first/model.safetensors", "report.html"} <= files.keys()
     assert not [
         key for key in files if key.startswith(("scratch/", "probe/", "models/first/ray", "models/first/check"))
     ]
 
-    looked = {"terminal": "".join(said).encode(), **files}
+    texts = {"terminal": "".join(outputs).encode(), **files}
     for path in [*ray_folder.rglob("*"), *(tmp_path / "c").rglob("*")]:
         if path.is_file() and not path.is_socket():
-            looked[str(path)] = path.read_bytes()
-    assert any("session_" in name for name in looked), "Ray's logs were not looked at"
-    for name, data in looked.items():
+            texts[str(path)] = path.read_bytes()
+    assert any("session_" in name for name in texts), "the logs of Ray were not searched"
+    for name, data in texts.items():
         for secret in (SECRET, TOKEN, KEY):
-            assert secret.encode() not in readable(name, data), f"a credential stands in {name}"
+            assert secret.encode() not in decompress(name, data), f"{name} contains a credential"

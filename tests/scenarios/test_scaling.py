@@ -1,7 +1,7 @@
-"""A cluster that begins without a node and scales itself, as KubeRay's and `ray up`'s do.
+"""A cluster that starts without nodes and autoscales, as those of KubeRay and `ray up` do.
 
-The autoscaler is Ray's own; its nodes are simulated by Ray's provider for tests: processes on this machine, of which
-each says that it has a GPU.
+The autoscaler is Ray's. Its nodes are simulated by Ray's provider for tests: processes on this machine that declare a
+GPU.
 """
 
 import json
@@ -16,15 +16,15 @@ import pytest
 from ray._private.services import get_node_ip_address
 
 from tests.helpers.drivers import finish, start
-from tests.helpers.head import BIN, end, free_ports
+from tests.helpers.head import BIN, free_ports, kill_processes
 from tests.helpers.paths import TWEETS
 
 HEAD = "f" * 51 + "00000"
-"""The id by which the provider knows the head."""
+"""Id of the head for the provider."""
 
 
-def configuration(address: str) -> dict[str, object]:
-    """A cluster of at most one node with a GPU, none of them there at first."""
+def autoscaling_config(address: str) -> dict[str, object]:
+    """Return the configuration of a cluster with at most one node with a GPU, and none at the start."""
     return {
         "cluster_name": "simulated",
         "max_workers": 1,
@@ -57,11 +57,11 @@ def configuration(address: str) -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_a_job_makes_a_cluster_without_nodes_grow_simulated_nodes(tmp_path: Path) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="head-", dir="/tmp"))  # sockets want a short path
+def test_job_starts_a_node_of_an_empty_cluster(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="head-", dir="/tmp"))  # paths of sockets must be short
     port, dashboard, agent, client = free_ports(4)
     address = f"{get_node_ip_address()}:{port}"
-    (folder / "cluster.yaml").write_text(json.dumps(configuration(address)))
+    (folder / "cluster.yaml").write_text(json.dumps(autoscaling_config(address)))
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     scaling = {
@@ -79,11 +79,11 @@ def test_a_job_makes_a_cluster_without_nodes_grow_simulated_nodes(tmp_path: Path
             [BIN / "ray", *words, *ports, *more], env={**clean, **token, **scaling}, capture_output=True, check=True
         )
         job = ("ingest", str(TWEETS), "--run", str(tmp_path / "run"), "--config", "demo", "max_failed=1")
-        asked = ("pools.fetch.gpus=1", "pools.fetch.max=1", "wait_for_gpus_s=120")
-        code, said, complained = finish(start(*job, *asked, RAY_ADDRESS=address, **token))
+        pools = ("pools.fetch.gpus=1", "pools.fetch.max=1", "wait_for_gpus_s=120")
+        code, stdout, stderr = finish(start(*job, *pools, RAY_ADDRESS=address, **token))
     finally:
-        end(folder)
+        kill_processes(folder)
         shutil.rmtree(folder, ignore_errors=True)
-    assert code == 0, complained
-    assert "waiting for the cluster: 1 GPU needed, 0 there" in said
-    assert "11 posts" in said
+    assert code == 0, stderr
+    assert "waiting for the cluster: 1 GPU needed, 0 available" in stdout
+    assert "11 posts" in stdout

@@ -1,4 +1,4 @@
-"""What a corpus says stays text on a terminal, too."""
+"""Untrusted text cannot control the terminal."""
 
 import json
 import unicodedata
@@ -13,26 +13,27 @@ from ray_jobs.runtime.console import console, escape_controls
 
 Amia = Callable[..., tuple[int, str, str]]
 
-CLEARED = "\x1b[2J\x1b]0;title\x07"
+CLEAR_SCREEN = "\x1b[2J\x1b]0;title\x07"
 
 
 @given(st.text(st.characters()))
-def test_nothing_is_left_that_a_terminal_obeys(text: str) -> None:
-    spelled = escape_controls(text)
-    spelled.encode()
-    assert not {unicodedata.category(each) for each in spelled if each not in "\n\t"} & {"Cc", "Cs"}
-    assert not {unicodedata.bidirectional(each) for each in spelled} & {"LRE", "RLE", "LRO", "RLO", "LRI", "RLI", "FSI"}
+def test_no_control_characters_remain(text: str) -> None:
+    escaped = escape_controls(text)
+    escaped.encode()
+    assert not {unicodedata.category(character) for character in escaped if character not in "\n\t"} & {"Cc", "Cs"}
+    directions = {unicodedata.bidirectional(character) for character in escaped}
+    assert not directions & {"LRE", "RLE", "LRO", "RLO", "LRI", "RLI", "FSI"}
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"], include_characters="\n\t\u200d\ufe0f")))
-def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
+def test_visible_characters_are_unchanged(text: str) -> None:
     assert escape_controls(text) == text
 
 
 @pytest.mark.parametrize(
-    ("text", "spelled"),
+    ("text", "escaped"),
     [
-        (CLEARED, "\\x1b[2J\\x1b]0;title\\x07"),
+        (CLEAR_SCREEN, "\\x1b[2J\\x1b]0;title\\x07"),
         ("all good\rerror", "all good\\rerror"),
         ("\u202egnp.exe", "\\u202egnp.exe"),
         ("\x9b31m", "\\x9b31m"),
@@ -40,29 +41,29 @@ def test_what_can_be_seen_stays_as_it_is(text: str) -> None:
         ("\u0645\u0631\u062d\u0628\u0627 \U0001f600", "\u0645\u0631\u062d\u0628\u0627 \U0001f600"),
     ],
 )
-def test_spelling(text: str, spelled: str) -> None:
-    assert escape_controls(text) == spelled
+def test_escapes(text: str, escaped: str) -> None:
+    assert escape_controls(text) == escaped
 
 
 @pytest.mark.promise(37)
-def test_ids_names_and_reasons_of_a_corpus(amia: Amia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_escape_text_of_a_corpus(amia: Amia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
-        {"id": f"twice {CLEARED}", "text": "a"},
-        {"id": f"twice {CLEARED}", "text": "b"},
-        {"id": "c", "tokens": ["a"], "tags": [f"B-{CLEARED}"]},
-        {"id": "d", "text": "a", "split": CLEARED},
+        {"id": f"twice {CLEAR_SCREEN}", "text": "a"},
+        {"id": f"twice {CLEAR_SCREEN}", "text": "b"},
+        {"id": "c", "tokens": ["a"], "tags": [f"B-{CLEAR_SCREEN}"]},
+        {"id": "d", "text": "a", "split": CLEAR_SCREEN},
     ]
     monkeypatch.chdir(tmp_path)
-    corpus = tmp_path / f"posts {CLEARED}.jsonl"
+    corpus = tmp_path / f"posts {CLEAR_SCREEN}.jsonl"
     corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.setattr(console, "_file", None)
-    code, said, _ = amia("doctor", corpus)
+    code, stdout, _ = amia("doctor", corpus)
     assert code == 0
-    assert "\\x1b[2J" in said
-    assert "\x1b" not in said
+    assert "\\x1b[2J" in stdout
+    assert "\x1b" not in stdout
     corpus.write_text("{}")
-    code, _, complained = amia("ingest", corpus, "--run", tmp_path / "run", "--config", "demo")
+    code, _, stderr = amia("ingest", corpus, "--run", tmp_path / "run", "--config", "demo")
     assert code == 3
-    assert complained.startswith("error: ")
-    assert "\\x1b[2J" in complained
-    assert "\x1b" not in complained
+    assert stderr.startswith("error: ")
+    assert "\\x1b[2J" in stderr
+    assert "\x1b" not in stderr

@@ -1,4 +1,4 @@
-"""The runner on real Ray, with stages that need no model."""
+"""The executor on real Ray, with stages that need no model."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.runtime.executor import StageSpec, leases, run_stages, unpublished
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
-from tests.helpers.toy import Blend, Toy, plan_of, wish
+from tests.helpers.toy import Blend, Toy, instruct, toy_plan
 
 SHARDS = 7
 ATTACHED = Cluster(is_local=False, autoscales=False)
@@ -25,141 +25,152 @@ ATTACHED = Cluster(is_local=False, autoscales=False)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    (tmp_path / "run" / "wishes").mkdir(parents=True)
+    (tmp_path / "run" / "instructions").mkdir(parents=True)
     return Store(tmp_path / "run")
 
 
-def spread(store: Store, *stages: Toy, pool: Pool | None = None) -> None:
-    """All shards through the stages, as a job would."""
-    plan = plan_of(SHARDS)
+def run_toys(store: Store, *stages: Toy, pool: Pool | None = None) -> None:
+    """Run all shards through the stages."""
+    plan = toy_plan(SHARDS)
     pool = pool or Pool(cpus=0.5, lease=3)
     run_stages(store, ATTACHED, plan, [StageSpec(stage, pool) for stage in stages], plan.shards, wait_s=30, quiet=True)
 
 
-def log(store: Store) -> list[dict[str, Any]]:
+def read_log(store: Store) -> list[dict[str, Any]]:
     files = sorted((store.folder / "log").glob("*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def published(store: Store, folder: str) -> list[str]:
+def published_shards(store: Store, folder: str) -> list[str]:
     return sorted(key.rpartition("/")[2].removesuffix(".parquet") for key in store.list(folder))
 
 
-@pytest.mark.parametrize(("count", "longest", "actors"), [(12, 3, 1), (12, 1, 2), (7, 3, 1), (5, 16, 2), (1, 4, 8)])
-def test_leases_are_runs_of_all_shards_in_order(count: int, longest: int, actors: int) -> None:
-    names = plan_of(count).shards
-    cut = leases(names, longest, actors)
-    assert [shard for lease in cut for shard in lease] == names
-    assert max(map(len, cut)) <= longest
-    assert len(cut) >= min(count, 2 * actors), "an actor that gets only one lease cannot make up for a slow one"
+@pytest.mark.parametrize(("count", "max_length", "actors"), [(12, 3, 1), (12, 1, 2), (7, 3, 1), (5, 16, 2), (1, 4, 8)])
+def test_leases_hold_all_shards_in_order(count: int, max_length: int, actors: int) -> None:
+    names = toy_plan(count).shards
+    result = leases(names, max_length, actors)
+    assert [shard for lease in result for shard in lease] == names
+    assert max(map(len, result)) <= max_length
+    assert len(result) >= min(count, 2 * actors), "actors with a single lease cannot compensate for a slow one"
 
 
 @pytest.mark.parametrize("lease", [1, 3])
-def test_every_shard_goes_through_both_stages_once_and_streams(cluster: None, store: Store, lease: int) -> None:
-    names = plan_of(SHARDS).shards
-    wish(store, "wait", Toy, names[-1], f"blended/{names[0]}.parquet")  # else the first stage never ends
-    spread(store, Toy(store), Blend(store), pool=Pool(cpus=0.5, lease=lease))
-    assert published(store, "drawn") == published(store, "blended") == names
-    lines = log(store)
+def test_shards_stream_through_both_stages_once(cluster: None, store: Store, lease: int) -> None:
+    names = toy_plan(SHARDS).shards
+    instruct(
+        store, "wait", Toy, names[-1], f"blended/{names[0]}.parquet"
+    )  # without streaming the first stage would not end
+    run_toys(store, Toy(store), Blend(store), pool=Pool(cpus=0.5, lease=lease))
+    assert published_shards(store, "drawn") == published_shards(store, "blended") == names
+    lines = read_log(store)
     assert Counter((line["stage"], line["shard"]) for line in lines) == Counter(
         {(stage, shard): 1 for stage in ("drawn", "blended") for shard in names}
     )
     assert all(line["posts"] == 2 and line["host"] and line["pid"] != os.getpid() for line in lines)
 
 
-def test_what_is_published_is_not_done_again_and_starts_no_actor(cluster: None, store: Store) -> None:
-    names = plan_of(SHARDS).shards
+def test_published_shards_are_skipped_without_actors(cluster: None, store: Store) -> None:
+    names = toy_plan(SHARDS).shards
     for shard in names:
         Toy(store).publish(shard, shard)
     Blend(store).publish(names[0], names[0])
-    before = {path: path.stat() for path in store.folder.rglob("*.parquet")}
-    spread(store, Toy(store), Blend(store))
-    assert {(line["stage"], line["shard"]) for line in log(store)} == {("blended", shard) for shard in names[1:]}
-    assert not list((store.folder / "wishes").glob("up-drawn-*")), "an actor was started for a stage that was done"
-    ups, logs = set((store.folder / "wishes").iterdir()), len(log(store))
-    spread(store, Toy(store), Blend(store))
-    assert set((store.folder / "wishes").iterdir()) == ups
-    assert len(log(store)) == logs
-    for path, stat in before.items():
+    stats = {path: path.stat() for path in store.folder.rglob("*.parquet")}
+    run_toys(store, Toy(store), Blend(store))
+    assert {(line["stage"], line["shard"]) for line in read_log(store)} == {("blended", shard) for shard in names[1:]}
+    assert not list((store.folder / "instructions").glob("up-drawn-*")), "an actor was started for a finished stage"
+    files, num_lines = set((store.folder / "instructions").iterdir()), len(read_log(store))
+    run_toys(store, Toy(store), Blend(store))
+    assert set((store.folder / "instructions").iterdir()) == files
+    assert len(read_log(store)) == num_lines
+    for path, stat in stats.items():
         assert (path.stat().st_ino, path.stat().st_mtime_ns) == (stat.st_ino, stat.st_mtime_ns)
     assert not unpublished(store, Blend(store), names)
 
 
-def test_an_error_to_act_on_comes_out_as_itself_with_its_stage(cluster: None, store: Store) -> None:
-    wish(store, "model", Blend)
+def test_foreseen_error_keeps_its_class_and_names_the_stage(cluster: None, store: Store) -> None:
+    instruct(store, "model", Blend)
     with pytest.raises(ModelError, match=r"^blended: no weights in some/folder$"):
-        spread(store, Toy(store), Blend(store))
-    nothing_holds_the_cluster()
+        run_toys(store, Toy(store), Blend(store))
+    assert_cluster_is_idle()
 
 
-def test_an_error_at_a_shard_leaves_what_is_published_and_the_next_run_goes_on(cluster: None, store: Store) -> None:
-    names = plan_of(SHARDS).shards
-    wish(store, "store", Toy, names[4])
+def test_run_resumes_after_an_error(cluster: None, store: Store) -> None:
+    names = toy_plan(SHARDS).shards
+    instruct(store, "store", Toy, names[4])
     with pytest.raises(StoreError, match=rf"^drawn {names[4]}: the disk is full$"):
-        spread(store, Toy(store), Blend(store), pool=Pool(cpus=0.5, lease=1))
-    assert set(names[:3]) <= set(published(store, "drawn")) <= set(names) - {names[4]}
-    (store.folder / "wishes" / f"store-drawn-{names[4]}").unlink()
-    spread(store, Toy(store), Blend(store))
-    assert published(store, "blended") == names
+        run_toys(store, Toy(store), Blend(store), pool=Pool(cpus=0.5, lease=1))
+    assert set(names[:3]) <= set(published_shards(store, "drawn")) <= set(names) - {names[4]}
+    (store.folder / "instructions" / f"store-drawn-{names[4]}").unlink()
+    run_toys(store, Toy(store), Blend(store))
+    assert published_shards(store, "blended") == names
 
 
-def test_a_bug_in_a_stage_names_the_shard_and_the_cause(cluster: None, store: Store) -> None:
-    shard = plan_of(SHARDS).shards[2]
-    wish(store, "break", Toy, shard)
+def test_unexpected_error_names_shard_and_cause(cluster: None, store: Store) -> None:
+    shard = toy_plan(SHARDS).shards[2]
+    instruct(store, "break", Toy, shard)
     with pytest.raises(StageError, match=rf"^drawn {shard}: ValueError: a bug at") as raised:
-        spread(store, Toy(store), Blend(store))
+        run_toys(store, Toy(store), Blend(store))
     assert len(str(raised.value).splitlines()) <= 3
-    [kept] = (store.folder / "log").glob("*.txt")
-    assert kept.name in str(raised.value)
-    assert "toy.py" in kept.read_text()
-    assert "Traceback" in kept.read_text()
-    nothing_holds_the_cluster()
+    [file] = (store.folder / "log").glob("*.txt")
+    assert file.name in str(raised.value)
+    assert "toy.py" in file.read_text()
+    assert "Traceback" in file.read_text()
+    assert_cluster_is_idle()
 
 
 @pytest.mark.promise(1)
-def test_a_killed_actor_is_replaced_and_its_lease_done_again(cluster: None, store: Store) -> None:
-    names = plan_of(SHARDS).shards
-    wish(store, "kill", Toy, names[1], "1")
-    wish(store, "kill", Blend, names[5], "1")
-    spread(store, Toy(store), Blend(store))
-    assert published(store, "drawn") == published(store, "blended") == names
-    assert Counter((line["stage"], line["shard"]) for line in log(store)).most_common(1)[0][1] == 1
+def test_killed_actor_is_replaced(cluster: None, store: Store) -> None:
+    names = toy_plan(SHARDS).shards
+    instruct(store, "kill", Toy, names[1], "1")
+    instruct(store, "kill", Blend, names[5], "1")
+    run_toys(store, Toy(store), Blend(store))
+    assert published_shards(store, "drawn") == published_shards(store, "blended") == names
+    assert Counter((line["stage"], line["shard"]) for line in read_log(store)).most_common(1)[0][1] == 1
     for stage in ("drawn", "blended"):
-        assert len(list((store.folder / "wishes").glob(f"up-{stage}-*"))) == 2
+        assert len(list((store.folder / "instructions").glob(f"up-{stage}-*"))) == 2
 
 
 @pytest.mark.promise(14)
-def test_an_actor_that_is_sent_sigterm_is_replaced_and_its_lease_done_again(cluster: None, store: Store) -> None:
-    names = plan_of(SHARDS).shards
-    wish(store, "term", Toy, names[1], "1")
-    wish(store, "term", Blend, names[5], "1")
-    spread(store, Toy(store), Blend(store))
-    assert published(store, "drawn") == published(store, "blended") == names
+def test_terminated_actor_is_replaced(cluster: None, store: Store) -> None:
+    names = toy_plan(SHARDS).shards
+    instruct(store, "term", Toy, names[1], "1")
+    instruct(store, "term", Blend, names[5], "1")
+    run_toys(store, Toy(store), Blend(store))
+    assert published_shards(store, "drawn") == published_shards(store, "blended") == names
     for stage in ("drawn", "blended"):
-        assert len(list((store.folder / "wishes").glob(f"up-{stage}-*"))) == 2
+        assert len(list((store.folder / "instructions").glob(f"up-{stage}-*"))) == 2
 
 
 @pytest.mark.promise(13)
 @pytest.mark.slow  # five actors must die
-def test_a_shard_that_kills_whoever_touches_it_ends_the_run(cluster: None, store: Store) -> None:
-    shard = plan_of(SHARDS).shards[1]
-    wish(store, "kill", Toy, shard, "1000")
+def test_shard_that_kills_its_actors_ends_the_run(cluster: None, store: Store) -> None:
+    shard = toy_plan(SHARDS).shards[1]
+    instruct(store, "kill", Toy, shard, "1000")
     with pytest.raises(ClusterError, match=rf"drawn.*{shard}.*memory"):
-        spread(store, Toy(store), Blend(store))
-    nothing_holds_the_cluster()
+        run_toys(store, Toy(store), Blend(store))
+    assert_cluster_is_idle()
 
 
-def test_what_needs_no_model_imports_none() -> None:
-    light = "import sys, ray_jobs.cli, ray_jobs.jobs.ingest, ray_jobs.runtime.executor, ray_jobs.stages.mix, ray_jobs.stages.score"
-    light += ", ray_jobs.jobs.export"
-    code = f"{light}; sys.exit(' '.join(name for name in ('torch', 'diffusers') if name in sys.modules) or 0)"
+def test_drivers_and_light_stages_do_not_import_torch() -> None:
+    modules = (
+        "ray_jobs.cli.main",
+        "ray_jobs.jobs.export",
+        "ray_jobs.jobs.ingest",
+        "ray_jobs.runtime.executor",
+        "ray_jobs.stages.mix",
+        "ray_jobs.stages.score",
+    )
+    code = (
+        f"import sys, {', '.join(modules)}\n"
+        "sys.exit(' '.join(name for name in ('torch', 'diffusers') if name in sys.modules) or 0)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def nothing_holds_the_cluster() -> None:
-    """Actors of a failed execution go away and leave their CPUs to others."""
+def assert_cluster_is_idle() -> None:
+    """Check that the actors of a failed execution exit and release their CPUs."""
     deadline = time.monotonic() + 30
     while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
-        assert time.monotonic() < deadline, f"still held: {ray.available_resources()}"
+        assert time.monotonic() < deadline, f"available: {ray.available_resources()}"
         time.sleep(0.1)

@@ -22,7 +22,7 @@ from ray_jobs.storage.schemas import posts_table, publish_posts
 from ray_jobs.storage.store import Store
 from tests.helpers.drivers import finish, start
 from tests.helpers.head import Head, started_head
-from tests.helpers.toy import Fail, plan_of
+from tests.helpers.toy import Fail, toy_plan
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
@@ -45,8 +45,8 @@ def test_log_names_failed_posts(ingested: Path) -> None:
 
 
 def test_log_names_some_of_many_failed_posts(cluster: None, tmp_path: Path) -> None:
-    (tmp_path / "wishes").mkdir()
-    store, plan = Store(tmp_path), plan_of(2)
+    (tmp_path / "instructions").mkdir()
+    store, plan = Store(tmp_path), toy_plan(2)
     specs = [StageSpec(Fail(store), Pool(cpus=0.5))]
     run_stages(store, Cluster(is_local=False, autoscales=False), plan, specs, plan.shards, wait_s=60, quiet=True)
     for line in read_log(tmp_path):
@@ -56,7 +56,7 @@ def test_log_names_some_of_many_failed_posts(cluster: None, tmp_path: Path) -> N
 
 
 def test_undecodable_stored_image_names_shard_and_post(tmp_path: Path) -> None:
-    store, [shard] = Store(tmp_path), plan_of(1).shards
+    store, [shard] = Store(tmp_path), toy_plan(1).shards
     post = {"split": "train", "text": "x", "tokens": None, "tags": None, "ner_tags": None}
     rows = [{**post, "id": name, "image": None, "image_path": None, "status": "no_image"} for name in ("one", "two")]
     rows[1] |= {"image": b"\xff\xd8\xff no JPEG", "status": "ok"}

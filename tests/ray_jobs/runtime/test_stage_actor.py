@@ -1,4 +1,4 @@
-"""Pipeline of one actor: while shard K runs, K+1 is loaded and K-1 is published. Checked with events, not with times."""
+"""Pipeline of one actor: while shard K runs, K+1 is loaded and K-1 is published. Checked with events, not times."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Ingest's first pass against a plain oracle in memory: one plan, whatever the order, files, buckets and buffers."""
+"""The external sort compared with a sort in memory: one plan for any order of posts, buckets and buffer sizes."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ corpora = st.lists(raw_posts, max_size=25).map(
     lambda raws: [
         RawPost(
             **{name: getattr(raw, name) for name in RawPost.__slots__}
-            | {"where": f"posts#{number}", "tags": raw.tokens and ["O"] * len(raw.tokens)}
+            | {"location": f"posts#{number}", "tags": raw.tokens and ["O"] * len(raw.tokens)}
         )
         for number, raw in enumerate(raws)
     ]
@@ -51,37 +51,37 @@ corpora = st.lists(raw_posts, max_size=25).map(
 Key = tuple[bytes, bool, str]
 
 
-def planned_in_memory(raws: Sequence[RawPost], seed: int) -> tuple[dict[str, list[Post]], Counter[str]]:
-    """Per split the posts in order, and how many were rejected for which reason: by sorting one list."""
-    named: dict[str, tuple[str, Post]] = {}
-    unnamed: list[tuple[str, Post]] = []
+def plan_in_memory(raws: Sequence[RawPost], seed: int) -> tuple[dict[str, list[Post]], Counter[str]]:
+    """Sort one list. Returns the ordered posts by split, and the number of rejected rows by reason."""
+    with_id: dict[str, tuple[str, Post]] = {}
+    without_id: list[tuple[str, Post]] = []
     reasons: Counter[str] = Counter()
     for raw in raws:
         post, content = validate_post(raw), content_hash(raw)
         if isinstance(post, Rejected):
             reasons[post.reason] += 1
         elif raw.id is None:
-            unnamed.append((content, post))
-        elif raw.id in named:
+            without_id.append((content, post))
+        elif raw.id in with_id:
             reasons["duplicate id"] += 1
-            named[raw.id] = min(named[raw.id], (content, post), key=lambda pair: pair[0])
+            with_id[raw.id] = min(with_id[raw.id], (content, post), key=lambda pair: pair[0])
         else:
-            named[raw.id] = content, post
-    keyed = [(order_key(seed, post_id), 0, post_id, post) for post_id, (_, post) in named.items()]
-    for content, same in groupby(sorted(unnamed, key=lambda pair: pair[0]), key=lambda pair: pair[0]):
-        for number, (_, post) in enumerate(same):
+            with_id[raw.id] = content, post
+    keyed = [(order_key(seed, post_id), 0, post_id, post) for post_id, (_, post) in with_id.items()]
+    for content, copies in groupby(sorted(without_id, key=lambda pair: pair[0]), key=lambda pair: pair[0]):
+        for number, (_, post) in enumerate(copies):
             keyed.append((order_key(seed, content), number, f"{content}-{number}" if number else content, post))
     plan: dict[str, list[Post]] = {}
-    for _, _, post_id, post in sorted(keyed, key=lambda each: each[:2]):
-        shown = {name: getattr(post, name) for name in Post.__slots__} | {"id": post_id, "where": "", "repaired": 0}
-        plan.setdefault(post.split, []).append(Post(**shown))
+    for _, _, post_id, post in sorted(keyed, key=lambda entry: entry[:2]):
+        fields = {name: getattr(post, name) for name in Post.__slots__} | {"id": post_id, "location": "", "repaired": 0}
+        plan.setdefault(post.split, []).append(Post(**fields))
     return plan, reasons
 
 
-def planned_in_buckets(
+def plan_in_buckets(
     store: Store, raws: Sequence[RawPost], seed: int, count: int, **limits: int
 ) -> tuple[dict[str, list[Post]], Counter[str], str]:
-    """The same through buckets on disk, read back in shards of three posts; and a digest of the order."""
+    """Sort in buckets on disk and read shards of three posts. Also returns a digest of the order."""
     buckets = BucketWriter(store, "scratch/x", seed=seed, count=count, **limits)
     for raw in raws:
         post = validate_post(raw)
@@ -93,11 +93,11 @@ def planned_in_buckets(
     segments: dict[str, list[int]] = {}
     digest = hashlib.sha256()
     for bucket in range(count):
-        done = buckets.sort(bucket)
-        for rejected in done.duplicates:
+        result = buckets.sort(bucket)
+        for rejected in result.duplicates:
             buckets.reject(rejected)
         for split in ("train", "validation", "test", "extra_1"):
-            order = done.orders.get(split)
+            order = result.orders.get(split)
             segments.setdefault(split, []).append(0 if order is None else order.num_rows)
     buckets.flush()
     reader = BucketReader(store, "scratch/x")
@@ -113,9 +113,9 @@ def planned_in_buckets(
     reasons: Counter[str] = Counter()
     for key in store.list("scratch/x/quarantine"):
         for line in store.read(key).decode().split("\n")[:-1]:
-            told = json.loads(line)
-            assert told["where"].startswith("posts#")
-            reasons[told["reason"]] += 1
+            rejected_row = json.loads(line)
+            assert rejected_row["where"].startswith("posts#")
+            reasons[rejected_row["reason"]] += 1
     return plan, reasons, digest.hexdigest()
 
 
@@ -127,51 +127,53 @@ def planned_in_buckets(
     limits=st.sampled_from([{}, {"buffer_bytes": 1}, {"buffer_bytes": 6_000}, {"part_bytes": 4_000}]),
     data=st.data(),
 )
-def test_buckets_give_the_plan_that_one_sorted_list_gives(
+def test_same_plan_as_sorting_in_memory(
     raws: list[RawPost], seed: int, count: int, limits: dict[str, int], data: st.DataObject
 ) -> None:
-    expected, reasons = planned_in_memory(raws, seed)
+    expected, reasons = plan_in_memory(raws, seed)
     shuffled = data.draw(st.permutations(raws))
     with tempfile.TemporaryDirectory() as folder:
-        plan, told, digest = planned_in_buckets(Store(Path(folder) / "a"), raws, seed, count, **limits)
-        _, _, again = planned_in_buckets(Store(Path(folder) / "b"), shuffled, seed, 1)
+        plan, bucket_reasons, digest = plan_in_buckets(Store(Path(folder) / "a"), raws, seed, count, **limits)
+        _, _, shuffled_digest = plan_in_buckets(Store(Path(folder) / "b"), shuffled, seed, 1)
     assert plan == expected
-    assert told == reasons
-    assert digest == again, "the order of the posts moved the plan"
-    assert sum(map(len, plan.values())) + told.total() == len(raws)
+    assert bucket_reasons == reasons
+    assert digest == shuffled_digest, "the order of the posts changed the plan"
+    assert sum(map(len, plan.values())) + bucket_reasons.total() == len(raws)
 
 
-def test_a_rare_split_is_gathered_from_many_buckets(tmp_path: Path) -> None:
+def test_small_split_is_gathered_from_many_buckets(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     raws = [
         RawPost(location=f"posts#{n}", id=f"p{n}", text="t", split="test" if n % 100 == 0 else "train")
         for n in range(2000)
     ]
-    plan, _, _ = planned_in_buckets(store, raws, 0, 64, buffer_bytes=200_000)
-    assert plan == planned_in_memory(raws, 0)[0]
+    plan, _, _ = plan_in_buckets(store, raws, 0, 64, buffer_bytes=200_000)
+    assert plan == plan_in_memory(raws, 0)[0]
     assert len(plan["test"]) == 20
-    # A shard of the rare split touches none of the common one's posts.
+    # A shard of the small split reads no posts of the large one.
     assert any("order-test" in key for key in store.list("scratch"))
     assert not any("rows-train" in key and "test" in key for key in store.list("scratch"))
 
 
-def test_of_equal_ids_the_smallest_content_stays_and_the_rest_is_quarantined_with_its_place(tmp_path: Path) -> None:
-    raws = [RawPost(location=f"posts#{n}", id="same", text=f"text {n}", split="test" if n else "train") for n in range(5)]
+def test_smallest_content_of_equal_ids_is_kept(tmp_path: Path) -> None:
+    raws = [
+        RawPost(location=f"posts#{n}", id="same", text=f"text {n}", split="test" if n else "train") for n in range(5)
+    ]
     smallest = min(raws, key=content_hash)
-    plan, reasons, _ = planned_in_buckets(Store(tmp_path / "run"), raws, 0, 3)
+    plan, reasons, _ = plan_in_buckets(Store(tmp_path / "run"), raws, 0, 3)
     assert [post.text for posts in plan.values() for post in posts] == [smallest.text]
     assert reasons == {"duplicate id": 4}
 
 
-def test_identical_posts_without_an_id_are_numbered(tmp_path: Path) -> None:
+def test_identical_posts_without_id_are_numbered(tmp_path: Path) -> None:
     raws = [RawPost(location=f"posts#{n}", text="again") for n in range(3)]
-    plan, reasons, _ = planned_in_buckets(Store(tmp_path / "run"), raws, 0, 2)
+    plan, reasons, _ = plan_in_buckets(Store(tmp_path / "run"), raws, 0, 2)
     name = content_hash(raws[0])
     assert [post.id for post in plan["train"]] == [name, f"{name}-1", f"{name}-2"]
     assert not reasons
 
 
-def test_scratch_that_another_hand_removed_is_noticed(tmp_path: Path) -> None:
+def test_removed_scratch_is_an_error(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     buckets = BucketWriter(store, "scratch/x", seed=0, count=1)
     buckets.add(Post(id="1", text="t"), has_source_id=True, content="c")
@@ -181,7 +183,7 @@ def test_scratch_that_another_hand_removed_is_noticed(tmp_path: Path) -> None:
         buckets.sort(0)
 
 
-def test_no_more_is_held_than_the_buffer_allows(tmp_path: Path) -> None:
+def test_buffer_bounds_the_memory(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     buckets = BucketWriter(store, "scratch/x", seed=0, count=4, buffer_bytes=100_000)
     for number in range(400):
@@ -193,19 +195,19 @@ def test_no_more_is_held_than_the_buffer_allows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("size", "count"), [(0, 1), (1, 1), (100, 1), (101, 2), (10**12, MAX_BUCKETS), (None, UNKNOWN_BUCKETS)]
 )
-def test_larger_sources_get_more_buckets(size: int | None, count: int) -> None:
+def test_bucket_count(size: int | None, count: int) -> None:
     assert bucket_count(size, 100) == count
 
 
-def test_another_seed_is_another_order() -> None:
+def test_order_depends_on_the_seed() -> None:
     assert order_key(0, "a") != order_key(1, "a")
     assert len(order_key(2**63 - 1, "ü")) == 16
 
 
 @given(counts=st.lists(st.integers(0, 5), max_size=8), first=st.integers(0, 20), length=st.integers(0, 20))
-def test_segments_cover_the_rows_asked_for(counts: list[int], first: int, length: int) -> None:
+def test_bucket_slices_cover_the_rows(counts: list[int], first: int, length: int) -> None:
     flat = [(bucket, row) for bucket, count in enumerate(counts) for row in range(count)]
-    asked = flat[first : first + length]
+    expected = flat[first : first + length]
     rows = slice(first, min(first + length, len(flat)))
-    got = [(bucket, row) for bucket, part in bucket_slices(counts, rows) for row in range(part.start, part.stop)]
-    assert got == asked
+    result = [(bucket, row) for bucket, part in bucket_slices(counts, rows) for row in range(part.start, part.stop)]
+    assert result == expected

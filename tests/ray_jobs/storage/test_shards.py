@@ -1,4 +1,4 @@
-"""A shard's bytes, its footer, and the hash of its content."""
+"""Bytes and footer of a shard, and the hash of its content."""
 
 import json
 import subprocess
@@ -38,15 +38,15 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "run")
 
 
-def test_a_shard_comes_back_as_it_went_in(store: Store) -> None:
-    data, told = encode(
+def test_round_trip(store: Store) -> None:
+    data, metadata = encode(
         TABLE, stage="posts", identity="abc", counts={"image=ok": 1, "image=no_image": 2}, extra={"range": [0, 1]}
     )
     store.create("posts/a.parquet", data)
-    back = read_shard(store, "posts/a.parquet")
-    assert back.replace_schema_metadata(None).equals(TABLE)
-    assert read_metadata(store, "posts/a.parquet") == told
-    assert told == ShardMetadata(
+    table = read_shard(store, "posts/a.parquet")
+    assert table.replace_schema_metadata(None).equals(TABLE)
+    assert read_metadata(store, "posts/a.parquet") == metadata
+    assert metadata == ShardMetadata(
         stage="posts",
         rows=3,
         sha256=content_sha256(TABLE),
@@ -56,7 +56,7 @@ def test_a_shard_comes_back_as_it_went_in(store: Store) -> None:
     )
 
 
-def test_columns_can_be_read_alone(store: Store) -> None:
+def test_reads_single_columns(store: Store) -> None:
     store.create("posts/a.parquet", encode(TABLE, stage="posts", identity="x")[0])
     assert read_shard(store, "posts/a.parquet", ["theta", "id"]).equals(TABLE.select(["theta", "id"]))
 
@@ -65,16 +65,16 @@ def test_equal_rows_give_equal_bytes() -> None:
     assert encode(TABLE, stage="s", identity="i")[0] == encode(TABLE, stage="s", identity="i")[0]
 
 
-def test_the_hash_is_of_the_rows_and_not_of_how_they_lie_in_memory() -> None:
+def test_hash_ignores_the_memory_layout() -> None:
     chunked = pa.concat_tables([TABLE.slice(0, 1), TABLE.slice(1, 1), TABLE.slice(2)])
     assert chunked["id"].num_chunks == 3
     assert content_sha256(chunked) == content_sha256(TABLE)
-    # Under a null may lie anything.
-    one, other = (
-        pa.Array.from_buffers(pa.float32(), 2, [pa.py_buffer(b"\x01"), pa.py_buffer(np.float32(under).tobytes())])
-        for under in ([1, 7], [1, 9])
+    # The buffer's content under a null is undefined.
+    first, second = (
+        pa.Array.from_buffers(pa.float32(), 2, [pa.py_buffer(b"\x01"), pa.py_buffer(np.float32(values).tobytes())])
+        for values in ([1, 7], [1, 9])
     )
-    assert content_sha256(pa.table({"x": one})) == content_sha256(pa.table({"x": other}))
+    assert content_sha256(pa.table({"x": first})) == content_sha256(pa.table({"x": second}))
 
 
 @pytest.mark.parametrize(
@@ -88,43 +88,43 @@ def test_the_hash_is_of_the_rows_and_not_of_how_they_lie_in_memory() -> None:
         TABLE.set_column(2, "image", pa.array([{"bytes": b"\xff", "path": None}, None, None], IMAGE)),
     ],
 )
-def test_the_hash_tells_rows_apart(other: pa.Table) -> None:
+def test_hash_depends_on_every_value(other: pa.Table) -> None:
     assert content_sha256(other) != content_sha256(TABLE)
 
 
-def test_the_hash_is_the_same_in_another_process() -> None:
+def test_hash_is_equal_in_another_process() -> None:
     code = (
         "import pyarrow as pa; from ray_jobs.storage.shards import content_sha256;"
         "print(content_sha256(pa.table({'id': ['ü', None], 'x': [b'1', b'2']})))"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert said == content_sha256(pa.table({"id": ["ü", None], "x": [b"1", b"2"]}))
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert output == content_sha256(pa.table({"id": ["ü", None], "x": [b"1", b"2"]}))
 
 
-def test_counts_of_many_shards_add_up(store: Store) -> None:
+def test_counts_of_many_shards(store: Store) -> None:
     for number in range(40):
         data, _ = encode(TABLE, stage="posts", identity="x", counts={"image=ok": number, "image=no_image": 1})
         store.create(f"posts/{number}.parquet", data)
-    many = read_all_metadata(store, [f"posts/{number}.parquet" for number in range(40)])
-    assert [each.counts["image=ok"] for each in many] == list(range(40)), "not in the order of the keys"
-    assert total_counts(many) == {"image=ok": 780, "image=no_image": 40}
+    shards = read_all_metadata(store, [f"posts/{number}.parquet" for number in range(40)])
+    assert [metadata.counts["image=ok"] for metadata in shards] == list(range(40)), "not in the order of the keys"
+    assert total_counts(shards) == {"image=ok": 780, "image=no_image": 40}
 
 
-def test_foreign_files_are_refused_by_name(store: Store, tmp_path: Path) -> None:
+def test_foreign_files_are_refused(store: Store, tmp_path: Path) -> None:
     pq.write_table(TABLE, tmp_path / "foreign.parquet")
     store.create("posts/foreign.parquet", (tmp_path / "foreign.parquet").read_bytes())
     store.create("posts/text.parquet", b"hello")
     data, _ = encode(TABLE, stage="posts", identity="x")
     store.create("posts/cut.parquet", data[: len(data) // 2])
     for name in ("foreign", "text", "cut"):
-        with pytest.raises(RunError, match=rf"posts/{name}\.parquet in .*no shard that amia wrote"):
+        with pytest.raises(RunError, match=rf"posts/{name}\.parquet in .*not a shard written by amia"):
             read_metadata(store, f"posts/{name}.parquet")
     for name in ("text", "cut"):
-        with pytest.raises(RunError, match=rf"posts/{name}\.parquet in .*no readable Parquet file"):
+        with pytest.raises(RunError, match=rf"posts/{name}\.parquet in .*not a readable Parquet file"):
             read_shard(store, f"posts/{name}.parquet")
 
 
-def test_a_footer_with_other_facts_is_refused(store: Store, tmp_path: Path) -> None:
+def test_other_footer_is_refused(store: Store, tmp_path: Path) -> None:
     table = TABLE.replace_schema_metadata({b"amia": json.dumps({"rows": 3}).encode()})
     pq.write_table(table, tmp_path / "old.parquet")
     store.create("posts/old.parquet", (tmp_path / "old.parquet").read_bytes())
@@ -132,7 +132,7 @@ def test_a_footer_with_other_facts_is_refused(store: Store, tmp_path: Path) -> N
         read_metadata(store, "posts/old.parquet")
 
 
-def test_arrow_extension_types_are_refused_by_name(store: Store, tmp_path: Path) -> None:
+def test_arrow_extension_types_are_refused(store: Store, tmp_path: Path) -> None:
     tensor = pa.ExtensionArray.from_storage(
         pa.fixed_shape_tensor(pa.float32(), [2]),
         pa.array([[1.0, 2.0]], pa.list_(pa.float32(), 2)),

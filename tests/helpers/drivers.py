@@ -1,4 +1,4 @@
-"""The command line as processes of its own, as people start it, and runs compared as bytes."""
+"""Run the command line in processes of its own, and compare runs byte by byte."""
 
 import os
 import subprocess
@@ -7,49 +7,49 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE_S = 200.0
+TIMEOUT_S = 200.0
 DATA = ("posts", "embeddings", "scores", "mixture", "synthesized", "augmented")
-"""The folders of a run that must not depend on how it was made; `log/` holds what does."""
+"""Folders of a run whose content must not depend on how the work was distributed; that of `log/` does."""
 
 
-def start(*words: str, **more: str) -> subprocess.Popen[str]:
-    """`python -m ray_jobs ...` on a Ray of its own, or the one that `RAY_ADDRESS=...` names."""
-    return start_python("-m", "ray_jobs", *words, **more)
+def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
+    """Start `python -m ray_jobs ...` on a new local Ray, or on the one given by `RAY_ADDRESS=...`."""
+    return start_python("-m", "ray_jobs", *arguments, **env)
 
 
-def start_python(*words: str, **more: str) -> subprocess.Popen[str]:
-    """A process of Python likewise."""
+def start_python(*arguments: str, **env: str) -> subprocess.Popen[str]:
+    """Start a Python process without the Ray variables of this one."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.Popen(
-        [sys.executable, *words],
+        [sys.executable, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**clean, "OMP_NUM_THREADS": "1", **more},
+        env={**clean, "OMP_NUM_THREADS": "1", **env},
     )
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error."""
-    said, complained = process.communicate(timeout=PATIENCE_S)
-    return process.returncode, said, complained
+    """Wait for the process and return exit code, standard output and standard error."""
+    stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+    return process.returncode, stdout, stderr
 
 
-def kill_when(process: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
-    """`kill -9` as soon as something is so, which must be before the process ends by itself."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not ready():
+def kill_when(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """Kill the process with SIGKILL as soon as the condition holds, which must be before it ends by itself."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
         assert process.poll() is None, f"ended before it could be killed: {finish(process)}"
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.kill()
-    process.communicate(timeout=PATIENCE_S)
+    process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == -9
 
 
-def contents(run: Path, *folders: str) -> dict[str, bytes]:
-    """Every file below some folders of a run (all of `DATA`), by key."""
+def read_files(run: Path, *folders: str) -> dict[str, bytes]:
+    """Return the content of every file in some folders of a run, by key. Default: all of `DATA`."""
     return {
         str(path.relative_to(run)): path.read_bytes()
         for folder in folders or DATA
@@ -58,15 +58,15 @@ def contents(run: Path, *folders: str) -> dict[str, bytes]:
     }
 
 
-def same(run: Path, other: Path, *folders: str) -> None:
-    """Both hold the same files with the same bytes."""
-    left, right = contents(run, *folders), contents(other, *folders)
-    assert left.keys() == right.keys()
-    assert [key for key in left if left[key] != right[key]] == []
+def assert_equal_files(run: Path, other: Path, *folders: str) -> None:
+    """Check that both runs hold the same files with the same bytes."""
+    files, other_files = read_files(run, *folders), read_files(other, *folders)
+    assert files.keys() == other_files.keys()
+    assert [key for key in files if files[key] != other_files[key]] == []
 
 
-def stamps(run: Path) -> dict[str, tuple[int, int]]:
-    """Inode and time of every file under its final name: a published file keeps both for ever."""
+def file_stamps(run: Path) -> dict[str, tuple[int, int]]:
+    """Return inode and modification time of every published file. Published files never change either."""
     return {
         str(path.relative_to(run)): (path.stat().st_ino, path.stat().st_mtime_ns)
         for folder in DATA
@@ -76,5 +76,5 @@ def stamps(run: Path) -> dict[str, tuple[int, int]]:
 
 
 def shards(run: Path, folder: str) -> list[str]:
-    """What a reader takes for shards."""
+    """Return the names of the published shards in a folder."""
     return sorted(path.name for path in (run / folder).glob("*.parquet"))

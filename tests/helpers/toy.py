@@ -1,6 +1,6 @@
-"""Stages without a model, for tests of how shards are spread over actors. Actors import this file, so it is light.
+"""Stages without a model, for tests of the executor. Actors import this module, so it is small.
 
-What a stage shall do at a shard is a file in the run's folder, so that any process can ask for it and see it.
+Files in a folder of the run instruct a stage what to do at a shard, so that any process can write and read them.
 """
 
 import os
@@ -18,12 +18,12 @@ from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM}
 
 
-def plan_of(shards: int) -> Plan:
-    """A plan of so many shards of two posts, in one split."""
+def toy_plan(shards: int) -> Plan:
+    """Return a plan of one split with two posts per shard."""
     return Plan(
         posts={"train": 2 * shards},
         per_shard=2,
@@ -39,81 +39,82 @@ def plan_of(shards: int) -> Plan:
     )
 
 
-def until(happened: Path, what: str) -> None:
-    """Wait for a file that another process writes."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened.exists():
+def wait_for_file(path: Path, description: str) -> None:
+    """Wait for a file that another process writes. Raises TimeoutError with the description of what it waits for."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not path.exists():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not happen in {PATIENCE_S:g} s")
+            raise TimeoutError(f"{description} did not happen in {TIMEOUT_S:g} s")
         time.sleep(0.01)
 
 
 class Toy(Stage[str, str]):
-    """A shard's name -> a shard that holds it. `wish(run, "break", stage, shard)` makes it do something else."""
+    """Shard name -> a shard that holds it. See `instruct` for what else it can do."""
 
     name: ClassVar[str] = "drawn"
     pool: ClassVar[str] = "draw"
     version = 1
     reads: ClassVar[str | None] = None
-    """The stage that must have published a shard before this one gets it."""
+    """Stage that must have published a shard before this one gets it."""
 
     def __init__(self, store: Store, actors: int = 1) -> None:
+        """`actors` must have started before any of them continues."""
         super().__init__(store)
         self._actors = actors
-        """How many actors must be at work before any goes on."""
 
     @property
-    def wishes(self) -> Path:
-        """Where tests leave their wishes, and stages what they did."""
+    def instructions(self) -> Path:
+        """Folder of instructions, and of the files by which actors report that they started."""
         assert self.store.folder is not None
-        return self.store.folder / "wishes"
+        return self.store.folder / "instructions"
 
     def identity(self, folder: str) -> Identity:
         return {"stage": folder}
 
     def setup(self) -> None:
-        if (self.wishes / f"model-{self.name}").exists():
+        if (self.instructions / f"model-{self.name}").exists():
             raise ModelError("no weights in some/folder")
-        (self.wishes / f"up-{self.name}-{os.getpid()}").touch()
-        deadline = time.monotonic() + PATIENCE_S
-        while len(list(self.wishes.glob(f"up-{self.name}-*"))) < self._actors:
-            assert time.monotonic() < deadline, f"{self._actors} actors of {self.name} never worked at the same time"
+        (self.instructions / f"up-{self.name}-{os.getpid()}").touch()
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(list(self.instructions.glob(f"up-{self.name}-*"))) < self._actors:
+            assert time.monotonic() < deadline, f"{self._actors} actors of {self.name} never ran at the same time"
             time.sleep(0.01)
 
     def load(self, shard: str) -> str:
         if self.reads is not None:
-            assert self.store.exists(f"{self.reads}/{shard}.parquet"), f"{shard} came before {self.reads} published it"
+            assert self.store.exists(f"{self.reads}/{shard}.parquet"), f"{self.reads} has not published {shard}"
         return shard
 
     def run(self, loaded: str) -> str:
-        if (self.wishes / f"break-{self.name}-{loaded}").exists():
+        if (self.instructions / f"break-{self.name}-{loaded}").exists():
             raise ValueError(f"a bug at {loaded}")
-        if (self.wishes / f"store-{self.name}-{loaded}").exists():
+        if (self.instructions / f"store-{self.name}-{loaded}").exists():
             raise StoreError("the disk is full")
-        if (nap := self.wishes / f"nap-{self.name}").exists():
+        if (nap := self.instructions / f"nap-{self.name}").exists():
             time.sleep(float(nap.read_text()))
-        if (wait := self.wishes / f"wait-{self.name}-{loaded}").exists():
-            # The file's content names a key that must be published first.
-            until(self.store.folder / wait.read_text(), wait.read_text())  # type: ignore[operator]  # on disk
+        if (wait := self.instructions / f"wait-{self.name}-{loaded}").exists():
+            key = wait.read_text()
+            wait_for_file(self.store.folder / key, key)  # type: ignore[operator]  # the store is on disk
         for kind, signal_number in SIGNALS.items():
-            if (wished := self.wishes / f"{kind}-{self.name}-{loaded}").exists():
-                times = int(wished.read_text())
+            if (instruction := self.instructions / f"{kind}-{self.name}-{loaded}").exists():
+                times = int(instruction.read_text())
                 if times > 1:
-                    wished.write_text(str(times - 1))
+                    instruction.write_text(str(times - 1))
                 else:
-                    wished.unlink()
+                    instruction.unlink()
                 os.kill(os.getpid(), signal_number)
-                time.sleep(PATIENCE_S)  # a signal may take a moment
+                time.sleep(TIMEOUT_S)  # the signal may take a moment
         return loaded
 
     def publish(self, shard: str, done: str) -> ShardMetadata:
-        data, facts = encode(pa.table({"id": [f"{done}-{row}" for row in range(2)]}), stage=self.name, identity="toy")
+        table = pa.table({"id": [f"{done}-{row}" for row in range(2)]})
+        data, metadata = encode(table, stage=self.name, identity="toy")
         self.store.create(self.keys(shard)[0], data)
-        return facts
+        return metadata
 
 
 class Blend(Toy):
-    """A second stage: a shard's name and the first stage's file of it -> a shard."""
+    """A second stage, which needs the shards of the first."""
 
     name: ClassVar[str] = "blended"
     pool: ClassVar[str] = "blend"
@@ -121,13 +122,13 @@ class Blend(Toy):
 
 
 class Draw(Toy):
-    """The first stage under the name of a real one, for those who look at a run's folders."""
+    """The first stage with the folder of a real one, for tests of `amia status`."""
 
     name: ClassVar[str] = "synthesized"
 
 
 class Fail(Toy):
-    """A stage at which 30 posts of each shard fail."""
+    """A stage in which 30 posts of each shard fail."""
 
     name: ClassVar[str] = "failing"
 
@@ -135,8 +136,12 @@ class Fail(Toy):
         return {"image=bad_image(empty)": [f"{done}-{number}" for number in range(30)]}
 
 
-def wish(store: Store, kind: str, stage: type[Toy], shard: str = "", text: str = "") -> None:
-    """Leave a wish: `model` (setup fails), `break`, `store`, `wait` (for the key in `text`), `kill`, `term` (`text`
-    times), `nap` (of `text` seconds, at every shard)."""
+def instruct(store: Store, kind: str, stage: type[Toy], shard: str = "", text: str = "") -> None:
+    """Write an instruction for a stage, at one shard or in general.
+
+    Kinds: `model` (setup fails), `break` (run raises ValueError), `store` (run raises StoreError), `wait` (for the key
+    in `text`), `kill` and `term` (the actor gets the signal, `text` times), `nap` (of `text` seconds at every shard).
+    """
     assert store.folder is not None
-    (store.folder / "wishes" / "-".join(part for part in (kind, stage.name, shard) if part)).write_text(text)
+    name = "-".join(part for part in (kind, stage.name, shard) if part)
+    (store.folder / "instructions" / name).write_text(text)

@@ -71,11 +71,11 @@ LATE_PROCESS = """
 import sys
 from pathlib import Path
 from ray_jobs.storage.store import Store
-from tests.helpers.toy import Toy, until
+from tests.helpers.toy import Toy, wait_for_file
 stage, shard = Toy(Store(sys.argv[1])), sys.argv[2]
 done = stage.run(stage.load(shard))
 (stage.instructions / "started").touch()
-until(stage.instructions / "finished", "the other process")
+wait_for_file(stage.instructions / "finished", "the other process")
 stage.publish(shard, done)
 """
 

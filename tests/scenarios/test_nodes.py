@@ -9,7 +9,7 @@ import pytest
 
 from ray_jobs.jobs.train import train
 from ray_jobs.settings.job import Settings
-from tests.helpers.drivers import PATIENCE_S, assert_equal_files, finish, shards, start
+from tests.helpers.drivers import TIMEOUT_S, assert_equal_files, finish, shards, start
 from tests.helpers.encoders import save_tiny_encoders
 from tests.helpers.nodes import Nodes, running_cluster
 
@@ -24,7 +24,7 @@ def nodes() -> Iterator[Nodes]:
 
 
 def wait_until(process: psutil.Popen, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert process.poll() is None, f"ended too early: {finish(process)}"
         assert time.monotonic() < deadline

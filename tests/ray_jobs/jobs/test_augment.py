@@ -12,7 +12,7 @@ import pytest
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.status import status
 from ray_jobs.settings.job import Settings
-from tests.helpers.drivers import DATA, contents, same, stamps
+from tests.helpers.drivers import DATA, assert_equal_files, file_stamps, read_files
 
 ARMS = ("adaptive", "original")
 
@@ -35,9 +35,9 @@ def lines(run: Path) -> list[dict[str, object]]:
 
 @pytest.mark.promise(6)
 def test_one_actor_and_two_write_the_same_bytes(augmented: Path, spread: Path) -> None:
-    same(augmented, spread)
-    assert len(contents(spread, "synthesized")) == 11  # ten shards and the identity
-    assert {f"augmented/{arm}/manifest.json" for arm in ARMS} <= contents(spread, "augmented").keys()
+    assert_equal_files(augmented, spread)
+    assert len(read_files(spread, "synthesized")) == 11  # ten shards and the identity
+    assert {f"augmented/{arm}/manifest.json" for arm in ARMS} <= read_files(spread, "augmented").keys()
 
 
 @pytest.mark.promise(6, 23)
@@ -49,7 +49,7 @@ def test_eight_actors_of_every_stage_write_the_same_bytes(
     stages = ("embed", "score", "synthesize", "mix")
     words = [f"pools.{stage}.{what}" for stage in stages for what in ("min=4", "max=8", "cpus=0.5", "lease=1")]
     augment(str(run), small(*words), arms=ARMS, accept_mixture=True, quiet=True)
-    same(augmented, run)
+    assert_equal_files(augmented, run)
     actors = {line["pid"] for line in lines(run) if line["stage"] == "synthesized"}
     assert len(actors) >= 3
 
@@ -89,11 +89,11 @@ def test_every_post_is_there_once_in_its_split(augmented: Path, corpus: Path) ->
 def test_a_finished_command_publishes_nothing_and_starts_no_actor(
     augmented: Path, small: Callable[..., Settings]
 ) -> None:
-    before, log = stamps(augmented), sorted((augmented / "log").iterdir())
+    before, log = file_stamps(augmented), sorted((augmented / "log").iterdir())
     again = augment(str(augmented), small(), arms=ARMS, accept_mixture=True, quiet=True)
     assert {arm: counts.total() for arm, counts in again.counts.items()} == dict.fromkeys(ARMS, again.posts)
     assert again.posts == 96
-    assert stamps(augmented) == before
+    assert file_stamps(augmented) == before
     assert sorted((augmented / "log").iterdir()) == log
     assert sorted(path.name for path in augmented.iterdir()) == sorted([*DATA, "log", "plan.json"])
 
@@ -102,10 +102,10 @@ def test_another_arm_draws_nothing_again(
     augmented: Path, small: Callable[..., Settings], copied: Callable[..., Path]
 ) -> None:
     run = copied(augmented)
-    before = stamps(run)
+    before = file_stamps(run)
     augment(str(run), small(), arms=("fixed-0.5",), accept_mixture=True, quiet=True)
-    new = stamps(run).keys() - before.keys()
+    new = file_stamps(run).keys() - before.keys()
     assert {key.rpartition("/")[0] for key in new} == {"augmented/fixed-0.5"}
-    assert {key: stamps(run)[key] for key in before} == before
+    assert {key: file_stamps(run)[key] for key in before} == before
     assert {line["stage"] for line in lines(run) if line not in lines(augmented)} == {"augmented"}
     assert status(str(run))["finished"]

@@ -28,7 +28,7 @@ from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.store import Store
 from tests.helpers.drivers import finish as finish_process
 from tests.helpers.drivers import kill_when, start
-from tests.helpers.exports import files, read_as_umt, rows, crop_like_umt
+from tests.helpers.exports import crop_like_umt, files, read_as_umt, rows
 
 Amia = Callable[..., tuple[int, str, str]]
 

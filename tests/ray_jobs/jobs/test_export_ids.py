@@ -16,8 +16,8 @@ from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.export import export
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
-from tests.helpers.arms import painted, write_arm
-from tests.helpers.exports import files, read_as_umt, rows, crop_like_umt
+from tests.helpers.arms import noise_jpeg, write_arm
+from tests.helpers.exports import crop_like_umt, files, read_as_umt, rows
 
 DATA = os.environ.get("AMIA_SHARED_DATA")
 real = pytest.mark.skipif(DATA is None, reason="AMIA_SHARED_DATA names no folder of real data")
@@ -113,7 +113,7 @@ def test_a_corpus_without_any_tags_has_no_place_in_text_files(
     (tmp_path / "posts.jsonl").write_text('{"id": "a.b", "text": "one"}\n{"id": "c", "text": "two"}\n')
     run = tmp_path / "run"
     ingest(str(tmp_path / "posts.jsonl"), str(run), settings, quiet=True)
-    write_arm(run, picture=lambda row, images: None)
+    write_arm(run, make_image=lambda row, images: None)
     with pytest.raises(CorpusError, match="--layout webdataset takes posts of every kind"):
         export(str(run), settings, layout="umt", to=str(tmp_path / "out"), arms=["original"], quiet=True)
     done = export(str(run), settings, layout="webdataset", to=str(tmp_path / "out"), arms=["original"], quiet=True)
@@ -144,7 +144,7 @@ def test_all_of_twitter_2017_keeps_its_tags_and_its_placeholder(
     source, run = Path(DATA or "") / "twitter2017", tmp_path / "run"
     settings = small("per_shard=512", "pools.export.max=2")
     ingest(str(source), str(run), settings, quiet=True)
-    write_arm(run, picture=lambda row, images: painted(row, images) if row["id"] == "17_06_4705" else None)
+    write_arm(run, make_image=lambda row, images: noise_jpeg(row, images) if row["id"] == "17_06_4705" else None)
     done = export(str(run), settings, layout="umt", to=str(tmp_path / "out"), arms=["original"], quiet=True)
     folder = tmp_path / "out" / "original"
     [renamed] = (folder / "renamed.jsonl").read_text().splitlines()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from amia.errors import SettingsError
 from ray_jobs.jobs.execution_plan import plan_augment
-from ray_jobs.jobs.forecast import Power, forecast, suggest_speedups
+from ray_jobs.jobs.forecast import Machines, forecast, suggest_speedups
 from ray_jobs.settings.job import Pool, Settings, load_settings
 from ray_jobs.settings.rates import FOLDERS, Rates, StageRate
 
@@ -50,14 +50,14 @@ def test_it_runs_what_a_dry_run_says(
     for step in steps:
         expected.setdefault(step.execution, []).append(step.stage)
     posts = sum(step.posts for step in steps if step.stage == steps[-1].stage)
-    made = forecast(posts, rates(), Power(1, 2), own, arms)
+    made = forecast(posts, rates(), Machines(1, 2), own, arms)
     assert [list(each.stages) for each in made.executions[1:]] == list(expected.values())
 
 
 def test_one_stage_by_hand() -> None:
     """1,000 posts in 10 shards, one a lease, two actors: 5 leases each, of 100 posts of 10 ms."""
     own = settings(fetch=Pool(max=2, cpus=0.1, lease=1))
-    made = forecast(1000, rates(posts=0.01, execution_s=3.0), Power(1, 100), own, ["adaptive"])
+    made = forecast(1000, rates(posts=0.01, execution_s=3.0), Machines(1, 100), own, ["adaptive"])
     fetch = made.executions[0]
     assert fetch.stages == ("posts",)
     assert fetch.bounds["pools.fetch.max=2"] == pytest.approx(5 * 100 * 0.01)
@@ -67,7 +67,7 @@ def test_one_stage_by_hand() -> None:
 
 def test_two_stages_wait_for_each_others_lease() -> None:
     own = settings(synthesize=Pool(max=4, gpus=1, cpus=1, lease=1), mix=Pool(max=4, cpus=1, lease=1))
-    made = forecast(4000, rates(augmented=0.01), Power(4, 100), own, ["adaptive"])
+    made = forecast(4000, rates(augmented=0.01), Machines(4, 100), own, ["adaptive"])
     last = made.executions[-1]
     assert last.stages == ("synthesized", "augmented/adaptive")
     assert last.bounds["the GPUs"] == pytest.approx(10 * 100 * 0.05)
@@ -82,7 +82,7 @@ def test_embedding_waits_for_what_its_cores_decode() -> None:
     limits = {}
     for cpus in (1, 4, 12, 24):
         own = settings(embed=Pool(max=64, gpus=1, cpus=cpus, lease=1))
-        embed = forecast(1_000_000, kind, Power(1, 64), own, ["adaptive"]).executions[2]
+        embed = forecast(1_000_000, kind, Machines(1, 64), own, ["adaptive"]).executions[2]
         assert embed.stages == ("embeddings", "scores")
         limits[embed.limit] = embed.bounds[embed.limit]
     assert limits == {
@@ -96,14 +96,14 @@ def test_more_cores_for_an_actor_help_where_its_gpu_waits() -> None:
     kind = rates(embeddings=0.1)
     kind.stages["embeddings"] = kind.stages["embeddings"].model_copy(update={"gpu_s": 0.001})
     own = settings(embed=Pool(max=64, gpus=1, cpus=1))
-    made = forecast(100_000, kind, Power(4, 64), own, ["original"])
+    made = forecast(100_000, kind, Machines(4, 64), own, ["original"])
     helps = dict(suggest_speedups(made, kind, own, ["original"]))
     assert made.limit == "pools.embed.cpus=1"
     assert helps["twice as many cores for each of its actors (pools.embed.cpus)"] < 0.6 * made.seconds
 
 
 def test_sums() -> None:
-    made = forecast(10_000, rates(order_s=0.001, command_s=7.0), Power(8, 64), settings(), ["adaptive", "original"])
+    made = forecast(10_000, rates(order_s=0.001, command_s=7.0), Machines(8, 64), settings(), ["adaptive", "original"])
     assert made.gpu_s == pytest.approx(10_000 * 0.05)
     assert made.cpu_s == pytest.approx(10_000 * 0.001 * 6)  # five stages, and one arm more
     assert made.bytes.keys() == {
@@ -128,8 +128,8 @@ def test_sums() -> None:
 def test_more_machines_never_take_longer_at_length(posts: int, gpus: int, cores: int, more: int) -> None:
     """Beyond a lease: a few leases may fall more evenly on fewer actors."""
     own, kind = load_settings("default"), rates()
-    few = forecast(posts, kind, Power(gpus, cores), own, ["adaptive"])
-    many = forecast(posts, kind, Power(gpus * more, cores * more), own, ["adaptive"])
+    few = forecast(posts, kind, Machines(gpus, cores), own, ["adaptive"])
+    many = forecast(posts, kind, Machines(gpus * more, cores * more), own, ["adaptive"])
     lease = max(pool.lease for _, pool in own.pools) * own.per_shard * 0.05
     assert many.seconds <= few.seconds + len(few.executions) * lease
     assert few.seconds >= max(few.gpu_s / gpus, few.cpu_s / cores) * (1 - 1e-9)
@@ -137,26 +137,26 @@ def test_more_machines_never_take_longer_at_length(posts: int, gpus: int, cores:
 
 def test_ten_times_the_posts_are_ten_times_the_time_at_length() -> None:
     own, kind = load_settings("default"), rates()
-    small, large = (forecast(n, kind, Power(8, 256), own, ["adaptive"]) for n in (10**7, 10**8))
+    small, large = (forecast(n, kind, Machines(8, 256), own, ["adaptive"]) for n in (10**7, 10**8))
     assert large.seconds / small.seconds == pytest.approx(10, rel=0.02)
 
 
 def test_what_would_help_helps() -> None:
     own, kind = settings(fetch=Pool(max=1, cpus=1)), rates(posts=0.1)
-    made = forecast(100_000, kind, Power(4, 64), own, ["adaptive"])
+    made = forecast(100_000, kind, Machines(4, 64), own, ["adaptive"])
     helps = dict(suggest_speedups(made, kind, own, ["adaptive"]))
     assert made.limit == "pools.fetch.max=1"
     assert helps["twice as much in every pools.*.max"] < 0.6 * made.seconds
     wider = settings(fetch=Pool(max=2, cpus=1))
-    assert forecast(100_000, kind, Power(4, 64), wider, ["adaptive"]).seconds < 0.6 * made.seconds
+    assert forecast(100_000, kind, Machines(4, 64), wider, ["adaptive"]).seconds < 0.6 * made.seconds
 
 
 def test_nothing_to_plan() -> None:
-    for posts, power in ((0, Power(1, 1)), (10, Power(0, 1)), (10, Power(1, 0))):
+    for posts, machines in ((0, Machines(1, 1)), (10, Machines(0, 1)), (10, Machines(1, 0))):
         with pytest.raises(SettingsError):
-            forecast(posts, rates(), power, settings(), ["adaptive"])
+            forecast(posts, rates(), machines, settings(), ["adaptive"])
     with pytest.raises(SettingsError, match="adaptiv"):
-        forecast(10, rates(), Power(1, 1), settings(), ["adaptiv"])
+        forecast(10, rates(), Machines(1, 1), settings(), ["adaptiv"])
 
 
 def test_a_hundred_million_on_the_command_line(amia: Amia) -> None:

@@ -16,7 +16,7 @@ from webdataset import TarWriter
 from amia.errors import CorpusError, IdentityError
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
-from tests.helpers.drivers import contents, same, stamps
+from tests.helpers.drivers import assert_equal_files, file_stamps, read_files
 from tests.helpers.paths import TWEETS
 
 ODD = ["RT", "@", "user", ":", "a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", "née", "😀", "…"]
@@ -111,7 +111,7 @@ def test_the_plan_does_not_depend_on_files_or_their_order(
 ) -> None:
     source = as_parquet(tmp_path / "source", posts[::-1], files=5)
     ingest(str(source), str(tmp_path / "run"), settings.model_copy(update={"bucket_mb": 1}), quiet=True)
-    same(reference, tmp_path / "run", "posts")
+    assert_equal_files(reference, tmp_path / "run", "posts")
 
 
 def test_other_formats_give_the_same_posts(
@@ -133,16 +133,16 @@ def test_a_second_call_touches_nothing_and_other_input_is_refused(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(reference, run)
-    before = stamps(run)
+    before = file_stamps(run)
     same_posts = as_parquet(tmp_path / "elsewhere", posts, files=3)
     assert ingest(str(same_posts), str(run), settings, quiet=True).counts.total() == 60
-    assert stamps(run) == before
+    assert file_stamps(run) == before
     other = as_parquet(tmp_path / "other", posts[:-1])
     with pytest.raises(IdentityError, match="another corpus"):
         ingest(str(other), str(run), settings, quiet=True)
     with pytest.raises(IdentityError, match="per_shard: 8 in the run, 4 now"):
         ingest(str(same_posts), str(run), settings.model_copy(update={"per_shard": 4}), quiet=True)
-    assert stamps(run) == before
+    assert file_stamps(run) == before
     assert not (run / "scratch").exists()
 
 
@@ -190,7 +190,7 @@ def test_the_hand_written_tweets_come_through(cluster: None, settings: Settings,
         "image=bad_image(truncated)": 1,
     }
     assert done.plan.repaired == 4
-    assert len(contents(tmp_path / "run", "posts")) == 4  # three splits of one shard, and the identity
+    assert len(read_files(tmp_path / "run", "posts")) == 4  # three splits of one shard, and the identity
 
 
 def test_a_source_without_posts_is_refused(cluster: None, settings: Settings, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from amia.errors import IdentityError
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
-from tests.helpers.drivers import same
+from tests.helpers.drivers import assert_equal_files
 from tests.helpers.paths import TWEETS
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
@@ -89,7 +89,7 @@ def test_conll_and_jsonl_of_the_same_posts_give_the_same_posts(
     (jsonl / "posts.jsonl").write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
     ingest(str(conll), str(tmp_path / "a"), small(), quiet=True)
     ingest(str(jsonl), str(tmp_path / "b"), small(), images=str(conll / "images"), quiet=True)
-    same(tmp_path / "a", tmp_path / "b", "posts")
+    assert_equal_files(tmp_path / "a", tmp_path / "b", "posts")
     assert {row["image_status"] for row in rows(tmp_path / "a" / "posts")} == {"ok"}
 
 
@@ -104,5 +104,5 @@ def test_removed_posts_are_made_anew_from_the_same_corpus_alone(
     with pytest.raises(IdentityError, match="another corpus"):
         ingest(str(other), str(run), small("max_failed=1"), quiet=True)
     ingest(str(corpus), str(run), small("max_failed=1"), quiet=True)
-    same(run, ingested, "posts")
+    assert_equal_files(run, ingested, "posts")
     assert not (run / "scratch").exists()

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from tests.helpers.drivers import finish, same, start
+from tests.helpers.drivers import assert_equal_files, finish, start
 
 pytestmark = pytest.mark.slow
 IMAGES = 300
@@ -101,4 +101,4 @@ def test_memory_is_flat_and_files_do_not_matter(tmp_path: Path) -> None:
     assert plan
     assert other
     assert (plan.total, plan.digest) == (200_000, other.digest)
-    same(tmp_path / "run", tmp_path / "other-run", "posts")
+    assert_equal_files(tmp_path / "run", tmp_path / "other-run", "posts")

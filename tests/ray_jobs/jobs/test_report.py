@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_jobs.reporting.training import curves, trained
 
 from amia.errors import RunError
 from amia.mner.spans import lenient_spans
@@ -19,7 +20,6 @@ from ray_jobs.jobs.report import report
 from ray_jobs.reporting.accounting import quarantined
 from ray_jobs.reporting.model_comparison import ModelComparison, chosen, compare, pairs_of
 from ray_jobs.reporting.timing import stage_times
-from ray_jobs.reporting.training import curves, trained
 from ray_jobs.storage.layout import REPORT_FILE
 from ray_jobs.storage.store import Store
 from tests.helpers.paths import ROOT

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from ray_jobs.settings.rates import FOLDERS, Rates, load_rates, shipped
+from ray_jobs.settings.rates import FOLDERS, Rates, load_rates, shipped_rates
 
 STAGE = {"cpu_s": 0.5, "source": "measured here"}
 
 
-@pytest.mark.parametrize("kind", shipped())
+@pytest.mark.parametrize("kind", shipped_rates())
 def test_shipped_rates_are_whole_and_name_their_sources(kind: str) -> None:
     rates = load_rates(kind)
     assert rates.gpu == kind

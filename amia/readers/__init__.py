@@ -1,4 +1,4 @@
-"""From a source on disk or on a hub to posts as they stand there: `open_corpus(source)` and iterate."""
+"""Readers of corpora on disk or on the Hugging Face hub: iterate over `open_corpus(source)`."""
 
 from amia.readers.corpus import Corpus
 from amia.readers.detect import open_corpus

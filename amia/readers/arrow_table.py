@@ -1,4 +1,4 @@
-"""Rows of Arrow tables, from Parquet or from Arrow streams, to posts."""
+"""Conversion of Arrow tables, from Parquet or from Arrow streams, to posts."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,16 +11,16 @@ from amia.posts import RawPost, Rejected
 from amia.readers.row_mapping import NAMES, known_names, read_record
 from amia.readers.safety.arrow_rows import python_rows
 
-__all__ = ["ROWS", "TableReader", "label_names"]
+__all__ = ["MAX_BATCH_ROWS", "TableReader", "label_names"]
 
-ROWS = 64
-"""Rows that become Python objects at once, at most: with tweet images some 20 MB."""
+MAX_BATCH_ROWS = 64
+"""Rows that are converted to Python objects at once: with images of tweets about 20 MB."""
 
 
 class TableReader:
-    """The posts of one table, batch after batch. Knows the table's columns and what its numbered tags are called.
+    """Converts one table, batch by batch, with its columns and the names of its numbered tags.
 
-    Raises CorpusError when no column holds the text, when two columns have one name, or when tags are numbers without
+    Raises CorpusError if no column holds the text, if two columns have the same name, or if tags are numbers without
     names.
     """
 
@@ -37,14 +37,14 @@ class TableReader:
             kind = schema.field(column).type
             if pa.types.is_list(kind) and pa.types.is_integer(kind.value_type) and column not in self._labels:
                 raise CorpusError(
-                    f"{name}: column {column} holds numbers and the file does not say which tags they stand for; "
-                    "write the tags as strings, or save it with `datasets` and a ClassLabel feature"
+                    f"{name}: column {column} holds numbers, and the file does not say which tags they stand for; "
+                    "write the tags as strings, or save the file with `datasets` and a ClassLabel feature"
                 )
 
     def posts(self, batch: pa.RecordBatch) -> Iterator[RawPost | Rejected]:
-        """The rows of the next batch; `where` is `name#row`, counted from 0 over the whole file."""
-        for start in range(0, batch.num_rows, ROWS):
-            for record in _records(batch.slice(start, ROWS).select(self.columns)):
+        """Yield the rows of the next batch; `location` is `name#row`, counted from 0 over the whole file."""
+        for start in range(0, batch.num_rows, MAX_BATCH_ROWS):
+            for record in _records(batch.slice(start, MAX_BATCH_ROWS).select(self.columns)):
                 location = f"{self._name}#{self._row}"
                 self._row += 1
                 if record is None:
@@ -54,25 +54,25 @@ class TableReader:
 
 
 def label_names(features: object) -> dict[str, list[str]]:
-    """Column -> the names of its numbers, for columns that Hugging Face's features call a (list of) ClassLabel.
+    """Return column -> names of its numbers, for columns with a (list of) ClassLabel feature.
 
-    `features` is the JSON that `datasets` writes into schemas and `dataset_info.json`; anything unknown is ignored.
+    `features` is the JSON that `datasets` writes into schemas and `dataset_info.json`; unknown content is ignored.
     """
-    found = {}
+    labels = {}
     for column, feature in (features if isinstance(features, dict) else {}).items():
         inner = feature
         while isinstance(inner, list | dict):  # [ClassLabel], {"feature": ClassLabel}, ClassLabel
             if isinstance(inner, dict) and inner.get("_type") == "ClassLabel":
                 names = inner.get("names")
                 if isinstance(names, list):
-                    found[column] = [str(name) for name in names]
+                    labels[column] = [str(name) for name in names]
                 break
             inner = inner.get("feature") if isinstance(inner, dict) else next(iter(inner), None)
-    return found
+    return labels
 
 
 def _records(batch: pa.RecordBatch) -> Sequence[dict[str, Any] | None]:
-    """The rows; None for one whose strings are not UTF-8, which Arrow finds out only when it makes them."""
+    """Return the rows; None for a row with invalid UTF-8, which Arrow detects only on conversion."""
     try:
         return python_rows(batch)
     except UnicodeDecodeError:

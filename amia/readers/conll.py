@@ -1,4 +1,4 @@
-"""CoNLL as public multimodal NER data ships it: `IMGID:<id>`, then a token and its tag a line, then a blank line."""
+"""CoNLL files of multimodal NER data: `IMGID:<id>`, then a token and its tag per line, then a blank line."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,29 +6,30 @@ from pathlib import Path
 
 from amia.posts import RawPost, Rejected
 from amia.readers.image_folder import ImageFolder
-from amia.readers.safety.json_lines import LONGEST_LINE, read_lines
+from amia.readers.safety.json_lines import MAX_LINE_BYTES, read_lines
 
-__all__ = ["LONGEST_POST", "read_conll"]
+__all__ = ["MAX_TOKENS", "read_conll"]
 
-LONGEST_POST = 100_000
-"""Tokens. Above it the file's blank lines are missing, and the rest of it would be held in memory as one post."""
+MAX_TOKENS = 100_000
+"""Tokens of a post. A longer one means that blank lines are missing, and the rest of the file would be held in memory
+as one post."""
 
 _TAG_COLUMN = {2: 1, 3: 1, 4: 3}
-"""Columns in a line -> which holds the tag: 3 are token, coarse, fine (Twitter-FMNERG); 4 are CoNLL-2003."""
+"""Number of columns -> index of the tag: 3 are token, coarse, fine (Twitter-FMNERG); 4 are CoNLL-2003."""
 
 
 def read_conll(file: Path, name: str, split: str | None, images: ImageFolder) -> Iterator[RawPost | Rejected]:
-    """The posts of one file, in order; `name` is how messages call it (`where` is `name:line`).
+    """Yield the posts of one file, in order; `location` is `name:line`.
 
-    Columns are separated by one TAB, or by one space in a line that has no TAB; tokens stay exactly as they are, the
-    invisible ones too. One column means no tags. A post without an `IMGID:` line has no id and no image. A line that
-    cannot be read makes its post a `Rejected` that points at the line; the posts beside it are unharmed.
+    Columns are separated by one TAB, or by one space in a line without a TAB. Tokens stay exactly as they are, even
+    invisible ones. One column means no tags. A post without an `IMGID:` line has no id and no image. A line that cannot
+    be read makes its post a `Rejected` at that line; the posts around it are not affected.
     """
     block: _Block | None = None
     for number, raw in read_lines(file):
-        line, problem = _decoded(raw)
+        line, problem = _decode(raw)
         if problem is None and not line.strip(" \t"):
-            # Some files have a blank line after IMGID: the post is still to come.
+            # Some files have a blank line after IMGID, before the post's tokens.
             if block is not None and not block.is_empty:
                 yield block.finish(name, split, images)
                 block = None
@@ -39,7 +40,7 @@ def read_conll(file: Path, name: str, split: str | None, images: ImageFolder) ->
             block = _Block(number, line.removeprefix("IMGID:").strip(" \t") or None)
             continue
         if block is None:
-            if line.startswith("-DOCSTART-"):  # CoNLL-2003's mark between documents
+            if line.startswith("-DOCSTART-"):  # document separator of CoNLL-2003
                 continue
             block = _Block(number)
         block.add(number, line, problem)
@@ -49,43 +50,43 @@ def read_conll(file: Path, name: str, split: str | None, images: ImageFolder) ->
 
 @dataclass(slots=True)
 class _Block:
-    """The lines of one post so far."""
+    """Lines of the current post."""
 
     line: int
     id: str | None = None
     columns: int = 0
     tokens: list[str] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
-    broken: tuple[int, str] | None = None
-    """The first line that could not be read, and why."""
+    error: tuple[int, str] | None = None
+    """Number of the first line that cannot be read, and the reason."""
 
     @property
     def is_empty(self) -> bool:
-        return not self.tokens and self.broken is None
+        return not self.tokens and self.error is None
 
     def add(self, number: int, line: str, problem: str | None) -> None:
-        if self.broken is not None:
+        if self.error is not None:
             return
         if problem is not None:
-            self.broken = number, problem
+            self.error = number, problem
             return
         cells = line.split("\t") if "\t" in line else line.split(" ")
         if self.is_empty:
             self.columns = len(cells)
         if len(cells) != self.columns:
-            self.broken = number, f"{len(cells)} columns where the post began with {self.columns}"
+            self.error = number, f"{len(cells)} columns, but the first line of the post has {self.columns}"
         elif len(cells) > max(_TAG_COLUMN):
-            self.broken = number, f"{len(cells)} columns; known are token, token + tag, and CoNLL's 3 and 4"
-        elif len(self.tokens) == LONGEST_POST:
-            self.broken = number, f"more than {LONGEST_POST} tokens: are the blank lines between posts missing?"
+            self.error = number, f"{len(cells)} columns; supported are token, token + tag, and CoNLL's 3 and 4"
+        elif len(self.tokens) == MAX_TOKENS:
+            self.error = number, f"more than {MAX_TOKENS} tokens: are the blank lines between posts missing?"
         else:
             self.tokens.append(cells[0])
             if len(cells) > 1:
                 self.tags.append(cells[_TAG_COLUMN[len(cells)]])
 
     def finish(self, name: str, split: str | None, images: ImageFolder) -> RawPost | Rejected:
-        if self.broken is not None:
-            return Rejected(location=f"{name}:{self.broken[0]}", id=self.id, reason=self.broken[1])
+        if self.error is not None:
+            return Rejected(location=f"{name}:{self.error[0]}", id=self.id, reason=self.error[1])
         return RawPost(
             location=f"{name}:{self.line}",
             id=self.id,
@@ -96,10 +97,10 @@ class _Block:
         )
 
 
-def _decoded(raw: bytes | None) -> tuple[str, str | None]:
-    """The line's text, or nothing and why it has none."""
+def _decode(raw: bytes | None) -> tuple[str, str | None]:
+    """Return the text of a line, or an empty text and the reason why it cannot be read."""
     if raw is None:
-        return "", f"a line of more than {LONGEST_LINE} bytes"
+        return "", f"a line of more than {MAX_LINE_BYTES} bytes"
     try:
         return raw.decode(), None
     except UnicodeDecodeError:

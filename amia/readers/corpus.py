@@ -1,47 +1,49 @@
-"""A source of posts: which files it is, and the posts in them."""
+"""A corpus: the files of a source, and the posts in them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from amia.errors import CorpusError
-from amia.posts import RawPost, Rejected
+from amia.posts import SPLITS, RawPost, Rejected
 from amia.readers.conll import read_conll
 from amia.readers.hf_disk import hf_disk_split, read_hf_disk
 from amia.readers.hub import read_hub
 from amia.readers.image_folder import ImageFolder
 from amia.readers.jsonl import read_jsonl
 from amia.readers.parquet import read_parquet
-from amia.readers.splits import split_of
 from amia.readers.webdataset import read_webdataset
 
-__all__ = ["Corpus", "Kind"]
+__all__ = ["Corpus", "Kind", "split_from_path"]
 
 Kind = Literal["conll", "jsonl", "parquet", "datasets", "webdataset"]
+
+_HUB_FILE = re.compile(r"(\w+)-\d+-of-\d+\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """Posts of one kind of source. Iterate it, as often as you like: each time the files are read anew, in order.
+    """Posts of one source. Each iteration reads the files again, in order.
 
-    Yields `RawPost`, or `Rejected` where something in the source is no post; at most a few posts are in memory at
-    once. Raises CorpusError when a file as a whole cannot be read (damaged, foreign columns, a dangerous type).
+    Yields `RawPost`, or `Rejected` for a record that is not a post. At most a few posts are in memory at once. Raises
+    CorpusError if a file as a whole cannot be read (damaged, unknown columns, a dangerous type).
     """
 
     source: str
-    """What the person named: a folder, a file, or `hf:owner/name`."""
+    """Source as the user named it: a folder, a file, or `hf:owner/name`."""
     kind: Kind
     files: list[Path]
-    """The source's files, sorted; empty for a data set on the hub."""
+    """Files of the source, sorted; empty for a data set on the hub."""
     root: Path
-    """The folder that file names in `where` are relative to."""
+    """Folder that file names in `location` are relative to."""
     image_root: Path | None
-    """The folder that `RawPost.image_path` is relative to; None: images lie in the files, or there are none."""
+    """Folder that `RawPost.image_path` is relative to; None if the files contain the images, or there are none."""
 
     @property
     def bytes(self) -> int:
-        """Total size of the files in bytes: a hint for planning."""
+        """Total size of the files in bytes, for planning."""
         return sum(file.stat().st_size for file in self.files)
 
     def __iter__(self) -> Iterator[RawPost | Rejected]:
@@ -58,7 +60,7 @@ class Corpus:
         relative = file.relative_to(self.root).as_posix()
         # A name that is not valid UTF-8 must still be printable.
         name = relative.encode("utf-8", "backslashreplace").decode()
-        split = split_of(relative)
+        split = split_from_path(relative)
         match self.kind:
             case "conll":
                 return read_conll(file, name, split, images)
@@ -70,3 +72,21 @@ class Corpus:
                 return read_hf_disk(file, name, hf_disk_split(file))
             case "webdataset":
                 return read_webdataset(file, name, split)
+
+
+def split_from_path(path: str) -> str | None:
+    """Return the split that a path relative to the source names, in Hugging Face's spelling; None if it names none.
+
+    The name of a split may be the whole stem or a part of it between other characters (`train`, `test-00001`,
+    `tweets_dev`), else the name of a folder (`train/00000.tar`). In the hub's layout
+    `data/<split>-00000-of-00002.parquet` it may be any word. A name with two different splits names none.
+    """
+    parts = PurePosixPath(path)
+    if parts.parent.name == "data" and (hub_file := _HUB_FILE.match(parts.stem)):
+        return SPLITS.get(hub_file[1].lower(), hub_file[1])
+    for part in (parts.name.split(".")[0], *(folder.name for folder in parts.parents)):
+        words = re.split(r"[^A-Za-z0-9]+", part.lower())
+        splits = {SPLITS[word] for word in words if word in SPLITS}
+        if splits:
+            return splits.pop() if len(splits) == 1 else None
+    return None

@@ -14,11 +14,11 @@ PREFIX = "hf:"
 
 
 def read_hub(source: str) -> Iterator[RawPost | Rejected]:
-    """The posts of every split, in order; `where` is `hf:owner/name/split#row`. Nothing is stored on disk.
+    """Yield the posts of every split, in order; `location` is `hf:owner/name/split#row`. Nothing is stored on disk.
 
-    Images must lie in the data set's own files (an `Image` column of Parquet); an image that is only a link is read
-    as a path, which no image folder has. Raises CorpusError when the optional library `datasets` is missing, when the
-    data set cannot be had, and when no column holds the text.
+    The files of the data set must contain the images (an `Image` column of Parquet). An image that is only a link is
+    read as a path and will be missing. Raises CorpusError if the optional library `datasets` is not installed, if the
+    data set cannot be loaded, and if no column holds the text.
     """
     try:
         import datasets
@@ -29,7 +29,7 @@ def read_hub(source: str) -> Iterator[RawPost | Rejected]:
     name, _, config = source.removeprefix(PREFIX).partition(":")
     try:
         splits = datasets.load_dataset(name, config or None, streaming=True)
-    except Exception as error:  # of the network, of the hub, of a script or a file there
+    except Exception as error:  # network, hub, scripts and files fail in many ways
         raise CorpusError(f"{source}: {error}") from error
     for split, rows in splits.items():
         yield from _posts(rows, f"{PREFIX}{name}/{split}", str(split), datasets)
@@ -39,7 +39,7 @@ def _posts(rows: Any, name: str, split: str, datasets: Any) -> Iterator[RawPost 
     features = rows.features
     for column, feature in (features or {}).items():
         if isinstance(feature, datasets.Image):
-            # The file's own bytes, not pixels that would have to be encoded again.
+            # Keep the encoded bytes instead of decoding the image.
             rows = rows.cast_column(column, datasets.Image(decode=False))
     labels = label_names(features.to_dict() if features is not None else None)
     for number, row in enumerate(rows):

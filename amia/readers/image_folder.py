@@ -1,4 +1,4 @@
-"""Which image belongs to an id, when images are files named by it (`<id>.jpg`)."""
+"""Images by post id, for corpora whose image files are named by it (`<id>.jpg`)."""
 
 import os
 from pathlib import Path
@@ -8,15 +8,15 @@ from amia.errors import CorpusError
 __all__ = ["IMAGE_SUFFIXES", "ImageFolder"]
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff")
-"""File name endings taken for images, in any case; where one id has several files the first of these wins."""
+"""File name suffixes of images, in any case. If one id has several files, the first of these suffixes wins."""
 
 _RANK = {suffix: rank for rank, suffix in enumerate(IMAGE_SUFFIXES)}
 
 
 class ImageFolder:
-    """The images of one folder by id. The folder is listed once; no file is touched.
+    """Images of one folder by id. The folder is listed once, and no file is opened.
 
-    Keeps one short string an image (about 150 bytes): a million images are 150 MB.
+    Keeps one short string per image (about 150 bytes): a million images take 150 MB.
     """
 
     def __init__(self, root: Path | None) -> None:
@@ -34,9 +34,9 @@ class ImageFolder:
         return len(self._names)
 
     def find(self, post_id: str | None) -> str | None:
-        """The file name of the id's image, relative to the folder, or None.
+        """Return the file name of the id's image, relative to the folder, or None.
 
-        Only names that the listing gave are ever returned, so an id like `../secret` finds nothing.
+        Only names from the listing are returned, so an id like `../secret` has no image.
         """
         return None if post_id is None else self._names.get(post_id)
 
@@ -44,8 +44,8 @@ class ImageFolder:
         stem, _, suffix = name.rpartition(".")
         if not stem or suffix.lower() not in _RANK:
             return
-        rival = self._names.get(stem)
-        if rival is None or _preference(name) < _preference(rival):
+        previous = self._names.get(stem)
+        if previous is None or _preference(name) < _preference(previous):
             self._names[stem] = name
 
 

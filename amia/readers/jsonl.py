@@ -1,4 +1,4 @@
-"""JSON lines: one object a line, as tweet collections are exported."""
+"""JSON lines: one object per line, as tweet collections are exported."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,20 +6,20 @@ from pathlib import Path
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
 from amia.readers.row_mapping import read_record
-from amia.readers.safety.json_lines import LONGEST_LINE, parse_object, read_lines
+from amia.readers.safety.json_lines import MAX_LINE_BYTES, parse_object, read_lines
 
 __all__ = ["read_jsonl"]
 
 
 def read_jsonl(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
-    """The posts of one file, in order; empty lines are skipped. `where` is `name:line`.
+    """Yield the posts of one file, in order; empty lines are skipped. `location` is `name:line`.
 
-    Field names as in `amia.readers.row_mapping.NAMES`; `image` is a path. `split` is for lines without a `split`.
+    Fields are those of `amia.readers.row_mapping.NAMES`; `image` is a path. `split` is used for lines without one.
     """
     for number, line in read_lines(file):
         location = f"{name}:{number}"
         if line is None:
-            yield Rejected(location=location, id=None, reason=f"a line of more than {LONGEST_LINE} bytes")
+            yield Rejected(location=location, id=None, reason=f"a line of more than {MAX_LINE_BYTES} bytes")
         elif line.strip():
             try:
                 yield read_record(parse_object(line), location, split)

@@ -1,4 +1,4 @@
-"""Parquet files, among them data sets in the hub's layout (`data/train-00000-of-00002.parquet`)."""
+"""Parquet files, including data sets in the hub's layout (`data/train-00000-of-00002.parquet`)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,34 +8,34 @@ import pyarrow.parquet as pq
 
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
-from amia.readers.arrow_table import ROWS, TableReader
+from amia.readers.arrow_table import MAX_BATCH_ROWS, TableReader
 from amia.readers.safety.arrow_streams import refuse_parquet_extensions
 from amia.readers.safety.parquet_pages import read_pages
 
 __all__ = ["read_parquet"]
 
-BATCH_BYTES = 128_000_000
-"""That rows unpack to at once, at most, where each of them holds the largest page's value."""
+MAX_BATCH_BYTES = 128_000_000
+"""Bytes of a batch, if each of its rows holds a value as large as the largest page."""
 
 
 def read_parquet(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
-    """The posts of one file, in order; `where` is `name#row`. Column names as in `amia.readers.row_mapping.NAMES`.
+    """Yield the posts of one file, in order; `location` is `name#row`. Columns are those of `row_mapping.NAMES`.
 
-    Raises CorpusError for a damaged file, for extension types, and where `read_pages` and `TableReader` do.
+    Raises CorpusError for a damaged file, for extension types, and for the reasons of `read_pages` and `TableReader`.
     """
     refuse_parquet_extensions(file)
     try:
         with pq.ParquetFile(file) as table:
             reader = TableReader(table.schema_arrow, name, split)
             pages = read_pages(file, table.metadata, reader.columns)
-        rows = max(1, min(ROWS, BATCH_BYTES // max(1, pages.largest)))
-        # Without a buffer size, a whole column of a row group would be in memory: all its images.
+        rows = max(1, min(MAX_BATCH_ROWS, MAX_BATCH_BYTES // max(1, pages.max_bytes)))
+        # Without a buffer size, a whole column of a row group would be in memory, with all its images.
         options = {"buffer_size": 1 << 20, "pre_buffer": False, "arrow_extensions_enabled": False}
-        with pq.ParquetFile(file, read_dictionary=pages.repeated, **options) as table:
-            # Group by group, each with its dictionary: Arrow cannot put lists of two dictionaries together.
-            wanted = {"batch_size": rows, "columns": reader.columns, "use_threads": False}
+        with pq.ParquetFile(file, read_dictionary=pages.dictionary_lists, **options) as table:
+            # Each row group separately, since Arrow cannot concatenate lists with different dictionaries.
+            selection = {"batch_size": rows, "columns": reader.columns, "use_threads": False}
             for group in range(table.num_row_groups):
-                for batch in table.iter_batches(row_groups=[group], **wanted):
+                for batch in table.iter_batches(row_groups=[group], **selection):
                     yield from reader.posts(batch)
-    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: names of columns that are not UTF-8
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: column names that are not UTF-8
         raise CorpusError(f"{file}: {error}") from error

@@ -1,4 +1,4 @@
-"""One row of a table, or one JSON object, to a post: which names mean what, and which types they may have."""
+"""Conversion of a table row or a JSON object to a post: names and types of its fields."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,33 +17,35 @@ NAMES: dict[str, tuple[str, ...]] = {
     "tags": ("tags", "ner_tags"),
     "image": ("image", "image_path", "file_name"),
 }
-"""What a post consists of -> the names it may have in a source. Of several that hold a value the first counts."""
+"""Field of a post -> its possible names in a source. The first one with a value counts."""
 
 
 def known_names(present: Iterable[str]) -> list[str]:
-    """Those of `present` that mean something, in their order.
+    """Return those of `present` that name a field of a post, in order.
 
-    Raises CorpusError when none of them holds the text, or when two have one name.
+    Raises CorpusError if none of them holds the text, or if two are equal.
     """
     names = list(present)
     texts = [*NAMES["text"], *NAMES["tokens"]]
     if not set(texts) & set(names):
-        listed = ", ".join(names) or "none"
-        raise CorpusError(f"no column holds the text: looked for {', '.join(texts)}; there are {listed}. Rename one.")
-    meaning = {name for group in NAMES.values() for name in group}
-    known = [name for name in names if name in meaning]
-    if twice := sorted({name for name in known if known.count(name) > 1}):
-        raise CorpusError(f"two columns are called {twice[0]}: rename or remove one")
+        available = ", ".join(names) or "none"
+        raise CorpusError(
+            f"no column holds the text: looked for {', '.join(texts)}; there are {available}. Rename one."
+        )
+    fields = {name for group in NAMES.values() for name in group}
+    known = [name for name in names if name in fields]
+    if duplicates := sorted({name for name in known if known.count(name) > 1}):
+        raise CorpusError(f"two columns are called {duplicates[0]}: rename or remove one")
     return known
 
 
 def read_record(
     record: Mapping[str, object], location: str, split: str | None, labels: Mapping[str, Sequence[str]] | None = None
 ) -> RawPost | Rejected:
-    """The post that a row says, or why it says none.
+    """Convert a row to a post, or to a `Rejected` with the reason.
 
-    `split` is the file's, where the row names none. `labels` gives, for columns whose tags are numbers, the names that
-    the numbers stand for. Images: null, a path (str), the bytes, or Hugging Face's {"bytes", "path"}.
+    `split` is that of the file, for rows without one. `labels` maps columns of numbered tags to the names of the
+    numbers. An image is null, a path (str), its bytes, or Hugging Face's {"bytes", "path"}.
     """
     post_id: str | None = None
     try:
@@ -63,39 +65,39 @@ def read_record(
         return Rejected(location=location, id=post_id, reason=str(error))
 
 
-def _value(record: Mapping[str, object], what: str) -> object:
-    return next((value for name in NAMES[what] if (value := record.get(name)) is not None), None)
+def _value(record: Mapping[str, object], field: str) -> object:
+    return next((value for name in NAMES[field] if (value := record.get(name)) is not None), None)
 
 
 def _id(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, float):
-        # 17-digit ids do not survive as floats, so two posts could end up with one id.
-        raise CorpusError(f"id {value!r} is a float: write ids as strings or whole numbers")
+        # Floats cannot represent 17-digit ids, so two posts could get the same id.
+        raise CorpusError(f"id {value!r} is a float: write ids as strings or integers")
     return _string("id", value) or None
 
 
-def _string(what: str, value: object) -> str | None:
+def _string(field: str, value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise CorpusError(f"{what} is {_type(value)}, not a string")
+        raise CorpusError(f"{field} is {_type_name(value)}, not a string")
     try:
         value.encode()
-    except UnicodeEncodeError as error:  # half of a surrogate pair, which JSON can spell: no file could hold it
-        raise CorpusError(f"{what} is not valid Unicode") from error
+    except UnicodeEncodeError as error:  # a lone surrogate, which JSON can escape but UTF-8 cannot encode
+        raise CorpusError(f"{field} is not valid Unicode") from error
     return value
 
 
-def _strings(what: str, value: object) -> list[str] | None:
+def _strings(field: str, value: object) -> list[str] | None:
     if value is None:
         return None
     if not isinstance(value, list):
-        raise CorpusError(f"{what} is {_type(value)}, not a list of strings")
+        raise CorpusError(f"{field} is {_type_name(value)}, not a list of strings")
     for item in value:
         if not isinstance(item, str):
-            raise CorpusError(f"{what} holds {_type(item)}, not only strings")
+            raise CorpusError(f"{field} holds {_type_name(item)}, not only strings")
     return value
 
 
@@ -116,20 +118,20 @@ def _label(number: object, names: Sequence[str]) -> str:
 
 
 def _image(value: object) -> tuple[bytes | None, str | None]:
-    """(bytes, path): at most one of them."""
+    """Return (bytes, path), at most one of which is not None."""
     if isinstance(value, dict):
         value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
     if isinstance(value, bytes):
-        return value[: MAX_FILE_BYTES + 1], None  # too_large either way
+        return value[: MAX_FILE_BYTES + 1], None  # one byte more than the limit is enough for `too_large`
     if value is None or isinstance(value, str):
         return None, _string("image", value) or None
-    raise CorpusError(f"image is {_type(value)}, not a path, bytes or {{bytes, path}}")
+    raise CorpusError(f"image is {_type_name(value)}, not a path, bytes or {{bytes, path}}")
 
 
-def _type(value: object) -> str:
+def _type_name(value: object) -> str:
     if isinstance(value, UnsupportedValue):
         return value.kind
-    names = {bool: "a truth value", int: "a number", float: "a number", str: "a string", bytes: "bytes"}
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", bytes: "bytes"}
     return names.get(type(value)) or {list: "a list", dict: "an object", type(None): "null"}.get(
         type(value), type(value).__name__
     )

@@ -1,8 +1,11 @@
-"""Arrow extension types, refused before Arrow sees the file.
+"""Checks of Arrow data from untrusted sources, before and while Arrow reads it.
 
-An extension type runs code of whichever library registered it, while the schema is being read: that is how a Parquet
-file could execute commands through PyArrow (CVE-2023-47248) and Ray (CVE-2026-41486). Opening a file and looking at its
-schema then is too late, so its raw bytes are looked at here. No post needs such a type.
+Extension types: reading a schema with an extension type runs code of the library that registered the type. That is how
+a Parquet file could execute commands through PyArrow (CVE-2023-47248) and Ray (CVE-2026-41486). Checking the schema
+after opening a file is too late, so its raw bytes are searched here. No post needs such a type.
+
+Streams: Arrow trusts them, since they are made for memory and not for files. Offsets outside their buffer make Python
+read unrelated memory or crash the process, and a compressed batch may unpack to any size.
 """
 
 import base64
@@ -14,26 +17,28 @@ import pyarrow as pa
 
 from amia.errors import CorpusError
 
-__all__ = ["refuse_broken_batch", "refuse_packed_batches", "refuse_parquet_extensions", "refuse_stream_extensions"]
+__all__ = ["check_batch", "refuse_compressed_batches", "refuse_parquet_extensions", "refuse_stream_extensions"]
 
-# MERGED FROM amia.readers.safety.arrow_streams: Arrow streams from strangers: what Arrow takes on trust, since its streams are meant for memory and not for files.
-#
-# Offsets that point outside their buffer make Python read whatever memory lies there, or end the process; and a batch may
-# be packed and unpack to any size.
+MAX_ROWS = 1_000_000
+"""Rows of a batch, in addition to 8 per byte of the file: a column of nulls takes no bytes."""
+
 _SCHEMA_KEY = b"ARROW:schema"
 _EXTENSION_KEY = b"ARROW:extension:name"
-_CONTINUED = b"\xff\xff\xff\xff"
+_CONTINUATION = b"\xff\xff\xff\xff"
+_RECORD_BATCH, _DICTIONARY_BATCH = 3, 2
+"""Types of a message's header."""
+_LEGACY_COMPRESSION_KEY = b"ARROW:experimental_compression"
 
 
 def refuse_parquet_extensions(file: Path) -> None:
-    """Raises CorpusError when a Parquet file has a column of an extension type, or is no whole Parquet file."""
+    """Raise CorpusError if a Parquet file has a column of an extension type, or is not a complete Parquet file."""
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
         stream.seek(max(0, size - 8))
         tail = stream.read(8)
         length = struct.unpack("<I", tail[:4])[0] if len(tail) == 8 else 0
         if tail[4:] != b"PAR1" or length + 12 > size:
-            raise CorpusError(f"{file}: not a Parquet file, or one that was cut off or encrypted")
+            raise CorpusError(f"{file}: not a Parquet file, or it is truncated or encrypted")
         stream.seek(size - 8 - length)
         footer = stream.read(length)
     at = footer.find(_SCHEMA_KEY)
@@ -44,19 +49,19 @@ def refuse_parquet_extensions(file: Path) -> None:
 
 
 def refuse_stream_extensions(file: Path) -> None:
-    """Raises CorpusError when an Arrow stream (`.arrow`, as `datasets` saves it) has a column of an extension type."""
+    """Raise CorpusError if an Arrow stream (`.arrow`, as `datasets` saves it) has a column of an extension type."""
     with file.open("rb") as stream:
         head = stream.read(8)
-        if head[:4] != _CONTINUED or len(head) < 8:
+        if head[:4] != _CONTINUATION or len(head) < 8:
             raise CorpusError(f"{file}: not an Arrow stream as `datasets` saves it")
         _refuse(stream.read(struct.unpack("<I", head[4:])[0]), file)
 
 
 def _schema_after(footer: bytes, at: int, file: Path) -> bytes:
-    """The Arrow schema that follows its key, which ends at `at`, in a footer in Thrift's compact protocol."""
+    """Return the Arrow schema after its key, which ends at `at`, in a footer in Thrift's compact protocol."""
     try:
-        if footer[at] != 0x18:  # the next field, a string
-            raise CorpusError(f"{file}: its Arrow schema is not written as any library writes it; refused")
+        if footer[at] != 0x18:  # header of the next field, a string
+            raise CorpusError(f"{file}: its Arrow schema has an encoding that no library writes; refused")
         length, shift, byte = 0, 0, 0x80
         while byte & 0x80:
             at += 1
@@ -76,29 +81,21 @@ def _refuse(schema: bytes, file: Path) -> None:
         )
 
 
-MOST_ROWS = 1_000_000
-"""Of a batch, beside 8 for each byte of the file: a column of nulls takes no bytes."""
-
-_RECORDS, _DICTIONARY = 3, 2
-"""Kinds of a message's header."""
-_OLD_MARK = b"ARROW:experimental_compression"
-
-
-def refuse_packed_batches(file: Path) -> None:
-    """Raises CorpusError when a message of an Arrow stream is compressed, which `datasets` never does."""
+def refuse_compressed_batches(file: Path) -> None:
+    """Raise CorpusError if a message of an Arrow stream is compressed, which `datasets` never does."""
     with pa.memory_map(str(file)) as stream:
         for message in pa.MessageReader.open_stream(stream):
-            about = message.metadata.to_pybytes()
-            if _OLD_MARK in about or _is_packed(about):
+            metadata = message.metadata.to_pybytes()
+            if _LEGACY_COMPRESSION_KEY in metadata or _is_compressed(metadata):
                 raise CorpusError(f"{file}: its batches are compressed, which `datasets` never does; save it again")
 
 
-def refuse_broken_batch(batch: pa.RecordBatch, file: Path) -> None:
-    """Raises CorpusError when an offset or a number of a dictionary points outside, and for rows that take no bytes.
+def check_batch(batch: pa.RecordBatch, file: Path) -> None:
+    """Raise CorpusError if an offset or a dictionary index is out of bounds, or if there are too many empty rows.
 
-    Strings are looked at as bytes: one that is not UTF-8 costs its row only.
+    Strings are validated as bytes, so that one that is not UTF-8 affects its row only.
     """
-    if batch.num_rows > MOST_ROWS + 8 * file.stat().st_size:
+    if batch.num_rows > MAX_ROWS + 8 * file.stat().st_size:
         raise CorpusError(f"{file}: {batch.num_rows} rows in a file of {file.stat().st_size} bytes: refused")
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
@@ -108,7 +105,7 @@ def refuse_broken_batch(batch: pa.RecordBatch, file: Path) -> None:
 
 
 def _as_bytes(kind: pa.DataType) -> pa.DataType:
-    """The same type with bytes for strings."""
+    """Return the same type with bytes in place of strings."""
     if pa.types.is_string(kind):
         return pa.binary()
     if pa.types.is_large_string(kind):
@@ -127,14 +124,14 @@ def _as_bytes(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _is_packed(message: bytes) -> bool:
-    """Whether the batch that a message (a FlatBuffer) announces says how it is compressed."""
+def _is_compressed(message: bytes) -> bool:
+    """Check whether the batch that a message (a FlatBuffer) announces has a compression codec."""
     table = _u32(message, 0)
     kind, header = _field(message, table, 1), _field(message, table, 2)
-    if kind is None or header is None or message[kind] not in (_RECORDS, _DICTIONARY):
+    if kind is None or header is None or message[kind] not in (_RECORD_BATCH, _DICTIONARY_BATCH):
         return False
     batch = header + _u32(message, header)
-    if message[kind] == _DICTIONARY:
+    if message[kind] == _DICTIONARY_BATCH:
         data = _field(message, batch, 1)
         if data is None:
             return False
@@ -143,12 +140,12 @@ def _is_packed(message: bytes) -> bool:
 
 
 def _field(message: bytes, table: int, number: int) -> int | None:
-    """Where a table's field lies; None where the table has none."""
-    index = table - struct.unpack_from("<i", message, table)[0]
+    """Return the position of a field in a FlatBuffer table; None if the table lacks it."""
+    vtable = table - struct.unpack_from("<i", message, table)[0]
     slot = 4 + 2 * number
-    if slot + 2 > struct.unpack_from("<H", message, index)[0]:
+    if slot + 2 > struct.unpack_from("<H", message, vtable)[0]:
         return None
-    (offset,) = struct.unpack_from("<H", message, index + slot)
+    (offset,) = struct.unpack_from("<H", message, vtable + slot)
     return table + offset if offset else None
 
 

@@ -1,4 +1,4 @@
-"""A text file's lines as bytes, one at a time, with the oddities of real files taken off."""
+"""Lines of untrusted text files with a bounded length, and JSON objects of untrusted origin."""
 
 import codecs
 import itertools
@@ -9,30 +9,29 @@ from typing import Any, NoReturn
 
 from amia.errors import CorpusError
 
-__all__ = ["LONGEST_LINE", "parse_object", "read_lines"]
+__all__ = ["MAX_LINE_BYTES", "parse_object", "read_lines"]
 
-# MERGED FROM amia.readers.safety.json_lines: JSON from strangers, to a dict or to a reason.
-LONGEST_LINE = 1 << 20
-"""Bytes. A longer line is no line of posts, and would be held in memory whole."""
+MAX_LINE_BYTES = 1 << 20
+"""Length of a line. A longer one holds no post, and would be held in memory as a whole."""
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
-    r"""(number from 1, the line without its end); None in place of a line of more than `LONGEST_LINE` bytes.
+    r"""Yield (number from 1, line without its end); None in place of a line of more than `MAX_LINE_BYTES` bytes.
 
-    Lines end at `\n` or `\r\n` and nowhere else: tweets hold U+2028, U+0085 and their like inside a token. A UTF-8 byte
-    order mark is taken off. Raises CorpusError for a file in UTF-16 or UTF-32.
+    Only `\n` and `\r\n` end a line, since tweets contain U+2028, U+0085 and similar characters inside tokens. A UTF-8
+    byte order mark is removed. Raises CorpusError for a file in UTF-16 or UTF-32.
     """
     with file.open("rb") as stream:
         for number in itertools.count(1):
-            line = stream.readline(LONGEST_LINE)
+            line = stream.readline(MAX_LINE_BYTES)
             if not line:
                 return
             if number == 1:
                 if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                    raise CorpusError(f"{file}: this is UTF-16 or UTF-32; save it as UTF-8")
+                    raise CorpusError(f"{file}: encoded as UTF-16 or UTF-32; save it as UTF-8")
                 line = line.removeprefix(codecs.BOM_UTF8)
-            if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-                while (more := stream.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
+            if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
+                while (more := stream.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
                     pass
                 yield number, None
                 continue
@@ -40,9 +39,9 @@ def read_lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
-    """The JSON object in `data`. Raises CorpusError with the reason, for NaN and Infinity and endless nesting too."""
+    """Parse a JSON object. Raises CorpusError with the reason, also for NaN, Infinity and too deep nesting."""
     try:
-        value = json.loads(data.decode(), parse_constant=_refuse)
+        value = json.loads(data.decode(), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise CorpusError("not valid UTF-8") from error
     except (ValueError, RecursionError) as error:
@@ -52,5 +51,5 @@ def parse_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _refuse(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")

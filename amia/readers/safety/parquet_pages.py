@@ -1,7 +1,7 @@
-"""How large the pages of a Parquet file become, read from their headers before Arrow unpacks any of them.
+"""Sizes of the pages of a Parquet file, read from their headers before Arrow decompresses any of them.
 
-A page says how many bytes it unpacks to and how many values it holds, and Arrow believes it: four kilobytes of repeated
-zeros become gigabytes of images, and as few bytes say a billion times the same token.
+The header of a page gives its decompressed size and its number of values, and Arrow trusts both: four kilobytes of
+compressed zeros become gigabytes of images, and as few bytes repeat one token a billion times.
 """
 
 from collections.abc import Collection
@@ -15,132 +15,135 @@ from amia.errors import CorpusError
 
 __all__ = ["Pages", "read_pages"]
 
-MOST_UNPACKED = 256_000_000
-"""Bytes of a column in a row group, if they are more than `MOST_TIMES` of what they are packed in."""
-MOST_TIMES = 50
-"""Text shrinks to a tenth, tags to a twentieth, and images not at all."""
-MOST_VALUES = 1_000_000
-"""Of a column in a row group, beside 8 for each byte of the file: a run of one value takes no bytes."""
+MAX_DECOMPRESSED_BYTES = 256_000_000
+"""Decompressed bytes of a column in a row group, if that is more than `MAX_COMPRESSION_RATIO` allows."""
+MAX_COMPRESSION_RATIO = 50
+"""Typical ratios are 10 for text, 20 for tags and 1 for images."""
+MAX_VALUES = 1_000_000
+"""Values of a column in a row group, in addition to 8 per byte of the file: a run of one value takes no bytes."""
 
 _HEADER_BYTES = (1 << 12, 1 << 24)
-"""Read at first, and where that was not enough; Arrow refuses a page's header of more than 16 MB."""
+"""Bytes that are read for a page's header at first, and if that is not enough. Arrow refuses more than 16 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What the pages of some columns unpack to."""
+    """Summary of the pages of some columns."""
 
-    largest: int
-    """Bytes of the largest page."""
-    repeated: list[str]
-    """Paths of strings in lists that are numbers of a dictionary: each may stand there a million times."""
+    max_bytes: int
+    """Decompressed size of the largest page."""
+    dictionary_lists: list[str]
+    """Paths of lists with dictionary-encoded strings, each of which may occur a million times."""
 
 
 def read_pages(file: Path, metadata: pq.FileMetaData, columns: Collection[str]) -> Pages:
-    """Raises CorpusError where the pages of one of these columns unpack to more than an honest file's could."""
-    largest, repeated = 0, dict[str, None]()
+    """Read the page headers of some columns.
+
+    Raises CorpusError if the pages of a column decompress to more than those of an honest file could.
+    """
+    max_bytes, dictionary_lists = 0, dict[str, None]()
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
         for group in range(metadata.num_row_groups):
-            for place in range(metadata.num_columns):
-                chunk = metadata.row_group(group).column(place)
+            for index in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(index)
                 if chunk.path_in_schema.partition(".")[0] not in columns:
                     continue
                 start, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset
                 if dictionary is not None and 0 < dictionary < start:
                     start = dictionary
                 try:
-                    sizes, values = _chunk(stream, start, start + chunk.total_compressed_size)
+                    sizes, num_values = _read_chunk(stream, start, start + chunk.total_compressed_size)
                 except (LookupError, ValueError, TypeError, AttributeError, OSError) as error:
                     raise CorpusError(f"{file}: the pages of column {chunk.path_in_schema} are damaged") from error
-                unpacked = sum(sizes)
-                if unpacked > max(MOST_UNPACKED, MOST_TIMES * chunk.total_compressed_size):
+                decompressed = sum(sizes)
+                if decompressed > max(MAX_DECOMPRESSED_BYTES, MAX_COMPRESSION_RATIO * chunk.total_compressed_size):
                     raise CorpusError(
-                        f"{file}: {chunk.total_compressed_size} bytes of column {chunk.path_in_schema} unpack to "
-                        f"{unpacked}: refused, since no real column shrinks so far"
+                        f"{file}: {chunk.total_compressed_size} bytes of column {chunk.path_in_schema} decompress to "
+                        f"{decompressed}: refused, since no real column has such a compression ratio"
                     )
-                if values > MOST_VALUES + 8 * size:
+                if num_values > MAX_VALUES + 8 * size:
                     raise CorpusError(
-                        f"{file}: column {chunk.path_in_schema} holds {values} values in a file of {size} bytes: "
-                        "refused, since no real column shrinks so far"
+                        f"{file}: column {chunk.path_in_schema} has {num_values} values in a file of {size} bytes: "
+                        "refused, since no real column has such a compression ratio"
                     )
-                largest = max(largest, *sizes, 0)
-                if metadata.schema.column(place).max_repetition_level and chunk.has_dictionary_page:
-                    repeated[chunk.path_in_schema] = None
-    return Pages(largest, list(repeated))
+                max_bytes = max(max_bytes, *sizes, 0)
+                if metadata.schema.column(index).max_repetition_level and chunk.has_dictionary_page:
+                    dictionary_lists[chunk.path_in_schema] = None
+    return Pages(max_bytes, list(dictionary_lists))
 
 
-def _chunk(stream: BinaryIO, start: int, end: int) -> tuple[list[int], int]:
-    """Bytes that each page unpacks to, and how many values they hold together."""
+def _read_chunk(stream: BinaryIO, start: int, end: int) -> tuple[list[int], int]:
+    """Return the decompressed size of each page, and the number of values of all pages."""
     sizes: list[int] = []
-    values = 0
+    num_values = 0
     while start < end:
-        header, length = _header(stream, start)
-        unpacked, packed = int(header[2]), int(header[3])
-        if unpacked < 0 or packed < 0:
+        header, length = _read_header(stream, start)
+        decompressed, compressed = int(header[2]), int(header[3])
+        if decompressed < 0 or compressed < 0:
             raise ValueError("a page of negative size")
-        sizes.append(unpacked)
-        values += (header.get(5) or header.get(8) or {}).get(1) or 0  # data pages of version 1 and 2
-        start += length + packed
-    return sizes, values
+        sizes.append(decompressed)
+        num_values += (header.get(5) or header.get(8) or {}).get(1) or 0  # data pages of version 1 and 2
+        start += length + compressed
+    return sizes, num_values
 
 
-def _header(stream: BinaryIO, start: int) -> tuple[dict[int, Any], int]:
-    """A page's header, field by field, and how long it is."""
-    for most in _HEADER_BYTES:
+def _read_header(stream: BinaryIO, start: int) -> tuple[dict[int, Any], int]:
+    """Return the fields of a page's header, and its length."""
+    for limit in _HEADER_BYTES:
         stream.seek(start)
-        data = stream.read(most)
+        data = stream.read(limit)
         try:
-            header, length = _struct(data, 0)
+            header, length = _parse_struct(data, 0)
         except IndexError:
-            if len(data) < most or most == _HEADER_BYTES[-1]:
+            if len(data) < limit or limit == _HEADER_BYTES[-1]:
                 raise
         else:
             return header, length
     raise AssertionError("unreachable")
 
 
-def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
-    """A struct in Thrift's compact protocol: number of a field -> whole number or struct; and where it ends."""
+def _parse_struct(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
+    """Parse a struct in Thrift's compact protocol: return field id -> integer or struct, and the end position."""
     if depth > 8:
-        raise ValueError("structs without end")
+        raise ValueError("structs nested too deep")
     fields: dict[int, Any] = {}
-    number = 0
+    field_id = 0
     while kind := data[at] & 0x0F:
-        step = data[at] >> 4
+        delta = data[at] >> 4
         at += 1
-        if step:
-            number += step
+        if delta:
+            field_id += delta
         else:
-            number, at = _whole(data, at)
-        fields[number], at = _value(data, at, kind, depth)
+            field_id, at = _parse_zigzag(data, at)
+        fields[field_id], at = _parse_value(data, at, kind, depth)
     return fields, at + 1
 
 
-def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+def _parse_value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
     match kind:
-        case 1 | 2:  # true and false: nothing follows
+        case 1 | 2:  # true and false, which have no data
             return None, at
         case 3:
             return None, at + 1
         case 4 | 5 | 6:
-            return _whole(data, at)
+            return _parse_zigzag(data, at)
         case 7:
             return None, at + 8
         case 8:
-            length, at = _varint(data, at)
+            length, at = _parse_varint(data, at)
             return None, at + length
         case 12:
-            return _struct(data, at, depth + 1)
+            return _parse_struct(data, at, depth + 1)
     raise ValueError("a list in a page's header")
 
 
-def _whole(data: bytes, at: int) -> tuple[int, int]:
-    number, at = _varint(data, at)
+def _parse_zigzag(data: bytes, at: int) -> tuple[int, int]:
+    number, at = _parse_varint(data, at)
     return (number >> 1) ^ -(number & 1), at
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _parse_varint(data: bytes, at: int) -> tuple[int, int]:
     number = 0
     for shift in range(0, 70, 7):
         byte = data[at]
@@ -148,4 +151,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
             return number, at
-    raise ValueError("a number without end")
+    raise ValueError("an integer of more than 70 bits")

@@ -1,4 +1,4 @@
-"""What the readers' tests share."""
+"""Fixtures of the readers' tests."""
 
 import io
 import os
@@ -12,13 +12,13 @@ from tests.helpers.paths import TWEETS
 
 @pytest.fixture(scope="session")
 def tweets() -> Path:
-    """A small corpus with the oddities of real ones."""
+    """Small corpus with the irregularities of real ones."""
     return TWEETS
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real corpora that are not part of the repository."""
+    """Folder of real corpora, which are not part of the repository."""
     folder = os.environ.get("AMIA_SHARED_DATA")
     if not folder:
         pytest.skip("AMIA_SHARED_DATA does not name the folder of the real corpora")

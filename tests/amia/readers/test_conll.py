@@ -1,4 +1,4 @@
-"""CoNLL files: whatever stands in a token stays, whatever cannot be read costs one post."""
+"""CoNLL files: tokens are kept exactly, and an invalid line affects one post."""
 
 import codecs
 import tracemalloc
@@ -24,14 +24,14 @@ def read(tmp_path: Path, content: bytes) -> list[RawPost | Rejected]:
     return list(read_conll(file, "train.txt", "train", NO_IMAGES))
 
 
-def brief(rows: list[RawPost | Rejected]) -> list[tuple[object, ...]]:
+def summarize(rows: list[RawPost | Rejected]) -> list[tuple[object, ...]]:
     return [
         (row.id, row.reason) if isinstance(row, Rejected) else (row.id, list(row.tokens or ()), row.tags)
         for row in rows
     ]
 
 
-def test_the_fixture_as_a_whole(tweets: Path) -> None:
+def test_reads_the_fixture(tweets: Path) -> None:
     corpus = open_corpus(tweets)
     assert corpus.kind == "conll"
     assert [file.name for file in corpus.files] == ["test.txt", "train.txt", "valid.txt"]
@@ -55,14 +55,14 @@ def test_the_fixture_as_a_whole(tweets: Path) -> None:
     }
 
 
-def test_odd_tokens_stay_exactly_as_they_are(tweets: Path) -> None:
+def test_unusual_tokens_are_kept(tweets: Path) -> None:
     posts = {raw.id: raw for raw in open_corpus(tweets)}
     assert posts["1003"].tokens[1] == "\ufe0f"
     assert posts["1003"].tokens[7] == "\u200d"
     assert posts["1004"].tokens[:3] == ["a\u00a0b", "line\u2028break", "\u0085"]
 
 
-def test_tags_as_read_and_as_valid_bio2(tweets: Path) -> None:
+def test_tags_as_read_and_as_bio2(tweets: Path) -> None:
     posts = {raw.id: validate_post(raw) for raw in open_corpus(tweets)}
     assert posts["1002"].tags == ("B-OTHER", "O", "O", "I-OTHER", "O", "O", "O", "I-PER", "O")
     assert posts["1002"].ner_tags == ("B-MISC", "O", "O", "B-MISC", "O", "O", "O", "B-PER", "O")
@@ -70,12 +70,12 @@ def test_tags_as_read_and_as_valid_bio2(tweets: Path) -> None:
     assert posts["1004"].ner_tags[4:7] == ("B-LOC", "I-LOC", "B-MISC")
 
 
-def test_of_three_columns_the_coarse_tag_is_read(tweets: Path) -> None:
+def test_coarse_tag_of_three_columns(tweets: Path) -> None:
     posts = {raw.id: raw for raw in open_corpus(tweets)}
     assert posts["O_9003"].tags == ["O", "B-building", "O", "B-location"]
 
 
-def test_where_says_the_line(tmp_path: Path) -> None:
+def test_location_is_the_line(tmp_path: Path) -> None:
     rows = read(tmp_path, b"IMGID:1\na\tO\n\n\nIMGID:2\nb\tO\n")
     assert [row.location for row in rows] == ["train.txt:1", "train.txt:5"]
 
@@ -98,44 +98,44 @@ def test_where_says_the_line(tmp_path: Path) -> None:
     ],
 )
 def test_layouts(tmp_path: Path, content: bytes, expected: list[tuple[object, ...]]) -> None:
-    assert brief(read(tmp_path, content)) == expected
+    assert summarize(read(tmp_path, content)) == expected
 
 
 @pytest.mark.parametrize(
-    ("bad", "reason"),
+    ("line", "reason"),
     [
-        (b"x", "1 columns where the post began with 2"),
-        (b"x\tO\tO\tO\tO", "5 columns where the post began with 2"),
+        (b"x", "1 columns, but the first line of the post has 2"),
+        (b"x\tO\tO\tO\tO", "5 columns, but the first line of the post has 2"),
         (b"\xff\xfe\tO", "not valid UTF-8"),
         (b"x" * (1 << 20) + b"\tO", "a line of more than 1048576 bytes"),
     ],
 )
-def test_a_line_that_cannot_be_read_costs_its_post_only(tmp_path: Path, bad: bytes, reason: str) -> None:
-    rows = read(tmp_path, b"IMGID:1\na\tO\n\nIMGID:2\nb\tO\n" + bad + b"\nrest\tO\n\nIMGID:3\nc\tO\n")
-    assert brief(rows) == [("1", ["a"], ["O"]), ("2", reason), ("3", ["c"], ["O"])]
+def test_invalid_line_affects_its_post_only(tmp_path: Path, line: bytes, reason: str) -> None:
+    rows = read(tmp_path, b"IMGID:1\na\tO\n\nIMGID:2\nb\tO\n" + line + b"\nrest\tO\n\nIMGID:3\nc\tO\n")
+    assert summarize(rows) == [("1", ["a"], ["O"]), ("2", reason), ("3", ["c"], ["O"])]
     assert rows[1].location == "train.txt:6"
 
 
-def test_five_columns_are_no_known_format(tmp_path: Path) -> None:
+def test_rejects_five_columns(tmp_path: Path) -> None:
     rows = read(tmp_path, b"a\tb\tc\td\tO\n\nb\tO\n")
     assert isinstance(rows[0], Rejected)
     assert "5 columns" in rows[0].reason
-    assert brief(rows[1:]) == [(None, ["b"], ["O"])]
+    assert summarize(rows[1:]) == [(None, ["b"], ["O"])]
 
 
-def test_a_file_without_blank_lines_is_not_held_in_memory(tmp_path: Path) -> None:
+def test_missing_blank_lines_are_detected(tmp_path: Path) -> None:
     rows = read(tmp_path, b"a\tO\n" * 100_001)
     assert [type(row) for row in rows] == [Rejected]
     assert "blank lines" in rows[0].reason
     assert rows[0].location == "train.txt:100001"
 
 
-def test_utf_16_is_refused_by_name(tmp_path: Path) -> None:
+def test_rejects_utf_16(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="UTF-16"):
         read(tmp_path, "IMGID:1\na\tO\n".encode("utf-16"))
 
 
-def test_ids_never_lead_out_of_the_image_folder(tmp_path: Path) -> None:
+def test_ids_cannot_leave_the_image_folder(tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").write_bytes(b"x")
     (tmp_path / "images").mkdir()
     (tmp_path / "train.txt").write_bytes(
@@ -144,7 +144,7 @@ def test_ids_never_lead_out_of_the_image_folder(tmp_path: Path) -> None:
     assert [raw.image_path for raw in open_corpus(tmp_path)] == [None, None, None]
 
 
-def test_jpg_is_preferred_and_endings_may_be_upper_case(tmp_path: Path) -> None:
+def test_jpg_is_preferred_in_any_case(tmp_path: Path) -> None:
     for name in ("1.png", "1.JPG", "1.gif", "2.TIFF", "3.txt", ".jpg", "4.5.jpeg"):
         (tmp_path / name).touch()
     folder = ImageFolder(tmp_path)
@@ -170,20 +170,20 @@ POSTS = st.lists(
 
 
 @given(POSTS, st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_what_is_written_is_read(
+def test_round_trip(
     tmp_path_factory: pytest.TempPathFactory,
     posts: list[tuple[str, list[tuple[str, str]]]],
-    end: str,
+    newline: str,
     final: bool,
 ) -> None:
-    blocks = [end.join([f"IMGID:{name}", *(f"{token}\t{tag}" for token, tag in rows)]) for name, rows in posts]
-    content = (end + end).join(blocks) + (end if final else "")
+    blocks = [newline.join([f"IMGID:{name}", *(f"{token}\t{tag}" for token, tag in rows)]) for name, rows in posts]
+    content = (newline + newline).join(blocks) + (newline if final else "")
     rows = read(tmp_path_factory.getbasetemp(), content.encode())
-    assert brief(rows) == [(name, [t for t, _ in rows], [tag for _, tag in rows]) for name, rows in posts]
+    assert summarize(rows) == [(name, [token for token, _ in rows], [tag for _, tag in rows]) for name, rows in posts]
 
 
 @given(st.binary(max_size=200))
-def test_arbitrary_bytes_never_fail_otherwise(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_arbitrary_bytes_raise_corpus_errors_only(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     try:
         rows = read(tmp_path_factory.getbasetemp(), content)
     except CorpusError:
@@ -192,7 +192,7 @@ def test_arbitrary_bytes_never_fail_otherwise(tmp_path_factory: pytest.TempPathF
         assert all(isinstance(validate_post(row), Post | Rejected) for row in rows if isinstance(row, RawPost))
 
 
-def test_reading_takes_the_memory_of_a_post_not_of_the_file(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     file = tmp_path / "train.txt"
     file.write_bytes(b"".join(b"IMGID:%d\n%s\n" % (n, b"word\tO\n" * 20) for n in range(5_000)))
     tracemalloc.start()
@@ -203,7 +203,7 @@ def test_reading_takes_the_memory_of_a_post_not_of_the_file(tmp_path: Path) -> N
         tracemalloc.stop()
 
 
-def test_twitter_2017_is_read_whole(shared_data: Path) -> None:
+def test_reads_twitter_2017_completely(shared_data: Path) -> None:
     rows = [validate_post(raw) for raw in open_corpus(shared_data / "twitter2017")]
     assert Counter(row.split for row in rows) == {"train": 3373, "validation": 723, "test": 723}
     assert sum(len(row.tokens) for row in rows) == 53007 + 11309 + 11330

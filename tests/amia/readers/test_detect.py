@@ -1,4 +1,4 @@
-"""What kind of source is this, and where are its images?"""
+"""Detection of formats, image folders, and splits."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from amia.errors import CorpusError
 from amia.readers import open_corpus
-from amia.readers.splits import split_of
+from amia.readers.corpus import split_from_path
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -35,14 +35,14 @@ def touch(root: Path, *names: str) -> Path:
         (["x.jsonl", "runs/old/posts.parquet"], "jsonl", ["x.jsonl"]),
     ],
 )
-def test_recognized(tmp_path: Path, names: list[str], kind: str, files: list[str]) -> None:
+def test_detects_kind_and_files(tmp_path: Path, names: list[str], kind: str, files: list[str]) -> None:
     corpus = open_corpus(touch(tmp_path, *names))
     assert corpus.kind == kind
     assert [file.relative_to(tmp_path).as_posix() for file in corpus.files] == files
 
 
 @pytest.mark.parametrize("name", ["train.txt", "my tweets.txt", "x.jsonl", "x.parquet", "x.tar"])
-def test_a_single_file(tmp_path: Path, name: str) -> None:
+def test_opens_a_single_file(tmp_path: Path, name: str) -> None:
     touch(tmp_path, name, "other.jsonl", "other.parquet")
     corpus = open_corpus(str(tmp_path / name))
     assert corpus.files == [tmp_path / name]
@@ -50,42 +50,42 @@ def test_a_single_file(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("names", [[], ["notes.txt"], ["a/b/c/d/x.jsonl"], ["images/x.jsonl", ".cache/x.parquet"]])
-def test_nothing_recognized_says_what_was_looked_for(tmp_path: Path, names: list[str]) -> None:
+def test_unknown_source_lists_known_formats(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(CorpusError, match=r"looked for train\.txt .* \*\.jsonl, \*\.parquet, \*\.tar"):
         open_corpus(touch(tmp_path, *names))
 
 
-def test_missing_and_foreign_sources(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="there is no such file or folder"):
+def test_missing_and_unknown_sources(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no such file or folder"):
         open_corpus(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match="not a known format"):
         open_corpus(touch(tmp_path, "x.csv") / "x.csv")
 
 
-def test_links_that_go_in_a_circle_are_nothing(tmp_path: Path) -> None:
+def test_circular_links_are_ignored(tmp_path: Path) -> None:
     (touch(tmp_path, "x.jsonl") / "circle.jpg").symlink_to("circle.jpg")
     assert open_corpus(tmp_path).files == [tmp_path / "x.jsonl"]
 
 
 @pytest.mark.promise(34)
 @pytest.mark.parametrize("name", ["train.txt", "x.jsonl", "x.parquet", "x.tar"])
-def test_a_pipe_is_never_opened(tmp_path: Path, name: str) -> None:
+def test_pipes_and_devices_are_never_opened(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     for source in (tmp_path, tmp_path / name):
         with pytest.raises(CorpusError, match=name.replace(".", r"\.")):
             list(open_corpus(source))
     (tmp_path / name).unlink()
     (tmp_path / name).symlink_to("/dev/zero")
-    with pytest.raises(CorpusError, match="a pipe, a device or a link to nowhere"):
+    with pytest.raises(CorpusError, match="a pipe, a device or a broken link"):
         open_corpus(tmp_path)
 
 
-def test_two_kinds_are_both_named(tmp_path: Path) -> None:
+def test_two_formats_are_both_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"train\.txt \(conll\), b\.parquet \(parquet\)"):
         open_corpus(touch(tmp_path, "train.txt", "b.parquet"))
 
 
-def test_where_images_are(tmp_path: Path) -> None:
+def test_default_image_folder_of_conll(tmp_path: Path) -> None:
     touch(tmp_path, "train.txt")
     assert open_corpus(tmp_path).image_root is None
     touch(tmp_path, "twitter2015_images/1.jpg")
@@ -99,24 +99,24 @@ def test_where_images_are(tmp_path: Path) -> None:
     assert open_corpus(tmp_path / "train.txt").image_root == tmp_path / "images"
 
 
-def test_given_image_folders(tmp_path: Path) -> None:
+def test_explicit_image_folder(tmp_path: Path) -> None:
     touch(tmp_path, "a/x.jsonl", "b/x.tar", "images/1.jpg")
     assert open_corpus(tmp_path / "a").image_root == tmp_path / "a"
     assert open_corpus(tmp_path / "a", tmp_path / "images").image_root == tmp_path / "images"
     with pytest.raises(CorpusError, match="no such folder"):
         open_corpus(tmp_path / "a", tmp_path / "pictures")
-    with pytest.raises(CorpusError, match="leave --images out"):
+    with pytest.raises(CorpusError, match="omit --images"):
         open_corpus(tmp_path / "b", tmp_path / "images")
 
 
-def test_a_corpus_can_be_read_twice_and_pickled(tweets: Path) -> None:
+def test_corpus_can_be_read_twice_and_pickled(tweets: Path) -> None:
     import pickle
 
     corpus = open_corpus(tweets)
-    assert list(corpus) == list(corpus) == list(pickle.loads(pickle.dumps(corpus)))  # noqa: S301 - our own bytes
+    assert list(corpus) == list(corpus) == list(pickle.loads(pickle.dumps(corpus)))  # noqa: S301 - written here
 
 
-def test_a_file_that_goes_away_is_named(tmp_path: Path) -> None:
+def test_deleted_file_is_named(tmp_path: Path) -> None:
     corpus = open_corpus(touch(tmp_path, "x.jsonl"))
     (tmp_path / "x.jsonl").unlink()
     with pytest.raises(CorpusError, match=r"x\.jsonl"):
@@ -140,5 +140,5 @@ def test_a_file_that_goes_away_is_named(tmp_path: Path) -> None:
         ("part-00000-of-00002.parquet", None),
     ],
 )
-def test_splits_by_name(name: str, split: str | None) -> None:
-    assert split_of(name) == split
+def test_split_from_path(name: str, split: str | None) -> None:
+    assert split_from_path(name) == split

@@ -1,4 +1,4 @@
-"""What `datasets.save_to_disk` leaves on disk, read without `datasets`; and the hub, read with it."""
+"""Data sets of `datasets.save_to_disk`, read without `datasets`; and the hub, read with it."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from amia.readers import open_corpus
 
 
 @pytest.fixture(autouse=True)
-def _no_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _disable_progress_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     datasets.disable_progress_bars()
 
@@ -37,22 +37,22 @@ def posts(jpeg: bytes) -> datasets.Dataset:
     return datasets.Dataset.from_dict(columns, features=features)
 
 
-def expected(place: str, split: str | None, jpeg: bytes) -> list[RawPost]:
+def expected_posts(name: str, split: str | None, jpeg: bytes) -> list[RawPost]:
     return [
-        RawPost(location=f"{place}#0", id="a", split=split, tokens=["Ada", "left"], tags=["B-PER", "O"], image=jpeg),
-        RawPost(location=f"{place}#1", id="b", split=split, tokens=["ok"], tags=["O"]),
+        RawPost(location=f"{name}#0", id="a", split=split, tokens=["Ada", "left"], tags=["B-PER", "O"], image=jpeg),
+        RawPost(location=f"{name}#1", id="b", split=split, tokens=["ok"], tags=["O"]),
     ]
 
 
-def test_one_data_set(tmp_path: Path, posts: datasets.Dataset, jpeg: bytes) -> None:
+def test_reads_one_data_set(tmp_path: Path, posts: datasets.Dataset, jpeg: bytes) -> None:
     posts.save_to_disk(tmp_path / "set")
     corpus = open_corpus(tmp_path / "set")
     assert corpus.kind == "datasets"
-    assert list(corpus) == expected("data-00000-of-00001.arrow", None, jpeg)
+    assert list(corpus) == expected_posts("data-00000-of-00001.arrow", None, jpeg)
     assert corpus.bytes == (tmp_path / "set" / "data-00000-of-00001.arrow").stat().st_size
 
 
-def test_a_set_of_splits_in_several_files(tmp_path: Path, posts: datasets.Dataset, jpeg: bytes) -> None:
+def test_reads_splits_in_several_files(tmp_path: Path, posts: datasets.Dataset, jpeg: bytes) -> None:
     splits = datasets.DatasetDict({"train": posts, "validation": posts})
     splits.save_to_disk(tmp_path / "set", num_shards={"train": 2, "validation": 1})
     corpus = open_corpus(tmp_path / "set")
@@ -68,49 +68,49 @@ def test_a_set_of_splits_in_several_files(tmp_path: Path, posts: datasets.Datase
         ("a", "validation"),
         ("b", "validation"),
     ]
-    assert rows[2:] == expected("validation/data-00000-of-00001.arrow", "validation", jpeg)
+    assert rows[2:] == expected_posts("validation/data-00000-of-00001.arrow", "validation", jpeg)
 
 
-def test_the_split_that_a_single_set_was_cut_from(tmp_path: Path, posts: datasets.Dataset) -> None:
+def test_split_of_a_slice(tmp_path: Path, posts: datasets.Dataset) -> None:
     posts.to_parquet(tmp_path / "x.parquet")
     part = datasets.load_dataset("parquet", data_files=str(tmp_path / "x.parquet"), split="train[:50%]")
     part.save_to_disk(tmp_path / "set")
     assert [row.split for row in open_corpus(tmp_path / "set")] == ["train"]
 
 
-def test_a_listed_file_that_is_missing(tmp_path: Path, posts: datasets.Dataset) -> None:
+def test_missing_listed_file(tmp_path: Path, posts: datasets.Dataset) -> None:
     posts.save_to_disk(tmp_path / "set")
     (tmp_path / "set" / "data-00000-of-00001.arrow").unlink()
-    with pytest.raises(CorpusError, match=r"listed in state\.json, but not there"):
+    with pytest.raises(CorpusError, match=r"listed in state\.json, but missing"):
         open_corpus(tmp_path / "set")
 
 
-def test_a_listing_cannot_lead_out_of_the_folder(tmp_path: Path, posts: datasets.Dataset) -> None:
+def test_listing_cannot_leave_the_folder(tmp_path: Path, posts: datasets.Dataset) -> None:
     posts.save_to_disk(tmp_path / "outside")
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "state.json").write_text(
         '{"_data_files": [{"filename": "../outside/data-00000-of-00001.arrow"}]}'
     )
-    with pytest.raises(CorpusError, match="not there"):
+    with pytest.raises(CorpusError, match="but missing"):
         open_corpus(tmp_path / "set")
 
 
 @pytest.mark.parametrize("state", ["{", "[]", "{}", '{"_data_files": 3}', '{"_data_files": [{}]}'])
-def test_a_state_that_datasets_did_not_write(tmp_path: Path, state: str) -> None:
+def test_rejects_invalid_state(tmp_path: Path, state: str) -> None:
     (tmp_path / "state.json").write_text(state)
     with pytest.raises(CorpusError):
         open_corpus(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"ARROW1\0\0", b"\xff\xff\xff\xff\x10\0\0\0" + b"\1" * 16])
-def test_files_that_are_no_arrow_stream(tmp_path: Path, content: bytes) -> None:
+def test_rejects_files_that_are_not_arrow_streams(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "x.arrow"}]}')
     (tmp_path / "x.arrow").write_bytes(content)
     with pytest.raises(CorpusError, match=r"x\.arrow"):
         list(open_corpus(tmp_path))
 
 
-def test_a_stream_that_was_cut_off(tmp_path: Path, posts: datasets.Dataset) -> None:
+def test_rejects_truncated_stream(tmp_path: Path, posts: datasets.Dataset) -> None:
     posts.save_to_disk(tmp_path / "set")
     file = tmp_path / "set" / "data-00000-of-00001.arrow"
     file.write_bytes(file.read_bytes()[:-400])
@@ -118,7 +118,7 @@ def test_a_stream_that_was_cut_off(tmp_path: Path, posts: datasets.Dataset) -> N
         list(open_corpus(tmp_path / "set"))
 
 
-def test_saved_sets_need_no_datasets_library(tmp_path: Path, posts: datasets.Dataset) -> None:
+def test_datasets_library_is_optional(tmp_path: Path, posts: datasets.Dataset) -> None:
     posts.save_to_disk(tmp_path / "set")
     code = (
         "import sys; sys.modules['datasets'] = None\n"
@@ -127,14 +127,14 @@ def test_saved_sets_need_no_datasets_library(tmp_path: Path, posts: datasets.Dat
         "try: list(open_corpus('hf:owner/name'))\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
-    count, complaint = done.stdout.splitlines()
+    process = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    count, message = process.stdout.splitlines()
     assert count == "2"
-    assert complaint.startswith("CorpusError hf:owner/name: needs the library `datasets`; install it with")
+    assert message.startswith("CorpusError hf:owner/name: needs the library `datasets`; install it with")
 
 
-def test_the_hub_is_streamed(tmp_path: Path, posts: datasets.Dataset, jpeg: bytes) -> None:
-    # A folder in the hub's layout goes through the same call as a name on the hub.
+def test_streams_from_the_hub(tmp_path: Path, posts: datasets.Dataset, jpeg: bytes) -> None:
+    # A folder in the hub's layout is loaded by the same call as a name on the hub.
     folder = tmp_path / "owner"
     (folder / "data").mkdir(parents=True)
     posts.to_parquet(folder / "data" / "train-00000-of-00001.parquet")
@@ -142,10 +142,10 @@ def test_the_hub_is_streamed(tmp_path: Path, posts: datasets.Dataset, jpeg: byte
     corpus = open_corpus(f"hf:{folder}")
     assert (corpus.kind, corpus.files, corpus.bytes) == ("datasets", [], 0)
     rows = list(corpus)
-    assert rows[:2] == expected(f"hf:{folder}/train", "train", jpeg)
-    assert rows[2:] == expected(f"hf:{folder}/test", "test", jpeg)
+    assert rows[:2] == expected_posts(f"hf:{folder}/train", "train", jpeg)
+    assert rows[2:] == expected_posts(f"hf:{folder}/test", "test", jpeg)
 
 
-def test_a_hub_data_set_that_cannot_be_had(tmp_path: Path) -> None:
+def test_unavailable_hub_data_set(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="hf:"):
         list(open_corpus(f"hf:{tmp_path / 'nothing'}"))

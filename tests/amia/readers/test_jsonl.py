@@ -1,4 +1,4 @@
-"""JSON lines: any object a line, wrong ones named."""
+"""JSON lines: one object per line, and invalid lines with their reason."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def write(folder: Path, *lines: object, name: str = "train.jsonl") -> Path:
     return file
 
 
-def test_every_field(tmp_path: Path) -> None:
+def test_reads_every_field(tmp_path: Path) -> None:
     file = write(
         tmp_path,
         {"id": "a", "split": "dev", "tokens": ["x", "y"], "tags": ["O", "B-PER"], "image": "img/a.jpg"},
@@ -29,14 +29,17 @@ def test_every_field(tmp_path: Path) -> None:
         {"text": "", "id": ""},
     )
     rows = list(open_corpus(file))
-    assert rows[0] == RawPost(location="train.jsonl:1",
+    assert rows[0] == RawPost(
+        location="train.jsonl:1",
         id="a",
         split="dev",
         tokens=["x", "y"],
         tags=["O", "B-PER"],
         image_path="img/a.jpg",
     )
-    assert rows[1] == RawPost(location="train.jsonl:2", id="12345678901234567890", split="train", text="hello\u2028there")
+    assert rows[1] == RawPost(
+        location="train.jsonl:2", id="12345678901234567890", split="train", text="hello\u2028there"
+    )
     assert (rows[2].tokens, rows[2].tags, rows[2].image_path) == (["x"], ["O"], "b.jpg")
     assert rows[3].location == "train.jsonl:5"
     assert validate_post(rows[3]) == Rejected(location="train.jsonl:5", id=None, reason="no text")
@@ -49,7 +52,7 @@ def test_every_field(tmp_path: Path) -> None:
         ("[1]", "not a JSON object"),
         ('{"text": "x", "id": NaN}', "NaN is not JSON"),
         ('{"text": "x", "id": 1.5}', "id 1.5 is a float"),
-        ('{"text": "x", "id": true}', "id is a truth value"),
+        ('{"text": "x", "id": true}', "id is a boolean"),
         ('{"text": "x", "id": ' + "9" * 5000 + "}", "not valid JSON"),
         ('{"text": 7}', "text is a number, not a string"),
         ('{"tokens": "x y"}', "tokens is a string, not a list of strings"),
@@ -65,7 +68,7 @@ def test_every_field(tmp_path: Path) -> None:
         ('{"text": "' + "x" * (1 << 20) + '"}', "a line of more than"),
     ],
 )
-def test_wrong_lines_are_named_and_their_neighbors_unharmed(tmp_path: Path, line: str, reason: str) -> None:
+def test_invalid_line_affects_itself_only(tmp_path: Path, line: str, reason: str) -> None:
     rows = list(open_corpus(write(tmp_path, {"id": 1, "text": "a"}, line, {"id": 3, "text": "c"})))
     assert isinstance(rows[1], Rejected)
     assert rows[1].location == "train.jsonl:2"
@@ -74,7 +77,7 @@ def test_wrong_lines_are_named_and_their_neighbors_unharmed(tmp_path: Path, line
     assert [rows[0].id, rows[2].id] == ["1", "3"]
 
 
-def test_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
+def test_invalid_utf_8(tmp_path: Path) -> None:
     (tmp_path / "test-00001.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "a"}\r\n{"text": "\xff"}\r\n{"text": "c"}')
     rows = list(open_corpus(tmp_path))
     assert [getattr(row, "text", None) for row in rows] == ["a", None, "c"]
@@ -83,7 +86,7 @@ def test_bytes_that_are_not_utf_8(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../outside.jpg"])
-def test_an_image_outside_is_read_as_a_post_whose_image_is_refused(tmp_path: Path, path: str) -> None:
+def test_image_outside_the_folder_is_refused(tmp_path: Path, path: str) -> None:
     corpus = open_corpus(write(tmp_path, {"text": "a", "image": path}))
     (raw,) = corpus
     assert isinstance(validate_post(raw), Post)
@@ -100,7 +103,7 @@ NAMES = st.sampled_from(["id", "split", "text", "tokens", "tags", "ner_tags", "i
 
 
 @given(st.lists(st.dictionaries(NAMES, JSON), max_size=4))
-def test_any_json_gives_one_row_a_line(tmp_path_factory: pytest.TempPathFactory, records: list[object]) -> None:
+def test_any_json_gives_one_row_per_line(tmp_path_factory: pytest.TempPathFactory, records: list[object]) -> None:
     rows = list(open_corpus(write(tmp_path_factory.getbasetemp(), *records, name="any.jsonl")))
     assert len(rows) == len(records)
     for row in rows:

@@ -1,4 +1,4 @@
-"""Parquet: by column names, in batches, and never with a type that could run code."""
+"""Parquet: column names, batches, and refused extension types."""
 
 import base64
 import io
@@ -26,12 +26,13 @@ def write(file: Path, rows: list[dict[str, object]], **options: object) -> Path:
     return file
 
 
-def test_plain_columns(tmp_path: Path) -> None:
+def test_reads_plain_columns(tmp_path: Path) -> None:
     corpus = open_corpus(write(tmp_path / "dev.parquet", ROWS))
     assert corpus.kind == "parquet"
     assert corpus.image_root == tmp_path
     assert list(corpus) == [
-        RawPost(location="dev.parquet#0",
+        RawPost(
+            location="dev.parquet#0",
             id="a",
             split="validation",
             tokens=["Ada", "left"],
@@ -53,31 +54,31 @@ def test_images_as_struct_and_as_bytes(tmp_path: Path, jpeg: bytes) -> None:
         assert rows[1].image_path == ("b.jpg" if name == "struct" else None)
 
 
-def test_rows_are_numbered_over_batches_and_row_groups(tmp_path: Path) -> None:
+def test_rows_are_numbered_over_row_groups(tmp_path: Path) -> None:
     file = write(tmp_path / "x.parquet", [{"text": str(n)} for n in range(1000)], row_group_size=300)
     rows = list(open_corpus(file))
     assert [row.text for row in rows] == [str(n) for n in range(1000)]
     assert [row.location for row in rows] == [f"x.parquet#{n}" for n in range(1000)]
 
 
-def test_wrong_values_cost_their_row_only(tmp_path: Path) -> None:
+def test_invalid_value_affects_its_row_only(tmp_path: Path) -> None:
     rows = list(open_corpus(write(tmp_path / "x.parquet", [{"id": 1.5, "text": "a"}, {"id": None, "text": "b"}])))
     assert isinstance(rows[0], Rejected)
     assert rows[0].location == "x.parquet#0"
     assert rows[1].text == "b"
 
 
-def test_no_text_column_names_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"looked for text, tweet, caption, tokens, words; there are label, image"):
-        list(open_corpus(write(tmp_path / "x.parquet", [{"label": 1, "picture": "a"}])))
+def test_missing_text_column_lists_columns(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"looked for text, tweet, caption, tokens, words; there are label, photo"):
+        list(open_corpus(write(tmp_path / "x.parquet", [{"label": 1, "photo": "a"}])))
 
 
-def test_numbers_without_names_are_no_tags(tmp_path: Path) -> None:
+def test_rejects_numbered_tags_without_names(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="column ner_tags holds numbers"):
         list(open_corpus(write(tmp_path / "x.parquet", [{"tokens": ["a"], "ner_tags": [0]}])))
 
 
-def test_what_datasets_writes(tmp_path: Path, jpeg: bytes) -> None:
+def test_reads_files_of_datasets(tmp_path: Path, jpeg: bytes) -> None:
     features = datasets.Features(
         {
             "id": datasets.Value("int64"),
@@ -99,7 +100,8 @@ def test_what_datasets_writes(tmp_path: Path, jpeg: bytes) -> None:
     corpus = open_corpus(tmp_path)
     assert corpus.kind == "parquet"
     rows = list(corpus)
-    assert rows[0] == RawPost(location="data/train-00000-of-00001.parquet#0",
+    assert rows[0] == RawPost(
+        location="data/train-00000-of-00001.parquet#0",
         id="7",
         split="train",
         tokens=["Ada", "M"],
@@ -107,14 +109,15 @@ def test_what_datasets_writes(tmp_path: Path, jpeg: bytes) -> None:
         image=jpeg,
     )
     assert rows[1].tags == ["O"]
-    assert rows[2] == Rejected(location="data/train-00000-of-00001.parquet#2", id="9", reason="tag number -1 is not one of the 3 labels"
+    assert rows[2] == Rejected(
+        location="data/train-00000-of-00001.parquet#2", id="9", reason="tag number -1 is not one of the 3 labels"
     )
 
 
 class Spy(pa.ExtensionType):
-    """Stands for a type whose registration runs code on what a file says."""
+    """Extension type that runs code when a file with it is read."""
 
-    woken = 0
+    calls = 0
 
     def __init__(self) -> None:
         super().__init__(pa.binary(), "amia.tests.spy")
@@ -124,11 +127,11 @@ class Spy(pa.ExtensionType):
 
     @classmethod
     def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> Self:
-        cls.woken += 1
+        cls.calls += 1
         return cls()
 
 
-def spies(nested: bool) -> pa.Table:
+def table_with_spy(nested: bool) -> pa.Table:
     column = pa.ExtensionArray.from_storage(Spy(), pa.array([b"x"]))
     if nested:
         column = pa.StructArray.from_arrays([column], names=["inner"])
@@ -137,28 +140,28 @@ def spies(nested: bool) -> pa.Table:
 
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
-def test_extension_types_are_refused_before_they_wake(tmp_path: Path, kind: str, nested: bool) -> None:
+def test_extension_types_are_refused_before_they_run(tmp_path: Path, kind: str, nested: bool) -> None:
     pa.register_extension_type(Spy())
     try:
-        table = spies(nested)
+        table = table_with_spy(nested)
         if kind == "parquet":
             pq.write_table(table, tmp_path / "x.parquet")
         else:
             (tmp_path / "state.json").write_text('{"_data_files": [{"filename": "x.arrow"}]}')
             with pa.ipc.new_stream(tmp_path / "x.arrow", table.schema) as stream:
                 stream.write_table(table)
-        Spy.woken = 0
+        Spy.calls = 0
         with pytest.raises(CorpusError, match="extension type"):
             list(open_corpus(tmp_path))
-        assert Spy.woken == 0
-        if kind == "parquet":  # the same file does wake it when it is simply opened
+        assert Spy.calls == 0
+        if kind == "parquet":  # opening the same file without the check runs its code
             pq.ParquetFile(tmp_path / "x.parquet").close()
-            assert Spy.woken > 0
+            assert Spy.calls > 0
     finally:
         pa.unregister_extension_type("amia.tests.spy")
 
 
-def test_a_type_that_nobody_registered_is_refused_too(tmp_path: Path) -> None:
+def test_unregistered_extension_type_is_refused(tmp_path: Path) -> None:
     field = pa.field(
         "image",
         pa.binary(),
@@ -172,7 +175,7 @@ def test_a_type_that_nobody_registered_is_refused_too(tmp_path: Path) -> None:
         list(open_corpus(tmp_path))
 
 
-def test_a_schema_that_is_not_base64_is_refused(tmp_path: Path) -> None:
+def test_rejects_invalid_schema_encoding(tmp_path: Path) -> None:
     file = write(tmp_path / "x.parquet", [{"text": "a"}])
     data = file.read_bytes()
     at = data.index(b"ARROW:schema") + 20
@@ -181,50 +184,50 @@ def test_a_schema_that_is_not_base64_is_refused(tmp_path: Path) -> None:
         list(open_corpus(tmp_path))
     at = data.index(b"ARROW:schema") + len(b"ARROW:schema")
     file.write_bytes(data[:at] + b"\x08" + data[at + 1 :])
-    with pytest.raises(CorpusError, match="not written as any library writes it"):
+    with pytest.raises(CorpusError, match="an encoding that no library writes"):
         list(open_corpus(tmp_path))
 
 
-def test_the_schema_that_is_searched_is_the_one_that_arrow_reads(tmp_path: Path) -> None:
-    from amia.readers.safety import arrow_streams as arrow_safety
+def test_searches_the_schema_that_arrow_reads(tmp_path: Path) -> None:
+    from amia.readers.safety.arrow_streams import _schema_after
 
     file = write(tmp_path / "x.parquet", [{"text": "a"}])
     footer = file.read_bytes()
     at = footer.index(b"ARROW:schema") + len(b"ARROW:schema")
     stored = pq.read_metadata(file).metadata[b"ARROW:schema"]
-    assert arrow_safety._schema_after(footer, at, file) == base64.b64decode(stored)
+    assert _schema_after(footer, at, file) == base64.b64decode(stored)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1PAR1", b"x" * 100, b"PAR1" + b"\xff" * 8 + b"PAR1"])
-def test_files_that_are_no_parquet(tmp_path: Path, content: bytes) -> None:
+def test_rejects_files_that_are_not_parquet(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.parquet").write_bytes(content)
     with pytest.raises(CorpusError, match=r"x\.parquet"):
         list(open_corpus(tmp_path))
 
 
-def test_damaged_files_are_named_and_never_fail_otherwise(tmp_path: Path) -> None:
+def test_damaged_files_raise_corpus_errors_only(tmp_path: Path) -> None:
     import numpy as np
 
     random = np.random.default_rng(0)
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(ROWS * 50), buffer)
-    whole = buffer.getvalue()
-    named = 0
+    intact = buffer.getvalue()
+    num_errors = 0
     for _ in range(150):
-        data = bytearray(whole)
+        data = bytearray(intact)
         for _ in range(4):
             data[int(random.integers(4, len(data) - 8))] = int(random.integers(0, 256))
         (tmp_path / "x.parquet").write_bytes(data)
         try:
             rows = list(open_corpus(tmp_path))
         except CorpusError as error:
-            named += "x.parquet" in str(error)
+            num_errors += "x.parquet" in str(error)
         else:
             assert all(isinstance(row, Rejected) or isinstance(validate_post(row), Post | Rejected) for row in rows)
-    assert named > 20
+    assert num_errors > 20
 
 
-def test_strings_that_are_not_utf_8_cost_their_row_only(tmp_path: Path) -> None:
+def test_invalid_utf_8_affects_its_row_only(tmp_path: Path) -> None:
     bad = pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", b"\xff\xfe", b"c"]).buffers())
     pq.write_table(pa.table({"text": bad}), tmp_path / "x.parquet")
     rows = list(open_corpus(tmp_path))
@@ -232,9 +235,9 @@ def test_strings_that_are_not_utf_8_cost_their_row_only(tmp_path: Path) -> None:
     assert [rows[0].text, rows[2].text] == ["a", "c"]
 
 
-def test_foreign_features_are_ignored(tmp_path: Path) -> None:
-    for nonsense in ("{", "[]", json.dumps({"info": {"features": {"tags": {"feature": [[]]}, "x": 3}}}), "[" * 100_000):
-        table = pa.Table.from_pylist([{"text": "a"}]).replace_schema_metadata({"huggingface": nonsense})
+def test_unknown_features_are_ignored(tmp_path: Path) -> None:
+    for features in ("{", "[]", json.dumps({"info": {"features": {"tags": {"feature": [[]]}, "x": 3}}}), "[" * 100_000):
+        table = pa.Table.from_pylist([{"text": "a"}]).replace_schema_metadata({"huggingface": features})
         pq.write_table(table, tmp_path / "x.parquet")
         assert [row.text for row in open_corpus(tmp_path)] == ["a"]
 

@@ -1,4 +1,4 @@
-"""WebDataset: members that share a name are a post, in one pass, and nothing in an archive is trusted."""
+"""WebDataset: members with one name form a post, and nothing in an archive is trusted."""
 
 import io
 import json
@@ -24,15 +24,16 @@ def pack(file: Path, *members: tuple[str, bytes], mode: str = "w") -> Path:
     return file
 
 
-def test_what_webdatasets_own_writer_writes(tmp_path: Path, jpeg: bytes) -> None:
+def test_reads_archives_of_webdataset(tmp_path: Path, jpeg: bytes) -> None:
     with webdataset.TarWriter(str(tmp_path / "train-000.tar")) as writer:
         writer.write({"__key__": "a", "jpg": jpeg, "txt": "Ada left", "json": {"tokens": ["Ada"], "tags": ["B-PER"]}})
         writer.write({"__key__": "b", "txt": "no image"})
-        writer.write({"__key__": "c", "png": b"\x89PNG", "json": {"id": "c7", "caption": "told", "split": "test"}})
+        writer.write({"__key__": "c", "png": b"\x89PNG", "json": {"id": "c7", "caption": "hello", "split": "test"}})
     corpus = open_corpus(tmp_path)
     assert (corpus.kind, corpus.image_root) == ("webdataset", None)
     assert list(corpus) == [
-        RawPost(location="train-000.tar/a",
+        RawPost(
+            location="train-000.tar/a",
             id="a",
             split="train",
             text="Ada left",
@@ -41,11 +42,11 @@ def test_what_webdatasets_own_writer_writes(tmp_path: Path, jpeg: bytes) -> None
             image=jpeg,
         ),
         RawPost(location="train-000.tar/b", id="b", split="train", text="no image"),
-        RawPost(location="train-000.tar/c", id="c7", split="test", text="told", image=b"\x89PNG"),
+        RawPost(location="train-000.tar/c", id="c7", split="test", text="hello", image=b"\x89PNG"),
     ]
 
 
-def test_names(tmp_path: Path) -> None:
+def test_keys_and_suffixes(tmp_path: Path) -> None:
     file = pack(
         tmp_path / "x.tar",
         ("./folder/a.txt", b"\xef\xbb\xbfone\r\n"),
@@ -64,19 +65,19 @@ def test_names(tmp_path: Path) -> None:
     ]
 
 
-def test_a_name_that_climbs_is_only_an_id(tmp_path: Path) -> None:
+def test_path_traversal_is_only_an_id(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     rows = list(open_corpus(pack(tmp_path / "in" / "x.tar", ("../../evil.txt", b"x"), ("/etc/evil.txt", b"y"))))
     assert [row.id for row in rows] == ["../../evil", "/etc/evil"]
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "x.tar"]
 
 
-def test_image_paths_in_the_json_are_not_followed(tmp_path: Path) -> None:
+def test_image_paths_in_json_are_ignored(tmp_path: Path) -> None:
     (row,) = open_corpus(pack(tmp_path / "x.tar", ("a.json", b'{"text": "t", "image": "/etc/hostname"}')))
     assert (row.image, row.image_path) == (None, None)
 
 
-def test_links_and_devices_are_rejected_and_their_neighbors_unharmed(tmp_path: Path) -> None:
+def test_links_and_devices_are_rejected(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
         for name, kind in (("a.txt", tarfile.SYMTYPE), ("b.jpg", tarfile.LNKTYPE), ("c.txt", tarfile.CHRTYPE)):
             info = tarfile.TarInfo(name)
@@ -103,7 +104,7 @@ def test_links_and_devices_are_rejected_and_their_neighbors_unharmed(tmp_path: P
         ("b.json", b'{"text": 3}', "text is a number"),
     ],
 )
-def test_a_bad_member_costs_its_post_only(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+def test_invalid_member_affects_its_post_only(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     rows = list(open_corpus(pack(tmp_path / "x.tar", ("a.txt", b"a"), (name, content), ("c.txt", b"c"))))
     assert [rows[0].text, rows[2].text] == ["a", "c"]
     assert isinstance(rows[1], Rejected)
@@ -111,14 +112,14 @@ def test_a_bad_member_costs_its_post_only(tmp_path: Path, name: str, content: by
     assert rows[1].reason.startswith(reason)
 
 
-def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+def test_name_with_invalid_utf_8(tmp_path: Path) -> None:
     (row,) = open_corpus(pack(tmp_path / "x.tar", ("caf\udce9.txt", b"x")))
     assert isinstance(row, Rejected)
     assert row.location.encode()
     assert row.reason == "id is not valid Unicode"
 
 
-def test_an_image_beyond_any_limit_is_cut_and_then_too_large(tmp_path: Path) -> None:
+def test_oversized_image_is_truncated_and_too_large(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz", compresslevel=1) as archive:
         info = tarfile.TarInfo("a.jpg")
         info.size = MAX_FILE_BYTES + 5_000
@@ -142,25 +143,25 @@ class _Zeros(io.RawIOBase):
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_an_archive_that_was_cut_off_is_named(tmp_path: Path, mode: str) -> None:
+def test_rejects_truncated_archive(tmp_path: Path, mode: str) -> None:
     members = [(f"{n}.txt", json.dumps({"n": n * 7919}).encode() * 40) for n in range(40)]
     file = pack(tmp_path / "x.tar", *members, mode=mode)
     assert len(list(open_corpus(file))) == 40
-    whole = file.read_bytes()
-    for kept in (0.3, 0.6, 0.8):
-        file.write_bytes(whole[: int(len(whole) * kept) // 7 * 7])
-        with pytest.raises(CorpusError, match="damaged or cut off"):
+    complete = file.read_bytes()
+    for share in (0.3, 0.6, 0.8):
+        file.write_bytes(complete[: int(len(complete) * share) // 7 * 7])
+        with pytest.raises(CorpusError, match="damaged or truncated"):
             list(open_corpus(file))
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive at all", b"\x1f\x8b" + b"junk" * 100])
-def test_files_that_are_no_archive(tmp_path: Path, content: bytes) -> None:
+def test_rejects_files_that_are_not_archives(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.tar").write_bytes(content)
     with pytest.raises(CorpusError, match=r"x\.tar"):
         list(open_corpus(tmp_path))
 
 
-def test_a_broken_header_in_the_middle_is_not_taken_for_the_end(tmp_path: Path) -> None:
+def test_broken_header_is_not_the_end_of_the_archive(tmp_path: Path) -> None:
     file = pack(tmp_path / "x.tar", ("a.txt", b"a"), ("b.txt", b"b"), ("c.txt", b"c"))
     data = bytearray(file.read_bytes())
     data[1024 + 150] ^= 0xFF  # inside the second header's checksum

@@ -1,4 +1,4 @@
-"""Values of Arrow as Python's: the same as Arrow's own for what a post may hold, and a name for everything else."""
+"""Conversion of Arrow values: equal to Arrow's own for types of posts, and a placeholder for all others."""
 
 import datetime
 import decimal
@@ -32,7 +32,7 @@ COLUMNS = {
 @given(
     st.sampled_from(list(COLUMNS)).flatmap(lambda kind: st.tuples(st.just(kind), st.lists(COLUMNS[kind]))), st.data()
 )
-def test_posts_values_are_what_arrow_says(column: tuple[pa.DataType, list[object]], data: st.DataObject) -> None:
+def test_supported_types_equal_arrow(column: tuple[pa.DataType, list[object]], data: st.DataObject) -> None:
     kind, values = column
     array = pa.array(values, kind)
     start = data.draw(st.integers(0, len(values)))
@@ -41,7 +41,7 @@ def test_posts_values_are_what_arrow_says(column: tuple[pa.DataType, list[object
 
 
 @given(st.lists(TEXT), st.integers(0, 3))
-def test_numbers_of_a_dictionary(values: list[str | None], start: int) -> None:
+def test_dictionary_values(values: list[str | None], start: int) -> None:
     flat = pa.array(values, pa.string()).dictionary_encode()
     lists = pa.ListArray.from_arrays(pa.array(range(len(values) + 1), pa.int32()), flat)
     batch = pa.record_batch([flat, lists], ["a", "b"]).slice(start)
@@ -60,17 +60,17 @@ def test_numbers_of_a_dictionary(values: list[str | None], start: int) -> None:
         (pa.array([[1]], pa.list_view(pa.int8())), "list_view<item: int8>"),
     ],
 )
-def test_anything_else_is_its_kind(array: pa.Array, kind: str) -> None:
+def test_unsupported_types_become_placeholders(array: pa.Array, kind: str) -> None:
     array = pa.concat_arrays([array, pa.nulls(1, array.type)])
     assert python_rows(pa.record_batch([array], ["a"])) == [{"a": UnsupportedValue(kind)}, {"a": None}]
 
 
-def test_lists_of_lists_hold_something_else() -> None:
+def test_nested_lists_are_unsupported() -> None:
     batch = pa.record_batch([pa.array([[["x"]], None])], ["a"])
     assert python_rows(batch) == [{"a": [UnsupportedValue("list<item: string>")]}, {"a": None}]
 
 
-def test_strings_that_are_not_utf_8() -> None:
+def test_invalid_utf_8() -> None:
     bad = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
     with pytest.raises(UnicodeDecodeError):
         python_rows(pa.record_batch([bad], ["a"]))

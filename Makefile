@@ -4,12 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 READY := $(VENV)/.ready
+LOWEST := .venv-lowest
 RUN ?= runs/demo
+# Test processes side by side. Each of them that runs jobs starts a Ray of its own.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # Two threads of arithmetic in each of several processes on a few cores are many times slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test test-slow bench bench-scale check format clean
+.PHONY: help demo test test-lowest test-slow bench bench-scale check format clean
 
 help:  ## What there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,11 +24,22 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt torch
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-lowest.txt \
+		--editable '.[dev]'
+	touch $(LOWEST)/.ready
+
 demo: $(READY)  ## The whole story on a drawn world: offline, in minutes
 	$(BIN)/amia demo --run $(RUN)
 
 test: $(READY)  ## The tests, on real Ray
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
+
+test-lowest: $(LOWEST)/.ready  ## The tests with the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not slow' \
+		-W default -p no:cacheprovider
 
 test-slow: $(READY)  ## Everything that takes minutes each
 	$(BIN)/python -m pytest -m slow
@@ -45,4 +60,4 @@ format: $(READY)  ## Put the code in shape
 	$(BIN)/ruff format .
 
 clean:  ## Everything that was made here, the environment too
-	rm -rf $(VENV) build runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -28,7 +28,7 @@ from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
 from tests.helpers.paths import ROOT
 from tests.helpers.recognizers import save_random
-from tests.helpers.written_runs import Written, hash_of, write_model, write_predictions, write_run
+from tests.helpers.written_runs import WrittenRun, seed_of, write_model, write_predictions, write_run
 
 # Hypothesis times each example by default; on a busy machine that says nothing about the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
@@ -116,14 +116,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenRun:
     """A run of 600 posts with two recognizers on two seeds, written without models. Add to it, or copy it."""
-    run = write_run(Written(store=Store(tmp_path_factory.mktemp("written") / "run"), posts=600))
+    run = write_run(WrittenRun(store=Store(tmp_path_factory.mktemp("written") / "run"), posts=600))
     for seed in (0, 1):
         for arm in ("original", "adaptive"):
             name = f"bert-crf-{arm}-seed{seed}"
             write_model(run.store, name, arm=arm, seed=seed, f1=[0.1, 0.5 + seed / 10, 0.4])
-            write_predictions(run, name, arm, wrong=0.4, seed=hash_of(name))
+            write_predictions(run, name, arm, wrong=0.4, seed=seed_of(name))
     return run
 
 
@@ -224,3 +224,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for number, held_by in sorted(tests.items()):
         print(f"{number}: {', '.join(sorted(held_by))}")
     session.items.clear()
+
+
+SHARED_RAY = {"cluster"}
+"""Fixtures that are dear and shared by the tests of one worker process."""
+LONGEST_FIRST = ("tests/scenarios", "tests/ray_jobs", "tests/hostile", "tests/amia/synthesis", "tests/amia")
+"""Folders in the order in which parallel workers take them: short tests last, so that all workers end together."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group tests for pytest-xdist: those that share the Ray session in one worker, the others file by file."""
+    for item in items:
+        shares_ray = SHARED_RAY & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("ray" if shares_ray else item.nodeid.partition("::")[0]))
+
+    def order(item: pytest.Item) -> tuple[bool, int]:
+        folder = next((index for index, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(name)), 99)
+        return not SHARED_RAY & set(getattr(item, "fixturenames", ())), folder
+
+    items.sort(key=order)  # a stable sort: within a folder the order stays

@@ -1,16 +1,17 @@
-"""How far the runner scales: 1 to 32 simulated GPU actors, each shard a sleep, on a store with latency.
+"""Scaling of the executor: 1 to 32 simulated GPU actors that sleep for each shard, on a store with latency.
 
     python tests/benchmarks/bench_actors.py [--actors 1,2,4,8,16,32] [--seconds 17,0.2] [--shards 4,60]
 
-The model is a sleep of `--seconds` a shard, the store waits 50 ms a request and moves 200 MB/s a connection (25 MB in
-and 25 MB out a shard: 512 posts), and actors import no torch; everything else is the runner's own. Weak scaling:
-`--shards` for each actor, so ideally every row takes as long as the first.
+The model sleeps for `--seconds` per shard, the store waits 50 ms per request and transfers 200 MB/s per connection (25
+MB in and 25 MB out per shard of 512 posts), and actors do not import torch. Everything else is the real executor. Weak
+scaling: there are `--shards` for each actor, so ideally every row takes as long as the first.
 
-- `efficiency`: wall time of one actor's shards over that of this many, from the first shard begun to the last published
-- `alone`: seconds of sleep that one actor's shards hold, over the wall time: what an actor without any store would take
-- `start`: seconds from the call to the first shard begun
-- `driver ms`: CPU milliseconds of the driver process a shard; 1,000 over it is the most shards a second it can lead
-- `cores`: CPU cores of this machine that were busy meanwhile, all processes; where they are all, they are the limit
+- `efficiency`: wall time of one actor divided by that of this many, from the start of the first shard to the
+  publication of the last
+- `alone`: seconds of sleep of one actor's shards divided by the wall time: 1 if the store cost nothing
+- `start`: seconds from the call to the start of the first shard
+- `driver ms`: CPU milliseconds of the driver process per shard; 1,000 divided by it is the maximum of shards per second
+- `cores`: busy CPU cores of this machine, all processes; if all are busy, they are the limit
 """
 
 import argparse
@@ -31,6 +32,7 @@ from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.base import Stage
+from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import ObjectInfo, Store
@@ -38,11 +40,11 @@ from ray_jobs.storage.store import ObjectInfo, Store
 LATENCY_S, BYTES_PER_S, SHARD_BYTES = 0.05, 200e6, 25e6
 
 
-class FarStore(Store):
-    """A store on the disk that answers as one across a network does."""
+class SlowStore(Store):
+    """A store on disk with the latency and bandwidth of a network."""
 
-    def __reduce__(self) -> tuple[type["FarStore"], tuple[str]]:
-        return FarStore, (self.address,)
+    def __reduce__(self) -> tuple[type["SlowStore"], tuple[str]]:
+        return SlowStore, (self.address,)
 
     def create(self, key: str, data: bytes) -> bool:
         time.sleep(LATENCY_S + SHARD_BYTES / BYTES_PER_S)
@@ -57,16 +59,19 @@ class FarStore(Store):
         return super().list(prefix)
 
 
-class Sleeping(Stage[str, str]):
-    """A GPU stage without the GPU."""
+class SleepStage(Stage[str, str]):
+    """A GPU stage that sleeps instead of computing."""
 
     name: ClassVar[str] = "slept"
     pool: ClassVar[str] = "synthesize"
     version = 1
 
     def __init__(self, store: Store, seconds: float) -> None:
-        super().__init__(store, "bench")
+        super().__init__(store)
         self._seconds = seconds
+
+    def identity(self, folder: str) -> Identity:
+        return {"stage": folder}
 
     def load(self, shard: str) -> str:
         time.sleep(2 * LATENCY_S + SHARD_BYTES / BYTES_PER_S)  # its size, then its bytes
@@ -77,12 +82,12 @@ class Sleeping(Stage[str, str]):
         return loaded
 
     def publish(self, shard: str, done: str) -> ShardMetadata:
-        data, facts = encode(pa.table({"id": [done]}), stage=self.name, identity="bench")
+        data, metadata = encode(pa.table({"id": [done]}), stage=self.name, identity="bench")
         self.store.create(self.keys(shard)[0], data)
-        return facts
+        return metadata
 
 
-def plan_of(shards: int) -> Plan:
+def create_plan(shards: int) -> Plan:
     return Plan(
         posts={"train": shards},
         per_shard=1,
@@ -98,23 +103,23 @@ def plan_of(shards: int) -> Plan:
     )
 
 
-def busy_s() -> float:
-    """CPU seconds that this machine has spent so far, all processes."""
-    user, nice, system, *_ = (int(each) for each in Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+def used_cpu_s() -> float:
+    """Return the CPU seconds that all processes of this machine have used so far."""
+    user, nice, system, *_ = (int(field) for field in Path("/proc/stat").read_text().split("\n")[0].split()[1:])
     return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
-def one(actors: int, seconds: float, shards: int) -> dict[str, Any]:
-    """Figures of one execution."""
-    plan = plan_of(actors * shards)
+def measure(actors: int, seconds: float, shards: int) -> dict[str, Any]:
+    """Run one execution, and return its figures."""
+    plan = create_plan(actors * shards)
     with tempfile.TemporaryDirectory() as folder:
-        store = FarStore(folder)
+        store = SlowStore(folder)
         pool = Pool(min=actors, max=actors, cpus=1, lease=4 if seconds > 1 else 16)
-        step = StageSpec(Sleeping(store, seconds), pool)
-        begun, before, machine = time.time(), resource.getrusage(resource.RUSAGE_SELF), busy_s()
-        run_stages(store, Cluster(is_local=False, autoscales=False), plan, [step], plan.shards, wait_s=300, quiet=True)
-        after, spent = resource.getrusage(resource.RUSAGE_SELF), busy_s() - machine
-        wall = time.time() - begun
+        spec = StageSpec(SleepStage(store, seconds), pool)
+        start, before, cpu_before = time.time(), resource.getrusage(resource.RUSAGE_SELF), used_cpu_s()
+        run_stages(store, Cluster(is_local=False, autoscales=False), plan, [spec], plan.shards, wait_s=300, quiet=True)
+        after, cpu_s = resource.getrusage(resource.RUSAGE_SELF), used_cpu_s() - cpu_before
+        wall = time.time() - start
         lines = [json.loads(line) for file in Path(folder, "log").iterdir() for line in file.read_text().splitlines()]
     first = min(line["ended"] - line["publish_s"] - line["run_s"] - line["load_s"] for line in lines)
     last = max(line["ended"] for line in lines)
@@ -126,20 +131,20 @@ def one(actors: int, seconds: float, shards: int) -> dict[str, Any]:
         "shards": len(lines),
         "wall": last - first,
         "alone": shards * seconds / (last - first),
-        "start": first - begun,
+        "start": first - start,
         "driver_ms": 1000 * driver / len(lines),
-        "cores": spent / wall,
+        "cores": cpu_s / wall,
     }
 
 
 def main() -> None:
-    """Rows as they come."""
+    """Print one row per number of actors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--actors", default="1,2,4,8,16,32")
     parser.add_argument("--seconds", default="17,0.2")
-    parser.add_argument("--shards", default="4,60", help="shards an actor, for each of --seconds")
-    chosen = parser.parse_args()
-    counts = [int(each) for each in chosen.actors.split(",")]
+    parser.add_argument("--shards", default="4,60", help="shards per actor, for each of --seconds")
+    args = parser.parse_args()
+    counts = [int(count) for count in args.actors.split(",")]
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     ray.init(
         address="local",
@@ -149,12 +154,12 @@ def main() -> None:
         logging_level="ERROR",
         object_store_memory=200_000_000,
     )
-    print("| s a shard | actors | at work | shards | efficiency | alone | start, s | driver ms | cores |")
+    print("| s per shard | actors | active | shards | efficiency | alone | start, s | driver ms | cores |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for seconds, shards in zip(chosen.seconds.split(","), chosen.shards.split(","), strict=True):
+    for seconds, shards in zip(args.seconds.split(","), args.shards.split(","), strict=True):
         base = None
         for actors in counts:
-            row = one(actors, float(seconds), int(shards))
+            row = measure(actors, float(seconds), int(shards))
             base = base or row["wall"]
             print(
                 f"| {seconds} | {actors} | {row['worked']} | {row['shards']} | {base / row['wall']:.3f} | "

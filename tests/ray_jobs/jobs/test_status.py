@@ -263,3 +263,21 @@ def test_predictions_of_some_splits(tmp_path: Path) -> None:
     store.create("predictions/umt/adaptive/test-00000-of-00002.parquet", b"x")
     stage = status.status(str(tmp_path))["stages"]["predictions/umt/adaptive"]
     assert (stage["shards"], stage["of_shards"], stage["left"]) == (1, 2, 1)
+
+
+def test_partially_deleted_run(augmented: Path, copied: Callable[..., Path]) -> None:
+    run = copied(augmented)
+    (run / "augmented" / "adaptive" / "manifest.json").unlink()
+    sorted((run / "synthesized").glob("*.parquet"))[0].unlink()
+    report = status.status(str(run))
+    synthesized = report["stages"]["synthesized"]
+    assert (synthesized["shards"], synthesized["of_shards"]) == (9, 10)
+    assert synthesized["posts"] < report["posts"] == 96
+    assert sum(report["stages"]["posts"]["counts"].values()) == 96
+    assert report["finished"] == ["original"]
+    assert report["mixture"]
+
+
+def test_missing_folder_is_not_created(tmp_path: Path) -> None:
+    assert status.status(str(tmp_path / "none"))["stages"] == {}
+    assert not (tmp_path / "none").exists()

@@ -1,7 +1,7 @@
 """Names of the files and folders of a run.
 
     plan.json, quarantine/*.jsonl                   how posts are grouped into shards; rows that are not posts
-    posts/<shard>.parquet                           and likewise embeddings/, scores/, synthesized/
+    posts/<shard>.parquet                           also embeddings/, scores/, synthesized/
     mixture/                                        the fitted mixture and its bank
     augmented/<arm>/<shard>.parquet                 with manifest.json and README.md once the arm is complete
     models/<name>/                                  a trained recognizer, with training.json once it is complete

@@ -1,13 +1,12 @@
-"""File system of Ray Train: it keeps the state of its workers in the run, through obstore as everything else.
+"""File system of Ray Train, which keeps the state of its workers in the run, through obstore as everything else.
 
 Left alone, Ray Train opens object stores with pyarrow, which finds other credentials, reads other endpoint settings and
 retries in another way.
 """
 
 from typing import Any
-from urllib.parse import urlsplit
 
-from obstore.fsspec import FsspecStore
+from obstore.fsspec import BufferedFile, FsspecStore
 from obstore.store import ObjectStore
 from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
@@ -15,6 +14,9 @@ from ray_jobs.storage.object_store import open_remote
 from ray_jobs.storage.store import Store
 
 __all__ = ["train_filesystem"]
+
+RUN_BUCKET = "run"
+"""First component of paths of the file system, which stands for the run."""
 
 
 def train_filesystem(store: Store, folder: str) -> tuple[FileSystem | None, str]:
@@ -24,28 +26,40 @@ def train_filesystem(store: Store, folder: str) -> tuple[FileSystem | None, str]
     """
     if store.folder is not None:
         return None, f"{store.address}/{folder}"
-    parts = urlsplit(store.address)
-    return PyFileSystem(FSSpecHandler(_RunFilesystem(parts.scheme))), f"{parts.netloc}{parts.path}/{folder}"
+    return PyFileSystem(FSSpecHandler(_RunFilesystem(store.address))), f"{RUN_BUCKET}/{folder}"
 
 
 class _RunFilesystem(FsspecStore):
-    """obstore's fsspec store with the settings of `open_remote`. Credentials are not pickled but found on each node."""
+    """obstore's fsspec store with the run as its only bucket. It is pickled as the address, without credentials."""
 
     cachable = False
 
-    def __init__(self, scheme: str) -> None:
-        super().__init__(scheme)
-        self._scheme = scheme
+    def __init__(self, address: str) -> None:
+        super().__init__("s3")  # only decides how paths are split; `_construct_store` opens the store
+        self._address = address
 
     def __reduce__(self) -> tuple[type["_RunFilesystem"], tuple[str]]:
-        return _RunFilesystem, (self._scheme,)
+        return _RunFilesystem, (self._address,)
 
     def _construct_store(self, bucket: str) -> ObjectStore:
-        return open_remote(f"{self._scheme}://{bucket}")
+        return open_remote(self._address)
 
-    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
-        file: Any = super()._open(path, mode, **options)
-        if mode == "wb":  # pyarrow writes its own buffers, which obstore 0.12 refuses
-            write = file.write
-            file.write = lambda data: write(bytes(data))
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: Any = None,
+        autocommit: Any = True,
+        cache_options: Any = None,
+        **kwargs: Any,
+    ) -> BufferedFile:
+        # pyarrow opens files with "rb" or "wb", as obstore's types demand.
+        file: BufferedFile = _ArrowFile(self, path, mode, **kwargs)  # type: ignore[call-overload]
         return file
+
+
+class _ArrowFile(BufferedFile):
+    """Takes the buffers that pyarrow writes, which obstore 0.12 refuses."""
+
+    def write(self, data: Any) -> int:
+        return super().write(bytes(data))

@@ -1,4 +1,4 @@
-"""What makes a post, and what its tags become."""
+"""Validation of posts, tags, splits, and content hashes."""
 
 import re
 
@@ -13,27 +13,27 @@ TAGS = st.lists(st.sampled_from(["O", *(f"{b}-{t}" for b in "BI" for t in ("PER"
 
 
 def lenient_spans(tags: list[str] | tuple[str, ...]) -> set[tuple[int, int, str]]:
-    """(start, end, type) as the field's lenient scorers chunk tags: a plain loop, apart from `to_bio2`."""
+    """Return (start, end, type) as lenient scorers of the field chunk tags: a plain loop, independent of `to_bio2`."""
     spans = set()
     start, kind = 0, ""
     for position, tag in enumerate([*tags, "O"]):
-        here = "MISC" if tag[2:] == "OTHER" else tag[2:]
-        if kind and (tag == "O" or tag[0] == "B" or here != kind):
+        current = "MISC" if tag[2:] == "OTHER" else tag[2:]
+        if kind and (tag == "O" or tag[0] == "B" or current != kind):
             spans.add((start, position, kind))
             kind = ""
         if tag != "O" and not kind:
-            start, kind = position, here
+            start, kind = position, current
     return spans
 
 
 @pytest.mark.promise(20)
 @given(TAGS)
-def test_to_bio2_keeps_the_lenient_spans_and_is_valid_and_idempotent(tags: list[str]) -> None:
+def test_to_bio2_is_valid_idempotent_and_keeps_spans(tags: list[str]) -> None:
     fixed, repaired = to_bio2(tags)
     assert len(fixed) == len(tags)
     assert lenient_spans(fixed) == lenient_spans(tags)
     previous = "O"
-    for tag in fixed:  # valid: an I-X follows B-X or I-X
+    for tag in fixed:  # an I-X must follow B-X or I-X
         assert not tag.startswith("I-") or previous[2:] == tag[2:]
         assert "OTHER" not in tag
         previous = tag
@@ -44,7 +44,7 @@ def test_to_bio2_keeps_the_lenient_spans_and_is_valid_and_idempotent(tags: list[
 
 @pytest.mark.promise(20)
 @pytest.mark.parametrize("tag", ["", "B", "B-", "b-PER", "PER", "S-PER", "O ", "B-P R", "O\n", "I-\n"])
-def test_unknown_tags_are_refused(tag: str) -> None:
+def test_rejects_unknown_tags(tag: str) -> None:
     with pytest.raises(CorpusError, match=re.escape(repr(tag))):
         to_bio2(["O", tag])
 
@@ -53,12 +53,12 @@ def test_unknown_tags_are_refused(tag: str) -> None:
     ("name", "expected"),
     [(None, "train"), ("dev", "validation"), ("VALID", "validation"), ("Train", "train"), ("extra_2", "extra_2")],
 )
-def test_split_names(name: str | None, expected: str) -> None:
+def test_canonical_split(name: str | None, expected: str) -> None:
     assert canonical_split(name) == expected
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", "a-b", "_x", "train\n", "é"])
-def test_split_names_that_could_be_no_file(name: str) -> None:
+def test_rejects_splits_that_are_not_file_names(name: str) -> None:
     with pytest.raises(CorpusError):
         canonical_split(name)
 
@@ -77,8 +77,8 @@ RAW = st.builds(
 )
 
 
-def told(raw: RawPost) -> tuple[object, ...]:
-    """All that a source says but the place."""
+def content(raw: RawPost) -> tuple[object, ...]:
+    """Return everything but the location."""
     return (
         raw.id,
         canonical_split(raw.split),
@@ -91,13 +91,13 @@ def told(raw: RawPost) -> tuple[object, ...]:
 
 
 @given(RAW, RAW)
-def test_content_hashes_agree_exactly_when_the_contents_do(one: RawPost, other: RawPost) -> None:
+def test_hashes_are_equal_iff_contents_are(one: RawPost, other: RawPost) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", content_hash(one))
-    assert (content_hash(one) == content_hash(other)) == (told(one) == told(other))
+    assert (content_hash(one) == content_hash(other)) == (content(one) == content(other))
 
 
-def test_a_content_hash_tells_near_contents_apart() -> None:
-    near = [
+def test_similar_contents_have_different_hashes() -> None:
+    similar = [
         RawPost(location="", text="ab"),
         RawPost(location="", id="ab"),
         RawPost(location="", tokens=["ab"]),
@@ -111,16 +111,18 @@ def test_a_content_hash_tells_near_contents_apart() -> None:
         RawPost(location="", image_path="ab"),
         RawPost(location="", text="ab", split="test"),
     ]
-    assert len({content_hash(raw) for raw in near}) == len(near)
+    assert len({content_hash(raw) for raw in similar}) == len(similar)
     assert content_hash(RawPost(location="a", text="x")) == content_hash(RawPost(location="b", text="x", split="train"))
 
 
-def test_the_hash_of_tokens_that_hold_a_separator() -> None:
-    assert content_hash(RawPost(location="", tokens=["a\x1fb"])) != content_hash(RawPost(location="", tokens=["a", "b"]))
+def test_hash_of_tokens_with_separators() -> None:
+    assert content_hash(RawPost(location="", tokens=["a\x1fb"])) != content_hash(
+        RawPost(location="", tokens=["a", "b"])
+    )
 
 
 @given(RAW)
-def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
+def test_validate_post_keeps_all_fields(raw: RawPost) -> None:
     post = validate_post(raw)
     if isinstance(post, Rejected):
         assert post.reason
@@ -148,7 +150,7 @@ def test_checked_gives_a_whole_post_or_a_reason(raw: RawPost) -> None:
         (RawPost(location="w", id="1", tokens=["a"], tags=["Q" * 50_000]), "tag '" + "Q" * 40 + "' is neither"),
     ],
 )
-def test_what_is_no_post(raw: RawPost, reason: str) -> None:
+def test_rejects_invalid_posts(raw: RawPost, reason: str) -> None:
     post = validate_post(raw)
     assert isinstance(post, Rejected)
     assert (post.location, post.id) == ("w", "1")
@@ -164,23 +166,23 @@ def test_what_is_no_post(raw: RawPost, reason: str) -> None:
         RawPost(location="w", tokens=["a"], tags=["\ud800"]),
     ],
 )
-def test_what_no_file_could_hold_is_no_post(raw: RawPost) -> None:
+def test_rejects_invalid_unicode(raw: RawPost) -> None:
     assert validate_post(raw) == Rejected(location="w", id=None, reason="text is not valid Unicode")
 
 
-def test_what_is_too_long_is_no_post_however_little_memory_it_takes() -> None:
+def test_rejects_too_many_characters() -> None:
     shared = "x" * (1 << 20)
     for raw in (
         RawPost(location="w", id="1", text=shared),
         RawPost(location="w", id=shared, text="a"),
-        RawPost(location="w", id="1", tokens=[shared] * 100_000),  # 100 GB, were they joined
+        RawPost(location="w", id="1", tokens=[shared] * 100_000),  # 100 GB if joined
         RawPost(location="w", id="1", tokens=["a"] * 600_000, tags=["O"] * 600_000),
     ):
         assert validate_post(raw) == Rejected(location="w", id=None, reason="more than 1048576 characters")
     assert isinstance(validate_post(RawPost(location="w", text="x" * 1_000_000)), Post)
 
 
-def test_the_text_goes_before_the_tokens() -> None:
+def test_text_takes_precedence_over_tokens() -> None:
     assert validate_post(RawPost(location="", id="1", tokens=["a", "b"])) == Post(id="1", text="a b", tokens=("a", "b"))
     assert validate_post(RawPost(location="", id="1", text="ab", tokens=["a", "b"])) == Post(
         id="1", text="ab", tokens=("a", "b")

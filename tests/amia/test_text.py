@@ -1,3 +1,5 @@
+"""Cleaning of tweets and prompts."""
+
 import time
 import unicodedata
 
@@ -11,7 +13,7 @@ from amia.text import clean_text, make_prompt, visible_text
 @pytest.mark.parametrize(
     ("tweet", "clean"),
     [
-        # as the public files tokenize them
+        # tokenized as in public data
         ("RT @ user : I do n't go &amp ; see https : //t . co/abc123 now", "I don't go & see now"),
         ("Check http : / / t . co / abc now", "Check now"),
         ("# MLB # Baseball MLB 2010 World Series San Francisco # Giants DVD New in …",
@@ -43,7 +45,7 @@ from amia.text import clean_text, make_prompt, visible_text
         ("\u200b\ufe0f", ""),
     ],
 )  # fmt: skip
-def test_oddities(tweet, clean):
+def test_clean_text(tweet, clean):
     assert clean_text(tweet) == clean
 
 
@@ -58,7 +60,7 @@ def test_oddities(tweet, clean):
         ("", None),
     ],
 )
-def test_prompts(tweet, prompt):
+def test_make_prompt(tweet, prompt):
     assert make_prompt(tweet) == prompt
 
 
@@ -92,7 +94,7 @@ tweets = st.one_of(st.text(), st.lists(pieces | st.text(max_size=3)).map("".join
 
 @pytest.mark.promise(20)
 @given(tweets)
-def test_any_text_becomes_one_visible_line(tweet):
+def test_result_is_one_visible_line(tweet):
     for text in (clean_text(tweet), visible_text(tweet), make_prompt(tweet) or ""):
         assert text == text.strip()
         assert "  " not in text
@@ -100,12 +102,12 @@ def test_any_text_becomes_one_visible_line(tweet):
 
 
 @given(tweets)
-def test_a_prompt_is_none_only_where_nothing_can_be_seen(tweet):
+def test_prompt_is_none_iff_nothing_is_visible(tweet):
     assert (make_prompt(tweet) is None) == (visible_text(tweet) == "")
 
 
 @given(st.lists(st.from_regex(r"[a-zA-Z]{2,8}", fullmatch=True), min_size=1, max_size=12))
-def test_plain_words_stay_as_they_are(words):
+def test_plain_words_are_unchanged(words):
     words = [word for word in words if word != "RT"]
     text = " ".join(words)
     assert clean_text(text) == text
@@ -116,7 +118,7 @@ def test_plain_words_stay_as_they_are(words):
     "piece",
     ["@", "# ", "http:/", "a.", "a-", "& ", '"', "( ", "www.", "h", "t.co/", " ", "RT ", ". ", "' ", "&amp;", "\u200b"],
 )
-def test_time_is_linear_in_the_text(piece):
+def test_time_is_linear(piece):
     start = time.perf_counter()
     clean_text(piece * (100_000 // len(piece)))
     assert time.perf_counter() - start < 2

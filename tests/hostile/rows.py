@@ -155,7 +155,7 @@ JSON_LINES: dict[bytes, Expected] = {
     b'{"text": "a", "score": -Infinity}': rejected("-Infinity is not JSON"),
     b'{"text": "a", "id": 1e999}': rejected("is a float"),
     b'{"text": "a", "id": 12345678901234567.0}': rejected("is a float"),
-    b'{"text": "a", "id": true}': rejected("id is a truth value"),
+    b'{"text": "a", "id": true}': rejected("id is a boolean"),
     b'{"text": "a", "id": {}}': rejected("id is an object"),
     b'{"text": "a", "id": ' + b"9" * 5_000 + b"}": rejected("not valid JSON"),
     b'{"text": ' + b"9" * 5_000 + b"}": rejected("not valid JSON"),
@@ -197,7 +197,7 @@ JSON_LINES: dict[bytes, Expected] = {
 CONLL: dict[bytes, Expected] = {
     b"IMGID:c1\nAda\tI-PER\nleft\tO": Expected(),
     b"IMGID:c2\nAda\tPERSON": rejected("tag 'PERSON'"),
-    b"IMGID:c3\nAda\tB-PER\nleft": rejected("1 columns where the post began with 2"),
+    b"IMGID:c3\nAda\tB-PER\nleft": rejected("1 columns, but the first line of the post has 2"),
     b"IMGID:c4\nAda\tB-PER\tO\tO\tO\tO": rejected("6 columns"),
     b"IMGID:c5\nAda\tO\n\xff\xfe\tO": rejected("not valid UTF-8"),
     b"IMGID:c6\nAda\tO\r\nleft\tO\r": Expected(),

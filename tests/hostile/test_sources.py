@@ -124,7 +124,7 @@ def test_configurations_of_the_hub_lead_nowhere_else(source: Path, place: str) -
     (source.parent / "secret.jsonl").write_text('{"text": "secret"}\n')
     (source / "posts.jsonl").write_text('{"text": "a"}\n')
     (source / "state.json").write_text(json.dumps({"_data_files": [{"filename": f"{place}/secret.jsonl"}]}))
-    with pytest.raises(CorpusError, match="not there"):
+    with pytest.raises(CorpusError, match="but missing"):
         list(open_corpus(source))
 
 

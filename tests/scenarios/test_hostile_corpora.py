@@ -155,13 +155,13 @@ def write_unreadable_source(folder: Path, kind: str) -> str:
             return "x.parquet: a column has an Arrow extension type"
         case "an archive of junk":
             (folder / "x.tar").write_bytes(b"<html>404</html>" * 99)
-            return "x.tar: the archive is damaged or cut off"
+            return "x.tar: the archive is damaged or truncated"
         case "a list that leads elsewhere":
             (folder / "state.json").write_text('{"_data_files": [{"filename": "/etc/passwd"}]}')
-            return "passwd: listed in state.json, but not there"
+            return "passwd: listed in state.json, but missing"
         case "a pipe":
             os.mkfifo(folder / "posts.jsonl")
-            return "posts.jsonl: a pipe, a device or a link to nowhere"
+            return "posts.jsonl: a pipe, a device or a broken link"
     (folder / "posts.jsonl").write_bytes(b"[" * 100_000 + b'\n{"text": ""}\n')
     return "no posts found (2 rows rejected"
 

@@ -1,4 +1,4 @@
-"""Bytes to pixels: every way in which an image file can be odd, and that none of them gets past a reason."""
+"""Decoding of unusual, damaged and hostile image files."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ from tests.hostile.pieces import gray, tiff
 SETTINGS = ImageSettings()
 
 
-def reason(data: bytes, settings: ImageSettings = SETTINGS) -> str:
+def failure_reason(data: bytes, settings: ImageSettings = SETTINGS) -> str:
     with pytest.raises(ImageError) as caught:
         decode(data, settings)
     return caught.value.reason
@@ -38,7 +38,7 @@ def reason(data: bytes, settings: ImageSettings = SETTINGS) -> str:
         ("MPO", {"quality": 95, "subsampling": 0, "save_all": True, "append_images": [drawn()]}),
     ],
 )
-def test_every_allowed_format_gives_rgb_pixels(kind: str, options: dict[str, object]) -> None:
+def test_decodes_every_allowed_format(kind: str, options: dict[str, object]) -> None:
     data = saved(drawn(), kind, **options)
     image = decode(data, SETTINGS)
     assert inspect(data, SETTINGS) == image.size == (48, 32)
@@ -47,8 +47,8 @@ def test_every_allowed_format_gives_rgb_pixels(kind: str, options: dict[str, obj
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "PPM", "ICO", "TGA", "PCX", "JPEG2000"])
-def test_other_formats_are_never_opened(kind: str) -> None:
-    assert reason(saved(drawn(), kind)) == "not_an_image"
+def test_rejects_other_formats(kind: str) -> None:
+    assert failure_reason(saved(drawn(), kind)) == "not_an_image"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -73,7 +73,7 @@ def test_exif_orientation_is_undone(kind: str, orientation: int) -> None:
     assert not image.info
 
 
-def test_cmyk_with_and_without_adobes_mark_is_the_same_red() -> None:
+def test_cmyk_with_and_without_adobe_marker() -> None:
     marked = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=95)
     assert close([decode(marked, SETTINGS).getpixel((8, 8))], [(255, 0, 0)])
     at = marked.index(b"\xff\xee")
@@ -87,57 +87,57 @@ def test_cmyk_with_and_without_adobes_mark_is_the_same_red() -> None:
 def test_transparent_parts_become_white(mode: str) -> None:
     image = Image.new("RGBA", (20, 20), (10, 10, 10, 255))
     image.paste((10, 10, 10, 0), (0, 0, 10, 20))
-    found = decode(saved(image.convert(mode), "PNG"), SETTINGS)
-    assert close([found.getpixel((2, 2)), found.getpixel((17, 17))], [WHITE, (10, 10, 10)], by=1)
+    decoded = decode(saved(image.convert(mode), "PNG"), SETTINGS)
+    assert close([decoded.getpixel((2, 2)), decoded.getpixel((17, 17))], [WHITE, (10, 10, 10)], by=1)
 
 
 def test_half_transparency_is_blended_with_white() -> None:
-    found = decode(saved(Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "PNG"), SETTINGS)
-    assert found.getpixel((1, 1)) == (127, 127, 127)
+    decoded = decode(saved(Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "PNG"), SETTINGS)
+    assert decoded.getpixel((1, 1)) == (127, 127, 127)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "I;16"])
-def test_a_transparent_color_key_does_not_fail(mode: str) -> None:
+def test_transparent_color_key(mode: str) -> None:
     key = (0, 0, 0) if mode == "RGB" else 0
-    found = decode(saved(Image.new(mode, (8, 8), key), "PNG", transparency=key), SETTINGS)
+    decoded = decode(saved(Image.new(mode, (8, 8), key), "PNG", transparency=key), SETTINGS)
     expected = (0, 0, 0) if mode == "I;16" else WHITE
-    assert found.getpixel((4, 4)) == expected
+    assert decoded.getpixel((4, 4)) == expected
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_16_bit_gray_is_scaled_not_clipped(kind: str) -> None:
     gray = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
-    found = np.asarray(decode(saved(Image.fromarray(gray), kind), SETTINGS))
-    np.testing.assert_array_equal(found, np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2))
+    decoded = np.asarray(decode(saved(Image.fromarray(gray), kind), SETTINGS))
+    np.testing.assert_array_equal(decoded, np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2))
 
 
 def test_float_and_32_bit_pixels_are_stretched() -> None:
     ramp = np.linspace(-5.0, 5.0, 256, dtype=np.float32).reshape(16, 16)
     expected = np.arange(256).reshape(16, 16)
     for values in (ramp, (ramp * 1000).astype(np.int32)):
-        found = np.asarray(decode(saved(Image.fromarray(values), "TIFF"), SETTINGS))[..., 0]
-        assert np.abs(found.astype(int) - expected).max() <= 1
+        decoded = np.asarray(decode(saved(Image.fromarray(values), "TIFF"), SETTINGS))[..., 0]
+        assert np.abs(decoded.astype(int) - expected).max() <= 1
     ramp[3, 3] = np.nan
-    assert reason(saved(Image.fromarray(ramp), "TIFF")) == "corrupt"
+    assert failure_reason(saved(Image.fromarray(ramp), "TIFF")) == "corrupt"
 
 
 def test_one_bit_pixels() -> None:
     image = Image.new("1", (16, 16), 1)
     image.putpixel((0, 0), 0)
-    found = decode(saved(image, "PNG"), SETTINGS)
-    assert found.getpixel((0, 0)) == (0, 0, 0)
-    assert found.getpixel((5, 5)) == WHITE
+    decoded = decode(saved(image, "PNG"), SETTINGS)
+    assert decoded.getpixel((0, 0)) == (0, 0, 0)
+    assert decoded.getpixel((5, 5)) == WHITE
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-def test_an_animation_is_its_first_frame(kind: str) -> None:
+def test_animation_gives_its_first_frame(kind: str) -> None:
     frames = [Image.new("RGB", (24, 24), color) for color in (RED, BLUE, GREEN)]
     options = {"lossless": True} if kind == "WEBP" else {}
     data = saved(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
     assert close([decode(data, SETTINGS).getpixel((12, 12))], [RED], by=2)
 
 
-def test_broken_exif_and_icc_do_not_fail_the_image() -> None:
+def test_broken_exif_and_icc_are_ignored() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for icc in (b"\x00junk" * 50, profile[: len(profile) // 2]):
         for exif in (
@@ -151,25 +151,25 @@ def test_broken_exif_and_icc_do_not_fail_the_image() -> None:
 
 
 @pytest.mark.promise(19)
-def test_reasons() -> None:
+def test_failure_reasons() -> None:
     jpeg, png = saved(drawn(), "JPEG"), saved(drawn(), "PNG")
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    assert reason(b"") == "empty"
-    assert reason(b"<!DOCTYPE html><html><body>404 Not Found</body></html>") == "not_an_image"
-    assert reason(b"\xff") == "not_an_image"
-    assert reason(jpeg[:40]) == "corrupt"
-    assert reason(png[:20]) == "corrupt"
+    assert failure_reason(b"") == "empty"
+    assert failure_reason(b"<!DOCTYPE html><html><body>404 Not Found</body></html>") == "not_an_image"
+    assert failure_reason(b"\xff") == "not_an_image"
+    assert failure_reason(jpeg[:40]) == "corrupt"
+    assert failure_reason(png[:20]) == "corrupt"
     for kind in ("JPEG", "PNG"):
         data = saved(noise, kind)
-        assert reason(data[: len(data) // 2]) == "truncated"
-    assert reason(jpeg, ImageSettings(max_bytes=100)) == "too_large"
-    assert reason(jpeg, ImageSettings(max_pixels=48 * 32 - 1)) == "too_many_pixels"
-    assert reason(jpeg, ImageSettings(max_side=47)) == "too_long"
+        assert failure_reason(data[: len(data) // 2]) == "truncated"
+    assert failure_reason(jpeg, ImageSettings(max_bytes=100)) == "too_large"
+    assert failure_reason(jpeg, ImageSettings(max_pixels=48 * 32 - 1)) == "too_many_pixels"
+    assert failure_reason(jpeg, ImageSettings(max_side=47)) == "too_long"
     assert decode(jpeg, ImageSettings(max_pixels=48 * 32, max_side=48, max_bytes=len(jpeg))).size == (48, 32)
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises pixels and holds next to none."""
+    """Return a PNG whose header announces more pixels than it holds."""
     import zlib
 
     def chunk(name: bytes, body: bytes) -> bytes:
@@ -184,18 +184,18 @@ def png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("width", "height"), [(9_000, 9_000), (11_000, 9_000), (60_000, 60_000), (2**31 - 1, 2**31 - 1)]
 )
-def test_a_decompression_bomb_is_refused_by_its_header_without_a_warning(width: int, height: int) -> None:
+def test_rejects_decompression_bomb_without_warning(width: int, height: int) -> None:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         with pytest.raises(ImageError) as caught:
             inspect(png_header(width, height), SETTINGS)
-        assert reason(png_header(width, height)) == caught.value.reason == "too_many_pixels"
+        assert failure_reason(png_header(width, height)) == caught.value.reason == "too_many_pixels"
     assert not seen
 
 
-def test_pillows_warnings_come_back_when_the_last_thread_leaves() -> None:
+def test_warning_filters_are_restored_after_threads() -> None:
     data = png_header(12_000, 8_000)
-    threads = [threading.Thread(target=lambda: [reason(data) for _ in range(20)]) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: [failure_reason(data) for _ in range(20)]) for _ in range(8)]
     before = list(warnings.filters)
     for thread in threads:
         thread.start()
@@ -204,9 +204,9 @@ def test_pillows_warnings_come_back_when_the_last_thread_leaves() -> None:
     assert list(warnings.filters) == before
 
 
-def test_pillow_logs_no_error_while_we_look_and_does_so_again_afterwards(caplog: pytest.LogCaptureFixture) -> None:
+def test_logged_errors_of_pillow_are_suppressed(caplog: pytest.LogCaptureFixture) -> None:
     data = tiff(gray(8, 8) | {277: (3, [27_136]), 273: (4, [8]), 278: (3, [8])}, bytes(64))
-    assert reason(data) == "corrupt"
+    assert failure_reason(data) == "corrupt"
     assert not caplog.records
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(data))
@@ -239,23 +239,25 @@ SEEDS = [
 
 
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-def test_mutated_files_give_an_image_or_a_reason_and_nothing_else(seed: int) -> None:
+def test_mutated_files_give_an_image_or_a_reason(seed: int) -> None:
     random = np.random.default_rng(seed)
     settings = ImageSettings(max_pixels=1_000_000)
     outcomes = set()
     for _ in range(100):
         data = bytearray(SEEDS[seed])
         for _ in range(random.integers(1, 8)):
-            place = int(random.integers(0, len(data) if random.random() < 0.5 else min(len(data), 64)))
+            position = int(random.integers(0, len(data) if random.random() < 0.5 else min(len(data), 64)))
             match random.integers(0, 4):
                 case 0:
-                    data[place] = int(random.integers(0, 256))
+                    data[position] = int(random.integers(0, 256))
                 case 1:
-                    del data[place : place + int(random.integers(1, 20))]
+                    del data[position : position + int(random.integers(1, 20))]
                 case 2:
-                    data[place:place] = random.bytes(int(random.integers(1, 20)))
+                    data[position:position] = random.bytes(int(random.integers(1, 20)))
                 case _:
-                    data[place : place + 4] = random.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff"])
+                    data[position : position + 4] = random.choice(
+                        [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff"]
+                    )
             data = data or bytearray(b"\xff")
         try:
             image = decode(bytes(data), settings)
@@ -272,10 +274,10 @@ def test_mutated_files_give_an_image_or_a_reason_and_nothing_else(seed: int) -> 
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_give_a_reason(data: bytes) -> None:
-    assert reason(data) in {"empty", "not_an_image", "corrupt", "truncated", "too_many_pixels", "too_long"}
+    assert failure_reason(data) in {"empty", "not_an_image", "corrupt", "truncated", "too_many_pixels", "too_long"}
 
 
-def test_draft_keeps_at_least_what_is_asked_and_stays_upright() -> None:
+def test_at_least_bounds_the_reduced_size() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = saved(drawn(1600, 1200).transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)

@@ -1,4 +1,4 @@
-"""Images by their paths."""
+"""Reading image files by path."""
 
 import os
 from pathlib import Path
@@ -11,8 +11,8 @@ from amia.images import ImageSettings, fetch_image
 SETTINGS = ImageSettings()
 
 
-class TestFetching:
-    """Only files inside the image folder are ever read."""
+class TestFetchImage:
+    """Only files inside the image folder may be read."""
 
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
@@ -27,7 +27,7 @@ class TestFetching:
         os.mkfifo(root / "pipe.jpg")
         return root
 
-    def test_bytes(self, root: Path) -> None:
+    def test_returns_bytes(self, root: Path) -> None:
         assert fetch_image(root, "train/1.jpg", SETTINGS) == b"one"
         assert fetch_image(root, "inside.jpg", SETTINGS) == b"one"
 
@@ -50,12 +50,12 @@ class TestFetching:
             ("x" * 5000, "unreadable"),
         ],
     )
-    def test_refusals(self, root: Path, path: str, expected: str) -> None:
+    def test_failure_reasons(self, root: Path, path: str, expected: str) -> None:
         with pytest.raises(ImageError) as caught:
             fetch_image(root, path, SETTINGS)
         assert caught.value.reason == expected
 
-    def test_links_in_a_circle(self, root: Path) -> None:
+    def test_circular_link(self, root: Path) -> None:
         with pytest.raises(ImageError):
             fetch_image(root, "circle.jpg", SETTINGS)
 
@@ -64,6 +64,6 @@ class TestFetching:
         with pytest.raises(ImageError, match="too_large"):
             fetch_image(root, "train/1.jpg", ImageSettings(max_bytes=2))
 
-    def test_without_a_folder_every_image_is_missing(self) -> None:
+    def test_images_are_missing_without_a_folder(self) -> None:
         with pytest.raises(ImageError, match="missing"):
             fetch_image(None, "1.jpg", SETTINGS)

@@ -1,4 +1,4 @@
-"""Files of a few megabytes that would keep a decoder busy for minutes, refused by counting; and honest ones, let in."""
+"""Files of a few megabytes that would keep a decoder busy for minutes are refused; ordinary files pass."""
 
 import io
 import struct
@@ -32,36 +32,38 @@ def chunk(name: bytes, body: bytes = b"") -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def around(data: bytes, at: int, more: bytes) -> bytes:
-    return data[:at] + more + data[at:]
+def insert(data: bytes, at: int, inserted: bytes) -> bytes:
+    return data[:at] + inserted + data[at:]
 
 
 JPEG = saved(drawn(), "JPEG")
 PROGRESSIVE = saved(drawn(), "JPEG", progressive=True)
 PNG = saved(drawn(), "PNG")
 GIF = saved(drawn(), "GIF")
-A_SCAN = segment(0xDA, b"\x01\x01\x00\x01\x05\x00")
-"""Refines nothing: the shortest pass over a whole image."""
+EMPTY_SCAN = segment(0xDA, b"\x01\x01\x00\x01\x05\x00")
+"""Scan that refines nothing: the shortest pass over a complete image."""
 
 
 @pytest.mark.parametrize(
     ("count", "expected"), [(MAX_SCANS - PROGRESSIVE.count(b"\xff\xda"), "ok"), (MAX_SCANS, "too_many_parts")]
 )
 def test_scans_of_a_progressive_jpeg(count: int, expected: str) -> None:
-    assert outcome(around(PROGRESSIVE, len(PROGRESSIVE) - 2, A_SCAN * count)) == expected
+    assert outcome(insert(PROGRESSIVE, len(PROGRESSIVE) - 2, EMPTY_SCAN * count)) == expected
 
 
-def test_scans_are_counted_whatever_pads_their_markers() -> None:
-    assert outcome(around(PROGRESSIVE, len(PROGRESSIVE) - 2, (b"\xff" * 7 + A_SCAN) * MAX_SCANS)) == "too_many_parts"
+def test_scans_with_padded_markers() -> None:
+    assert (
+        outcome(insert(PROGRESSIVE, len(PROGRESSIVE) - 2, (b"\xff" * 7 + EMPTY_SCAN) * MAX_SCANS)) == "too_many_parts"
+    )
 
 
-def test_what_follows_the_only_scan_of_a_baseline_jpeg_is_not_counted() -> None:
-    # A phone's moving image is a video behind a photograph, in which any two bytes occur.
-    assert outcome(JPEG + A_SCAN * 5_000) == "ok"
+def test_data_after_a_baseline_jpeg_is_ignored() -> None:
+    # Motion photos of phones have a video after the photograph, in which any two bytes occur.
+    assert outcome(JPEG + EMPTY_SCAN * 5_000) == "ok"
 
 
-def test_scans_of_a_sequential_jpeg_that_come_one_by_one() -> None:
-    # Three components of which each scan holds one, over and over: libjpeg takes every one of them.
+def test_separate_scans_of_a_sequential_jpeg() -> None:
+    # Each scan holds one of three components, repeatedly, and libjpeg decodes all of them.
     at = JPEG.index(b"\xff\xda")
     one = segment(0xDA, b"\x01\x01\x00\x00\x3f\x00")
     assert outcome(JPEG[:at] + one * (MAX_SCANS + 1) + b"\xff\xd9") == "too_many_parts"
@@ -70,57 +72,58 @@ def test_scans_of_a_sequential_jpeg_that_come_one_by_one() -> None:
 @pytest.mark.parametrize("marker", [0xFE, 0xE3, 0xDB])
 def test_segments_of_a_jpeg(marker: int) -> None:
     body = JPEG[JPEG.index(b"\xff\xdb") + 4 :][:65] if marker == 0xDB else b""
-    assert outcome(around(JPEG, 2, segment(marker, body) * (MAX_SEGMENTS - 20))) == "ok"
-    assert outcome(around(JPEG, 2, segment(marker, body) * MAX_SEGMENTS)) == "too_many_parts"
+    assert outcome(insert(JPEG, 2, segment(marker, body) * (MAX_SEGMENTS - 20))) == "ok"
+    assert outcome(insert(JPEG, 2, segment(marker, body) * MAX_SEGMENTS)) == "too_many_parts"
 
 
-def test_segments_of_exif_which_pillow_joins_in_quadratic_time() -> None:
-    assert outcome(around(JPEG, 2, segment(0xE1, b"Exif\0\0x") * (MAX_EXIF_SEGMENTS + 1))) == "too_many_parts"
+def test_exif_segments_of_a_jpeg() -> None:
+    # Pillow joins them in quadratic time.
+    assert outcome(insert(JPEG, 2, segment(0xE1, b"Exif\0\0x") * (MAX_EXIF_SEGMENTS + 1))) == "too_many_parts"
 
 
-def test_millions_of_restart_markers_are_no_segments() -> None:
-    assert outcome(around(JPEG, len(JPEG) - 2, b"\xff\xd0" * 100_000)) == "ok"
+def test_restart_markers_are_not_segments() -> None:
+    assert outcome(insert(JPEG, len(JPEG) - 2, b"\xff\xd0" * 100_000)) == "ok"
 
 
 @pytest.mark.parametrize("name", [b"tEXt", b"abCd"])
-@pytest.mark.parametrize("where", ["before", "behind"])
-def test_chunks_of_a_png(name: bytes, where: str) -> None:
-    at = PNG.index(b"IDAT" if where == "before" else b"IEND") - 4
-    assert outcome(around(PNG, at, chunk(name, b"a\0b") * 4_000)) == "ok"
-    assert outcome(around(PNG, at, chunk(name, b"a\0b") * 4_096)) == "too_many_parts"
+@pytest.mark.parametrize("position", ["before", "after"])
+def test_chunks_of_a_png(name: bytes, position: str) -> None:
+    at = PNG.index(b"IDAT" if position == "before" else b"IEND") - 4
+    assert outcome(insert(PNG, at, chunk(name, b"a\0b") * 4_000)) == "ok"
+    assert outcome(insert(PNG, at, chunk(name, b"a\0b") * 4_096)) == "too_many_parts"
 
 
-def test_chunks_of_pixels() -> None:
+def test_pixel_chunks_of_a_png() -> None:
     at = PNG.index(b"IDAT") - 4
-    assert outcome(around(PNG, at, chunk(b"IDAT") * 20_000)) == "ok"
-    assert outcome(around(PNG, at, chunk(b"IDAT") * MAX_CHUNKS)) == "too_many_parts"
+    assert outcome(insert(PNG, at, chunk(b"IDAT") * 20_000)) == "ok"
+    assert outcome(insert(PNG, at, chunk(b"IDAT") * MAX_CHUNKS)) == "too_many_parts"
 
 
-def test_color_profiles_that_unpack_to_a_megabyte_each() -> None:
+def test_color_profiles_of_a_png() -> None:
     bomb = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1_000_000), 9))
-    assert outcome(around(PNG, 33, bomb)) == "ok"
-    assert outcome(around(PNG, 33, bomb * 9)) == "too_many_parts"
+    assert outcome(insert(PNG, 33, bomb)) == "ok"
+    assert outcome(insert(PNG, 33, bomb * 9)) == "too_many_parts"
 
 
 @pytest.mark.parametrize("block", [b"!\xfe\x01a\0", b"!\x01\0", b"x"])
 def test_blocks_before_the_first_frame_of_a_gif(block: bytes) -> None:
     at = GIF.index(b",", 19)
-    assert outcome(around(GIF, at, b"!\xfe" + b"\x50" * 81 * 3_000 + b"\0")) == "ok"  # a long comment
-    assert outcome(around(GIF, at, block * (MAX_BLOCKS + 1))) == "too_many_parts"
+    assert outcome(insert(GIF, at, b"!\xfe" + b"\x50" * 81 * 3_000 + b"\0")) == "ok"  # a long comment
+    assert outcome(insert(GIF, at, block * (MAX_BLOCKS + 1))) == "too_many_parts"
 
 
 def tiff(tags: dict[int, tuple[int, list[int]]], content: bytes, *, order: str = "<") -> bytes:
-    """A TIFF of one list of tags (number -> type, values), whose longer values and content lie behind it."""
+    """Return a TIFF with one directory of tags (number -> type, values), followed by longer values and content."""
     unit = {3: "H", 4: "L", 5: "Q"}
-    place = 8 + 2 + 12 * len(tags) + 4
-    entries, behind = b"", b""
+    end = 8 + 2 + 12 * len(tags) + 4
+    entries, tail = b"", b""
     for tag, (kind, values) in sorted(tags.items()):
         packed = struct.pack(f"{order}{len(values)}{unit[kind]}", *values)
         if len(packed) > 4:
-            packed, behind = struct.pack(f"{order}L", place + len(behind)), behind + packed
+            packed, tail = struct.pack(f"{order}L", end + len(tail)), tail + packed
         entries += struct.pack(f"{order}HHL", tag, kind, len(values)) + packed.ljust(4, b"\0")
     start = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}LH", 8, len(tags))
-    return start + entries + bytes(4) + behind + content
+    return start + entries + bytes(4) + tail + content
 
 
 def gray(width: int, height: int, compression: int) -> dict[int, tuple[int, list[int]]]:
@@ -137,18 +140,18 @@ def test_strips_and_values_of_a_tiff(order: str) -> None:
         assert outcome(tiff(rational, b"", order=order)) == expected
 
 
-def test_values_that_a_tiff_keeps_in_its_exif() -> None:
+def test_values_in_the_exif_of_a_tiff() -> None:
     inner = struct.pack("<HHHLL", 1, 282, 5, MAX_VALUES + 1, 0) + bytes(4)
     leading = gray(10, 10, 1) | {273: (4, [8]), 278: (3, [10])}
     at = len(tiff(leading | {34665: (4, [0])}, b""))
     assert outcome(tiff(leading | {34665: (4, [at])}, inner)) == "too_many_parts"
 
 
-def test_tags_that_lead_to_themselves() -> None:
+def test_circular_directories_of_a_tiff() -> None:
     assert outcome(tiff(gray(10, 10, 1) | {273: (4, [8]), 278: (3, [10]), 34665: (4, [8])}, bytes(100))) == "ok"
 
 
-def test_strips_that_overlap() -> None:
+def test_overlapping_strips_of_a_tiff() -> None:
     row = zlib.compress(b"a" * 100)
     for count, expected in ((1, "ok"), (50, "too_many_parts")):
         tags = gray(100, count, 8) | {278: (3, [1])}
@@ -157,12 +160,12 @@ def test_strips_that_overlap() -> None:
         assert outcome(tiff(tags | strips, row + bytes(2_000))) == expected
 
 
-def test_a_tile_that_is_larger_than_any_picture() -> None:
+def test_oversized_tile_of_a_tiff() -> None:
     tags = gray(16, 16, 8) | {322: (4, [16_384]), 323: (4, [16_384]), 324: (4, [8]), 325: (4, [8])}
     assert outcome(tiff(tags, b"")) == "too_many_pixels"
 
 
-def test_real_writers_files_pass() -> None:
+def test_files_of_real_writers_pass() -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (500, 700, 3), dtype=np.uint8))
     exif = Image.Exif()
     exif[0x010E] = "x" * 60_000
@@ -175,6 +178,6 @@ def test_real_writers_files_pass() -> None:
         ("TIFF", {"compression": "tiff_lzw"}),
         ("TIFF", {"compression": "jpeg"}),
     ):
-        data = saved(noise.copy(), kind, **options)  # an image keeps what its last writer was told
+        data = saved(noise.copy(), kind, **options)  # Pillow keeps options of the previous save in the image
         with Image.open(io.BytesIO(data)) as image:
             assert decode(data, SETTINGS).size == image.size

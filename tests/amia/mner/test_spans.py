@@ -1,4 +1,4 @@
-"""Spans against seqeval's own, for every kind of sequence that a tagger can write."""
+"""Test label names, and spans against seqeval's for every kind of tag sequence."""
 
 import pytest
 from hypothesis import given
@@ -6,32 +6,41 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Tokens
 
-from amia.mner.spans import TYPES, Span, lenient_spans, strict_spans
+from amia.mner.spans import TYPES, Span, label_names, lenient_spans, rename_types, strict_spans
 
-TAGS = ["O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in (*TYPES, "geo-loc", "O"))]
-STRAY = ["X", "[SEP]", "[CLS]", "PAD", "<pad>", "B", "I", "B-", "I-", "E-PER", "S-PER", "b-PER", "", "B-A B"]
-sequences = st.lists(st.sampled_from(TAGS), max_size=12)
+TAGS = ["O", *(f"{prefix}-{type_}" for prefix in "BI" for type_ in (*TYPES, "geo-loc", "O"))]
+INVALID_TAGS = ["X", "[SEP]", "[CLS]", "PAD", "<pad>", "B", "I", "B-", "I-", "E-PER", "S-PER", "b-PER", "", "B-A B"]
+
+
+def test_label_names():
+    assert label_names(TYPES) == ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-MISC", "I-MISC"]
+    assert label_names([]) == ["O"]
+
+
+def test_rename_types_changes_only_the_type():
+    tags = ["I-OTHER", "B-OTHER", "I-OTHER", "O", "I-PER", "B-OTHERS", "[SEP]", "B-geo-loc"]
+    assert rename_types(tags) == ["I-MISC", "B-MISC", "I-MISC", "O", "I-PER", "B-OTHERS", "[SEP]", "B-geo-loc"]
 
 
 def seqeval_lenient(tags: list[str]) -> list[Span]:
-    return [Span(start, last + 1, kind) for kind, start, last in get_entities(tags)]
+    return [Span(start, last + 1, type_) for type_, start, last in get_entities(tags)]
 
 
 def seqeval_strict(tags: list[str]) -> list[Span]:
-    return [Span(one.start, one.end, one.tag) for one in Tokens(tags, IOB2).entities]
+    return [Span(entity.start, entity.end, entity.tag) for entity in Tokens(tags, IOB2).entities]
 
 
-@given(sequences)
-def test_as_seqeval_counts(tags):
+@given(st.lists(st.sampled_from(TAGS), max_size=12))
+def test_equals_seqeval(tags):
     assert lenient_spans(tags) == seqeval_lenient(tags)
     assert strict_spans(tags) == seqeval_strict(tags)
 
 
-@given(st.lists(st.sampled_from([*TAGS, *STRAY]), max_size=12))
-def test_a_stray_label_is_o(tags):
-    without = ["O" if tag in STRAY else tag for tag in tags]
-    assert lenient_spans(tags) == seqeval_lenient(without)
-    assert strict_spans(tags) == seqeval_strict(without)
+@given(st.lists(st.sampled_from([*TAGS, *INVALID_TAGS]), max_size=12))
+def test_invalid_tag_is_read_as_o(tags):
+    replaced = ["O" if tag in INVALID_TAGS else tag for tag in tags]
+    assert lenient_spans(tags) == seqeval_lenient(replaced)
+    assert strict_spans(tags) == seqeval_strict(replaced)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +55,6 @@ def test_a_stray_label_is_o(tags):
         ("B-PER X I-PER", [(0, 1, "PER"), (2, 3, "PER")], [(0, 1, "PER")]),
     ],
 )
-def test_by_hand(tags, lenient, strict):
-    assert lenient_spans(tags.split()) == [Span(*one) for one in lenient]
-    assert strict_spans(tags.split()) == [Span(*one) for one in strict]
+def test_known_sequences(tags, lenient, strict):
+    assert lenient_spans(tags.split()) == [Span(*span) for span in lenient]
+    assert strict_spans(tags.split()) == [Span(*span) for span in strict]

@@ -1,4 +1,4 @@
-"""A BERT tokenizer with a handful of pieces: what each word becomes, and where it begins."""
+"""Test `WordPieceTokenizer` with a small BERT vocabulary: the subwords of each word, and where each word begins."""
 
 from pathlib import Path
 
@@ -7,94 +7,98 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from amia.errors import ModelError
-from amia.mner.tokenizers import WordPieces
+from amia.mner.tokenizers import WordPieceTokenizer
 
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "blue", "sky", "##sky", "##s", "##line", "B", "@", "!"]
-NUMBER = {piece: number for number, piece in enumerate(PIECES)}
-
-
-def tokenizer(**more: object) -> BertTokenizer:
-    return BertTokenizer(vocab=NUMBER, do_lower_case=False, **more)
+SUBWORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "blue", "sky", "##sky", "##s", "##line", "B", "@", "!"]
+VOCAB = {subword: index for index, subword in enumerate(SUBWORDS)}
 
 
-def names(pieces: tuple[int, ...] | None) -> list[str]:
-    return [PIECES[number] for number in pieces or ()]
+def bert_tokenizer(**kwargs: object) -> BertTokenizer:
+    return BertTokenizer(vocab=VOCAB, do_lower_case=False, **kwargs)
 
 
-def test_each_word_by_itself_and_the_place_where_it_begins() -> None:
-    post = WordPieces(tokenizer()).encode("p", ["blueskys", "sky", "@blue", "skyline", "!"], [0, 1, 2, 3, 4])
-    assert names(post.pieces) == [
+def to_subwords(input_ids: tuple[int, ...] | None) -> list[str]:
+    return [SUBWORDS[index] for index in input_ids or ()]
+
+
+def test_splits_each_word_on_its_own() -> None:
+    tokenizer = WordPieceTokenizer(bert_tokenizer())
+    post = tokenizer.encode("p", ["blueskys", "sky", "@blue", "skyline", "!"], [0, 1, 2, 3, 4])
+    assert to_subwords(post.input_ids) == [
         "[CLS]", "blue", "##sky", "##s", "sky", "@", "blue", "sky", "##line", "!", "[SEP]",
     ]  # fmt: skip
-    assert post.first == (1, 4, 5, 7, 9)
+    assert post.first_subwords == (1, 4, 5, 7, 9)
     assert (post.id, post.labels, post.length) == ("p", (0, 1, 2, 3, 4), 11)
-    assert (post.words, post.chars) == (None, None)
+    assert (post.word_ids, post.char_ids) == (None, None)
 
 
-def test_a_word_of_no_piece_and_one_of_unknown_pieces_are_one_unknown_piece() -> None:
-    post = WordPieces(tokenizer()).encode("p", ["sky", "\ufe0f", "", " ", "xyz", "sky"])
-    assert names(post.pieces) == ["[CLS]", "sky", "[UNK]", "[UNK]", "[UNK]", "[UNK]", "sky", "[SEP]"]
-    assert post.first == (1, 2, 3, 4, 5, 6)
+def test_dropped_and_unknown_words_become_unk() -> None:
+    post = WordPieceTokenizer(bert_tokenizer()).encode("p", ["sky", "\ufe0f", "", " ", "xyz", "sky"])
+    assert to_subwords(post.input_ids) == ["[CLS]", "sky", "[UNK]", "[UNK]", "[UNK]", "[UNK]", "sky", "[SEP]"]
+    assert post.first_subwords == (1, 2, 3, 4, 5, 6)
     assert post.labels is None
 
 
 @pytest.mark.parametrize(
-    ("words", "kept", "last"),
+    ("words", "num_words", "last_subword"),
     [
         (["blue"] * 126, 126, "blue"),
         (["blue"] * 127, 126, "blue"),
         (["blue"] * 500, 126, "blue"),
-        (["blue"] * 125 + ["skyline"], 126, "sky"),  # the word that is cut in two is still read
+        (["blue"] * 125 + ["skyline"], 126, "sky"),  # a word that is cut in two is still read
         (["skyline"] * 63 + ["!"], 63, "##line"),
     ],
 )
-def test_what_exceeds_128_pieces_is_cut_off(words: list[str], kept: int, last: str) -> None:
-    reader = WordPieces(tokenizer())
-    post = reader.encode("p", words, [0] * len(words))
-    said = names(post.pieces)
-    assert len(said) == 128
-    assert (said[0], said[-2], said[-1]) == ("[CLS]", last, "[SEP]")
-    whole = reader.encode("p", words[:20])
-    assert post.first is not None
-    assert whole.first == post.first[:20]
-    assert len(post.first) == kept
-    assert all(said[place] in ("blue", "sky") for place in post.first)
+def test_truncates_to_128_subwords(words: list[str], num_words: int, last_subword: str) -> None:
+    tokenizer = WordPieceTokenizer(bert_tokenizer())
+    post = tokenizer.encode("p", words, [0] * len(words))
+    subwords = to_subwords(post.input_ids)
+    assert len(subwords) == 128
+    assert (subwords[0], subwords[-2], subwords[-1]) == ("[CLS]", last_subword, "[SEP]")
+    prefix = tokenizer.encode("p", words[:20])
+    assert post.first_subwords is not None
+    assert prefix.first_subwords == post.first_subwords[:20]
+    assert len(post.first_subwords) == num_words
+    assert all(subwords[index] in ("blue", "sky") for index in post.first_subwords)
 
 
-def test_an_encoder_that_reads_less_is_given_less() -> None:
-    for cut in (WordPieces(tokenizer(model_max_length=6)), WordPieces(tokenizer(), positions=6)):
-        post = cut.encode("p", ["sky", "skyline", "skyline", "sky"])
-        assert names(post.pieces) == ["[CLS]", "sky", "sky", "##line", "sky", "[SEP]"]
-        assert post.first == (1, 2, 4)
+def test_truncates_to_the_encoders_length() -> None:
+    for tokenizer in (
+        WordPieceTokenizer(bert_tokenizer(model_max_length=6)),
+        WordPieceTokenizer(bert_tokenizer(), max_positions=6),
+    ):
+        post = tokenizer.encode("p", ["sky", "skyline", "skyline", "sky"])
+        assert to_subwords(post.input_ids) == ["[CLS]", "sky", "sky", "##line", "sky", "[SEP]"]
+        assert post.first_subwords == (1, 2, 4)
 
 
-def test_saved_and_loaded_it_cuts_alike(tmp_path: Path) -> None:
-    # As many published tokenizers are saved: padding and cutting on.
-    kept = tokenizer(model_max_length=20)
-    kept(["sky", "blue"], padding="max_length", truncation=True, max_length=3)
-    before = WordPieces(kept)
-    before.save(tmp_path)
-    after = WordPieces.load(tmp_path, 512)
-    assert after.pad == before.pad == NUMBER["[PAD]"]
+def test_loaded_tokenizer_encodes_the_same(tmp_path: Path) -> None:
+    # Many published tokenizers are saved with padding and truncation enabled.
+    hf_tokenizer = bert_tokenizer(model_max_length=20)
+    hf_tokenizer(["sky", "blue"], padding="max_length", truncation=True, max_length=3)
+    tokenizer = WordPieceTokenizer(hf_tokenizer)
+    tokenizer.save(tmp_path)
+    loaded = WordPieceTokenizer.load(tmp_path, 512)
+    assert loaded.pad_id == tokenizer.pad_id == VOCAB["[PAD]"]
     for words in (["Blue", "B", "skyline", "\ufe0f"], ["skys"] * 12, ["!"]):
-        assert after.encode("x", words, [0] * len(words)) == before.encode("x", words, [0] * len(words))
-    assert after.encode("x", ["skys"] * 12).length == 20
+        assert loaded.encode("x", words, [0] * len(words)) == tokenizer.encode("x", words, [0] * len(words))
+    assert loaded.encode("x", ["skys"] * 12).length == 20
 
 
-def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_rejects_folder_without_tokenizer(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="tokenizer"):
-        WordPieces.load(tmp_path, 512)
+        WordPieceTokenizer.load(tmp_path, 512)
     # transformers makes up a tokenizer for these weights, to which every word is unknown.
     torch.manual_seed(0)
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    BertModel(BertConfig(vocab_size=13, **shape)).save_pretrained(tmp_path)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    BertModel(BertConfig(vocab_size=13, **sizes)).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="no vocabulary"):
-        WordPieces.load(tmp_path, 512)
+        WordPieceTokenizer.load(tmp_path, 512)
 
 
-@pytest.mark.parametrize("lacking", ["pad", "cls", "sep", "unk"])
-def test_a_tokenizer_of_another_kind_is_refused(lacking: str) -> None:
-    odd = tokenizer()
-    setattr(odd, f"{lacking}_token", None)
-    with pytest.raises(ModelError, match=rf"no \[{lacking.upper()}\]"):
-        WordPieces(odd)
+@pytest.mark.parametrize("missing", ["pad", "cls", "sep", "unk"])
+def test_rejects_tokenizer_without_special_tokens(missing: str) -> None:
+    hf_tokenizer = bert_tokenizer()
+    setattr(hf_tokenizer, f"{missing}_token", None)
+    with pytest.raises(ModelError, match=rf"no \[{missing.upper()}\] token"):
+        WordPieceTokenizer(hf_tokenizer)

@@ -1,4 +1,4 @@
-"""Words of raw text: nothing is lost, tweets come out as people would cut them."""
+"""Test `split_words`: no character is lost, and tweets are split as public corpora split them."""
 
 import os
 from pathlib import Path
@@ -7,27 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.mner.word_tokenizer import cut_apart, words
+from amia.mner.word_tokenizer import has_split_signs, split_words
 
 DATA = os.environ.get("AMIA_SHARED_DATA")
 
 SIGNS = ["http://", "https://t.co/", "www.", "@", "#", "'", "’", "-", ".", ",", ":", ")", "<3"]
 LETTERS = ["5", "a", "_", "e\u0301", "नमस्ते", "⚾", "\ufe0f", "👨\u200d👩", "\U0001f1eb\U0001f1f7"]
 SPACES = [" ", "\t", "\x1c", "\x85", "\xa0", "\u3000", "\0"]
-anything = st.text(st.characters(exclude_categories=["Cs"]))
+any_text = st.text(st.characters(exclude_categories=["Cs"]))
 tweets = st.lists(st.sampled_from(SIGNS + LETTERS + SPACES)).map("".join)
 
 
-@given(anything | tweets, st.booleans())
-def test_every_character_is_in_exactly_one_word(text, apart):
-    found = words(text, apart=apart)
-    covered = [place for word in found for place in range(word.start, word.end)]
-    assert covered == [place for place, character in enumerate(text) if not character.isspace()]
-    assert all(word.text == text[word.start : word.end] for word in found)
+@given(any_text | tweets, st.booleans())
+def test_each_character_is_in_one_word(text, split_signs):
+    words = split_words(text, split_signs=split_signs)
+    covered = [position for word in words for position in range(word.start, word.end)]
+    assert covered == [position for position, character in enumerate(text) if not character.isspace()]
+    assert all(word.text == text[word.start : word.end] for word in words)
 
 
 @pytest.mark.parametrize(
-    ("text", "together", "apart"),
+    ("text", "joined", "split"),
     [
         ("RT @JoJo_1: hi", "RT @JoJo_1 : hi", "RT @ JoJo_1 : hi"),
         ("#NBA's best,#1!", "#NBA ' s best , #1 !", "# NBA ' s best , # 1 !"),
@@ -38,12 +38,12 @@ def test_every_character_is_in_exactly_one_word(text, apart):
         ("a@b", "a @ b", "a @ b"),
     ],
 )
-def test_where_the_two_ways_differ(text, together, apart):
-    assert [word.text for word in words(text)] == together.split()
-    assert [word.text for word in words(text, apart=True)] == apart.split()
+def test_differences_between_the_two_modes(text, joined, split):
+    assert [word.text for word in split_words(text)] == joined.split()
+    assert [word.text for word in split_words(text, split_signs=True)] == split.split()
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("split_signs", [False, True])
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -60,41 +60,41 @@ def test_where_the_two_ways_differ(text, together, apart):
         ("", ""),
     ],
 )
-def test_what_both_ways_share(text, expected, apart):
-    expected = expected.replace("...", ". . .") if apart else expected
-    assert [word.text for word in words(text, apart=apart)] == expected.split()
+def test_common_behavior_of_both_modes(text, expected, split_signs):
+    expected = expected.replace("...", ". . .") if split_signs else expected
+    assert [word.text for word in split_words(text, split_signs=split_signs)] == expected.split()
 
 
-@pytest.mark.parametrize("apart", [False, True])
-@pytest.mark.parametrize("bad", ["1,", "http://", "www.", ":(", "@a", "a'", "<3", "http://!", "!", "a-"])
-def test_long_text_is_no_trap(bad, apart):
-    found = words(bad * 20_000, apart=apart)
-    assert "".join(word.text for word in found) == bad * 20_000
+@pytest.mark.parametrize("split_signs", [False, True])
+@pytest.mark.parametrize("pattern", ["1,", "http://", "www.", ":(", "@a", "a'", "<3", "http://!", "!", "a-"])
+def test_long_text_takes_linear_time(pattern, split_signs):
+    words = split_words(pattern * 20_000, split_signs=split_signs)
+    assert "".join(word.text for word in words) == pattern * 20_000
 
 
-def test_which_way_a_corpus_is_cut():
-    assert cut_apart([["@", "user", "don", "'", "t"], ["#", "NBA"], ["@user"]])
-    assert not cut_apart([["@user", "don't"], ["#NBA", "'", "x"]])
-    assert not cut_apart([["plain", "words"], []])
-    assert not cut_apart([])
+def test_detects_how_a_corpus_is_split():
+    assert has_split_signs([["@", "user", "don", "'", "t"], ["#", "NBA"], ["@user"]])
+    assert not has_split_signs([["@user", "don't"], ["#NBA", "'", "x"]])
+    assert not has_split_signs([["plain", "words"], []])
+    assert not has_split_signs([])
 
 
-@pytest.mark.skipif(DATA is None, reason="AMIA_SHARED_DATA names no folder of real data")
-def test_words_of_a_public_corpus_stay_as_they_are():
-    """But for a few like `21,`, where the corpus has a comma in a number's token."""
+@pytest.mark.skipif(DATA is None, reason="AMIA_SHARED_DATA is not set to a folder of real data")
+def test_keeps_the_words_of_a_public_corpus():
+    """Except for a few such as `21,`, where the corpus has a comma in a number's token."""
     sentences = []
     for name in ("train", "valid", "test"):
         blocks = (
             (Path(DATA or "") / "twitter2017" / f"{name}.txt").read_text(encoding="utf-8").strip("\n").split("\n\n")
         )
         sentences += [[line.split("\t")[0] for line in block.split("\n")[1:]] for block in blocks]
-    assert cut_apart(sentences)
-    for apart in (False, True):
-        same = 0
+    assert has_split_signs(sentences)
+    for split_signs in (False, True):
+        kept = 0
         for tokens in sentences:
-            places = {(word.start, word.end) for word in words(" ".join(tokens), apart=apart)}
+            spans = {(word.start, word.end) for word in split_words(" ".join(tokens), split_signs=split_signs)}
             start = 0
             for token in tokens:
-                same += (start, start + len(token)) in places
+                kept += (start, start + len(token)) in spans
                 start += len(token) + 1
-        assert same / sum(map(len, sentences)) > 0.999
+        assert kept / sum(map(len, sentences)) > 0.999

@@ -1,4 +1,4 @@
-"""Text files of word vectors: both formats, words with spaces, and what a damaged file says."""
+"""Test text files of word vectors: both formats, words with spaces, and damaged files."""
 
 import gzip
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amia.errors import ModelError
-from amia.mner.word_vectors import read_vectors
+from amia.mner.word_vectors import read_word_vectors
 
 GLOVE = """\
 the 0.5 -1.25 2
@@ -19,23 +19,23 @@ nba 1e-3 0 7
 the 9 9 9
 Straße 8 8 8
 """
-WANTED = {"the", "2017", "nba", ". . .", "Straße", "\x85", "absent", "NBA"}
+WORDS = {"the", "2017", "nba", ". . .", "Straße", "\x85", "absent", "NBA"}
 
 
-def listed(vectors):
+def as_lists(vectors):
     return {word: row.tolist() for word, row in vectors.rows.items()}
 
 
 @pytest.mark.parametrize("header", ["", "7 3\n"])
-@pytest.mark.parametrize("ending", ["\n", " \n", "\r\n"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_glove_and_word2vec_say_the_same(tmp_path, header, ending, packed):
-    content = (header + GLOVE).replace("\n", ending).encode()
-    path = tmp_path / ("vectors.txt.gz" if packed else "vectors.txt")
-    path.write_bytes(gzip.compress(content) if packed else content)
-    vectors = read_vectors(path, WANTED)
+@pytest.mark.parametrize("line_end", ["\n", " \n", "\r\n"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_reads_glove_and_word2vec(tmp_path, header, line_end, compressed):
+    content = (header + GLOVE).replace("\n", line_end).encode()
+    path = tmp_path / ("vectors.txt.gz" if compressed else "vectors.txt")
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    vectors = read_word_vectors(path, WORDS)
     assert vectors.width == 3
-    assert listed(vectors) == {
+    assert as_lists(vectors) == {
         "the": [0.5, -1.25, 2],
         ". . .": [1, 2, 3],
         "2017": [4, 5, 6],
@@ -46,17 +46,17 @@ def test_glove_and_word2vec_say_the_same(tmp_path, header, ending, packed):
     assert all(row.dtype == np.float32 for row in vectors.rows.values())
 
 
-def test_a_word_has_its_own_vector_before_that_of_its_lower_cased_form(tmp_path):
+def test_get_prefers_the_exact_word(tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_text("ali 1 1\nAli 2 2\nnba 3 3\n")
-    vectors = read_vectors(path, {"ali", "Ali", "nba"})
-    assert vectors.of("Ali").tolist() == [2, 2]
-    assert vectors.of("ALI").tolist() == [1, 1]
-    assert vectors.of("NBA").tolist() == [3, 3]
-    assert vectors.of("zzz") is None
+    vectors = read_word_vectors(path, {"ali", "Ali", "nba"})
+    assert vectors.get("Ali").tolist() == [2, 2]
+    assert vectors.get("ALI").tolist() == [1, 1]
+    assert vectors.get("NBA").tolist() == [3, 3]
+    assert vectors.get("zzz") is None
 
 
-@settings(deadline=None, max_examples=40)  # files are written
+@settings(deadline=None, max_examples=40)  # writes files
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters=" \r\n"), min_size=1),
@@ -65,42 +65,42 @@ def test_a_word_has_its_own_vector_before_that_of_its_lower_cased_form(tmp_path)
     ),
     st.data(),
 )
-def test_wanted_words_come_back_to_the_last_bit(tmp_path_factory, table, data):
+def test_reads_requested_words_exactly(tmp_path_factory, table, data):
     path = tmp_path_factory.mktemp("vectors") / "vectors.txt"
     lines = [f"{word} {' '.join(map(repr, row))}\n" for word, row in table.items()]
     path.write_bytes("".join(lines).encode())
-    wanted = data.draw(st.sets(st.sampled_from(sorted(table))))
-    assert listed(read_vectors(path, wanted)) == {word: table[word] for word in wanted}
+    words = data.draw(st.sets(st.sampled_from(sorted(table))))
+    assert as_lists(read_word_vectors(path, words)) == {word: table[word] for word in words}
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        ("the 1 2 3\nnba 1 2\n", "line 2: a word and 3 numbers"),
-        ("the 1 2 3\nnba 1 2 3 4\n", "line 2: a word and 3 numbers"),
-        ("2 3\nthe 1 2 3\n\nnba\n", "line 4: a word and 3 numbers"),
+        ("the 1 2 3\nnba 1 2\n", "line 2: expected a word and 3 numbers"),
+        ("the 1 2 3\nnba 1 2 3 4\n", "line 2: expected a word and 3 numbers"),
+        ("2 3\nthe 1 2 3\n\nnba\n", "line 4: expected a word and 3 numbers"),
         ("the 1 2 3\nnba 1 two 3\n", "line 2: could not convert string to float"),
-        ("the 1 2 3\nnba 1 nan 3\n", "line 2: a vector that is not finite"),
-        ("<html>\n", "line 1: a word and its numbers"),
-        ("the\t1\t2\n", "line 1: a word and its numbers"),
-        ("", "holds no word vectors"),
+        ("the 1 2 3\nnba 1 nan 3\n", "line 2: the vector is not finite"),
+        ("<html>\n", "line 1: expected a word and its numbers"),
+        ("the\t1\t2\n", "line 1: expected a word and its numbers"),
+        ("", "contains no word vectors"),
     ],
 )
-def test_damaged_files_are_named_with_the_line(tmp_path, content, said):
+def test_error_names_file_and_line(tmp_path, content, message):
     path = tmp_path / "vectors.txt"
     path.write_text(content)
-    with pytest.raises(ModelError, match=said) as caught:
-        read_vectors(path, {"the", "nba"})
+    with pytest.raises(ModelError, match=message) as caught:
+        read_word_vectors(path, {"the", "nba"})
     assert str(path) in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read(tmp_path):
-    with pytest.raises(ModelError, match="word vectors cannot be read from"):
-        read_vectors(tmp_path / "absent.txt", {"the"})
-    cut = tmp_path / "vectors.gz"
-    cut.write_bytes(gzip.compress(GLOVE.encode())[:-12])
+def test_rejects_unreadable_files(tmp_path):
+    with pytest.raises(ModelError, match="cannot read the word vectors"):
+        read_word_vectors(tmp_path / "absent.txt", {"the"})
+    path = tmp_path / "vectors.gz"
+    path.write_bytes(gzip.compress(GLOVE.encode())[:-12])
     with pytest.raises(ModelError, match=r"vectors\.gz"):
-        read_vectors(cut, {"the"})
-    cut.write_text(GLOVE)
+        read_word_vectors(path, {"the"})
+    path.write_text(GLOVE)
     with pytest.raises(ModelError, match=r"vectors\.gz"):
-        read_vectors(cut, {"the"})
+        read_word_vectors(path, {"the"})

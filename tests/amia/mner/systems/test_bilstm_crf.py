@@ -1,115 +1,121 @@
-"""The three systems that read words: they learn, they are saved whole, and padding changes nothing."""
+"""Test the three systems of the LSTM family: training, saving, and independence of padding."""
 
 import pytest
 import torch
 
 from amia.mner.builder import build_word_recognizer
-from amia.mner.data_collator import collate
+from amia.mner.data_collator import Batch, collate
 from amia.mner.metrics import score
 from amia.mner.model import RecognizerModel
-from amia.mner.systems import system_of
+from amia.mner.systems import get_system
 from amia.mner.tokenizers import Vocabulary
 
 SYSTEMS = ("bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf")
 TYPES = ("PER", "LOC")
-SMALL = {
+SMALL_SIZES = {
     "word_width": 16, "char_width": 8, "hidden": 16, "char_filters": 8, "char_inner": 16, "char_output": 8,
     "char_hidden": 8,
 }  # fmt: skip
-FRAMES = ("{0} flew to {1}", "{1} waits for {0} !", "RT @fan : in {1} with {0}", "nothing new today http://t.co/{n}")
+TEMPLATES = (
+    "{0} flew to {1}",
+    "{1} waits for {0} !",
+    "RT @fan : in {1} with {0}",
+    "nothing new today http://t.co/{n}",
+)
 PEOPLE = (["Ali"], ["Ana", "Maria", "Lopez"], ["May"], ["Dr", "Who"])
-PLACES = (["Paris"], ["New", "York"], ["Rio", "de", "Janeiro"])
+LOCATIONS = (["Paris"], ["New", "York"], ["Rio", "de", "Janeiro"])
 
 
-def post(number: int) -> tuple[list[str], list[str]]:
-    person, place = PEOPLE[number % len(PEOPLE)], PLACES[number // 2 % len(PLACES)]
+def make_post(number: int) -> tuple[list[str], list[str]]:
+    person, location = PEOPLE[number % len(PEOPLE)], LOCATIONS[number // 2 % len(LOCATIONS)]
     tokens, tags = list[str](), list[str]()
-    for word in FRAMES[number * 7 // 5 % len(FRAMES)].split():
-        name, kind = {"{0}": (person, "PER"), "{1}": (place, "LOC")}.get(word, ([word.replace("{n}", str(number))], ""))
-        tokens += name
-        tags += [f"B-{kind}", *[f"I-{kind}"] * (len(name) - 1)] if kind else ["O"]
+    for slot in TEMPLATES[number * 7 // 5 % len(TEMPLATES)].split():
+        filler = ([slot.replace("{n}", str(number))], "")
+        words, type_ = {"{0}": (person, "PER"), "{1}": (location, "LOC")}.get(slot, filler)
+        tokens += words
+        tags += [f"B-{type_}", *[f"I-{type_}"] * (len(words) - 1)] if type_ else ["O"]
     return tokens, tags
 
 
-POSTS = [post(number) for number in range(32)]
+POSTS = [make_post(number) for number in range(32)]
 
 
-def new(system: str, **sizes: float) -> tuple[RecognizerModel, Vocabulary]:
+def build(system: str, **sizes: float) -> tuple[RecognizerModel, Vocabulary]:
     torch.manual_seed(3)
-    tokens = [tokens for tokens, _ in POSTS]
-    model, vocabulary, _ = build_word_recognizer(system, TYPES, tokens, sizes={**SMALL, **sizes})
+    words = [tokens for tokens, _ in POSTS]
+    model, vocabulary, _ = build_word_recognizer(system, TYPES, words, sizes={**SMALL_SIZES, **sizes})
     return model, vocabulary
 
 
-def batch_of(vocabulary: Vocabulary, model: RecognizerModel, posts=POSTS):
-    numbers = {name: number for number, name in enumerate(model.config.labels)}
+def make_batch(vocabulary: Vocabulary, model: RecognizerModel, posts=POSTS) -> Batch:
+    label_ids = {name: index for index, name in enumerate(model.config.labels)}
     return collate(
         [
-            vocabulary.encode(str(row), tokens, [numbers[tag] for tag in tags])
+            vocabulary.encode(str(row), tokens, [label_ids[tag] for tag in tags])
             for row, (tokens, tags) in enumerate(posts)
         ]
     )
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_thirty_two_posts_are_learnt_by_heart(system):
-    model, vocabulary = new(system)
-    batch = batch_of(vocabulary, model)
+def test_overfits_32_posts(system):
+    model, vocabulary = build(system)
+    batch = make_batch(vocabulary, model)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(40):
         optimizer.zero_grad()
         model(batch).total().mean().backward()
         optimizer.step()
     model.eval()
-    found = model.decoder.decode(model(batch).emissions, batch.words_mask)
-    tags = [[model.config.labels[label] for label in row] for row in found]
-    micro = score([tags for _, tags in POSTS], tags).micro
+    paths = model.decoder.decode(model(batch).emissions, batch.word_mask)
+    predicted = [[model.config.labels[label] for label in path] for path in paths]
+    micro = score([tags for _, tags in POSTS], predicted).micro
     assert micro.gold > 32
     assert micro.f1 == 1.0
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_saved_model_gives_the_same_logits(system, tmp_path):
-    model, vocabulary = new(system)
-    for weights in model.parameters():
-        torch.nn.init.normal_(weights, std=0.3)  # nothing that a constructor would make again
+def test_loaded_model_equals_saved_model(system, tmp_path):
+    model, vocabulary = build(system)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)  # values that no constructor creates
     model.eval().save_pretrained(tmp_path)
     vocabulary.save(tmp_path)
-    again = system_of(system).from_pretrained(tmp_path)
-    assert again.config.words == model.config.words
-    before, after = model(batch_of(vocabulary, model)), again(batch_of(Vocabulary.load(tmp_path), again))
+    loaded = get_system(system).from_pretrained(tmp_path)
+    assert loaded.config.words == model.config.words
+    before, after = model(make_batch(vocabulary, model)), loaded(make_batch(Vocabulary.load(tmp_path), loaded))
     assert torch.equal(before.emissions, after.emissions)
     assert torch.equal(before.total(), after.total())
     assert {file.name for file in tmp_path.iterdir()} == {"config.json", "model.safetensors", "vocabulary.json"}
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_post_alone_has_the_emissions_and_the_loss_that_it_has_in_company(system):
-    model, vocabulary = new(system)
+def test_single_post_equals_padded_batch(system):
+    model, vocabulary = build(system)
     model.eval()
     posts = [*POSTS[:6], (["", "x" * 90, "?"], ["O", "O", "O"])]
-    together = model(batch_of(vocabulary, model, posts))
-    for row, one in enumerate(posts):
-        alone = model(batch_of(vocabulary, model, [one]))
-        assert torch.allclose(together.emissions[row, : len(one[0])], alone.emissions[0], atol=1e-6)
-        assert torch.allclose(together.total()[row], alone.total()[0], atol=1e-5)
+    batched = model(make_batch(vocabulary, model, posts))
+    for row, post in enumerate(posts):
+        single = model(make_batch(vocabulary, model, [post]))
+        assert torch.allclose(batched.emissions[row, : len(post[0])], single.emissions[0], atol=1e-6)
+        assert torch.allclose(batched.total()[row], single.total()[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_every_weight_learns_but_padding(system):
-    model, vocabulary = new(system, forget=1.0)
-    model(batch_of(vocabulary, model)).total().sum().backward()
-    still = {name for name, weights in model.named_parameters() if weights.grad is None or not weights.grad.any()}
-    assert not still
-    assert model.words.embed.weight.grad[1].any(), "the unknown word, by way of the rare ones"
+def test_all_weights_except_padding_have_gradients(system):
+    model, vocabulary = build(system, forget=1.0)
+    model(make_batch(vocabulary, model)).total().sum().backward()
+    without = {name for name, weights in model.named_parameters() if weights.grad is None or not weights.grad.any()}
+    assert not without
+    assert model.words.embed.weight.grad[1].any(), "the unknown word, which replaces the rare ones"
     assert not model.words.embed.weight.grad[0].any()
 
 
-def test_only_systems_that_spell_look_at_characters():
+def test_character_ids_only_affect_systems_that_read_them():
     for system in SYSTEMS:
-        model, vocabulary = new(system)
+        model, vocabulary = build(system)
         model.eval()
-        batch = batch_of(vocabulary, model)
+        batch = make_batch(vocabulary, model)
         before = model(batch).emissions
-        batch.chars = batch.chars.masked_fill(batch.chars > 0, 5)
+        batch.char_ids = batch.char_ids.masked_fill(batch.char_ids > 0, 5)
         assert torch.equal(before, model(batch).emissions) == (system == "bilstm-crf")

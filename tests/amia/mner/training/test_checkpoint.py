@@ -1,4 +1,4 @@
-"""A state packed and put back is the state; its files are safetensors and JSON to the last byte."""
+"""Test that checkpoints restore the state of a training, and contain only safetensors and JSON."""
 
 import json
 from dataclasses import dataclass
@@ -11,168 +11,176 @@ from torch.amp import GradScaler
 
 from amia.errors import RunError
 from amia.mner.builder import build_word_recognizer
-from amia.mner.features import encode_example
+from amia.mner.features import encode_examples
 from amia.mner.predictor import Recognizer
-from amia.mner.training.checkpoint import Files, load_weights, pack, unpack
+from amia.mner.training.checkpoint import CheckpointFiles, load_weights, pack_checkpoint, unpack_checkpoint
 from amia.mner.training.distributed import DistContext
 from amia.mner.training.optimizer import make_optimizer, make_schedule
 from amia.mner.training.settings import TrainingSettings
 from amia.mner.training.trainer import TrainStep
 from tests.helpers.learnable import SIZES, TYPES, WORDS, image_recognizer, labeled_posts, word_recognizer
 
-WORLD = DistContext(torch.device("cpu"))
+DIST_CONTEXT = DistContext(torch.device("cpu"))
 POSTS = labeled_posts(24)
 
 
 @dataclass
-class Trained:
-    """A training that stands somewhere."""
+class Training:
+    """The state of a training."""
 
     recognizer: Recognizer
-    step: TrainStep
+    train_step: TrainStep
 
-    def go_on(self, steps: int, start: int = 0) -> None:
-        items = encode_example(POSTS, self.recognizer.reader)
-        batches = self.recognizer.batches()
+    def run(self, steps: int, start: int = 0) -> None:
+        features = encode_examples(POSTS, self.recognizer.tokenizer)
+        collator = self.recognizer.make_collator()
         self.recognizer.model.train()
-        for number in range(start, start + steps):
-            self.step.step([batches.of(items[4 * number : 4 * number + 4])])
+        for step in range(start, start + steps):
+            self.train_step([collator(features[4 * step : 4 * step + 4])])
 
-    def packed(self, **progress: object) -> Files:
-        return pack(self.recognizer.model, self.step.optimizer, self.step.schedule, WORLD, progress)
+    def pack(self, **progress: object) -> CheckpointFiles:
+        step = self.train_step
+        return pack_checkpoint(self.recognizer.model, step.optimizer, step.schedule, DIST_CONTEXT, progress)
 
-    def put_back(self, files: Files) -> dict[str, object]:
-        return unpack(files, self.recognizer.model, self.step.optimizer, self.step.schedule, WORLD)
+    def unpack(self, files: CheckpointFiles, dist_context: DistContext = DIST_CONTEXT) -> dict[str, object]:
+        step = self.train_step
+        return unpack_checkpoint(files, self.recognizer.model, step.optimizer, step.schedule, dist_context)
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.recognizer.model.state_dict().items()}
 
 
-def training(recognizer: Recognizer) -> Trained:
-    optimizer = make_optimizer(recognizer.model, TrainingSettings(lr_encoder=0.02, lr_new=0.05))
+def make_training(recognizer: Recognizer) -> Training:
+    model = recognizer.model
+    optimizer = make_optimizer(model, TrainingSettings(lr_encoder=0.02, lr_new=0.05))
     schedule = make_schedule(optimizer, 6, 0.5)
     scaler = GradScaler("cpu", enabled=False)
-    return Trained(recognizer, TrainStep(recognizer.model, optimizer, schedule, WORLD, 1.0, torch.float32, scaler))
+    return Training(recognizer, TrainStep(model, optimizer, schedule, DIST_CONTEXT, 1.0, torch.float32, scaler))
 
 
-def weights(trained: Trained) -> dict[str, Tensor]:
-    return {name: each.detach().clone() for name, each in trained.recognizer.model.state_dict().items()}
-
-
-@pytest.mark.parametrize("make", [word_recognizer, image_recognizer])
-def test_whoever_takes_over_goes_on_as_if_nothing_had_happened(make: type[Recognizer]) -> None:
-    one = training(make(seed=0))
+@pytest.mark.parametrize("make_recognizer", [word_recognizer, image_recognizer])
+def test_restored_training_continues_identically(make_recognizer: type[Recognizer]) -> None:
+    first = make_training(make_recognizer(seed=0))
     torch.manual_seed(5)
-    one.go_on(3)
-    files = one.packed(note=[1, {"a": 0.1}])
-    state = torch.get_rng_state()
-    one.go_on(3, start=3)
+    first.run(3)
+    files = first.pack(note=[1, {"a": 0.1}])
+    random_state = torch.get_rng_state()
+    first.run(3, start=3)
 
-    other = training(make(seed=1))
+    second = make_training(make_recognizer(seed=1))
     torch.manual_seed(99)
-    progress = other.put_back(files)
+    progress = second.unpack(files)
     assert progress["note"] == [1, {"a": 0.1}]
-    assert torch.equal(torch.get_rng_state(), state)
-    assert other.packed(note=[1, {"a": 0.1}]) == files
-    assert [group["lr"] for group in other.step.optimizer.param_groups] != [0.0] * 4
-    other.go_on(3, start=3)
-    expected, found = weights(one), weights(other)
-    assert all(torch.equal(found[name], each) for name, each in expected.items())
-    assert other.packed() == one.packed()
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert second.pack(note=[1, {"a": 0.1}]) == files
+    assert [group["lr"] for group in second.train_step.optimizer.param_groups] != [0.0] * 4
+    second.run(3, start=3)
+    expected, weights = first.weights(), second.weights()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+    assert second.pack() == first.pack()
 
 
-def test_before_the_first_step_too() -> None:
-    one, other = training(word_recognizer(seed=0)), training(word_recognizer(seed=1))
-    files = one.packed()
-    other.put_back(files)
-    assert not other.step.optimizer.state
-    one.put_back(files)
-    one.go_on(1)
-    other.put_back(files)
-    other.go_on(1)
-    assert other.packed() == one.packed()
+def test_restores_state_before_the_first_step() -> None:
+    first, second = make_training(word_recognizer(seed=0)), make_training(word_recognizer(seed=1))
+    files = first.pack()
+    second.unpack(files)
+    assert not second.train_step.optimizer.state
+    first.unpack(files)
+    first.run(1)
+    second.unpack(files)
+    second.run(1)
+    assert second.pack() == first.pack()
 
 
-def header(data: bytes) -> dict[str, dict[str, list[int]]]:
+def read_header(data: bytes) -> dict[str, dict[str, list[int]]]:
     length = int.from_bytes(data[:8], "little")
-    listed: dict[str, dict[str, list[int]]] = json.loads(data[8 : 8 + length])
-    listed.pop("__metadata__", None)
-    ends = [end for _, end in sorted(each["data_offsets"] for each in listed.values())]
-    assert 8 + length + max(ends, default=0) == len(data), "nothing stands beside the tensors"
-    return listed
+    header: dict[str, dict[str, list[int]]] = json.loads(data[8 : 8 + length])
+    header.pop("__metadata__", None)
+    ends = [end for _, end in sorted(entry["data_offsets"] for entry in header.values())]
+    assert 8 + length + max(ends, default=0) == len(data), "nothing besides the tensors"
+    return header
 
 
-def test_the_files_are_safetensors_and_json_of_what_learns() -> None:
-    trained = training(image_recognizer())
-    trained.go_on(2)
-    files = trained.packed(epoch=2)
+def test_files_contain_only_trained_parameters() -> None:
+    training = make_training(image_recognizer())
+    training.run(2)
+    files = training.pack(epoch=2)
     assert sorted(files) == ["model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"]
     assert json.loads(files["state.json"]) == {"epoch": 2, "schedule": 2}
-    model = trained.recognizer.model
-    learn = {name for name, each in model.named_parameters() if each.requires_grad}
-    assert header(files["model.safetensors"]).keys() == learn
-    assert not any(name.startswith("visual.") for name in learn), "a frozen backbone is not kept"
-    moments = {f"{name}:{kind}" for name in learn for kind in ("step", "exp_avg", "exp_avg_sq")}
-    assert header(files["optimizer.safetensors"]).keys() == moments
-    assert header(files["random.safetensors"]).keys() == {"cpu:0"}
+    model = training.recognizer.model
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert read_header(files["model.safetensors"]).keys() == trained
+    assert not any(name.startswith("visual.") for name in trained), "a frozen backbone is not saved"
+    moments = {f"{name}:{key}" for name in trained for key in ("step", "exp_avg", "exp_avg_sq")}
+    assert read_header(files["optimizer.safetensors"]).keys() == moments
+    assert read_header(files["random.safetensors"]).keys() == {"cpu:0"}
 
 
-def test_the_weights_alone_go_into_any_recognizer_of_the_kind() -> None:
-    trained, fresh = training(word_recognizer(seed=0)), word_recognizer(seed=1)
-    trained.go_on(1)
-    load_weights(trained.packed(), fresh.model)
-    assert all(torch.equal(fresh.model.state_dict()[name], each) for name, each in weights(trained).items())
+def test_load_weights_into_another_recognizer() -> None:
+    training, recognizer = make_training(word_recognizer(seed=0)), word_recognizer(seed=1)
+    training.run(1)
+    load_weights(training.pack(), recognizer.model)
+    state = recognizer.model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in training.weights().items())
 
 
-def foreign() -> dict[str, Recognizer]:
+def make_other_recognizer(kind: str) -> Recognizer:
+    if kind == "other family":
+        return image_recognizer()
     torch.manual_seed(0)
-    words = [["one", "more"]]
-    spelling, vocabulary, _ = build_word_recognizer("cnn-bilstm-crf", TYPES, words)
-    fewer_words, _, _ = build_word_recognizer("bilstm-crf", TYPES, words, sizes=SIZES)
-    fewer, _, _ = build_word_recognizer("bilstm-crf", TYPES[:1], [WORDS, WORDS], sizes=SIZES)
-    made = {"spelling": spelling, "other vocabulary": fewer_words, "fewer labels": fewer}
-    return {name: Recognizer(model, vocabulary) for name, model in made.items()} | {"another": image_recognizer()}
+    system, types, words, sizes = {
+        "other system": ("cnn-bilstm-crf", TYPES, [["one", "more"]], {}),
+        "other vocabulary": ("bilstm-crf", TYPES, [["one", "more"]], SIZES),
+        "fewer labels": ("bilstm-crf", TYPES[:1], [WORDS, WORDS], SIZES),
+    }[kind]
+    model, vocabulary, _ = build_word_recognizer(system, types, words, sizes=sizes)
+    return Recognizer(model, vocabulary)
 
 
-@pytest.mark.parametrize("kind", ["spelling", "other vocabulary", "fewer labels", "another"])
-def test_of_another_model_it_is_refused_before_anything_changes(kind: str) -> None:
-    files = training(foreign()[kind]).packed()
-    mine = training(word_recognizer())
-    before = weights(mine)
-    with pytest.raises(RunError, match=r"the checkpoint is of another model: .* stands in one of them only"):
-        mine.put_back(files)
-    assert all(torch.equal(each, before[name]) for name, each in weights(mine).items())
+@pytest.mark.parametrize("kind", ["other system", "other vocabulary", "fewer labels", "other family"])
+def test_rejects_checkpoint_of_another_model(kind: str) -> None:
+    files = make_training(make_other_recognizer(kind)).pack()
+    training = make_training(word_recognizer())
+    before = training.weights()
+    with pytest.raises(RunError, match=r"the checkpoint is of another model: only one of them has .* of shape"):
+        training.unpack(files)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in training.weights().items())
 
 
-def test_a_worker_that_is_new_keeps_its_own_random_state() -> None:
-    files = training(word_recognizer()).packed()
+def test_additional_worker_keeps_its_random_state() -> None:
+    files = make_training(word_recognizer()).pack()
     assert load(files["random.safetensors"]).keys() == {"cpu:0"}
-    mine = training(word_recognizer())
-    second = DistContext(torch.device("cpu"))
-    second.rank, second.size = 1, 2
+    training = make_training(word_recognizer())
+    second_rank = DistContext(torch.device("cpu"))
+    second_rank.rank, second_rank.world_size = 1, 2
     torch.manual_seed(31)
-    state = torch.get_rng_state()
-    unpack(files, mine.recognizer.model, mine.step.optimizer, mine.step.schedule, second)
-    assert torch.equal(torch.get_rng_state(), state)
+    random_state = torch.get_rng_state()
+    training.unpack(files, second_rank)
+    assert torch.equal(torch.get_rng_state(), random_state)
+
+
+@pytest.fixture(scope="module")
+def packed() -> CheckpointFiles:
+    training = make_training(word_recognizer())
+    training.run(1)
+    return training.pack(epochs=1)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"])
 @pytest.mark.parametrize("content", [b"\x80\x04N.", b"", b"[" * 100_000, b"{}", None])
-def test_a_state_that_is_damaged_is_named(name: str, content: bytes | None) -> None:
-    trained = training(word_recognizer())
-    trained.go_on(1)
-    files = trained.packed(epochs=1)
-    files = {each: data for each, data in files.items() if each != name} | ({} if content is None else {name: content})
+def test_rejects_damaged_files(packed: CheckpointFiles, name: str, content: bytes | None) -> None:
+    files = {file: data for file, data in packed.items() if file != name}
+    if content is not None:
+        files[name] = content
     with pytest.raises(RunError, match="the checkpoint is damaged"):
-        training(word_recognizer()).put_back(files)
+        make_training(word_recognizer()).unpack(files)
 
 
-def test_a_state_whose_tensors_have_other_shapes_is_damaged() -> None:
-    trained = training(word_recognizer())
-    trained.go_on(1)
-    files = trained.packed(epochs=1)
-    moments = load(files["optimizer.safetensors"])
-    cut = {name: each if name.endswith(":step") else each[:1] for name, each in moments.items()}
-    wrong = files | {"optimizer.safetensors": save(cut)}
+def test_rejects_tensors_of_other_shapes(packed: CheckpointFiles) -> None:
+    moments = load(packed["optimizer.safetensors"])
+    sliced = {name: tensor if name.endswith(":step") else tensor[:1] for name, tensor in moments.items()}
     with pytest.raises(RunError, match="the checkpoint is damaged"):
-        training(word_recognizer()).put_back(wrong)
-    short = files | {"random.safetensors": save({"cpu:0": torch.zeros(3, dtype=torch.uint8)})}
+        make_training(word_recognizer()).unpack(packed | {"optimizer.safetensors": save(sliced)})
+    random_states = {"cpu:0": torch.zeros(3, dtype=torch.uint8)}
     with pytest.raises(RunError, match="the checkpoint is damaged"):
-        training(word_recognizer()).put_back(short)
+        make_training(word_recognizer()).unpack(packed | {"random.safetensors": save(random_states)})

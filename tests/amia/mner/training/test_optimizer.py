@@ -1,4 +1,4 @@
-"""Which weight learns how fast; the rise and fall of both rates."""
+"""Test parameter groups and the learning rate schedule."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import AdamW
+from transformers import get_linear_schedule_with_warmup
 
 from amia.mner.model import RecognizerModel
 from amia.mner.training.optimizer import make_optimizer, make_schedule
@@ -14,58 +15,77 @@ from amia.mner.training.settings import TrainingSettings
 from tests.helpers.learnable import word_recognizer
 
 
-def assert_grouped(model: RecognizerModel, settings: TrainingSettings, encoder: float, new: float) -> None:
-    found: dict[int, dict[str, float]] = {}
+def assert_groups(model: RecognizerModel, settings: TrainingSettings, lr_encoder: float, lr_new: float) -> None:
+    options: dict[int, dict[str, float]] = {}
     for group in make_optimizer(model, settings).param_groups:
-        for weights in group["params"]:
-            assert id(weights) not in found, "in one group only"
-            found[id(weights)] = {"lr": group["lr"], "weight_decay": group["weight_decay"]}
+        for parameter in group["params"]:
+            assert id(parameter) not in options, "in one group only"
+            options[id(parameter)] = {"lr": group["lr"], "weight_decay": group["weight_decay"]}
     expected = {}
-    for name, weights in model.named_parameters():
-        if weights.requires_grad:
-            pretrained = name.startswith(("text.encoder.", "visual.backbone."))
-            decay = settings.weight_decay if weights.ndim > 1 else 0.0
-            expected[id(weights)] = {"lr": encoder if pretrained else new, "weight_decay": decay}
-    assert found == expected
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_pretrained = name.startswith(("text.encoder.", "visual.backbone."))
+            weight_decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+            expected[id(parameter)] = {"lr": lr_encoder if is_pretrained else lr_new, "weight_decay": weight_decay}
+    assert options == expected
 
 
 @pytest.mark.parametrize("trained", [False, True])
-def test_every_weight_that_learns_is_in_one_group(bert_system: Callable[..., RecognizerModel], trained: bool) -> None:
+def test_each_trained_parameter_is_in_one_group(bert_system: Callable[..., RecognizerModel], trained: bool) -> None:
     model = bert_system("bert-resnet-crf", train_visual=trained)
     settings = TrainingSettings(lr_encoder=0.25, lr_new=0.5, weight_decay=0.125)
-    assert_grouped(model, settings, encoder=0.25, new=0.5)
+    assert_groups(model, settings, lr_encoder=0.25, lr_new=0.5)
     groups = make_optimizer(model, settings).param_groups
     assert {(group["lr"], group["weight_decay"]) for group in groups} == {
         (0.25, 0.125), (0.25, 0.0), (0.5, 0.125), (0.5, 0.0)
     }  # fmt: skip
-    learn = {id(weights) for group in groups for weights in group["params"]}
-    assert {id(weights) in learn for weights in model.visual.parameters()} == {trained}
-    assert groups[-1]["lr"] == 0.5, "the last is what reports call the rate of new layers"
+    in_groups = {id(parameter) for group in groups for parameter in group["params"]}
+    assert {id(parameter) in in_groups for parameter in model.visual.parameters()} == {trained}
+    assert groups[-1]["lr"] == 0.5, "reports take the learning rate of new layers from the last group"
 
 
-def test_what_is_not_set_is_the_systems_own(bert_system: Callable[..., RecognizerModel]) -> None:
-    assert_grouped(bert_system("maf"), TrainingSettings(), encoder=5e-5, new=1e-4)
-    assert_grouped(bert_system("bert"), TrainingSettings(lr_new=0.5), encoder=5e-5, new=0.5)
-    assert_grouped(word_recognizer().model, TrainingSettings(lr_encoder=0.5), encoder=0.5, new=1e-3)
+def test_defaults_are_the_systems_recipe(bert_system: Callable[..., RecognizerModel]) -> None:
+    assert_groups(bert_system("maf"), TrainingSettings(), lr_encoder=5e-5, lr_new=1e-4)
+    assert_groups(bert_system("bert"), TrainingSettings(lr_new=0.5), lr_encoder=5e-5, lr_new=0.5)
+    assert_groups(word_recognizer().model, TrainingSettings(lr_encoder=0.5), lr_encoder=0.5, lr_new=1e-3)
 
 
 @given(
     steps=st.integers(1, 60),
     warmup=st.floats(0, 1, exclude_max=True),
-    rates=st.lists(st.floats(1e-6, 1), min_size=1, max_size=3),
+    learning_rates=st.lists(st.floats(1e-6, 1), min_size=1, max_size=3),
 )
-def test_rates_rise_and_fall_in_straight_lines(steps: int, warmup: float, rates: list[float]) -> None:
-    optimizer = AdamW([{"params": [torch.zeros(1, requires_grad=True)], "lr": rate} for rate in rates])
+def test_schedule_is_piecewise_linear(steps: int, warmup: float, learning_rates: list[float]) -> None:
+    optimizer = AdamW([{"params": [torch.zeros(1, requires_grad=True)], "lr": rate} for rate in learning_rates])
     schedule = make_schedule(optimizer, steps, warmup)
-    rising = round(warmup * steps)
+    warmup_steps = round(warmup * steps)
     for step in range(steps + 2):
-        if step < rising:
-            share = (step + 1) / rising
+        if step < warmup_steps:
+            factor = (step + 1) / warmup_steps
         elif step < steps:
-            share = 1 - (step - rising) / (steps - rising)
+            factor = 1 - (step - warmup_steps) / (steps - warmup_steps)
         else:
-            share = 0.0
-        assert schedule.get_last_lr() == pytest.approx([rate * share for rate in rates])
+            factor = 0.0
+        assert schedule.get_last_lr() == pytest.approx([rate * factor for rate in learning_rates])
         assert [group["lr"] for group in optimizer.param_groups] == schedule.get_last_lr()
         optimizer.step()
         schedule.step()
+
+
+def test_schedule_differs_from_transformers_only_in_warmup() -> None:
+    steps, warmup_steps = 20, 5
+
+    def rates(make: Callable[[AdamW], torch.optim.lr_scheduler.LambdaLR]) -> list[float]:
+        optimizer = AdamW([torch.zeros(1, requires_grad=True)], lr=0.5)
+        schedule, values = make(optimizer), list[float]()
+        for _ in range(steps + 1):
+            values += schedule.get_last_lr()
+            optimizer.step()
+            schedule.step()
+        return values
+
+    ours = rates(lambda optimizer: make_schedule(optimizer, steps, warmup_steps / steps))
+    theirs = rates(lambda optimizer: get_linear_schedule_with_warmup(optimizer, warmup_steps, steps))
+    assert ours[warmup_steps:] == theirs[warmup_steps:]
+    assert ours[: warmup_steps - 1] == theirs[1:warmup_steps]
+    assert theirs[0] == 0 < ours[0]

@@ -1,4 +1,4 @@
-"""What a line gets to work with, and where it leaves what it found."""
+"""What a benchmark gets to work with, and where it puts its results."""
 
 import dataclasses
 import json
@@ -17,34 +17,34 @@ __all__ = ["Bench"]
 
 @dataclass
 class Bench:
-    """One process' share of the suite."""
+    """Options and results of one process of the suite."""
 
     quick: bool = False
-    """A look at whether everything runs: less work, fewer rounds."""
+    """Only check that everything runs: less work, fewer rounds."""
     scale: bool = False
-    """The lines that take long, of `make bench-scale`."""
+    """Run the lines that take long, for `make bench-scale`."""
     lines: list[Line] = field(default_factory=list)
     rates: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By stage, what `README.md` says of the rates file."""
+    """Rates by stage; see the description of the rates file in `README.md`."""
     plan: dict[str, Any] = field(default_factory=dict)
-    """What `amia plan` takes for this machine: a tree of `ray_jobs.settings.rates.Rates`, over what ships."""
+    """Rates of this machine for `amia plan`: a tree of `ray_jobs.settings.rates.Rates`."""
 
-    def rounds(self, whole: int) -> int:
-        """So many, or two where only a look is wanted."""
-        return 2 if self.quick else whole
+    def rounds(self, count: int) -> int:
+        """Return `count`, or two for a quick run."""
+        return 2 if self.quick else count
 
     def add(self, line: Line) -> None:
-        """Keep a line, and tell the person who waits for it."""
+        """Keep a line, and print it to standard error."""
         self.lines.append(line)
         print(f"  {line.name}: {line.value:.3g} {line.unit} [{line.low:.3g}, {line.high:.3g}]", file=sys.stderr)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder that is gone afterwards."""
+        """Create a folder that is removed afterwards."""
         with TemporaryDirectory(prefix="amia-bench-") as folder:
             yield Path(folder)
 
     def save(self, path: Path) -> None:
-        """What this process found, as JSON."""
-        found = {"lines": [dataclasses.asdict(line) for line in self.lines], "rates": self.rates, "plan": self.plan}
-        path.write_text(json.dumps(found, indent=1))
+        """Write the results of this process as JSON."""
+        tree = {"lines": [dataclasses.asdict(line) for line in self.lines], "rates": self.rates, "plan": self.plan}
+        path.write_text(json.dumps(tree, indent=1))

@@ -1,10 +1,10 @@
-"""What a CPU core does beside a GPU: seconds a post of each stage at 512 pixels, the models' own arithmetic left out.
+"""Processor time of each stage per post at 512 pixels, without the arithmetic of the models.
 
     python tests/benchmarks/bench_cores.py [--posts 192]
 
-Originals are photographs of 512 px. Prints what `ray_jobs/settings/presets/rates/cores.yaml` holds of it, in processor time,
-which other people on the machine change little. The driver's share of a shard comes from `bench_actors.py`, and what a
-command and an execution take beside their stages from `make bench`.
+This is the work of the CPU cores of a GPU machine. Originals have 512 px. Prints the values of
+`ray_jobs/settings/presets/rates/cores.yaml`; other load on the machine affects processor time little. The driver's time
+per shard comes from `bench_actors.py`, and the overhead of commands and executions from `make bench`.
 """
 
 import argparse
@@ -28,40 +28,42 @@ from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 from tests.benchmarks import mix, score
 from tests.benchmarks.embed import save_vit_b_16
-from tests.benchmarks.facts import machine
+from tests.benchmarks.environment import machine
 from tests.benchmarks.runs import demo_run, local_ray, one_actor
 
 SIZE, ROUNDS = 512, 5
 
 
-def spent(work: Callable[[], Any], undo: Callable[[], Any] = lambda: None) -> float:
-    """Processor seconds of all threads of this process, the median of the rounds."""
-    found = []
+def measure(work: Callable[[], Any], undo: Callable[[], Any] = lambda: None) -> float:
+    """Return the processor seconds of all threads of this process, the median of the rounds."""
+    seconds = []
     for _ in range(ROUNDS):
-        begun = time.process_time()
+        start = time.process_time()
         work()
-        found.append(time.process_time() - begun)
+        seconds.append(time.process_time() - start)
         undo()
-    return float(np.median(found))
+    return float(np.median(seconds))
 
 
-def ordering(arrange: Callable[..., Plan], told: list[float]) -> Callable[..., Plan]:
-    def timed(*words: Any) -> Plan:
-        begun = time.process_time()
-        plan = arrange(*words)
-        told.append(time.process_time() - begun)
+def with_timing(create_plan: Callable[..., Plan], seconds: list[float]) -> Callable[..., Plan]:
+    """Wrap a function so that it appends its processor time to `seconds`."""
+
+    def timed(*args: Any) -> Plan:
+        start = time.process_time()
+        plan = create_plan(*args)
+        seconds.append(time.process_time() - start)
         return plan
 
     return timed
 
 
-def fetched(store: Store) -> float:
+def measure_fetch(store: Store) -> float:
     lines = [json.loads(line) for key in store.list_sizes("log") for line in store.read(key).decode().splitlines()]
     return sum(line["cpu_s"] for line in lines if line["stage"] == "posts")
 
 
-def embedded(store: Store, plan: Plan, settings: Settings) -> float:
-    """Everything but the model: images decoded and scaled, texts tokenized."""
+def measure_embed(store: Store, plan: Plan, settings: Settings) -> float:
+    """Measure everything but the model: decoding and resizing images, tokenizing texts."""
     with tempfile.TemporaryDirectory() as folder:
         save_vit_b_16(Path(folder))
         stage = Embed(
@@ -73,32 +75,33 @@ def embedded(store: Store, plan: Plan, settings: Settings) -> float:
             posts="bench",
         )
         stage.setup()
-    return spent(lambda: [stage.load(shard) for shard in plan.shards])
+    return measure(lambda: [stage.load(shard) for shard in plan.shards])
 
 
-def scored() -> float:
-    bank = Bank.of([score.drawn(score.BANK, "bank", 0)], score.BANK)
-    posts = score.drawn(512, "post", 1)
-    losses(posts.select(range(8)), bank, TripletSettings(bank=score.BANK))  # what an actor does once
-    return spent(lambda: losses(posts.select(range(512)), bank, TripletSettings(bank=score.BANK))) / 512
+def measure_score() -> float:
+    bank = Bank.of([score.random_embeddings(score.BANK, "bank", 0)], score.BANK)
+    posts = score.random_embeddings(512, "post", 1)
+    losses(posts.select(range(8)), bank, TripletSettings(bank=score.BANK))  # cached: an actor computes it once
+    return measure(lambda: losses(posts.select(range(512)), bank, TripletSettings(bank=score.BANK))) / 512
 
 
-def kept(store: Store, plan: Plan, settings: Settings) -> float:
-    """Encoding what a generator has drawn, and publishing it; the shards stay for `mixed`."""
-    stage, drawn = mix.drawing(store, settings.image), list(mix._drawn(store, plan, settings.image))
-    pixels = [mix._pixels(picture.file) for _, pictures in drawn for picture in pictures.drawn.values()]
+def measure_synthesize(store: Store, plan: Plan, settings: Settings) -> float:
+    """Measure encoding and publishing of synthesized images. The shards remain for `measure_mix`."""
+    stage = mix.create_synthesize_stage(store, settings.image)
+    shards = list(mix.fake_synthesized_images(store, plan, settings.image))
+    pixels = [mix.to_pixels(image.file) for _, synthesized in shards for image in synthesized.generated.values()]
 
     def publish() -> None:
         store.delete("synthesized")
-        for shard, pictures in drawn:
-            stage.publish(shard, pictures)
+        for shard, synthesized in shards:
+            stage.publish(shard, synthesized)
 
-    return spent(lambda: [mix._file(each, settings.image) for each in pixels]) + spent(publish)
+    return measure(lambda: [mix.encode_pixels(image, settings.image) for image in pixels]) + measure(publish)
 
 
-def mixed(store: Store, plan: Plan, settings: Settings) -> float:
-    work, undo = one_actor(mix.mixing(store, plan, settings.image), plan.shards)
-    return spent(work, undo)
+def measure_mix(store: Store, plan: Plan, settings: Settings) -> float:
+    work, undo = one_actor(mix.create_mix_stage(store, plan, settings.image), plan.shards)
+    return measure(work, undo)
 
 
 def main() -> None:
@@ -106,23 +109,23 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=192)
     posts = parser.parse_args().posts
     settings = load_settings("demo", [f"per_shard={posts // 4}", f"image.size={SIZE}"])
-    ordered: list[float] = []
-    ingest._arrange = ordering(ingest._arrange, ordered)
+    order_seconds: list[float] = []
+    ingest._create_plan = with_timing(ingest._create_plan, order_seconds)
     with tempfile.TemporaryDirectory() as folder, local_ray():
-        store, plan = demo_run(Path(folder), settings, posts, enlarged=SIZE)
+        store, plan = demo_run(Path(folder), settings, posts, image_size=SIZE)
 
         cpu = {
-            "posts": fetched(store),
-            "embeddings": embedded(store, plan, settings),
-            "synthesized": kept(store, plan, settings),
+            "posts": measure_fetch(store),
+            "embeddings": measure_embed(store, plan, settings),
+            "synthesized": measure_synthesize(store, plan, settings),
         }
-        cpu["augmented"] = mixed(store, plan, settings)
+        cpu["augmented"] = measure_mix(store, plan, settings)
         size = {name: sum(store.list_sizes(name).values()) / posts for name in ("posts", "synthesized")}
-    about = machine()
-    print(f"# {about['cpu']}, {about['cores']} cores, load {about['load']}; {posts} posts")
-    for name, seconds in (*((name, value / posts) for name, value in cpu.items()), ("scores", scored())):
+    info = machine()
+    print(f"# {info['cpu']}, {info['cores']} cores, load {info['load']}; {posts} posts")
+    for name, seconds in (*((name, value / posts) for name, value in cpu.items()), ("scores", measure_score())):
         print(f"{name}: cpu_s {seconds:.2g}" + (f", bytes {size[name]:.3g}" if name in size else ""))
-    print(f"order_s: {ordered[0] / posts:.2g}")
+    print(f"order_s: {order_seconds[0] / posts:.2g}")
 
 
 if __name__ == "__main__":

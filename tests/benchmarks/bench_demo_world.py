@@ -1,22 +1,19 @@
-"""Figures of the demo world: does its CLIP match, does its generator depict, does its ResNet see, its BERT read?
+"""Quality of the demo's weights: matching of CLIP, images of the generator, features of ResNet and BERT.
 
 `python tests/benchmarks/bench_demo_world.py --judge DIR [--grid FILE]`
 
-Everything on posts in templates and with pairs of entities that pretraining never saw. The judge of images is a
-second CLIP, trained with another seed into `--judge` if that folder is empty (about eight minutes); the generator never
-saw it.
+All posts have templates and pairs of entities that were not in the training data. Images are judged by a second CLIP,
+which is trained with another seed into `--judge` if that folder is empty (about eight minutes); the generator was not
+trained with it.
 """
 
 import argparse
 import random
-import sys
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 from PIL import Image, ImageDraw
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 
 from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
 from amia.demo.drawing.scene import draw_photograph
@@ -31,8 +28,8 @@ JUDGE_SEED = 1
 GROUP = 64
 
 
-def groups_of_different(posts, count):
-    """`count` groups of 64 posts whose entity sets differ pairwise."""
+def make_groups(posts, count):
+    """Return `count` groups of 64 posts whose entity sets differ pairwise."""
     groups = []
     posts = iter(posts)
     for _ in range(count):
@@ -45,43 +42,46 @@ def groups_of_different(posts, count):
 
 
 def own_text_first(judge, groups, images):
-    """For every post of every group: whether its image is closest to its own text, (G, 64)."""
+    """Return for every post of every group whether its image is closest to its own text, [G, 64]."""
     hits = []
-    for place, group in enumerate(groups):
-        similarities = judge.images(images[place * GROUP : (place + 1) * GROUP]) @ judge.texts(p.text for p in group).T
+    for index, group in enumerate(groups):
+        similarities = judge.images(images[index * GROUP : (index + 1) * GROUP]) @ judge.texts(p.text for p in group).T
         hits.append(similarities.argmax(1) == np.arange(GROUP))
     return np.array(hits)
 
 
 def interval(values, statistic, rng, draws=1000):
-    """A statistic of the rows of `values` and its 95 % bootstrap interval."""
-    sampled = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(draws)]
-    low, high = np.percentile(sampled, [2.5, 97.5])
+    """Format a statistic of the rows of `values` and its 95 % bootstrap interval."""
+    samples = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(draws)]
+    low, high = np.percentile(samples, [2.5, 97.5])
     return f"{statistic(values):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def retrieval(judge, pipeline, count, rng):
     """Print R@1 of real and synthesized images among 64, over all posts, by type and by number of entities."""
-    groups = groups_of_different(held_out_posts(4 * count * GROUP, seed=11), count)
+    groups = make_groups(held_out_posts(4 * count * GROUP, seed=11), count)
     posts = [post for group in groups for post in group]
     photo_rng = random.Random("retrieval")
     real = own_text_first(judge, groups, [draw_photograph(post.entities, photo_rng) for post in posts]).ravel()
-    drawn = own_text_first(judge, groups, synthesize(pipeline, [post.text for post in posts])).ravel()
+    synthesized = own_text_first(judge, groups, synthesize(pipeline, [post.text for post in posts])).ravel()
     rows = {"all": np.ones(len(posts), bool)}
     for kind in KINDS:
         rows[kind] = np.array([any(entity.kind == kind for entity in post.entities) for post in posts])
     for number in (1, 2, 3):
         rows[f"{number} entities"] = np.array([len(post.entities) == number for post in posts])
-    rows["meaning open"] = np.array([post.open_meaning for post in posts])
+    rows["meaning open"] = np.array([post.is_ambiguous for post in posts])
     print(f"\nR@1 among {GROUP}, judge with seed {JUDGE_SEED}\n{'':14}{'posts':>6}  {'real':24}{'synthesized':24}ratio")
-    for name, chosen in rows.items():
-        a, b = real[chosen].astype(float), drawn[chosen].astype(float)
-        ratio = b.mean() / a.mean()
-        print(f"{name:14}{chosen.sum():6}  {interval(a, np.mean, rng):24}{interval(b, np.mean, rng):24}{ratio:.2f}")
+    for name, mask in rows.items():
+        real_hits, synthesized_hits = real[mask].astype(float), synthesized[mask].astype(float)
+        ratio = synthesized_hits.mean() / real_hits.mean()
+        print(
+            f"{name:14}{mask.sum():6}  {interval(real_hits, np.mean, rng):24}"
+            f"{interval(synthesized_hits, np.mean, rng):24}{ratio:.2f}"
+        )
 
 
 def mismatched_images(posts, share, rng):
-    """Photographs of `posts`, a share of them of another post without a common name; and which ones match."""
+    """Draw photographs of `posts`, a fraction of them of posts without a common name. Return them and which match."""
     matched = np.ones(len(posts), bool)
     matched[rng.sample(range(len(posts)), round(share * len(posts)))] = False
     images = []
@@ -100,12 +100,12 @@ def matching(encoder, count, rng):
     for share in (0.1, 0.3, 0.5):
         posts = held_out_posts(count + 1024, seed=12)
         images, matched = mismatched_images(posts, share, random.Random(f"mismatched {share}"))
-        texts, seen = encoder.texts(post.text for post in posts), encoder.images(images)
+        texts, image_vectors = encoder.texts(post.text for post in posts), encoder.images(images)
         fit, test = slice(0, 1024), slice(1024, None)
-        bank = texts[fit], seen[fit]
-        cosine = -(texts * seen).sum(1)
-        shuffled = batch_losses(texts, seen, np.random.default_rng(0))
-        expected = expected_losses(*bank, *bank, own=True), expected_losses(texts[test], seen[test], *bank)
+        bank = texts[fit], image_vectors[fit]
+        cosine = -(texts * image_vectors).sum(1)
+        shuffled = batch_losses(texts, image_vectors, np.random.default_rng(0))
+        expected = expected_losses(*bank, *bank, own=True), expected_losses(texts[test], image_vectors[test], *bank)
         thetas = {
             "theta (expected)": fit_theta(*expected),
             "one batch of 64": fit_theta(shuffled[fit], shuffled[test]),
@@ -119,13 +119,16 @@ def matching(encoder, count, rng):
 
 
 def encoders(seer, reader):
-    """Print what linear probes read from the ResNet's images and the BERT's words, and how fast both are."""
-    print(f"\nResNet, photographs of the world; probe learned on invented looks\n{'':6}{'seen':14}right   best guess")
+    """Print the accuracy of linear probes on the features of ResNet and BERT, and the speed of ResNet."""
+    print(
+        "\nResNet, photographs of the demo; probe trained on random appearances\n"
+        f"{'':6}{'attribute':14}right   best guess"
+    )
     for kind, fields in FIELDS.items():
         for field, (right, guessed) in attributes_read(seer, kind, fields, random.Random(kind)).items():
             print(f"{kind:6}{field:14}{right:.3f}   {guessed:.3f}")
     right, guessed = types_read(reader, random.Random(0))
-    print(f"BERT, types of names that the probe never saw, in unseen sentences: {right:.3f}, best guess {guessed:.3f}")
+    print(f"BERT, types of unseen names in unseen sentences: {right:.3f}, best guess {guessed:.3f}")
     start = monotonic()
     seer.maps([Image.new("RGB", (64, 64))] * 64)
     print(f"64 images through the ResNet: {monotonic() - start:.2f} s")
@@ -144,10 +147,10 @@ def grid(pipeline, path, count=24):
     ]
     sheet = Image.new("RGB", (4 * 420, (count + 3) // 4 * 162), "white")
     pen = ImageDraw.Draw(sheet)
-    for place, post in enumerate(posts):
-        x, y = place % 4 * 420, place // 4 * 162
+    for index, post in enumerate(posts):
+        x, y = index % 4 * 420, index // 4 * 162
         for column, images in enumerate(columns):
-            sheet.paste(images[place].resize((132, 132)), (x + 135 * column, y))
+            sheet.paste(images[index].resize((132, 132)), (x + 135 * column, y))
         kinds = "+".join(entity.kind for entity in post.entities)
         pen.text((x, y + 136), f"{kinds}: {post.text}".encode("ascii", "ignore").decode()[:66], fill="black")
     sheet.save(path)

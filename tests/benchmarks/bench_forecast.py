@@ -1,11 +1,11 @@
-"""Does `amia plan` foresee what happens? Predictions first, in a file that is committed; then the runs.
+"""Accuracy of `amia plan`: predictions are written to a file first, then compared with real runs.
 
     python tests/benchmarks/bench_forecast.py predict runs/bench/rates.json FILE [--posts 1000,4000,8000]
     python tests/benchmarks/bench_forecast.py run FILE
 
-`predict` takes the rates that `make bench` measured on this machine and writes what `amia ingest` and `amia augment
---config demo` would take on it, together. `run` runs them on as many drawn posts, writes beside each prediction what it
-took, and prints both. The aim is an error of at most 15 %.
+`predict` takes the rates that `make bench` measured on this machine, and predicts the total time of `amia ingest` and
+`amia augment --config demo` on it. `run` runs both on as many demo posts, and prints and writes the measured times
+beside the predictions. The aim is an error of at most 15 %.
 """
 
 import argparse
@@ -19,26 +19,28 @@ from amia.demo import write_corpus
 from ray_jobs.jobs.forecast import Machines, forecast
 from ray_jobs.settings.job import load_settings
 from ray_jobs.settings.rates import load_rates
-from tests.benchmarks.facts import machine
-from tests.benchmarks.job import job as run_job
+from tests.benchmarks.environment import machine
+from tests.benchmarks.job import run_job
 
 
 def predict(rates: str, posts: list[int], file: Path) -> None:
-    kind, settings, power = load_rates(rates), load_settings("demo"), Machines(0, len(os.sched_getaffinity(0)))
-    foreseen = [{"posts": n, "foreseen_s": forecast(n, kind, power, settings, ["adaptive"]).seconds} for n in posts]
-    file.write_text(json.dumps({"rates": kind.model_dump(), "jobs": foreseen}, indent=1) + "\n")
+    rate_settings, settings, power = load_rates(rates), load_settings("demo"), Machines(0, len(os.sched_getaffinity(0)))
+    jobs = [
+        {"posts": n, "foreseen_s": forecast(n, rate_settings, power, settings, ["adaptive"]).seconds} for n in posts
+    ]
+    file.write_text(json.dumps({"rates": rate_settings.model_dump(), "jobs": jobs}, indent=1) + "\n")
 
 
 def run(file: Path) -> None:
-    told: dict[str, Any] = json.loads(file.read_text())
-    print("| posts | foreseen, s | took, s | error | load before |\n|---|---|---|---|---|")
-    for job in told["jobs"]:
+    tree: dict[str, Any] = json.loads(file.read_text())
+    print("| posts | predicted, s | measured, s | error | load before |\n|---|---|---|---|---|")
+    for job in tree["jobs"]:
         load = machine()["load"]
         with tempfile.TemporaryDirectory() as folder:
             write_corpus(Path(folder, "corpus"), posts=job["posts"], missing=0, broken=0)
-            job["took_s"] = sum(each.done for each in run_job(Path(folder, "corpus"), Path(folder, "run")))
+            job["took_s"] = sum(command.done for command in run_job(Path(folder, "corpus"), Path(folder, "run")))
         job |= {"error": job["foreseen_s"] / job["took_s"] - 1, "load": load}
-        file.write_text(json.dumps(told, indent=1) + "\n")
+        file.write_text(json.dumps(tree, indent=1) + "\n")
         cells = f"{job['posts']:,} | {job['foreseen_s']:.1f} | {job['took_s']:.1f} | {job['error']:+.1%} | {load}"
         print(f"| {cells} |", flush=True)
 
@@ -48,11 +50,11 @@ def main() -> None:
     parser.add_argument("verb", choices=["predict", "run"])
     parser.add_argument("files", nargs="+", help="RATES FILE, or FILE")
     parser.add_argument("--posts", default="1000,4000,8000")
-    chosen = parser.parse_args()
-    if chosen.verb == "predict":
-        predict(chosen.files[0], [int(each) for each in chosen.posts.split(",")], Path(chosen.files[1]))
+    args = parser.parse_args()
+    if args.verb == "predict":
+        predict(args.files[0], [int(count) for count in args.posts.split(",")], Path(args.files[1]))
     else:
-        run(Path(chosen.files[0]))
+        run(Path(args.files[0]))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Thousands of damaged images, damaged corpora and drawn rows through amia's readers and its decoding of images.
+"""Read thousands of damaged images, damaged corpora and random rows with amia's readers and image decoder.
 
     python tests/benchmarks/bench_fuzz.py [--inputs 2000] [--seed 0] [--keep DIR]
 
-Each input is read in a process of its own, which may take 10 s of CPU time and 900 MB. Every row of it has to end in
-exactly one status (with a reason where it is bad), or the source has to be refused with amia's own error. A table by
-kind comes out; anything else (another exception, a process that died, a limit that was passed, another answer the
-second time) is named below it, and the exit code is then 1. `--keep` leaves such inputs in a folder.
+Each input is read in its own process, limited to 10 s of CPU time and 900 MB. Every row must get exactly one status
+(with a reason if it is bad), or the source must be rejected with one of amia's errors. Prints a table by kind. Anything
+else (another exception, a dead process, an exceeded limit, a different result the second time) is listed below it, and
+the exit code is 1. `--keep` saves such inputs in a folder.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.hostile.fuzz import Result, fuzz
 
@@ -31,11 +30,11 @@ HEAD = (
     "rejected",
     "slowest ms",
     "peak MB",
-    "falls",
+    "failures",
 )
 
 
-def row(result: Result) -> tuple[str, ...]:
+def to_cells(result: Result) -> tuple[str, ...]:
     counts = result.statuses
     images = sum(count for status, count in counts.items() if status.startswith("bad_image"))
     rows = counts.total() - counts["refused"]
@@ -44,19 +43,19 @@ def row(result: Result) -> tuple[str, ...]:
     return (result.kind, str(result.inputs), *map(str, numbers), *figures)
 
 
-def whole(results: Sequence[Result]) -> Result:
-    """All kinds as one."""
+def sum_results(results: Sequence[Result]) -> Result:
+    """Sum the results of all kinds."""
     return Result(
         "all",
-        inputs=sum(each.inputs for each in results),
-        statuses=sum((each.statuses for each in results), Counter()),
-        slowest_ms=max(each.slowest_ms for each in results),
-        peak_mb=max(each.peak_mb for each in results),
-        falls=[fall for each in results for fall in each.falls],
+        inputs=sum(result.inputs for result in results),
+        statuses=sum((result.statuses for result in results), Counter()),
+        slowest_ms=max(result.slowest_ms for result in results),
+        peak_mb=max(result.peak_mb for result in results),
+        falls=[failure for result in results for failure in result.falls],
     )
 
 
-def printed(cells: Sequence[str]) -> None:
+def print_row(cells: Sequence[str]) -> None:
     widths = (14, *(max(7, len(name) + 1) for name in HEAD[1:]))
     print(
         "".join(f"{cell:<{w}}" if w == widths[0] else f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True)),
@@ -68,21 +67,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, help="a folder for the inputs that make amia fall")
-    asked = parser.parse_args()
-    began = time.monotonic()
+    parser.add_argument("--keep", type=Path, help="folder for the inputs that amia fails on")
+    args = parser.parse_args()
+    start = time.monotonic()
     results = []
-    printed(HEAD)
-    for result in fuzz(asked.inputs, asked.seed, asked.keep):
+    print_row(HEAD)
+    for result in fuzz(args.inputs, args.seed, args.keep):
         results.append(result)
-        printed(row(result))
-    sums = whole(results)
-    printed(row(sums))
-    reasons = [f"{status} {count}" for status, count in sums.statuses.most_common() if status.startswith("bad_image")]
-    print(f"\n{', '.join(reasons)}\n{time.monotonic() - began:.0f} s, seed {asked.seed}")
-    for fall in sums.falls:
-        print(f"FELL: {fall}")
-    sys.exit(bool(sums.falls))
+        print_row(to_cells(result))
+    total = sum_results(results)
+    print_row(to_cells(total))
+    reasons = [f"{status} {count}" for status, count in total.statuses.most_common() if status.startswith("bad_image")]
+    print(f"\n{', '.join(reasons)}\n{time.monotonic() - start:.0f} s, seed {args.seed}")
+    for failure in total.falls:
+        print(f"FAILED: {failure}")
+    sys.exit(bool(total.falls))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""`kill -9` of an actor, a raylet or the driver at random moments of `amia augment` on a standing cluster, and again.
+"""`kill -9` of an actor, a raylet or the driver at random moments of `amia augment` on a running cluster, repeatedly.
 
     python tests/benchmarks/bench_kills.py [--kills 50] [--minutes 30] [--posts 96] [--seed 0]
 
-A head without room for actors and two worker nodes stand on this machine all the while. Every round starts the same
-command on a fresh copy of an ingested run, kills one process with SIGKILL at a moment drawn evenly from the time that
-the undisturbed job took, replaces a node that died, and starts the command again if it ended with an error. Then every
-file is compared with the undisturbed run's, byte for byte, and every post is looked for.
+A head without resources for actors and two worker nodes run on this machine all the time. Every round starts the same
+command on a new copy of an ingested run, kills one process with SIGKILL at a random moment of the undisturbed job's
+duration, replaces a node that died, and starts the command again if it ended with an error. Then every file is compared
+with that of the undisturbed run, byte for byte, and missing and repeated posts are counted.
 """
 
 import argparse
@@ -22,46 +22,46 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ray_jobs"))
-
-from conftest import SMALL
 
 from amia.demo import write_corpus
+from tests.conftest import SMALL
 from tests.helpers.drivers import finish, read_files, start
 from tests.helpers.nodes import Nodes, running_cluster
 
 KINDS = ("actor", "raylet", "driver")
 CPUS = 2.0
 """Of each worker node."""
-WORDS = ("--config", "demo", *SMALL, "max_failed=1")
+OPTIONS = ("--config", "demo", *SMALL, "max_failed=1")
 AUGMENT = ("--accept-mixture", "--arm", "adaptive", "--arm", "original")
 
 
 @dataclass(frozen=True)
 class Round:
-    """What became of one job."""
+    """Outcome of one disturbed job."""
 
     kind: str
     moment: float
-    """Seconds after its start."""
+    """Seconds between the start and the signal."""
     published: int
-    """Files under their final names when the signal was sent."""
+    """Number of published files when the signal was sent."""
     survived: bool
-    """Whether the job came to its end without being started again."""
+    """Whether the job finished without being started again."""
     starts: int
-    left: int
-    """Half-written files that the killed process left; `amia gc` removes them, and no reader takes them for shards."""
+    partial_files: int
+    """Partially written files of the killed process. Readers ignore them, and `amia gc` removes them."""
     different: list[str]
-    """Files that are not as in the undisturbed run, missing and additional ones included."""
+    """Files that differ from the undisturbed run, are missing, or are additional."""
     lost: int
-    twice: int
+    """Number of posts that are missing."""
+    repeated: int
+    """Number of posts that occur more than once."""
 
 
 def augment(nodes: Nodes, run: Path) -> subprocess.Popen[str]:
-    return start("augment", "--run", str(run), *AUGMENT, *WORDS, **nodes.env())
+    return start("augment", "--run", str(run), *AUGMENT, *OPTIONS, **nodes.env())
 
 
-def posts(run: Path, folder: str) -> Counter[str]:
+def count_posts(run: Path, folder: str) -> Counter[str]:
     return Counter(
         name
         for file in (run / folder).glob("*.parquet")
@@ -69,24 +69,26 @@ def posts(run: Path, folder: str) -> Counter[str]:
     )
 
 
-def strike(nodes: Nodes, process: subprocess.Popen[str], kind: str, draw: random.Random) -> bool:
-    """Kill one process. False: the job was over before there was one to kill."""
+def kill_process(nodes: Nodes, process: subprocess.Popen[str], kind: str, rng: random.Random) -> bool:
+    """Kill one process. Return False if the job ended first."""
     while process.poll() is None:
         if kind == "driver":
             process.kill()
             return True
         if kind == "raylet":
-            nodes.kill_raylet(draw.randrange(100))
+            nodes.kill_raylet(rng.randrange(100))
             nodes.add(CPUS)
             return True
-        if nodes.kill_actor(draw.randrange(100)):
+        if nodes.kill_actor(rng.randrange(100)):
             return True
-        time.sleep(0.05)  # between two executions no actor is there
+        time.sleep(0.05)  # there are no actors between two executions
     return False
 
 
-def one(nodes: Nodes, ingested: Path, right: Path, kind: str, moment: float, draw: random.Random) -> Round | None:
-    """One job, disturbed. None: it ended before its moment."""
+def run_disturbed(
+    nodes: Nodes, ingested: Path, undisturbed: Path, kind: str, moment: float, rng: random.Random
+) -> Round | None:
+    """Run one disturbed job. Return None if it ended before the moment of the signal."""
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run"
         shutil.copytree(ingested, run)
@@ -95,7 +97,7 @@ def one(nodes: Nodes, ingested: Path, right: Path, kind: str, moment: float, dra
             process.wait(timeout=moment)
         except subprocess.TimeoutExpired:
             published = len([key for key in read_files(run) if "#" not in key])
-            if not strike(nodes, process, kind, draw):
+            if not kill_process(nodes, process, kind, rng):
                 finish(process)
                 return None
         else:
@@ -105,43 +107,47 @@ def one(nodes: Nodes, ingested: Path, right: Path, kind: str, moment: float, dra
         survived = code == 0
         while code and starts < 5:
             nodes.settle()
-            code, said, complained = finish(augment(nodes, run))
+            code, output, errors = finish(augment(nodes, run))
             starts += 1
         if code:
-            print(said, complained)
+            print(output, errors)
         nodes.settle()
-        found, wanted = read_files(run), read_files(right)
-        left = [key for key in found if "#" in key]
-        went_in, came_out = posts(ingested, "posts"), posts(run, "augmented/adaptive")
+        files, expected = read_files(run), read_files(undisturbed)
+        partial = [key for key in files if "#" in key]
+        ingested_posts, augmented_posts = count_posts(ingested, "posts"), count_posts(run, "augmented/adaptive")
         return Round(
             kind=kind,
             moment=moment,
             published=published,
             survived=survived,
             starts=starts,
-            left=len(left),
+            partial_files=len(partial),
             different=sorted(
-                key for key in found.keys() | wanted.keys() if key not in left and found.get(key) != wanted.get(key)
+                key
+                for key in files.keys() | expected.keys()
+                if key not in partial and files.get(key) != expected.get(key)
             ),
-            lost=len(went_in.keys() - came_out.keys()),
-            twice=sum(count > 1 for count in came_out.values()),
+            lost=len(ingested_posts.keys() - augmented_posts.keys()),
+            repeated=sum(count > 1 for count in augmented_posts.values()),
         )
 
 
-def report(rounds: list[Round], late: int, undisturbed_s: float) -> None:
-    print(f"\nundisturbed: {undisturbed_s:.1f} s a job; {late} jobs were over before their moment and do not count")
-    print("  killed  kills  survived  started again  not identical  lost  twice")
+def print_report(rounds: list[Round], late: int, undisturbed_s: float) -> None:
+    print(f"\nundisturbed: {undisturbed_s:.1f} s per job; {late} jobs ended before their signal and do not count")
+    print("  killed  kills  survived  started again  not identical  lost  repeated")
     for kind in (*KINDS, "all"):
-        some = [each for each in rounds if kind in (each.kind, "all")]
+        group = [round_ for round_ in rounds if kind in (round_.kind, "all")]
         sums = (
-            sum(each.survived for each in some),
-            sum(each.starts - 1 for each in some),
-            sum(bool(each.different) for each in some),
-            sum(each.lost for each in some),
-            sum(each.twice for each in some),
+            sum(round_.survived for round_ in group),
+            sum(round_.starts - 1 for round_ in group),
+            sum(bool(round_.different) for round_ in group),
+            sum(round_.lost for round_ in group),
+            sum(round_.repeated for round_ in group),
         )
-        print(f"{kind:>8} {len(some):>6} " + "".join(f"{n:>{w}}" for n, w in zip(sums, (9, 15, 15, 6, 7), strict=True)))
-    print(f"half-written files left beside the runs: {sum(each.left for each in rounds)}")
+        print(
+            f"{kind:>8} {len(group):>6} " + "".join(f"{n:>{w}}" for n, w in zip(sums, (9, 15, 15, 6, 10), strict=True))
+        )
+    print(f"partially written files in the runs: {sum(round_.partial_files for round_ in rounds)}")
 
 
 def main() -> None:
@@ -150,36 +156,36 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--posts", type=int, default=96)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    draw, ends = random.Random(asked.seed), time.monotonic() + 60 * asked.minutes
+    args = parser.parse_args()
+    rng, deadline = random.Random(args.seed), time.monotonic() + 60 * args.minutes
     rounds: list[Round] = []
     late = 0
     with tempfile.TemporaryDirectory() as folder, running_cluster(CPUS, CPUS) as nodes:
-        corpus, ingested, right = (Path(folder) / name for name in ("corpus", "ingested", "right"))
-        write_corpus(corpus, posts=asked.posts, missing=0.05, broken=0.04)
-        code, _, complained = finish(start("ingest", str(corpus), "--run", str(ingested), *WORDS, **nodes.env()))
-        assert code == 0, complained
-        shutil.copytree(ingested, right)
-        began = time.monotonic()
-        code, _, complained = finish(augment(nodes, right))
-        undisturbed_s = time.monotonic() - began
-        assert code == 0, complained
-        while len(rounds) < asked.kills and time.monotonic() < ends:
+        corpus, ingested, undisturbed = (Path(folder) / name for name in ("corpus", "ingested", "undisturbed"))
+        write_corpus(corpus, posts=args.posts, missing=0.05, broken=0.04)
+        code, _, errors = finish(start("ingest", str(corpus), "--run", str(ingested), *OPTIONS, **nodes.env()))
+        assert code == 0, errors
+        shutil.copytree(ingested, undisturbed)
+        start_time = time.monotonic()
+        code, _, errors = finish(augment(nodes, undisturbed))
+        undisturbed_s = time.monotonic() - start_time
+        assert code == 0, errors
+        while len(rounds) < args.kills and time.monotonic() < deadline:
             kind = KINDS[len(rounds) % len(KINDS)]
-            done = one(nodes, ingested, right, kind, draw.uniform(0, undisturbed_s), draw)
-            if done is None:
+            round_ = run_disturbed(nodes, ingested, undisturbed, kind, rng.uniform(0, undisturbed_s), rng)
+            if round_ is None:
                 late += 1
                 continue
-            rounds.append(done)
+            rounds.append(round_)
             print(
-                f"{len(rounds):>3} {kind:>7} at {done.moment:5.1f} s, {done.published:>3} files published, "
-                f"{'went on by itself' if done.survived else 'started again'}; "
-                f"{'byte-identical' if not done.different else f'DIFFERENT: {done.different[:3]}'}, "
-                f"{done.lost} lost, {done.twice} twice, {done.left} half-written left",
+                f"{len(rounds):>3} {kind:>7} at {round_.moment:5.1f} s, {round_.published:>3} files published, "
+                f"{'continued' if round_.survived else 'started again'}; "
+                f"{'byte-identical' if not round_.different else f'DIFFERENT: {round_.different[:3]}'}, "
+                f"{round_.lost} lost, {round_.repeated} repeated, {round_.partial_files} partial files",
                 flush=True,
             )
-    report(rounds, late, undisturbed_s)
-    sys.exit(any(each.different or each.lost or each.twice for each in rounds))
+    print_report(rounds, late, undisturbed_s)
+    sys.exit(any(round_.different or round_.lost or round_.repeated for round_ in rounds))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""A long job: is its last tenth as fast as its first, and does memory stay flat?
+"""A long job: compares speed and memory in the first and in the last tenth of each stage.
 
     python tests/benchmarks/bench_long.py [--posts 150000] [--per-shard 256]
 
-`amia ingest` and `amia augment --config demo` on JSONL: a few thousand drawn posts, again and again under new ids. For
-each stage with at least forty shards: posts a second in the first and in the last tenth of its shards, counted from the
-second shard on, when every actor works; and memory at those times, in MiB (pages that processes share count once), of
-the driver and of the largest actor.
+Runs `amia ingest` and `amia augment --config demo` on a JSONL file of a few thousand demo posts that are repeated under
+new ids. For each stage with at least forty shards it prints the posts per second in the first and in the last tenth of
+the shards (without the first shard, before which not all actors work), and the memory of the driver and of the largest
+actor at those times, in MiB (pages that processes share count once).
 """
 
 import argparse
@@ -22,16 +22,16 @@ from pathlib import Path
 from amia.demo import write_corpus
 from amia.readers import open_corpus
 from ray_jobs.storage.store import Store
-from tests.benchmarks.facts import machine
-from tests.benchmarks.memory import Watched
+from tests.benchmarks.environment import machine
+from tests.benchmarks.memory import PeakMemory
 
-EVERY_S = 4.0
-DRAWN = 4000
-LEAST = 40
+INTERVAL_S = 4.0
+DISTINCT_POSTS = 4000
+MIN_SHARDS = 40
 
 
 @dataclass(frozen=True)
-class Look:
+class MemorySample:
     """Memory at one moment, in MiB."""
 
     at: float
@@ -40,59 +40,59 @@ class Look:
 
 
 def write_jsonl(folder: Path, posts: int) -> Path:
-    """Posts whose images lie in `folder/images`."""
-    write_corpus(folder, posts=DRAWN, missing=0, broken=0)
-    drawn = [raw for raw in open_corpus(str(folder)) if hasattr(raw, "tokens")]
+    """Write posts with images in `folder/images`."""
+    write_corpus(folder, posts=DISTINCT_POSTS, missing=0, broken=0)
+    distinct = [raw for raw in open_corpus(str(folder)) if hasattr(raw, "tokens")]
     file = folder / "posts.jsonl"
     with file.open("w") as lines:
         for number in range(posts):
-            raw = drawn[number % len(drawn)]
+            raw = distinct[number % len(distinct)]
             row = {"id": f"p{number}", "split": raw.split, "tokens": raw.tokens, "tags": raw.tags}
             lines.write(json.dumps(row | {"image_path": raw.image_path}) + "\n")
     return file
 
 
-def command(*words: str) -> list[Look]:
-    """An amia command, with its memory every few seconds."""
-    looks: list[Look] = []
-    process = subprocess.Popen([sys.executable, "-m", "ray_jobs", *words], stdout=subprocess.DEVNULL)
+def run_command(*args: str) -> list[MemorySample]:
+    """Run an amia command, and sample its memory every few seconds."""
+    samples: list[MemorySample] = []
+    process = subprocess.Popen([sys.executable, "-m", "ray_jobs", *args], stdout=subprocess.DEVNULL)
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(EVERY_S):
-            seen = Watched()
-            seen.look()
-            looks.append(Look(time.time(), seen.driver / 2**20, seen.largest_actor / 2**20))
+        while not stop.wait(INTERVAL_S):
+            peak = PeakMemory()
+            peak.update()
+            samples.append(MemorySample(time.time(), peak.driver / 2**20, peak.largest_actor / 2**20))
 
-    watching = threading.Thread(target=watch)
-    watching.start()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     code = process.wait()
     stop.set()
-    watching.join()
+    watcher.join()
     if code:
-        raise SystemExit(f"amia {' '.join(words)} ended with {code}")
-    return looks
+        raise SystemExit(f"amia {' '.join(args)} ended with {code}")
+    return samples
 
 
-def told(store: Store, looks: list[Look]) -> None:
-    """A row for each stage of each execution that is long enough."""
+def print_stages(store: Store, samples: list[MemorySample]) -> None:
+    """Print a row for each stage of each execution that is long enough."""
     for key in sorted(store.list("log")):
         lines = [json.loads(line) for line in store.read(key).decode().splitlines()]
         for stage in dict.fromkeys(line["stage"] for line in lines):
             ends = sorted((line["ended"], line["posts"]) for line in lines if line["stage"] == stage)
-            if len(ends) < LEAST:
+            if len(ends) < MIN_SHARDS:
                 continue
             tenth = len(ends) // 10
-            cells = []
+            columns = []
             for part in (ends[1 : tenth + 2], ends[-tenth - 2 : -1]):
-                begun, ended = part[0][0], part[-1][0]
-                inside = [look for look in looks if begun <= look.at <= ended]
+                start, end = part[0][0], part[-1][0]
+                inside = [sample for sample in samples if start <= sample.at <= end]
                 memory = [
-                    f"{statistics.median(getattr(look, what) for look in inside):,.0f}" if inside else "-"
-                    for what in ("driver", "largest_actor")
+                    f"{statistics.median(getattr(sample, name) for sample in inside):,.0f}" if inside else "-"
+                    for name in ("driver", "largest_actor")
                 ]
-                cells.append((sum(posts for _, posts in part[1:]) / (ended - begun), *memory))
-            (first, *before), (last, *after) = cells
+                columns.append((sum(posts for _, posts in part[1:]) / (end - start), *memory))
+            (first, *before), (last, *after) = columns
             print(
                 f"| {stage} | {sum(posts for _, posts in ends):,} | {first:,.0f} | {last:,.0f} | {last / first:.2f} | "
                 f"{before[0]} | {after[0]} | {before[1]} | {after[1]} |",
@@ -104,20 +104,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posts", type=int, default=150_000)
     parser.add_argument("--per-shard", type=int, default=256)
-    chosen = parser.parse_args()
-    about = machine()
-    print(f"{about['cpu']}, {about['cores']} cores, load {about['load']}; {chosen.posts:,} posts\n")
+    args = parser.parse_args()
+    info = machine()
+    print(f"{info['cpu']}, {info['cores']} cores, load {info['load']}; {args.posts:,} posts\n")
     print("| stage | posts | posts/s, first tenth | last | ratio | driver, first | last | actor, first | last |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        source, run = write_jsonl(Path(folder, "corpus"), chosen.posts), str(Path(folder, "run"))
-        begun = time.monotonic()
-        shared = ("--run", run, "--config", "demo", f"per_shard={chosen.per_shard}")
-        looks = command("ingest", str(source), *shared, "--images", str(Path(folder, "corpus", "images")))
-        looks += command("augment", *shared)
-        spent = time.monotonic() - begun
-        told(Store(run), looks)
-    print(f"\n{chosen.posts:,} posts in {spent / 60:.1f} minutes")
+        source, run = write_jsonl(Path(folder, "corpus"), args.posts), str(Path(folder, "run"))
+        start = time.monotonic()
+        shared = ("--run", run, "--config", "demo", f"per_shard={args.per_shard}")
+        samples = run_command("ingest", str(source), *shared, "--images", str(Path(folder, "corpus", "images")))
+        samples += run_command("augment", *shared)
+        seconds = time.monotonic() - start
+        print_stages(Store(run), samples)
+    print(f"\n{args.posts:,} posts in {seconds / 60:.1f} minutes")
 
 
 if __name__ == "__main__":

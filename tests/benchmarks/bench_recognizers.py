@@ -1,10 +1,10 @@
-"""A recognizer on four arms of the drawn world, several seeds: mean and standard deviation of test F1.
+"""A recognizer on four arms of the demo, with several seeds: mean and standard deviation of test F1.
 
     amia demo --run runs/demo
     python tests/benchmarks/bench_recognizers.py --run runs/demo/run [--seeds 3] [--model bert-resnet-crf]
 
-`text` is the same recognizer with its visual tokens masked. Columns are slices of the test posts; the last is
-`all` with images exchanged among posts: what stays of F1 does not come from looking.
+`text` is the same recognizer with masked visual tokens. Columns are slices of the test posts. The last column is `all`
+with images swapped among the posts: the remaining F1 does not come from the images.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.context import open_context
 from ray_jobs.jobs.evaluate import evaluate
 from ray_jobs.jobs.train import prepare_training
+from ray_jobs.jobs.train_parallel import train_parallel
 from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.arm import open_arm
-from ray_jobs.jobs.train_parallel import train_parallel
 
 ARMS = ("text", "original", "synthesized", "adaptive")
 SLICES = ("all", "matched", "mismatched", "seen", "unseen", "ambiguous")
@@ -27,31 +27,31 @@ def main() -> None:
     parser.add_argument("--run", required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--model", default="bert-resnet-crf")
-    chosen = parser.parse_args()
+    args = parser.parse_args()
     settings = load_settings("demo")
-    augment(chosen.run, settings, arms=ARMS, quiet=True)
-    cells = {}
-    for seed in range(chosen.seeds):
+    augment(args.run, settings, arms=ARMS, quiet=True)
+    trainings = {}
+    for seed in range(args.seeds):
         seeded = load_settings("demo", [f"training.seed={seed}"])
-        job = open_context(chosen.run, seeded)
+        job = open_context(args.run, seeded)
         for arm in ARMS:
-            cells[arm, seed] = prepare_training(job, chosen.model, open_arm(job.store, arm))
-    trained = dict(zip(cells, train_parallel(job, list(cells.values())), strict=True))
-    print(f"{chosen.model}, {chosen.seeds} seeds: F1 on the test posts in percent, mean (standard deviation)")
-    print("| arm | " + " | ".join([*SLICES, "images exchanged"]) + " |")
+            trainings[arm, seed] = prepare_training(job, args.model, open_arm(job.store, arm))
+    results = dict(zip(trainings, train_parallel(job, list(trainings.values())), strict=True))
+    print(f"{args.model}, {args.seeds} seeds: F1 on the test posts in percent, mean (standard deviation)")
+    print("| arm | " + " | ".join([*SLICES, "images swapped"]) + " |")
     print("|---|" + "---|" * (len(SLICES) + 1))
     for arm in ARMS:
         columns: dict[str, list[float]] = {}
-        for seed in range(chosen.seeds):
-            name = trained[arm, seed].name
-            reports = evaluate(chosen.run, settings, model=name, arm=arm, quiet=True).lenient
+        for seed in range(args.seeds):
+            name = results[arm, seed].name
+            reports = evaluate(args.run, settings, model=name, arm=arm, quiet=True).lenient
             for part in SLICES:
                 columns.setdefault(part, []).append(100 * reports[part].micro.f1)
             if arm != "text":
-                swapped = evaluate(chosen.run, settings, model=name, arm=arm, swap_images=True, quiet=True).lenient
+                swapped = evaluate(args.run, settings, model=name, arm=arm, swap_images=True, quiet=True).lenient
                 columns.setdefault("swapped", []).append(100 * swapped["all"].micro.f1)
-        shown = [f"{statistics.mean(each):.1f} ({statistics.stdev(each):.1f})" for each in columns.values()]
-        print(f"| {arm} | " + " | ".join(shown + ["-"] * (len(SLICES) + 1 - len(shown))) + " |", flush=True)
+        cells = [f"{statistics.mean(scores):.1f} ({statistics.stdev(scores):.1f})" for scores in columns.values()]
+        print(f"| {arm} | " + " | ".join(cells + ["-"] * (len(SLICES) + 1 - len(cells))) + " |", flush=True)
 
 
 if __name__ == "__main__":

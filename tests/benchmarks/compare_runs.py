@@ -1,8 +1,8 @@
 """Compare the contents of two runs, row by row: `python tests/benchmarks/compare_runs.py RUN_A RUN_B`.
 
-Compares the rows of every shard (footers left out), the fitted mixture, the scores of every evaluation and the words of
-every prediction. Prints one line a folder and exits with 1 if anything differs. Use it before and after a refactoring
-that must not change results.
+Compares the rows of every shard (not the footers), the fitted mixture, the scores of every evaluation, the predictions
+in CoNLL format and the weights of every model. Prints one line per folder, and exits with 1 if anything differs. Use it
+after a change of the code that must not change results.
 """
 
 import hashlib
@@ -13,11 +13,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 IGNORED = {"model", "identity", "input", "predictions", "recogniser", "recognizer", "seconds"}
-"""Keys of an evaluation that name things instead of measuring them."""
+"""Keys of an evaluation that are names and not scores."""
 
 
 def shard_digest(path: Path) -> str:
-    """SHA-256 of a shard's rows as Python values, column by column."""
+    """Return the SHA-256 of a shard's rows as Python values, column by column."""
     table = pq.read_table(path)
     digest = hashlib.sha256()
     for name in sorted(table.column_names):
@@ -26,35 +26,35 @@ def shard_digest(path: Path) -> str:
 
 
 def digests(run: Path) -> dict[str, str]:
-    """Digest by file of what a run holds."""
-    found = {str(path.relative_to(run)): shard_digest(path) for path in sorted(run.rglob("*.parquet"))}
+    """Return the digests of a run's results by file."""
+    digest_of = {str(path.relative_to(run)): shard_digest(path) for path in sorted(run.rglob("*.parquet"))}
     for path in sorted(run.glob("mixture*/mixture.json")):
-        found[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest_of[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
     for path in sorted(run.rglob("*.conll")):
-        found[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest_of[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
     for path in sorted((run / "evaluations").rglob("*.json")):
         text = path.read_text().replace("unlabelled", "unlabeled")
         scores = {key: value for key, value in json.loads(text).items() if key not in IGNORED}
         text = json.dumps(scores, sort_keys=True)
-        found[str(path.relative_to(run))] = hashlib.sha256(text.encode()).hexdigest()
+        digest_of[str(path.relative_to(run))] = hashlib.sha256(text.encode()).hexdigest()
     for path in sorted(run.glob("models/*/model.safetensors")):
-        found[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+        digest_of[str(path.relative_to(run))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return digest_of
 
 
 def main(first: Path, second: Path) -> int:
-    """Print what differs, by folder; return the exit code."""
+    """Print the differences by folder, and return the exit code."""
     left, right = digests(first), digests(second)
     folders: dict[str, list[str]] = {}
     for name in sorted(left.keys() | right.keys()):
         folders.setdefault(str(Path(name).parent), []).append(name)
-    different = 0
+    num_different = 0
     for folder, names in folders.items():
-        wrong = [name for name in names if left.get(name) != right.get(name)]
-        different += len(wrong)
-        print(f"{folder}: {len(names)} files, {len(wrong)} differ {wrong[:3] if wrong else ''}".rstrip())
-    print("equal" if not different else f"{different} files differ")
-    return int(different > 0)
+        different = [name for name in names if left.get(name) != right.get(name)]
+        num_different += len(different)
+        print(f"{folder}: {len(names)} files, {len(different)} differ {different[:3] if different else ''}".rstrip())
+    print("equal" if not num_different else f"{num_different} files differ")
+    return int(num_different > 0)
 
 
 if __name__ == "__main__":

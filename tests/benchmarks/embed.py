@@ -1,4 +1,4 @@
-"""embed: posts a second of the stage against the bare forward pass of the same model, its inputs ready in memory."""
+"""embed: posts per second of the stage, compared with the forward pass alone, with its inputs in memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,56 +18,59 @@ from ray_jobs.stages.embed import Embed
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.facts import gpu_plan
+from tests.benchmarks.environment import gpu_plan
 from tests.benchmarks.harness import Side, compare
 from tests.benchmarks.runs import demo_run, local_ray, one_actor
 
-HALF = 2e-3
-"""What storing unit vectors as float16 moves them by, at most."""
+MAX_DIFFERENCE = 2e-3
+"""Upper bound of the rounding error of unit vectors that are stored as float16."""
 
 Vectors = np.ndarray
 """`[n, 2, d]`: unit vectors of texts and of images."""
 
 
 def run(bench: Bench) -> None:
-    """The demo's CLIP, and one of ViT-B/16's shape with random weights."""
+    """Measure the demo's CLIP, and one of the shape of ViT-B/16 with random weights."""
     gpu = torch.cuda.is_available()
     with bench.scratch() as scratch, local_ray():
-        _against_forward(bench, scratch / "demo", "demo CLIP", CLIP_DIR, posts=1024, aim=0.8)
+        _compare_with_forward(bench, scratch / "demo", "demo CLIP", CLIP_DIR, posts=1024, aim=0.8)
         save_vit_b_16(scratch / "vit-b-16")
-        few = 4096 if gpu else 18
-        _against_forward(bench, scratch / "large", "ViT-B/16", scratch / "vit-b-16", posts=few, aim=0.95)
+        posts = 4096 if gpu else 18
+        _compare_with_forward(bench, scratch / "large", "ViT-B/16", scratch / "vit-b-16", posts=posts, aim=0.95)
 
 
-def _against_forward(bench: Bench, folder: Path, name: str, model: Path, *, posts: int, aim: float) -> None:
+def _compare_with_forward(bench: Bench, folder: Path, name: str, model: Path, *, posts: int, aim: float) -> None:
     gpu, demo = torch.cuda.is_available(), model == CLIP_DIR
     threads = 1 if demo or gpu else torch.get_num_threads()
-    # Shards as large as the demo's, and enough of them that loading ahead and publishing behind are most of the time at
-    # work; the large model's few posts make as many as they can.
+    # Use shards of the demo's size, and enough of them that loading and publishing overlap with the model most of the
+    # time. The few posts of the large model are split into as many shards as possible.
     settings = load_settings("demo", [] if demo else [f"per_shard={min(512, posts // 8)}"])
-    store, plan = demo_run(folder, settings, posts, enlarged=None if demo else 320)
+    store, plan = demo_run(folder, settings, posts, image_size=None if demo else 320)
     shards = plan.shards_of("train")
     clip = ClipSettings(model=str(model), micro_batch=64 if gpu or demo else 8)
     stage = Embed(store, clip=clip, images=settings.image, threads=threads, weights="bench", posts="bench")
     work, undo = one_actor(stage, shards)
     encoder: Any = ClipEncoder.load(clip, local_files_only=True)
     torch.set_num_threads(threads)
-    inputs = _inputs(encoder, store, shards, settings.image)
+    inputs = _prepare_inputs(encoder, store, shards, settings.image)
 
     @torch.inference_mode()
     def forward() -> list[tuple[torch.Tensor, torch.Tensor]]:
-        net = encoder._model
+        model = encoder._model
         return [
-            (net.get_text_features(**tokens).pooler_output, net.get_image_features(pixel_values=pixels).pooler_output)
+            (
+                model.get_text_features(**tokens).pooler_output,
+                model.get_image_features(pixel_values=pixels).pooler_output,
+            )
             for tokens, pixels in inputs
         ]
 
     count = plan.posts["train"]
     sides = compare(
         f"embed, {name}",
-        Side("amia, the stage: shards in, shards out", work, lambda _: _stored(store, shards), undo),
-        Side("the bare forward pass, inputs ready in memory", forward, _units),
-        vectors_alike,
+        Side("amia: the stage, shards in, shards out", work, lambda _: _read_vectors(store, shards), undo),
+        Side("the forward pass alone, inputs in memory", forward, _normalize),
+        check_vectors,
         aim=aim,
         rounds=bench.rounds(5 if demo else 3),
         slice_s=1.0,
@@ -87,14 +90,16 @@ def _against_forward(bench: Bench, folder: Path, name: str, model: Path, *, post
         bench.plan = gpu_plan("embeddings", sides.theirs_s / count, f"{name}, random weights")
 
 
-def _inputs(encoder: Any, store: Store, shards: Sequence[str], images: ImageSettings) -> list[tuple[Any, torch.Tensor]]:
-    """Micro-batches as the model takes them, on its device; like the stage's, they never cross a shard."""
-    ready = []
+def _prepare_inputs(
+    encoder: Any, store: Store, shards: Sequence[str], images: ImageSettings
+) -> list[tuple[Any, torch.Tensor]]:
+    """Return the inputs of the model on its device. As in the stage, micro-batches do not cross shards."""
+    inputs = []
     step, device = encoder._settings.micro_batch, encoder._model.device
     for shard in shards:
         posts = read_shard(store, f"posts/{shard}.parquet", ["text", "image"])
         texts = [clean_text(text) for text in posts["text"].to_pylist()]
-        pictures = [decode(image["bytes"], images) for image in posts["image"].to_pylist()]
+        pixel_images = [decode(image["bytes"], images) for image in posts["image"].to_pylist()]
         for start in range(0, len(texts), step):
             tokens = encoder._tokenizer(
                 texts[start : start + step],
@@ -103,38 +108,38 @@ def _inputs(encoder: Any, store: Store, shards: Sequence[str], images: ImageSett
                 truncation=True,
                 return_tensors="pt",
             )
-            pixels = encoder._processor(pictures[start : start + step], return_tensors="pt")["pixel_values"]
-            ready.append((tokens.to(device), pixels.to(device, encoder._model.dtype)))
-    return ready
+            pixels = encoder._processor(pixel_images[start : start + step], return_tensors="pt")["pixel_values"]
+            inputs.append((tokens.to(device), pixels.to(device, encoder._model.dtype)))
+    return inputs
 
 
-def _stored(store: Store, shards: Sequence[str]) -> Vectors:
+def _read_vectors(store: Store, shards: Sequence[str]) -> Vectors:
     tables = [read_shard(store, f"embeddings/{shard}.parquet") for shard in shards]
     columns = [
-        [np.frombuffer(each, "<f2") for table in tables for each in table[column].to_pylist()]
+        [np.frombuffer(vector, "<f2") for table in tables for vector in table[column].to_pylist()]
         for column in ("text_vector", "image_vector")
     ]
     return np.stack([np.stack(column) for column in columns], 1).astype(np.float32)
 
 
-def _units(features: list[tuple[torch.Tensor, torch.Tensor]]) -> Vectors:
-    both = [torch.cat(each).float() for each in zip(*features, strict=True)]
-    return torch.stack([torch.nn.functional.normalize(each, dim=-1) for each in both], 1).cpu().numpy()
+def _normalize(features: list[tuple[torch.Tensor, torch.Tensor]]) -> Vectors:
+    both = [torch.cat(batches).float() for batches in zip(*features, strict=True)]
+    return torch.stack([torch.nn.functional.normalize(vectors, dim=-1) for vectors in both], 1).cpu().numpy()
 
 
-def vectors_alike(ours: Vectors, theirs: Vectors) -> str:
-    worst = float(np.abs(ours - theirs).max())
-    assert worst < HALF, f"vectors differ by {worst}"
-    return f"vectors equal to {worst:.0e}, stored as float16"
+def check_vectors(ours: Vectors, theirs: Vectors) -> str:
+    difference = float(np.abs(ours - theirs).max())
+    assert difference < MAX_DIFFERENCE, f"vectors differ by {difference}"
+    return f"vectors equal to {difference:.0e}, stored as float16"
 
 
 def save_vit_b_16(folder: Path) -> None:
-    """A CLIP of openai/clip-vit-base-patch16's shape with random weights, and the demo's words."""
+    """Save a CLIP of the shape of openai/clip-vit-base-patch16 with random weights and the demo's tokenizer."""
     torch.manual_seed(0)
     tokenizer = CLIPTokenizer.from_pretrained(CLIP_DIR)
     tokenizer.model_max_length = 77
-    words = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
-    text = {"pad_token_id": tokenizer.pad_token_id, **words}
+    special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    text = {"pad_token_id": tokenizer.pad_token_id, **special}
     CLIPModel(CLIPConfig(text_config=text, vision_config={"patch_size": 16})).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     CLIPImageProcessorPil(size={"shortest_edge": 224}, crop_size={"height": 224, "width": 224}).save_pretrained(folder)

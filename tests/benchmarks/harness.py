@@ -1,10 +1,10 @@
-"""How every line of the benchmark is measured: two sides that do equal work, in turns, in one process.
+"""Measurement of the benchmark's lines: two sides that do equal work, by turns, in one process.
 
-Other people use the machine too, so no time is worth anything by itself. Both sides run once, unmeasured, to warm up
-(what is compiled or loaded then is told apart), and their outputs are compared: sides that do not do the same work do
-not get a ratio. Then they take turns, each as often as a slice of time needs, and a line is the median of the rounds'
-ratios with their smallest and largest. Beside the wall clock stands the processor time of this process, which the
-neighbors of a busy machine change less.
+Absolute times mean little on a shared machine. Both sides first run once to warm up (the time to compile and load is
+reported separately), and their outputs are compared: sides that do different work get no ratio. Then they take turns,
+each often enough to fill a slice of time. The value of a line is the median of the ratios of all rounds; the smallest
+and the largest are kept. The processor time of this process is recorded as well, since other load on the machine
+affects it less.
 """
 
 import statistics
@@ -20,15 +20,15 @@ Output = TypeVar("Output")
 
 @dataclass(frozen=True)
 class Side(Generic[Output]):
-    """One of two ways to do the same work."""
+    """One of two implementations of the same work."""
 
     name: str
     run: Callable[[], Any]
-    """Does the work once."""
-    made: Callable[[Any], Output] = lambda done: done
-    """From what `run` returned to what is compared; asked once and not measured."""
-    between: Callable[[], object] = lambda: None
-    """Puts everything back before the next time; not measured."""
+    """Do the work once."""
+    to_output: Callable[[Any], Output] = lambda result: result
+    """Convert the result of `run` to the output that is compared. Called once and not measured."""
+    reset: Callable[[], object] = lambda: None
+    """Undo the work before the next call. Not measured."""
 
 
 @dataclass
@@ -38,22 +38,22 @@ class Line:
     name: str
     value: float
     unit: str
-    """`x`: times as fast as the other side; else what it says."""
+    """`x` for a speedup over the other side; otherwise a unit."""
     low: float
     high: float
     aim: float | None = None
     less: bool = False
-    """Whether the aim is at most, not at least."""
+    """Whether the aim is an upper bound instead of a lower one."""
     ours: str = ""
     theirs: str = ""
     note: str = ""
     details: dict[str, Any] = field(default_factory=dict)
-    """What the JSON holds beside: seconds of both sides, rounds, the ratio by processor time, first calls."""
+    """Further values in the JSON: seconds of both sides, rounds, ratio by processor time, first calls."""
 
 
 @dataclass(frozen=True)
 class Sides:
-    """A line, and seconds a time of both sides, for whoever wants rates of it."""
+    """A line, and the seconds per call of both sides, from which rates are computed."""
 
     line: Line
     ours_s: float
@@ -64,38 +64,40 @@ def compare(
     name: str,
     ours: Side[Output],
     theirs: Side[Output],
-    same: Callable[[Output, Output], str],
+    check_equal: Callable[[Output, Output], str],
     *,
     aim: float | None = None,
     rounds: int = 5,
     slice_s: float = 0.5,
-    elsewhere: bool = False,
+    in_other_processes: bool = False,
     note: str = "",
 ) -> Sides:
-    """How many times as fast `ours` does what `theirs` does.
+    """Measure the speedup of `ours` over `theirs`.
 
-    `same` looks at an output of each and returns in a few words how equal they are; it raises AssertionError when the
-    two did not do the same work. `elsewhere`: other processes do it, whose processor time is not seen here.
+    `check_equal` compares an output of each and describes in a few words how equal they are; it raises AssertionError
+    if the two did different work. `in_other_processes`: the processor time of this process does not cover the work.
     """
-    (our_first, made), (their_first, there) = _first(ours), _first(theirs)
-    equal = same(made, there)
-    del made, there
-    times = {id(side): _times(side, first, slice_s) for side, first in ((ours, our_first), (theirs, their_first))}
+    (our_first, our_output), (their_first, their_output) = _first_call(ours), _first_call(theirs)
+    equal = check_equal(our_output, their_output)
+    del our_output, their_output
+    calls = {
+        id(side): _calls_per_slice(side, first, slice_s) for side, first in ((ours, our_first), (theirs, their_first))
+    }
     walls: list[tuple[float, float]] = []
     processor: list[tuple[float, float]] = []
     for number in range(rounds):
         order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
-        spent = {id(side): _slice(side, times[id(side)]) for side in order}
+        spent = {id(side): _measure_slice(side, calls[id(side)]) for side in order}
         walls.append((spent[id(ours)][0], spent[id(theirs)][0]))
         processor.append((spent[id(ours)][1], spent[id(theirs)][1]))
     ratios = [b / a for a, b in walls]
-    ours_s, theirs_s = (statistics.median(each) for each in zip(*walls, strict=True))
+    ours_s, theirs_s = (statistics.median(seconds) for seconds in zip(*walls, strict=True))
     details = {
         "rounds": rounds,
         "ratios": ratios,
         "ours_s": ours_s,
         "theirs_s": theirs_s,
-        "processor_ratio": None if elsewhere else statistics.median(b / a for a, b in processor),
+        "processor_ratio": None if in_other_processes else statistics.median(b / a for a, b in processor),
         "first_call_s": {"ours": our_first, "theirs": their_first},
         "equal": equal,
     }
@@ -124,36 +126,36 @@ def figure(
     note: str = "",
     **details: Any,
 ) -> Line:
-    """A line that is no ratio of two sides."""
+    """Return a line with a single figure instead of a ratio."""
     return Line(name, value, unit, value, value, aim, less, note=note, details=details)
 
 
-def _first(side: Side[Output]) -> tuple[float, Output]:
-    """Seconds of the first call, where libraries are loaded and graphs compiled; and its output."""
-    begun = perf_counter()
-    done = side.run()
+def _first_call(side: Side[Output]) -> tuple[float, Output]:
+    """Return the seconds of the first call, which loads libraries and compiles graphs, and its output."""
+    start = perf_counter()
+    result = side.run()
     _synchronize()
-    first = perf_counter() - begun
-    made = side.made(done)
-    side.between()
-    return first, made
+    seconds = perf_counter() - start
+    output = side.to_output(result)
+    side.reset()
+    return seconds, output
 
 
-def _times(side: Side[Output], first: float, slice_s: float) -> int:
-    """How often the side runs in one slice: the first call tells it only of what is slow anyway."""
-    return 1 if first > 10 * slice_s else max(1, round(slice_s / max(_slice(side, 1)[0], 1e-9)))
+def _calls_per_slice(side: Side[Output], first: float, slice_s: float) -> int:
+    """Return how often the side runs in one slice. `first`: seconds of its first call."""
+    return 1 if first > 10 * slice_s else max(1, round(slice_s / max(_measure_slice(side, 1)[0], 1e-9)))
 
 
-def _slice(side: Side[Output], times: int) -> tuple[float, float]:
-    """Seconds a time by the clock (a GPU's own where there is one), and by this process' processor time."""
+def _measure_slice(side: Side[Output], calls: int) -> tuple[float, float]:
+    """Return the seconds per call by the clock (of the GPU, if there is one) and by processor time."""
     wall = processor = 0.0
-    for _ in range(times):
-        begun, processor_begun = _start(), process_time()
+    for _ in range(calls):
+        start, processor_start = _start_clock(), process_time()
         side.run()
-        wall += _seconds_since(begun)
-        processor += process_time() - processor_begun
-        side.between()
-    return wall / times, processor / times
+        wall += _seconds_since(start)
+        processor += process_time() - processor_start
+        side.reset()
+    return wall / calls, processor / calls
 
 
 def _has_gpu() -> bool:
@@ -169,8 +171,8 @@ def _synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def _start() -> Any:
-    """A point in time: an event in the GPU's own queue where there is a GPU, which is then idle."""
+def _start_clock() -> Any:
+    """Return the current time: an event in the queue of the idle GPU if there is one."""
     if not _has_gpu():
         return perf_counter()
     import torch
@@ -181,12 +183,12 @@ def _start() -> Any:
     return event
 
 
-def _seconds_since(begun: Any) -> float:
-    if isinstance(begun, float):
-        return perf_counter() - begun
+def _seconds_since(start: Any) -> float:
+    if isinstance(start, float):
+        return perf_counter() - start
     import torch
 
     event = torch.cuda.Event(enable_timing=True)
     event.record()
     torch.cuda.synchronize()
-    return float(begun.elapsed_time(event)) / 1000
+    return float(start.elapsed_time(event)) / 1000

@@ -1,4 +1,4 @@
-"""ingest: posts and megabytes a second against copying the same files."""
+"""ingest: posts and megabytes per second, compared with copying the same files."""
 
 import hashlib
 import shutil
@@ -12,48 +12,48 @@ from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare
-from tests.benchmarks.runs import local_ray, photograph
+from tests.benchmarks.runs import enlarge_image, local_ray
 
-SIDES = {"demo images": None, "images of 1024 px": 1024}
+IMAGE_SIZES = {"demo images": None, "images of 1024 px": 1024}
 
 Files = Counter[str]
-"""How often the content of each image file is there."""
+"""Number of image files by the hash of their content."""
 
 
 def run(bench: Bench) -> None:
-    """On a Ray that runs already; what a job's start costs is a line of `job`."""
+    """Measure on a running Ray; a line of `job` covers the start-up of a job."""
     with bench.scratch() as scratch, local_ray():
-        for number, (name, side) in enumerate(SIDES.items()):
-            corpus, copy, target = (scratch / f"{each}-{number}" for each in ("corpus", "copy", "run"))
-            posts = 2000 if side is None else 200
+        for number, (name, image_size) in enumerate(IMAGE_SIZES.items()):
+            corpus, copy, target = (scratch / f"{folder}-{number}" for folder in ("corpus", "copy", "run"))
+            posts = 2000 if image_size is None else 200
             write_corpus(corpus, posts=posts, missing=0, broken=0)
-            if side is not None:
-                for place, file in enumerate(sorted((corpus / "images").iterdir())):
-                    file.write_bytes(photograph(file.read_bytes(), side, place))
+            if image_size is not None:
+                for index, file in enumerate(sorted((corpus / "images").iterdir())):
+                    file.write_bytes(enlarge_image(file.read_bytes(), image_size, index))
             files = [file for file in sorted(corpus.rglob("*")) if file.is_file()]
             megabytes = sum(file.stat().st_size for file in files) / 1e6
             settings = load_settings("demo")
 
-            def read(corpus: Path = corpus, target: Path = target) -> IngestResult:
+            def run_ingest(corpus: Path = corpus, target: Path = target) -> IngestResult:
                 return ingest(str(corpus), str(target), load_settings("demo"), quiet=True)
 
             sides = compare(
                 f"ingest, {name}",
                 Side(
-                    "amia ingest: read, checked, sorted, decoded, published",
-                    read,
-                    lambda done, target=target: _published(Store(target), done),
+                    "amia ingest: read, check, sort, decode, publish",
+                    run_ingest,
+                    lambda result, target=target: _count_published(Store(target), result),
                     lambda target=target: shutil.rmtree(target),
                 ),
                 Side(
                     "copying the same files",
                     lambda corpus=corpus, copy=copy: shutil.copytree(corpus, copy),
-                    _copied,
+                    _count_copied,
                     lambda copy=copy: shutil.rmtree(copy),
                 ),
-                all_there,
+                check_files,
                 rounds=bench.rounds(3),
-                elsewhere=True,
+                in_other_processes=True,
                 note=f"{posts} posts, {megabytes:.1f} MB, {settings.pools.fetch.max} actors at most",
             )
             sides.line.details |= {
@@ -64,18 +64,18 @@ def run(bench: Bench) -> None:
             bench.add(sides.line)
 
 
-def _published(store: Store, done: IngestResult) -> Files:
-    found: Files = Counter()
-    for shard in done.plan.shards:
+def _count_published(store: Store, result: IngestResult) -> Files:
+    files: Files = Counter()
+    for shard in result.plan.shards:
         images = read_shard(store, f"posts/{shard}.parquet", ["image"])["image"].to_pylist()
-        found.update(hashlib.sha256(image["bytes"]).hexdigest() for image in images)
-    return found
+        files.update(hashlib.sha256(image["bytes"]).hexdigest() for image in images)
+    return files
 
 
-def _copied(folder: Path) -> Files:
+def _count_copied(folder: Path) -> Files:
     return Counter(hashlib.sha256(file.read_bytes()).hexdigest() for file in (folder / "images").iterdir())
 
 
-def all_there(ours: Files, theirs: Files) -> str:
-    assert ours == theirs, f"{(theirs - ours).total()} image files are not in the shards"
+def check_files(ours: Files, theirs: Files) -> str:
+    assert ours == theirs, f"{(theirs - ours).total()} image files are missing in the shards"
     return f"all {ours.total():,} image files in the shards, byte for byte"

@@ -1,4 +1,4 @@
-"""How much memory the processes that this one starts take, at their highest."""
+"""Peak memory of the processes that this process starts."""
 
 import threading
 from collections.abc import Iterator
@@ -7,32 +7,32 @@ from dataclasses import dataclass
 
 import psutil
 
-__all__ = ["Watched", "watched"]
+__all__ = ["PeakMemory", "watch_memory"]
 
-EVERY_S = 1.0
+INTERVAL_S = 1.0
 
 
 @dataclass
-class Watched:
-    """Highest values seen, in bytes; pages that processes share count once (PSS)."""
+class PeakMemory:
+    """Highest values seen, in bytes. Pages that processes share count once (PSS)."""
 
     together: int = 0
     """All processes at one moment."""
     driver: int = 0
-    """A process started here that starts the others."""
+    """Largest direct child process: it starts the others."""
     largest_actor: int = 0
-    """Of Ray's processes that run actors."""
+    """Largest process of Ray that runs an actor."""
 
-    def look(self) -> None:
-        """Count all processes below this one."""
-        mine, total = psutil.Process(), 0
-        for process in mine.children(recursive=True):
+    def update(self) -> None:
+        """Measure all descendants of this process."""
+        this_process, total = psutil.Process(), 0
+        for process in this_process.children(recursive=True):
             try:
                 size, name, parent = process.memory_full_info().pss, " ".join(process.cmdline()[:1]), process.ppid()
             except psutil.Error:
                 continue  # it has ended since
             total += size
-            if parent == mine.pid:
+            if parent == this_process.pid:
                 self.driver = max(self.driver, size)
             elif name.startswith("ray::"):
                 self.largest_actor = max(self.largest_actor, size)
@@ -40,18 +40,18 @@ class Watched:
 
 
 @contextmanager
-def watched() -> Iterator[Watched]:
-    """Looks every second while the block runs."""
-    seen, stop = Watched(), threading.Event()
+def watch_memory() -> Iterator[PeakMemory]:
+    """Measure every second while the block runs."""
+    peak, stop = PeakMemory(), threading.Event()
 
     def watch() -> None:
-        while not stop.wait(EVERY_S):
-            seen.look()
+        while not stop.wait(INTERVAL_S):
+            peak.update()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield seen
+        yield peak
     finally:
         stop.set()
         thread.join()

@@ -1,4 +1,4 @@
-"""Small runs for the stages to work on, and a stage's pass over them as one actor makes it."""
+"""Small runs as input of the stages, and a stage's pass over them as one actor performs it."""
 
 import io
 import json
@@ -20,12 +20,12 @@ from ray_jobs.stages.base import Stage
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
-__all__ = ["demo_run", "local_ray", "one_actor", "photograph"]
+__all__ = ["demo_run", "enlarge_image", "local_ray", "one_actor"]
 
 
 @contextmanager
 def local_ray() -> Iterator[None]:
-    """Ray on this machine, for the board that actors report to."""
+    """Run Ray on this machine, for the progress tracker that actors report to."""
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
         yield
@@ -33,13 +33,13 @@ def local_ray() -> Iterator[None]:
         ray.shutdown()
 
 
-def demo_run(folder: Path, settings: Settings, posts: int, enlarged: int | None = None) -> tuple[Store, Plan]:
-    """A drawn corpus, ingested; `enlarged` gives every image so many pixels a side, and grain as cameras leave it."""
+def demo_run(folder: Path, settings: Settings, posts: int, image_size: int | None = None) -> tuple[Store, Plan]:
+    """Ingest a demo corpus. `image_size`: width and height in pixels that every image is enlarged to, with noise."""
     corpus = folder / "corpus"
     write_corpus(corpus, posts=posts, missing=0, broken=0)
-    if enlarged is not None:
+    if image_size is not None:
         for number, file in enumerate(sorted((corpus / "images").iterdir())):
-            file.write_bytes(photograph(file.read_bytes(), enlarged, number))
+            file.write_bytes(enlarge_image(file.read_bytes(), image_size, number))
     ingest(str(corpus), str(folder / "run"), settings, quiet=True)
     store = Store(folder / "run")
     plan = Plan.find(store)
@@ -47,22 +47,22 @@ def demo_run(folder: Path, settings: Settings, posts: int, enlarged: int | None 
     return store, plan
 
 
-def photograph(drawn: bytes, side: int, seed: int) -> bytes:
-    """A JPEG of `side` by `side` pixels that costs a decoder what a photograph does (about 1.5 bits a pixel)."""
-    picture = Image.open(io.BytesIO(drawn)).convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
-    grain = np.random.default_rng(seed).normal(0, 4, (side, side, 1))
-    grainy = Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))
+def enlarge_image(data: bytes, size: int, seed: int) -> bytes:
+    """Return a JPEG of `size` by `size` pixels that takes as long to decode as a photograph (1.5 bits per pixel)."""
+    image = Image.open(io.BytesIO(data)).convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(seed).normal(0, 4, (size, size, 1))
+    noisy = Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
     buffer = io.BytesIO()
-    grainy.save(buffer, "JPEG", quality=90)
+    noisy.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 def one_actor(stage: Stage[Any, Any], shards: Sequence[str]) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Takes one lease through a stage exactly as an actor does, loading ahead and publishing behind; and its undoing.
+    """Return `work` and `undo`: run one lease through a stage as an actor does, and remove what it published.
 
-    The actor stands in this process, set up once; what it published is removed by the undoing.
+    The actor is set up once, in this process; it loads the next shard and publishes the previous one in threads.
     """
-    actor = StageActor(stage, _standing())
+    actor = StageActor(stage, _start_tracker())
     batch = {"lease": np.array([json.dumps(list(shards))]), "failure": np.array([""])}
 
     def work() -> None:
@@ -72,14 +72,14 @@ def one_actor(stage: Stage[Any, Any], shards: Sequence[str]) -> tuple[Callable[[
     def undo() -> None:
         for folder in {key.rpartition("/")[0] for shard in shards for key in stage.keys(shard)}:
             stage.store.delete(folder)
-        ray.kill(actor._tracker)  # which would take a shard that comes again for one that kills its actor
-        actor._tracker = _standing()
+        ray.kill(actor._tracker)  # it would take a repeated shard for one that kills its actor
+        actor._tracker = _start_tracker()
 
     return work, undo
 
 
-def _standing() -> Any:
-    """A board that answers: the start of its process is no part of a stage's work."""
-    board = ProgressTracker.start()
-    ray.get(board.counts.remote())
-    return board
+def _start_tracker() -> Any:
+    """Start a progress tracker and wait until it answers: its start is not part of a stage's work."""
+    tracker = ProgressTracker.start()
+    ray.get(tracker.counts.remote())
+    return tracker

@@ -1,4 +1,4 @@
-"""score: expected negatives against a plain NumPy loop over posts, and against one pass in batches."""
+"""score: expected negatives, compared with a plain NumPy loop over posts, and with one pass in batches."""
 
 import numpy as np
 
@@ -8,31 +8,31 @@ from tests.benchmarks.bench import Bench
 from tests.benchmarks.harness import Side, compare
 
 BANK, WIDTH = 4096, 512
-SHARED = 1.0, 3.0
-"""Noise beside what text and image share, of every other post: matched and mismatched ones."""
+NOISE = 1.0, 3.0
+"""Noise relative to the common part of text and image, for matched and mismatched posts by turns."""
 
-Table = np.ndarray
+Scores = np.ndarray
 """`[n, 3]`: both losses and the cosine."""
 
 
 def run(bench: Bench) -> None:
-    """Half of the posts match: a hinge that is zero everywhere would flatter whoever skips zeros."""
+    """Measure with half of the posts matched: losses that are all zero would favor code that skips zeros."""
     count = 512
-    bank = Bank.of([drawn(BANK, "bank", 0)], BANK)
-    posts = drawn(count, "post", 1)
-    _ = bank.unit_texts, bank.unit_images, bank.places  # of an actor's first shard, and of no later one
+    bank = Bank.of([random_embeddings(BANK, "bank", 0)], BANK)
+    posts = random_embeddings(count, "post", 1)
+    _ = bank.unit_texts, bank.unit_images, bank.row_index  # cached: an actor computes them once
     settings = TripletSettings(bank=BANK)
 
-    def stage() -> Table:
-        found = losses(posts.select(range(count)), bank, settings)
-        return np.stack([found.i2t, found.t2i, found.cosine], 1)
+    def stage() -> Scores:
+        result = losses(posts.select(range(count)), bank, settings)
+        return np.stack([result.i2t, result.t2i, result.cosine], 1)
 
     work = f"{count} posts, bank of {BANK:,}, {WIDTH} dimensions, one thread"
     expected = compare(
         "score, expected negatives",
         Side("amia, blocks of posts against the bank", stage),
         Side("a plain NumPy loop over the posts", lambda: loop(posts, bank, settings)),
-        alike,
+        check_losses,
         aim=40,
         rounds=bench.rounds(9),
         note=work,
@@ -40,39 +40,39 @@ def run(bench: Bench) -> None:
     bench.add(expected.line)
     bench.rates["score"] = {"posts_per_s": count / expected.ours_s, "bank": BANK, "width": WIDTH, "device": "cpu"}
 
-    def batches() -> Table:
-        found = losses(posts.select(range(count)), bank, TripletSettings(negatives="batch"))
-        return np.stack([found.i2t, found.t2i, found.cosine], 1)
+    def batches() -> Scores:
+        result = losses(posts.select(range(count)), bank, TripletSettings(negatives="batch"))
+        return np.stack([result.i2t, result.t2i, result.cosine], 1)
 
-    once = compare(
+    in_batches = compare(
         "score, expected negatives : batches",
         Side("amia, expected negatives", stage),
         Side("amia, one pass in batches of 64", batches),
-        cosines_alike,
+        check_cosines,
         rounds=bench.rounds(9),
-        note=f"{work}; 64 times fewer comparisons on the other side: what an exact expectation costs",
+        note=f"{work}; the other side computes 64 times fewer comparisons: this is the cost of an exact expectation",
     )
-    bench.add(once.line)
+    bench.add(in_batches.line)
 
 
-def drawn(count: int, name: str, seed: int) -> Embeddings:
-    """Embeddings as a shard stores them."""
-    chance = np.random.default_rng(seed)
-    shared = chance.normal(size=(count, WIDTH))
-    noise = np.where(np.arange(count) % 2, *SHARED)[:, None]
-    texts, images = (shared + noise * chance.normal(size=(count, WIDTH)) for _ in range(2))
+def random_embeddings(count: int, name: str, seed: int) -> Embeddings:
+    """Return random embeddings as a shard stores them."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(count, WIDTH))
+    noise = np.where(np.arange(count) % 2, *NOISE)[:, None]
+    texts, images = (shared + noise * rng.normal(size=(count, WIDTH)) for _ in range(2))
     ids = [f"{name}{number}" for number in range(count)]
     return Embeddings(
         ids=ids,
         texts=(texts / np.linalg.norm(texts, axis=1, keepdims=True)).astype(np.float16),
         images=(images / np.linalg.norm(images, axis=1, keepdims=True)).astype(np.float16),
-        text_keys=np.array([text_key(one) for one in ids], "S16"),
-        image_keys=np.array([image_key(one.encode()) for one in ids], "S16"),
+        text_keys=np.array([text_key(post_id) for post_id in ids], "S16"),
+        image_keys=np.array([image_key(post_id.encode()) for post_id in ids], "S16"),
     )
 
 
-def loop(posts: Embeddings, bank: Bank, settings: TripletSettings) -> Table:
-    """Eqs. 1-7 post by post, as one would write them down: float32 similarities, all of them sorted."""
+def loop(posts: Embeddings, bank: Bank, settings: TripletSettings) -> Scores:
+    """Compute eqs. 1-7 post by post in the obvious way: float32 similarities, fully sorted."""
     bank_ids = np.array(bank.ids)
     table = np.empty((len(posts), 3))
     for row, post_id in enumerate(posts.ids):
@@ -83,21 +83,21 @@ def loop(posts: Embeddings, bank: Bank, settings: TripletSettings) -> Table:
         allowed &= bank.image_keys != posts.image_keys[row]
         positive = float(text @ image)
         for column, (anchor, negatives) in enumerate(((image, bank.unit_texts), (text, bank.unit_images))):
-            falling = np.sort((negatives @ anchor)[allowed])[::-1]
-            weights = hardest_weights(len(falling), settings.hardest_of)
-            table[row, column] = weights @ np.maximum(0, settings.margin - positive + falling[: len(weights)])
+            descending = np.sort((negatives @ anchor)[allowed])[::-1]
+            weights = hardest_weights(len(descending), settings.hardest_of)
+            table[row, column] = weights @ np.maximum(0, settings.margin - positive + descending[: len(weights)])
         table[row, 2] = positive
     return table
 
 
-def alike(ours: Table, theirs: Table) -> str:
-    worst = float(np.abs(ours - theirs).max())
-    assert worst < 1e-6, f"losses differ by {worst}"
-    assert (ours[:, :2] > 0).mean() > 0.3, "hardly any post has a loss: nothing was computed"
-    return f"losses equal to {worst:.0e}"
+def check_losses(ours: Scores, theirs: Scores) -> str:
+    difference = float(np.abs(ours - theirs).max())
+    assert difference < 1e-6, f"losses differ by {difference}"
+    assert (ours[:, :2] > 0).mean() > 0.3, "too few posts have a nonzero loss"
+    return f"losses equal to {difference:.0e}"
 
 
-def cosines_alike(ours: Table, theirs: Table) -> str:
-    worst = float(np.abs(ours - theirs)[:, 2].max())
-    assert worst < 1e-6, f"cosines differ by {worst}"
-    return "the same posts; losses differ by design"
+def check_cosines(ours: Scores, theirs: Scores) -> str:
+    difference = float(np.abs(ours - theirs)[:, 2].max())
+    assert difference < 1e-6, f"cosines differ by {difference}"
+    return "equal cosines; losses differ by design"

@@ -1,4 +1,4 @@
-"""synthesize: images a second of the stage against the bare pipeline call, at the batch size that is best for it."""
+"""synthesize: images per second of the stage, compared with the pipeline call alone in its best batch size."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,33 +21,33 @@ from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 from tests.benchmarks.bench import Bench
-from tests.benchmarks.facts import gpu_plan
+from tests.benchmarks.environment import gpu_plan
 from tests.benchmarks.harness import Side, compare
 from tests.benchmarks.runs import demo_run, local_ray, one_actor
 
-LEVELS = 1.0
-"""Mean gray levels by which another batch size may move images, after JPEG on both sides."""
+MAX_DIFFERENCE = 1.0
+"""Mean difference in gray levels that another batch size may cause, after JPEG on both sides."""
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
-"""Tried for the bare pipeline, as far as the posts go."""
+"""Batch sizes tried for the pipeline, as far as there are enough posts."""
 
-Pictures = np.ndarray
+Pixels = np.ndarray
 """uint8 `[n, size, size, 3]`."""
 
 
 def run(bench: Bench) -> None:
-    """The demo's generator, and a pipeline of SD-Turbo's shape with random weights: whole on a GPU, thinner here."""
+    """Measure the demo's generator, and a pipeline of the shape of SD-Turbo with random weights, thinner on a CPU."""
     gpu = torch.cuda.is_available()
     with bench.scratch() as scratch, local_ray():
         demo = GeneratorSettings(model=str(GENERATOR_DIR), micro_batch=16, redraws=0)
-        _against_pipeline(bench, scratch / "demo", "demo generator", demo, 64, posts=256)
+        _compare_with_pipeline(bench, scratch / "demo", "demo generator", demo, 64, posts=256)
         size, thinner = (512, 1) if gpu else (128, 4)
         save_turbo(scratch / "turbo", size, thinner)
         turbo = GeneratorSettings(model=str(scratch / "turbo"), redraws=0)
         name = f"SD-Turbo's shape, {size} px" + (f", channels / {thinner}" if thinner > 1 else "")
-        _against_pipeline(bench, scratch / "large", name, turbo, size, posts=1024 if gpu else 24)
+        _compare_with_pipeline(bench, scratch / "large", name, turbo, size, posts=1024 if gpu else 24)
 
 
-def _against_pipeline(
+def _compare_with_pipeline(
     bench: Bench, folder: Path, name: str, settings: GeneratorSettings, size: int, posts: int
 ) -> None:
     demo, threads = size == 64, torch.get_num_threads()
@@ -60,19 +60,19 @@ def _against_pipeline(
     )
     work, undo = one_actor(stage, shards)
     pipeline: Any = Generator.load(settings, size, local_files_only=True)._pipeline
-    each = [stage.load(shard) for shard in shards]
-    prompts = [prompt or "" for one in each for prompt in one.prompts]
-    seeds = [post_seed(0, post_id) for one in each for post_id in one.ids]
+    inputs = [stage.load(shard) for shard in shards]
+    prompts = [prompt or "" for shard_inputs in inputs for prompt in shard_inputs.prompts]
+    seeds = [post_seed(0, post_id) for shard_inputs in inputs for post_id in shard_inputs.ids]
     best = _best_batch(pipeline, prompts, seeds)
     sides = compare(
         f"synthesize, {name}",
-        Side("amia, the stage: shards in, shards out", work, lambda _: _stored(store, shards, images), undo),
+        Side("amia: the stage, shards in, shards out", work, lambda _: _read_images(store, shards, images), undo),
         Side(
-            f"the bare pipeline call in its best batch ({best})",
-            _bare(pipeline, prompts, seeds, best),
-            lambda drawn: _as_stored(drawn, images),
+            f"the pipeline call alone in its best batch size ({best})",
+            _pipeline_call(pipeline, prompts, seeds, best),
+            lambda generated: _encode_and_decode(generated, images),
         ),
-        pictures_alike,
+        check_pixels,
         aim=0.97,
         rounds=bench.rounds(5 if demo else 3),
         slice_s=1.0,
@@ -93,7 +93,9 @@ def _against_pipeline(
         bench.plan = {"size": size, **gpu_plan("synthesized", sides.theirs_s / count, f"{name}, random weights")}
 
 
-def _bare(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], batch: int) -> Callable[[], list[torch.Tensor]]:
+def _pipeline_call(
+    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], batch: int
+) -> Callable[[], list[torch.Tensor]]:
     @torch.inference_mode()
     def call() -> list[torch.Tensor]:
         return [
@@ -111,43 +113,45 @@ def _bare(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], batch: in
 
 
 def _best_batch(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int]) -> int:
-    """The batch size with which the bare pipeline draws most images a second; the better of two tries each.
+    """Return the batch size with the most images per second, in the better of two attempts each.
 
-    On a CPU by processor time, since a busy machine's clock would choose at random.
+    Measures processor time on a CPU: on a busy machine the clock would choose at random.
     """
     clock = perf_counter if pipeline.device.type == "cuda" else process_time
-    most = min(len(prompts), 2 * BATCHES[-1])
+    max_images = min(len(prompts), 2 * BATCHES[-1])
     speeds: dict[int, float] = {}
-    _bare(pipeline, prompts[:2], seeds[:2], 1)()
-    for batch in [each for each in BATCHES if each <= most]:
-        some = max(batch, most // 4) // batch * batch
+    _pipeline_call(pipeline, prompts[:2], seeds[:2], 1)()
+    for batch in [size for size in BATCHES if size <= max_images]:
+        count = max(batch, max_images // 4) // batch * batch
         for _ in range(2):
-            begun = clock()
-            _bare(pipeline, prompts[:some], seeds[:some], batch)()[-1].cpu()
-            speeds[batch] = max(speeds.get(batch, 0.0), some / (clock() - begun))
+            start = clock()
+            _pipeline_call(pipeline, prompts[:count], seeds[:count], batch)()[-1].cpu()
+            speeds[batch] = max(speeds.get(batch, 0.0), count / (clock() - start))
     return max(speeds, key=speeds.__getitem__)
 
 
-def _stored(store: Store, shards: Sequence[str], images: ImageSettings) -> Pictures:
+def _read_images(store: Store, shards: Sequence[str], images: ImageSettings) -> Pixels:
     tables = [read_shard(store, f"synthesized/{shard}.parquet", ["image"]) for shard in shards]
     return np.stack([np.asarray(decode(data, images)) for table in tables for data in table["image"].to_pylist()])
 
 
-def _as_stored(drawn: list[torch.Tensor], images: ImageSettings) -> Pictures:
-    pixels = [each for batch in drawn for each in to_pixels(batch.float(), images.size).cpu().numpy()]
-    files = [encode_jpeg(each, images.quality, source="synthesized") for each in pixels]
+def _encode_and_decode(generated: list[torch.Tensor], images: ImageSettings) -> Pixels:
+    pixels = [image for batch in generated for image in to_pixels(batch.float(), images.size).cpu().numpy()]
+    files = [encode_jpeg(image, images.quality, source="synthesized") for image in pixels]
     return np.stack([np.asarray(decode(data, images)) for data in files])
 
 
-def pictures_alike(ours: Pictures, theirs: Pictures) -> str:
-    apart = float(np.abs(ours.astype(np.float32) - theirs).mean())
+def check_pixels(ours: Pixels, theirs: Pixels) -> str:
+    difference = float(np.abs(ours.astype(np.float32) - theirs).mean())
     spread = float(theirs.std())
-    assert apart < LEVELS < spread, f"images differ by {apart} gray levels on average, and spread over {spread}"
-    return f"images equal to {apart:.1f} gray levels on average"
+    assert difference < MAX_DIFFERENCE < spread, (
+        f"images differ by {difference} gray levels on average, and spread over {spread}"
+    )
+    return f"images equal to {difference:.1f} gray levels on average"
 
 
 def save_turbo(folder: Path, size: int, thinner: int) -> None:
-    """A pipeline of stabilityai/sd-turbo's shape with random weights, its channels divided by `thinner`."""
+    """Save a pipeline of the shape of stabilityai/sd-turbo with random weights, with channels divided by `thinner`."""
     torch.manual_seed(0)
     tokenizer = CLIPTokenizer.from_pretrained(CLIP_DIR)
     tokenizer.model_max_length = 77
@@ -171,7 +175,7 @@ def save_turbo(folder: Path, size: int, thinner: int) -> None:
         norm_num_groups=32 // thinner,
     )
     vae = AutoencoderKL(
-        block_out_channels=[each // thinner for each in (128, 256, 512, 512)],
+        block_out_channels=[channels // thinner for channels in (128, 256, 512, 512)],
         down_block_types=["DownEncoderBlock2D"] * 4,
         up_block_types=["UpDecoderBlock2D"] * 4,
         layers_per_block=2,
@@ -180,7 +184,7 @@ def save_turbo(folder: Path, size: int, thinner: int) -> None:
         norm_num_groups=32 // thinner,
     )
     with torch.no_grad():
-        vae.decoder.conv_out.weight.mul_(3)  # else random weights draw one gray, which counts as failed
+        vae.decoder.conv_out.weight.mul_(3)  # otherwise random weights give uniform gray images, which count as failed
     scheduler = EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="trailing", steps_offset=1
     )

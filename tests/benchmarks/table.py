@@ -1,4 +1,4 @@
-"""The lines as a Markdown table, and the rates as the file that a plan reads."""
+"""Output of the suite: the lines as a Markdown table, and the file of rates for `amia plan`."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -6,50 +6,50 @@ from typing import Any
 
 __all__ = ["markdown", "rates_file"]
 
-Found = dict[str, Any]
-"""A line as JSON."""
+Tree = dict[str, Any]
 
 
-def markdown(lines: Sequence[Found], failed: Sequence[str], machine: Found, versions: dict[str, str]) -> str:
-    """Machine and versions, then a row a line; what was missed is marked and what broke is named."""
+def markdown(lines: Sequence[Tree], failed: Sequence[str], machine: Tree, versions: dict[str, str]) -> str:
+    """Format machine, versions and one row per line. Missed aims are marked, and failed parts are listed."""
     gpus = ", ".join(machine["gpus"]) or "none"
-    said = [
+    rows = [
         f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; GPU: {gpus}; "
-        f"vCPU:GPU {machine['vcpu_per_gpu']}; load when it began {machine['load']}",
+        f"vCPU:GPU {machine['vcpu_per_gpu']}; load at the start {machine['load']}",
         "",
         "Versions: " + ", ".join(f"{name} {number}" for name, number in versions.items()),
         "",
         "| line | ratio or figure | smallest to largest | by processor time | aim | sides and work |",
         "|---|---|---|---|---|---|",
     ]
-    said += [_row(line) for line in lines]
-    said += [f"| {name} | did not finish | | | | its error stands above |" for name in failed]
-    return "\n".join(said)
+    rows += [_row(line) for line in lines]
+    rows += [f"| {name} | failed | | | | see its error above |" for name in failed]
+    return "\n".join(rows)
 
 
-def rates_file(rates: dict[str, Found], plan: Found, machine: Found, versions: dict[str, str]) -> Found:
-    """See `README.md`."""
+def rates_file(rates: dict[str, Tree], plan: Tree, machine: Tree, versions: dict[str, str]) -> Tree:
+    """Return the tree of the rates file; `README.md` describes it."""
     measured = datetime.now(UTC).isoformat(timespec="seconds")
-    about = {"format": "amia-rates-1", "measured": measured, "machine": machine, "versions": versions}
-    return about | {"stages": rates} | ({"plan": plan} if plan else {})
+    header = {"format": "amia-rates-1", "measured": measured, "machine": machine, "versions": versions}
+    return header | {"stages": rates} | ({"plan": plan} if plan else {})
 
 
-def _row(line: Found) -> str:
-    ratio = line["unit"] == "x"
-    value = _number(line["value"]) + ("" if ratio else f" {line['unit']}")
-    spread = f"{_number(line['low'])} to {_number(line['high'])}" if line["low"] != line["high"] else ""
+def _row(line: Tree) -> str:
+    is_ratio = line["unit"] == "x"
+    value = _format_number(line["value"]) + ("" if is_ratio else f" {line['unit']}")
+    has_spread = line["low"] != line["high"]
+    spread = f"{_format_number(line['low'])} to {_format_number(line['high'])}" if has_spread else ""
     processor = line["details"].get("processor_ratio")
     aim = "" if line["aim"] is None else f"{'at most' if line['less'] else 'at least'} {line['aim']:g}"
-    if line["aim"] is not None and _missed(line):
+    if line["aim"] is not None and _is_missed(line):
         aim += " **missed**"
     sides = f"{line['ours']} : {line['theirs']}. " if line["theirs"] else ""
-    told = (line["name"], value, spread, "" if processor is None else _number(processor), aim, sides + line["note"])
-    return "| " + " | ".join(told) + " |"
+    processor_cell = "" if processor is None else _format_number(processor)
+    return "| " + " | ".join((line["name"], value, spread, processor_cell, aim, sides + line["note"])) + " |"
 
 
-def _missed(line: Found) -> bool:
+def _is_missed(line: Tree) -> bool:
     return bool(line["value"] > line["aim"] if line["less"] else line["value"] < line["aim"])
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,10 +1,10 @@
-"""`amia ingest` or `amia augment` with its milestones, each in seconds since the command was given.
+"""`amia ingest` or `amia augment` with its milestones, each in seconds since the command was started.
 
-    python -m tests.benchmarks.timeline BEGUN ingest RUN SOURCE | augment RUN
+    python -m tests.benchmarks.timeline STARTED ingest RUN SOURCE | augment RUN
 
-BEGUN is the clock (seconds of the epoch) when the parent gave the command, so the interpreter's own start counts. Says
-one JSON object: `milestones` in order; `executions`, from when to when each went that had work; `order_s`, the seconds
-of ingest's first pass.
+STARTED is the time (seconds since 1970) at which the parent started the command, so that the start of the interpreter
+counts. Prints one JSON object: `milestones` in order; `executions`, start and end of each one that had work; `order_s`,
+the seconds of ingest's first pass.
 """
 
 import json
@@ -13,65 +13,67 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-BEGUN = float(sys.argv[1])
-marks: dict[str, float] = {}
+STARTED = float(sys.argv[1])
+milestones: dict[str, float] = {}
 executions: list[tuple[float, float]] = []
-asked: list[float] = []
-"""When a board was started: once an execution that has work."""
+tracker_starts: list[float] = []
+"""Times at which a progress tracker was started: once per execution that has work."""
 
 
-def since() -> float:
-    return time.time() - BEGUN
+def elapsed() -> float:
+    return time.time() - STARTED
 
 
 def mark(name: str) -> None:
-    marks.setdefault(name, since())
+    milestones.setdefault(name, elapsed())
 
 
-def marked(function: Callable[..., Any], before: str, after: str | None = None) -> Callable[..., Any]:
-    def call(*args: Any, **named: Any) -> Any:
+def with_milestones(function: Callable[..., Any], before: str, after: str | None = None) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
         mark(before)
-        done = function(*args, **named)
+        result = function(*args, **kwargs)
         if after is not None:
             mark(after)
-        return done
+        return result
 
     return call
 
 
-def executed(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **named: Any) -> Any:
-        begun, before = since(), len(asked)
-        done = function(*args, **named)
-        if len(asked) > before:
-            executions.append((begun, since()))
-        return done
+def with_execution_times(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        started, previous = elapsed(), len(tracker_starts)
+        result = function(*args, **kwargs)
+        if len(tracker_starts) > previous:
+            executions.append((started, elapsed()))
+        return result
 
     return call
 
 
-def noted(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **named: Any) -> Any:
-        asked.append(since())
-        return function(*args, **named)
+def with_tracker_starts(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        tracker_starts.append(elapsed())
+        return function(*args, **kwargs)
 
     return call
 
 
 def main() -> None:
     mark("interpreter")
-    from ray_jobs.jobs import augment, ingest
-    from ray_jobs.jobs import context as job
+    from ray_jobs.jobs import augment, context, ingest
     from ray_jobs.runtime import progress
     from ray_jobs.settings.job import load_settings
 
     mark("imports")
-    starting = {"before": "run and plan checked", "after": "Ray started"}
-    job.connect = marked(job.connect, **starting)
-    ingest.connect = marked(ingest.connect, **starting)
-    job.run_steps, ingest.run_steps = executed(job.run_steps), executed(ingest.run_steps)
-    ingest._arrange = marked(ingest._arrange, before="order asked for", after="posts in order")
-    progress.ProgressTracker.start = noted(marked(progress.ProgressTracker.start, "first stage asked for"))
+    names = {"before": "run and plan checked", "after": "Ray started"}
+    context.connect = with_milestones(context.connect, **names)
+    ingest.connect = with_milestones(ingest.connect, **names)
+    context.run_stages = with_execution_times(context.run_stages)
+    ingest.run_stages = with_execution_times(ingest.run_stages)
+    ingest._create_plan = with_milestones(ingest._create_plan, before="order requested", after="posts in order")
+    progress.ProgressTracker.start = with_tracker_starts(
+        with_milestones(progress.ProgressTracker.start, "first stage requested")
+    )
     verb, run, *source = sys.argv[2:]
     settings = load_settings("demo")
     if verb == "ingest":
@@ -79,8 +81,8 @@ def main() -> None:
     else:
         augment.augment(run, settings, quiet=True)
     mark("done")
-    ordering = marks.pop("posts in order", 0.0) - marks.pop("order asked for", 0.0)
-    print(json.dumps({"given": BEGUN, "milestones": marks, "executions": executions, "order_s": ordering}))
+    order_s = milestones.pop("posts in order", 0.0) - milestones.pop("order requested", 0.0)
+    print(json.dumps({"given": STARTED, "milestones": milestones, "executions": executions, "order_s": order_s}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One part of the suite in a process of its own: python -m tests.benchmarks.one NAME FILE [--quick] [--scale]."""
+"""Run one part of the suite in its own process: python -m tests.benchmarks.run_part NAME FILE [--quick] [--scale]."""
 
 import argparse
 import importlib
@@ -16,15 +16,15 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--scale", action="store_true")
-    chosen = parser.parse_args()
+    args = parser.parse_args()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    bench = Bench(quick=chosen.quick, scale=chosen.scale)
+    bench = Bench(quick=args.quick, scale=args.scale)
     try:
         with without_false_alarm():
-            importlib.import_module(f"tests.benchmarks.{chosen.name}").run(bench)
+            importlib.import_module(f"tests.benchmarks.{args.name}").run(bench)
     finally:
-        bench.save(chosen.file)
+        bench.save(args.file)
 
 
 if __name__ == "__main__":

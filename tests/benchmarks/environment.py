@@ -1,4 +1,4 @@
-"""On what was it measured: machine, versions, and how busy the machine was with other things."""
+"""The machine and the package versions of a measurement, and the load of the machine."""
 
 import os
 import platform
@@ -17,11 +17,11 @@ PACKAGES = (
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores that this process may use, memory, GPUs, vCPU:GPU, and the load when asked."""
+    """Return processor, cores available to this process, memory, GPUs, vCPUs per GPU, and the current load."""
     cores = len(os.sched_getaffinity(0))
-    gpus = [torch.cuda.get_device_name(each) for each in range(torch.cuda.device_count())]
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
-        "cpu": _model(),
+        "cpu": _cpu_model(),
         "cores": cores,
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": gpus,
@@ -31,19 +31,19 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of every library that a line leans on."""
+    """Return the versions of Python and of all packages that affect a measurement."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def gpu_plan(stage: str, seconds: float, model: str) -> dict[str, Any]:
-    """What `amia plan` takes of this machine's GPU in one stage: seconds a post of the bare model."""
+    """Return the rates of this machine's GPU in one stage for `amia plan`. `seconds`: per post, of the model alone."""
     gpu = torch.cuda.get_device_name()
     cores = len(os.sched_getaffinity(0)) // torch.cuda.device_count()
     rate = {"gpu_s": seconds, "source": f"measured: {model}, one {gpu}"}
     return {"gpu": gpu, "cores_per_gpu": max(1, cores), "stages": {stage: rate}}
 
 
-def _model() -> str:
+def _cpu_model() -> str:
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())

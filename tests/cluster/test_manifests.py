@@ -1,8 +1,8 @@
-"""Every manifest against the schema that the cluster will hold it to.
+"""Manifests are validated against the schemas that a cluster uses.
 
-KubeRay's schemas are read where the environment variable AMIA_SHARED_SCHEMAS says that they lie (`RayCluster.v1.json`
-and `RayJob.v1.json`, the `openAPIV3Schema` of its CRDs); they contain Kubernetes' own schemas of pods, of claims and of
-the rules of a network policy. A cluster drops unknown fields in silence; here they are errors.
+The environment variable AMIA_SHARED_SCHEMAS names the folder of KubeRay's schemas (`RayCluster.v1.json` and
+`RayJob.v1.json`, the `openAPIV3Schema` of its CRDs). They contain Kubernetes' schemas of pods, of claims and of the
+rules of network policies. A cluster silently drops unknown fields; here they are errors.
 """
 
 import copy
@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.helpers.cluster_folder import KUBERAY, Tree, documents, of_kind, ray_clusters
+from tests.helpers.cluster_folder import KUBERAY, Tree, documents, objects_of_kind, ray_clusters
 
 SCHEMAS = os.environ.get("AMIA_SHARED_SCHEMAS")
-with_schemas = pytest.mark.skipif(SCHEMAS is None, reason="AMIA_SHARED_SCHEMAS names no folder of KubeRay's schemas")
+with_schemas = pytest.mark.skipif(
+    SCHEMAS is None, reason="AMIA_SHARED_SCHEMAS is not set to a folder of KubeRay's schemas"
+)
 KUBERAY_KINDS = ("RayCluster", "RayJob")
 METADATA = {"name", "namespace", "labels", "annotations"}
 
@@ -29,26 +31,26 @@ def schema(kind: str) -> Tree:
 
 
 def strict(tree: Any) -> Any:
-    """The schema with every object closed that lists its properties, but for those that are open by their own word."""
+    """Forbid unknown properties in every object of a schema, except where it explicitly allows them."""
     if isinstance(tree, list):
-        return [strict(each) for each in tree]
+        return [strict(item) for item in tree]
     if not isinstance(tree, dict):
         return tree
-    closed = {name: strict(each) for name, each in tree.items()}
+    closed = {name: strict(value) for name, value in tree.items()}
     if isinstance(tree.get("properties"), dict) and not tree.get("x-kubernetes-preserve-unknown-fields"):
         closed.setdefault("additionalProperties", False)
     return closed
 
 
-def complaints(value: Any, against: Tree) -> list[str]:
+def validation_errors(value: Any, schema_tree: Tree) -> list[str]:
     return [
         f"{'/'.join(map(str, error.absolute_path))}: {error.message}"
-        for error in Draft202012Validator(against).iter_errors(value)
+        for error in Draft202012Validator(schema_tree).iter_errors(value)
     ]
 
 
-def part(tree: Tree, *path: str) -> Tree:
-    """A schema inside a schema: the properties of that path, `[]` for the items of a list."""
+def subschema(tree: Tree, *path: str) -> Tree:
+    """Return the schema at a path of properties within a schema; `[]` stands for the items of a list."""
     for name in path:
         tree = tree["items"] if name == "[]" else tree["properties"][name]
     return tree
@@ -56,13 +58,13 @@ def part(tree: Tree, *path: str) -> Tree:
 
 @with_schemas
 @pytest.mark.parametrize("kind", KUBERAY_KINDS)
-def test_kuberays_kinds(kind: str) -> None:
-    [tree] = of_kind(kind)
-    assert complaints(tree, schema(kind)) == []
+def test_kuberay_objects_are_valid(kind: str) -> None:
+    [tree] = objects_of_kind(kind)
+    assert validation_errors(tree, schema(kind)) == []
 
 
 Misspell = Callable[[Tree], None]
-MISSPELT: list[Misspell] = [
+MISSPELLINGS: list[Misspell] = [
     lambda spec: spec.update(authOption=spec.pop("authOptions")),
     lambda spec: spec["authOptions"].update(mode="tokens"),
     lambda spec: spec["headGroupSpec"]["template"]["spec"].update(automountServiceAccountTokens=False),
@@ -76,30 +78,33 @@ MISSPELT: list[Misspell] = [
 
 
 @with_schemas
-@pytest.mark.parametrize("misspell", MISSPELT)
-def test_the_check_sees_what_is_misspelt(misspell: Misspell) -> None:
-    [tree] = copy.deepcopy(of_kind("RayCluster"))
+@pytest.mark.parametrize("misspell", MISSPELLINGS)
+def test_detects_misspelled_fields(misspell: Misspell) -> None:
+    [tree] = copy.deepcopy(objects_of_kind("RayCluster"))
     misspell(tree["spec"])
-    assert complaints(tree, schema("RayCluster"))
+    assert validation_errors(tree, schema("RayCluster"))
 
 
 @with_schemas
-def test_kubernetes_own_kinds() -> None:
-    cluster = part(schema("RayCluster"), "spec")
-    pod = part(cluster, "headGroupSpec", "template")
-    claim = part(pod, "spec", "volumes", "[]", "ephemeral", "volumeClaimTemplate", "spec")
-    [volume], [job] = of_kind("PersistentVolumeClaim"), of_kind("Job")
-    assert complaints(volume["spec"], claim) == []
-    assert complaints(job["spec"]["template"], pod) == []
-    rules = part(cluster, "networkPolicy", "head")
-    for policy in of_kind("NetworkPolicy"):
+def test_kubernetes_objects_are_valid() -> None:
+    cluster = subschema(schema("RayCluster"), "spec")
+    pod = subschema(cluster, "headGroupSpec", "template")
+    claim = subschema(pod, "spec", "volumes", "[]", "ephemeral", "volumeClaimTemplate", "spec")
+    [volume], [job] = objects_of_kind("PersistentVolumeClaim"), objects_of_kind("Job")
+    assert validation_errors(volume["spec"], claim) == []
+    assert validation_errors(job["spec"]["template"], pod) == []
+    rules = subschema(cluster, "networkPolicy", "head")
+    for policy in objects_of_kind("NetworkPolicy"):
         spec = policy["spec"]
-        assert complaints(spec.get("ingress", []), part(rules, "ingressRules")) == []
-        assert complaints(spec.get("egress", []), part(rules, "egressRules")) == []
-        assert complaints(spec["podSelector"], part(rules, "ingressRules", "[]", "from", "[]", "podSelector")) == []
+        assert validation_errors(spec.get("ingress", []), subschema(rules, "ingressRules")) == []
+        assert validation_errors(spec.get("egress", []), subschema(rules, "egressRules")) == []
+        assert (
+            validation_errors(spec["podSelector"], subschema(rules, "ingressRules", "[]", "from", "[]", "podSelector"))
+            == []
+        )
 
 
-TOP = {
+TOP_LEVEL_FIELDS = {
     "Namespace": ("v1", {"metadata"}),
     "ServiceAccount": ("v1", {"metadata", "automountServiceAccountToken"}),
     "PersistentVolumeClaim": ("v1", {"metadata", "spec"}),
@@ -108,7 +113,7 @@ TOP = {
     "RayCluster": ("ray.io/v1", {"metadata", "spec"}),
     "RayJob": ("ray.io/v1", {"metadata", "spec"}),
 }
-SPEC = {
+SPEC_FIELDS = {
     "Job": {"backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished", "template"},
     "NetworkPolicy": {"podSelector", "policyTypes", "ingress", "egress"},
     "PersistentVolumeClaim": {"accessModes", "storageClassName", "resources"},
@@ -116,36 +121,36 @@ SPEC = {
 
 
 @pytest.mark.parametrize("tree", documents(), ids=lambda tree: f"{tree['kind']}-{tree['metadata']['name']}")
-def test_every_object_is_of_a_known_kind_in_the_namespace_and_has_known_fields(tree: Tree) -> None:
-    version, fields = TOP[tree["kind"]]
+def test_objects_have_known_kinds_and_fields(tree: Tree) -> None:
+    version, fields = TOP_LEVEL_FIELDS[tree["kind"]]
     assert tree["apiVersion"] == version
     assert tree.keys() - {"apiVersion", "kind"} <= fields
     assert tree["metadata"].keys() <= METADATA
     assert tree["kind"] == "Namespace" or tree["metadata"]["namespace"] == "amia"
-    assert tree.get("spec", {}).keys() <= SPEC.get(tree["kind"], tree.get("spec", {}).keys())
+    assert tree.get("spec", {}).keys() <= SPEC_FIELDS.get(tree["kind"], tree.get("spec", {}).keys())
 
 
-def test_there_is_one_object_of_each_kind_and_three_policies() -> None:
-    assert sorted(tree["kind"] for tree in documents()) == sorted([*TOP, "NetworkPolicy", "NetworkPolicy"])
-    assert all(file.read_text().startswith("#") for file in KUBERAY.glob("*.yaml")), "each says what it is for"
+def test_one_object_of_each_kind_and_three_policies() -> None:
+    assert sorted(tree["kind"] for tree in documents()) == sorted([*TOP_LEVEL_FIELDS, "NetworkPolicy", "NetworkPolicy"])
+    assert all(file.read_text().startswith("#") for file in KUBERAY.glob("*.yaml")), "each file starts with a comment"
 
 
-def test_the_jobs_cluster_is_the_one_that_stays() -> None:
+def test_job_uses_the_permanent_cluster_spec() -> None:
     clusters = ray_clusters()
     assert clusters["RayJob"] == clusters["RayCluster"]
 
 
-def test_a_job_ends_its_cluster_and_is_tried_again_a_limited_number_of_times() -> None:
-    [job] = of_kind("RayJob")
+def test_job_removes_its_cluster_and_limits_retries() -> None:
+    [job] = objects_of_kind("RayJob")
     assert job["spec"]["shutdownAfterJobFinishes"] is True
     assert job["spec"]["ttlSecondsAfterFinished"] > 0
     assert 0 < job["spec"]["backoffLimit"] <= 5
     assert job["spec"]["activeDeadlineSeconds"] > 3600
 
 
-def test_names_that_objects_call_each_other_by_are_there() -> None:
-    claims = {tree["metadata"]["name"] for tree in of_kind("PersistentVolumeClaim")}
-    accounts = {tree["metadata"]["name"] for tree in of_kind("ServiceAccount")}
+def test_referenced_objects_exist() -> None:
+    claims = {tree["metadata"]["name"] for tree in objects_of_kind("PersistentVolumeClaim")}
+    accounts = {tree["metadata"]["name"] for tree in objects_of_kind("ServiceAccount")}
     text = "\n".join(file.read_text() for file in KUBERAY.glob("*.yaml"))
     for word, known in (("claimName: ", claims), ("serviceAccountName: ", accounts)):
         used = {line.partition(word)[2].split(",")[0].rstrip("}").strip() for line in text.splitlines() if word in line}

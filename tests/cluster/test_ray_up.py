@@ -1,4 +1,4 @@
-"""`aws/ray-up.yaml` against the schema that ships in Ray, and what it lets nobody do. No cloud is asked."""
+"""`aws/ray-up.yaml` is valid by the schema of Ray, and its access rules are strict. No cloud is accessed."""
 
 import copy
 import re
@@ -19,19 +19,19 @@ TREE = yaml.safe_load(FILE.read_text())
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_: object) -> None:
-        raise AssertionError("the network was asked")
+        raise AssertionError("the network was accessed")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.chdir(ROOT)  # file mounts are named from there
+    monkeypatch.chdir(ROOT)  # file mounts are relative to it
 
 
-def test_ray_takes_it() -> None:
+def test_valid_for_ray() -> None:
     prepared = prepare_config(copy.deepcopy(TREE))
     validate_config(prepared)
     assert prepared["available_node_types"]["gpu"]["min_workers"] == 0
 
 
-def test_the_check_sees_what_is_misspelt() -> None:
+def test_detects_misspelled_fields() -> None:
     tree = copy.deepcopy(TREE)
     tree["head_start_ray_command"] = tree.pop("head_start_ray_commands")
     with pytest.raises(jsonschema.ValidationError, match="head_start_ray_command"):
@@ -39,10 +39,10 @@ def test_the_check_sees_what_is_misspelt() -> None:
 
 
 def nodes() -> dict[str, dict[str, Any]]:
-    return {name: each["node_config"] for name, each in TREE["available_node_types"].items()}
+    return {name: node_type["node_config"] for name, node_type in TREE["available_node_types"].items()}
 
 
-def test_the_head_runs_no_actor_and_gpu_nodes_are_spot_and_come_when_asked_for() -> None:
+def test_head_without_actors_and_spot_gpu_nodes() -> None:
     types = TREE["available_node_types"]
     assert types["head"]["resources"] == {"CPU": 0}
     assert (types["gpu"]["min_workers"], types["gpu"]["max_workers"]) == (0, TREE["max_workers"])
@@ -51,7 +51,7 @@ def test_the_head_runs_no_actor_and_gpu_nodes_are_spot_and_come_when_asked_for()
     assert TREE["provider"]["cache_stopped_nodes"] is False
 
 
-def test_disks_are_encrypted_and_metadata_wants_a_session() -> None:
+def test_encrypted_disks_and_imdsv2() -> None:
     for node in nodes().values():
         assert all(
             disk["Ebs"]["Encrypted"] and disk["Ebs"]["DeleteOnTermination"] for disk in node["BlockDeviceMappings"]
@@ -60,14 +60,14 @@ def test_disks_are_encrypted_and_metadata_wants_a_session() -> None:
         assert node["ImageId"].startswith("ami-")
 
 
-def test_ssh_alone_is_open_and_to_one_address() -> None:
+def test_only_ssh_from_one_address_is_open() -> None:
     [rule] = TREE["provider"]["security_group"]["IpPermissions"]
     assert (rule["FromPort"], rule["ToPort"], rule["IpProtocol"]) == (22, 22, "tcp")
     [source] = rule["IpRanges"]
-    assert re.fullmatch(r"203\.0\.113\.\d+/32", source["CidrIp"]), "of the range that is for examples"
+    assert re.fullmatch(r"203\.0\.113\.\d+/32", source["CidrIp"]), "an address reserved for documentation"
 
 
-def test_the_token_is_on_every_node_and_wanted_by_every_ray_start() -> None:
+def test_every_node_requires_the_token() -> None:
     assert [remote for remote, local in TREE["file_mounts"].items() if local == "~/.ray/auth_token"] == [
         "/home/ubuntu/.ray/auth_token"
     ]
@@ -78,9 +78,9 @@ def test_the_token_is_on_every_node_and_wanted_by_every_ray_start() -> None:
     assert "--dashboard-host=127.0.0.1 " in starts[0]
 
 
-def test_what_is_installed_is_pinned_and_is_this_repository() -> None:
-    installing = [line for line in TREE["setup_commands"] if "pip install" in line]
-    assert all("--constraint" in line or re.search(r" \w+==[\d.]+", line) for line in installing)
+def test_installs_this_repository_with_pinned_versions() -> None:
+    install_commands = [line for line in TREE["setup_commands"] if "pip install" in line]
+    assert all("--constraint" in line or re.search(r" \w+==[\d.]+", line) for line in install_commands)
     for local in TREE["file_mounts"].values():
         assert local.startswith("~") or (ROOT / local).exists()
     assert {"amia", "ray_jobs", "pyproject.toml", "constraints.txt"} <= {

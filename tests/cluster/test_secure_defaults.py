@@ -1,11 +1,11 @@
-"""What the manifests let nobody do: each line of `README.md`'s "What keeps others out", held."""
+"""The manifests enforce each item of the section "Access control" of `cluster/README.md`."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.cluster_folder import CLUSTER, Pod, documents, of_kind, pods, ray_clusters
+from tests.helpers.cluster_folder import CLUSTER, Pod, documents, objects_of_kind, pods, ray_clusters
 
 TEXTS = sorted(file for file in CLUSTER.rglob("*") if file.is_file() and file.suffix != ".md")
 TOKEN = {"name": "RAY_AUTH_TOKEN", "valueFrom": {"secretKeyRef": {"name": "amia-ray-token", "key": "auth_token"}}}
@@ -13,7 +13,7 @@ DASHBOARD = 8265
 
 
 @pytest.mark.parametrize("pod", pods(), ids=lambda pod: pod.name)
-def test_a_pod_is_nobody_and_may_do_nothing(pod: Pod) -> None:
+def test_pods_are_unprivileged(pod: Pod) -> None:
     account = pod.spec["securityContext"]
     assert account["runAsNonRoot"] is True
     assert account["runAsUser"] == account["runAsGroup"] == 65532
@@ -22,11 +22,11 @@ def test_a_pod_is_nobody_and_may_do_nothing(pod: Pod) -> None:
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.spec.keys()
     assert all("hostPath" not in volume for volume in pod.spec["volumes"])
     for container in pod.spec["containers"]:
-        locked(container["securityContext"])
+        check_locked(container["securityContext"])
 
 
 @pytest.mark.parametrize("pod", pods(), ids=lambda pod: pod.name)
-def test_a_pod_has_limits_and_asks_for_no_more(pod: Pod) -> None:
+def test_pods_have_resource_limits(pod: Pod) -> None:
     for container in pod.spec["containers"]:
         limits, requests = container["resources"]["limits"], container["resources"]["requests"]
         assert {"cpu", "memory"} <= limits.keys()
@@ -35,13 +35,13 @@ def test_a_pod_has_limits_and_asks_for_no_more(pod: Pod) -> None:
 
 
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
-def test_the_autoscaler_too_and_it_alone_has_a_token_of_kubernetes(kind: str) -> None:
+def test_only_the_autoscaler_has_a_kubernetes_token(kind: str) -> None:
     spec = ray_clusters()[kind]
     autoscaler = spec["autoscalerOptions"]
-    locked(autoscaler["securityContext"])
+    check_locked(autoscaler["securityContext"])
     assert {"cpu", "memory"} == autoscaler["resources"]["limits"].keys()
-    place = "/var/run/secrets/kubernetes.io/serviceaccount"
-    [mounted] = [mount["name"] for mount in autoscaler["volumeMounts"] if mount["mountPath"] == place]
+    mount_path = "/var/run/secrets/kubernetes.io/serviceaccount"
+    [mounted] = [mount["name"] for mount in autoscaler["volumeMounts"] if mount["mountPath"] == mount_path]
     head = spec["headGroupSpec"]["template"]["spec"]
     [volume] = [volume for volume in head["volumes"] if volume["name"] == mounted]
     assert {kind for source in volume["projected"]["sources"] for kind in source} == {
@@ -50,7 +50,7 @@ def test_the_autoscaler_too_and_it_alone_has_a_token_of_kubernetes(kind: str) ->
     assert all(mount["name"] != mounted for mount in head["containers"][0]["volumeMounts"])
 
 
-def locked(context: dict[str, object]) -> None:
+def check_locked(context: dict[str, object]) -> None:
     assert context["allowPrivilegeEscalation"] is False
     assert context["capabilities"] == {"drop": ["ALL"]}
     assert context["readOnlyRootFilesystem"] is True
@@ -59,19 +59,19 @@ def locked(context: dict[str, object]) -> None:
 
 @pytest.mark.promise(36)
 @pytest.mark.parametrize("pod", [pod for pod in pods() if pod.name != "model cache"], ids=lambda pod: pod.name)
-def test_every_ray_node_and_the_submitter_want_the_token_of_the_secret(pod: Pod) -> None:
+def test_ray_nodes_and_submitter_require_the_token(pod: Pod) -> None:
     for container in pod.spec["containers"]:
-        env = {each["name"]: each for each in container["env"]}
+        env = {variable["name"]: variable for variable in container["env"]}
         assert env["RAY_AUTH_MODE"]["value"] == "token"
         assert env["RAY_AUTH_TOKEN"] == TOKEN
 
 
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
-def test_the_operator_and_the_autoscaler_have_the_same_token(kind: str) -> None:
+def test_operator_and_autoscaler_use_the_token(kind: str) -> None:
     assert ray_clusters()[kind]["authOptions"] == {"mode": "token", "secretName": "amia-ray-token"}
 
 
-def test_ray_pods_read_the_models_and_do_not_write_them() -> None:
+def test_models_are_read_only_for_ray_pods() -> None:
     for pod in pods():
         volumes = {volume["name"]: volume for volume in pod.spec["volumes"]}
         mounts = {mount["name"]: mount for mount in pod.spec["containers"][0]["volumeMounts"]}
@@ -83,7 +83,7 @@ def test_ray_pods_read_the_models_and_do_not_write_them() -> None:
 
 @pytest.mark.promise(36)
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
-def test_the_dashboard_and_nothing_else_is_served_inside_the_cluster_and_not_beyond(kind: str) -> None:
+def test_head_exposes_only_gcs_and_dashboard(kind: str) -> None:
     head = ray_clusters()[kind]["headGroupSpec"]
     assert head["serviceType"] == "ClusterIP"
     assert head["enableIngress"] is False
@@ -91,56 +91,67 @@ def test_the_dashboard_and_nothing_else_is_served_inside_the_cluster_and_not_bey
     assert ports == {6379, DASHBOARD}
 
 
-def test_the_namespace_refuses_what_is_less_strict() -> None:
-    [namespace] = of_kind("Namespace")
+def test_namespace_enforces_restricted_pods() -> None:
+    [namespace] = objects_of_kind("Namespace")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def selected(selector: dict[str, object], labels: dict[str, str]) -> bool:
+def matches(selector: dict[str, object], labels: dict[str, str]) -> bool:
     assert selector.keys() <= {"matchLabels"}
-    wanted = selector.get("matchLabels", {})
-    assert isinstance(wanted, dict)
-    return wanted.items() <= labels.items()
+    required = selector.get("matchLabels", {})
+    assert isinstance(required, dict)
+    return required.items() <= labels.items()
 
 
 def reaches(source: Pod, target: Pod, port: int) -> bool:
-    """Whether the policies let a pod of the namespace reach another at a port: closed by one, opened by any."""
-    labels, its = source.template["metadata"]["labels"], target.template["metadata"]["labels"]
-    policies = [policy["spec"] for policy in of_kind("NetworkPolicy")]
-    into = [each for each in policies if "Ingress" in each["policyTypes"] and selected(each["podSelector"], its)]
-    out = [each for each in policies if "Egress" in each["policyTypes"] and selected(each["podSelector"], labels)]
-    assert into, "no policy closes the pod"
-    assert out, "no policy closes the pod"
+    """Return whether the policies allow a pod to connect to a port of another pod of the namespace.
 
-    def opened(rules: list[dict[str, list[dict[str, object]]]], side: str, labels: dict[str, str]) -> bool:
+    Any policy that selects a pod denies its traffic by default; any rule that matches allows it.
+    """
+    source_labels, target_labels = source.template["metadata"]["labels"], target.template["metadata"]["labels"]
+    policies = [policy["spec"] for policy in objects_of_kind("NetworkPolicy")]
+    ingress = [
+        policy
+        for policy in policies
+        if "Ingress" in policy["policyTypes"] and matches(policy["podSelector"], target_labels)
+    ]
+    egress = [
+        policy
+        for policy in policies
+        if "Egress" in policy["policyTypes"] and matches(policy["podSelector"], source_labels)
+    ]
+    assert ingress, "no policy restricts incoming traffic"
+    assert egress, "no policy restricts outgoing traffic"
+
+    def is_allowed(rules: list[dict[str, list[dict[str, object]]]], side: str, labels: dict[str, str]) -> bool:
         return any(
             any(
-                "podSelector" in peer and "namespaceSelector" not in peer and selected(peer["podSelector"], labels)
+                "podSelector" in peer and "namespaceSelector" not in peer and matches(peer["podSelector"], labels)
                 for peer in rule[side]
             )
-            and ("ports" not in rule or port in [each["port"] for each in rule["ports"]])
+            and ("ports" not in rule or port in [item["port"] for item in rule["ports"]])
             for rule in rules
         )
 
-    return any(opened(each.get("ingress", []), "from", labels) for each in into) and any(
-        opened(each.get("egress", []), "to", its) for each in out
+    return any(is_allowed(policy.get("ingress", []), "from", source_labels) for policy in ingress) and any(
+        is_allowed(policy.get("egress", []), "to", target_labels) for policy in egress
     )
 
 
 @pytest.mark.promise(36)
-def test_who_reaches_whom() -> None:
-    everybody = pods()
-    for target in everybody:
-        for source in everybody:
+def test_allowed_connections_between_pods() -> None:
+    all_pods = pods()
+    for target in all_pods:
+        for source in all_pods:
             for port in (DASHBOARD, 6379, 10001, 52365):
                 allowed = target.ray and (source.ray or (source.name == "submitter" and port == DASHBOARD))
                 assert reaches(source, target, port) == allowed, (source.name, target.name, port)
 
 
-def test_from_elsewhere_the_operator_alone_comes_in_and_to_the_dashboard_alone() -> None:
+def test_only_the_operator_connects_from_outside() -> None:
     foreign = [
         (peer["namespaceSelector"], peer["podSelector"], rule["ports"])
-        for policy in of_kind("NetworkPolicy")
+        for policy in objects_of_kind("NetworkPolicy")
         for rule in policy["spec"].get("ingress", [])
         for peer in rule["from"]
         if "namespaceSelector" in peer or "ipBlock" in peer
@@ -154,10 +165,10 @@ def test_from_elsewhere_the_operator_alone_comes_in_and_to_the_dashboard_alone()
     ]
 
 
-def test_no_pod_asks_the_node_for_its_credentials() -> None:
+def test_pods_cannot_reach_the_metadata_service() -> None:
     blocks = [
         (peer["ipBlock"], {port["port"] for port in rule["ports"]})
-        for policy in of_kind("NetworkPolicy")
+        for policy in objects_of_kind("NetworkPolicy")
         for rule in policy["spec"].get("egress", [])
         for peer in rule["to"]
         if "ipBlock" in peer
@@ -168,7 +179,7 @@ def test_no_pod_asks_the_node_for_its_credentials() -> None:
     ]
 
 
-def test_images_are_pinned_and_no_secret_is_written_down() -> None:
+def test_images_are_pinned_and_no_secret_is_stored() -> None:
     images = re.findall(r"image: (?:&\w+ )?(\S+:\S+)", "\n".join(file.read_text() for file in TEXTS))
     assert len(images) >= 4
     assert {image.rpartition(":")[2] for image in images} == {"0.1.0"}
@@ -181,15 +192,18 @@ def test_images_are_pinned_and_no_secret_is_written_down() -> None:
 
 
 @pytest.mark.promise(36)
-def test_nobody_listens_on_all_addresses_but_behind_the_policies_above() -> None:
-    assert sorted(file.name for file in TEXTS if says(r"0\.0\.0\.0(?!/0)", file)) == ["raycluster.yaml", "rayjob.yaml"]
+def test_only_restricted_heads_listen_on_all_addresses() -> None:
+    assert sorted(file.name for file in TEXTS if contains(r"0\.0\.0\.0(?!/0)", file)) == [
+        "raycluster.yaml",
+        "rayjob.yaml",
+    ]
 
 
 @pytest.mark.promise(36)
-def test_ray_client_is_opened_nowhere() -> None:
-    assert [file.name for file in TEXTS if says(r"\b10001\b|ray://", file)] == []
+def test_ray_client_is_never_opened() -> None:
+    assert [file.name for file in TEXTS if contains(r"\b10001\b|ray://", file)] == []
 
 
-def says(pattern: str, file: Path) -> bool:
-    """Whether a file says so outside its comments."""
+def contains(pattern: str, file: Path) -> bool:
+    """Return whether a pattern occurs in a file outside of comments."""
     return re.search(rf"^[^#\n]*(?:{pattern})", file.read_text(), re.MULTILINE) is not None

@@ -1,4 +1,4 @@
-"""`amia.sbatch`, run for real where there is no Slurm: `srun` and `scontrol` are stand-ins that run things here."""
+"""`amia.sbatch` runs without Slurm: `srun` and `scontrol` are replaced by scripts that run commands locally."""
 
 import os
 import re
@@ -25,23 +25,23 @@ printf 'one\\ntwo\\n'
 """
 
 
-def test_it_is_shell() -> None:
+def test_valid_shell() -> None:
     subprocess.run(["bash", "-n", SCRIPT], check=True)
     if shellcheck := shutil.which("shellcheck"):
         subprocess.run([shellcheck, SCRIPT], check=True)
 
 
-def test_it_may_be_requeued_and_appends_to_its_log() -> None:
-    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)$", SCRIPT.read_text(), re.MULTILINE))
-    assert "requeue" in asked
-    assert asked["open-mode"] == "append"
-    assert asked["ntasks-per-node"] == "1"
+def test_can_be_requeued_and_appends_to_its_log() -> None:
+    options = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)$", SCRIPT.read_text(), re.MULTILINE))
+    assert "requeue" in options
+    assert options["open-mode"] == "append"
+    assert options["ntasks-per-node"] == "1"
 
 
-def job(
+def run_job(
     folder: Path, *words: str, nodes: int, number: int, attempt: int, venv: Path = Path(sys.prefix)
 ) -> subprocess.CompletedProcess[str]:
-    """The script as Slurm starts it, with nothing in its environment but Slurm's own."""
+    """Run the script as Slurm does, with only Slurm's variables in its environment."""
     for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
@@ -63,15 +63,16 @@ def job(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(480)  # two clusters, one after the other
-def test_a_head_and_a_worker_run_a_job_and_leave_nothing_simulated_slurm(tmp_path: Path) -> None:
+@pytest.mark.simulated("slurm")
+@pytest.mark.timeout(480)  # two clusters in sequence
+def test_job_on_head_and_worker_leaves_nothing_behind(tmp_path: Path) -> None:
     number = os.getpid()
     words = ("ingest", str(FIXTURE), "--run", str(tmp_path / "run"), "--config", "demo", "pools.fetch.max=2")
-    failed = job(tmp_path, *words, "max_failed=0", nodes=2, number=number, attempt=0)
-    assert failed.returncode == 9, failed.stderr  # the command's own code: three posts of eleven are broken
-    done = job(tmp_path, *words, "max_failed=1", nodes=2, number=number, attempt=1)
-    assert done.returncode == 0, done.stderr
-    assert "11 posts" in done.stdout
+    failed = run_job(tmp_path, *words, "max_failed=0", nodes=2, number=number, attempt=0)
+    assert failed.returncode == 9, failed.stderr  # exit code of the command: three of eleven posts are broken
+    process = run_job(tmp_path, *words, "max_failed=1", nodes=2, number=number, attempt=1)
+    assert process.returncode == 0, process.stderr
+    assert "11 posts" in process.stdout
     steps = (tmp_path / "steps").read_text().splitlines()
     assert [" ".join(step.split()[:3]) for step in steps] == [
         "hostname --all-ip-addresses",
@@ -85,18 +86,23 @@ def test_a_head_and_a_worker_run_a_job_and_leave_nothing_simulated_slurm(tmp_pat
     ]
     for scratch in (step.removeprefix("rm -rf ") for step in steps if step.startswith("rm -rf ")):
         assert not Path(scratch).exists()
-        left = [each for each in psutil.process_iter(["cmdline"]) if scratch in str(each.info["cmdline"])]
-        assert psutil.wait_procs(left, timeout=20)[1] == [], "what was told to end may take a moment"
-    tokens = re.findall(r"\b[0-9a-f]{64}\b", done.stdout + done.stderr + "\n".join(steps))
-    assert tokens == [], "the token is in no log and on no command line"
+        remaining = [
+            process_info
+            for process_info in psutil.process_iter(["cmdline"])
+            if scratch in str(process_info.info["cmdline"])
+        ]
+        assert psutil.wait_procs(remaining, timeout=20)[1] == [], "a process did not end"
+    tokens = re.findall(r"\b[0-9a-f]{64}\b", process.stdout + process.stderr + "\n".join(steps))
+    assert tokens == [], "the token is in the log or on a command line"
 
 
-def test_a_head_that_does_not_start_ends_the_job_simulated_slurm(tmp_path: Path) -> None:
+@pytest.mark.simulated("slurm")
+def test_job_ends_if_the_head_does_not_start(tmp_path: Path) -> None:
     venv = tmp_path / "venv" / "bin"
     venv.mkdir(parents=True)
     (venv / "ray").write_text("#!/usr/bin/env bash\nexit 1\n")
     (venv / "ray").chmod(0o755)
     (venv / "python").symlink_to(sys.executable)
-    done = job(tmp_path, "status", "nowhere", nodes=1, number=os.getpid(), attempt=2, venv=venv.parent)
-    assert done.returncode == 1
-    assert done.stderr.strip() == "the head did not start on one"
+    process = run_job(tmp_path, "status", "nowhere", nodes=1, number=os.getpid(), attempt=2, venv=venv.parent)
+    assert process.returncode == 1
+    assert process.stderr.strip() == "the head did not start on one"

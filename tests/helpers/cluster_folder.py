@@ -1,4 +1,4 @@
-"""What the tests of `cluster/` share: its files, the pods in them, and the commands in them."""
+"""Helpers of the tests of `cluster/`: its files, and the pods and commands in them."""
 
 import re
 import shlex
@@ -15,36 +15,36 @@ CLUSTER = ROOT / "cluster"
 KUBERAY = CLUSTER / "kuberay"
 PRESETS = CLUSTER / "presets"
 IMAGE_PRESETS = "/opt/amia/presets"
-"""Where the image has them."""
+"""Folder of the presets in the image."""
 
 Tree = dict[str, Any]
 
 
 @cache
 def documents() -> list[Tree]:
-    """Every Kubernetes object of `kuberay/`; read them, never write to them."""
+    """Return all Kubernetes objects of `kuberay/`. They are cached: do not change them."""
     return [tree for file in sorted(KUBERAY.glob("*.yaml")) for tree in yaml.safe_load_all(file.read_text())]
 
 
-def of_kind(kind: str) -> list[Tree]:
-    """The objects of one kind."""
+def objects_of_kind(kind: str) -> list[Tree]:
+    """Return the objects of one kind."""
     return [tree for tree in documents() if tree["kind"] == kind]
 
 
 def ray_clusters() -> dict[str, Tree]:
-    """The specs of both clusters, by the kind that holds them."""
-    [cluster], [job] = of_kind("RayCluster"), of_kind("RayJob")
+    """Return the specs of both Ray clusters, by the kind of object that contains them."""
+    [cluster], [job] = objects_of_kind("RayCluster"), objects_of_kind("RayJob")
     return {"RayCluster": cluster["spec"], "RayJob": job["spec"]["rayClusterSpec"]}
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod template, and what it is for."""
+    """A pod template with a descriptive name."""
 
     name: str
     template: Tree
     ray: bool
-    """Whether it is a Ray node."""
+    """True for Ray nodes."""
 
     @property
     def spec(self) -> Tree:
@@ -53,27 +53,29 @@ class Pod:
 
 
 def pods() -> list[Pod]:
-    """Every pod that the manifests make: heads, workers, the submitter, the job that fetches models."""
-    found: list[Pod] = []
+    """Return all pods of the manifests: heads, workers, the submitter, and the job that downloads models."""
+    result: list[Pod] = []
     for kind, spec in ray_clusters().items():
-        found.append(Pod(f"{kind} head", spec["headGroupSpec"]["template"], ray=True))
-        found += [Pod(f"{kind} {each['groupName']}", each["template"], ray=True) for each in spec["workerGroupSpecs"]]
-    [job], [ray_job] = of_kind("Job"), of_kind("RayJob")
-    found.append(Pod("submitter", ray_job["spec"]["submitterPodTemplate"], ray=False))
-    found.append(Pod("model cache", job["spec"]["template"], ray=False))
-    return found
+        result.append(Pod(f"{kind} head", spec["headGroupSpec"]["template"], ray=True))
+        result += [
+            Pod(f"{kind} {group['groupName']}", group["template"], ray=True) for group in spec["workerGroupSpecs"]
+        ]
+    [job], [ray_job] = objects_of_kind("Job"), objects_of_kind("RayJob")
+    result.append(Pod("submitter", ray_job["spec"]["submitterPodTemplate"], ray=False))
+    result.append(Pod("model cache", job["spec"]["template"], ray=False))
+    return result
 
 
-def fenced(markdown: str, language: str) -> list[str]:
-    """The blocks of one language."""
+def code_blocks(markdown: str, language: str) -> list[str]:
+    """Return the fenced code blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
 
 
 def shell_commands(script: str) -> Iterator[list[str]]:
-    """The commands of a shell script as words: lines joined, comments gone, pipes and lists taken apart.
+    """Yield the words of each command of a shell script: without comments, and with pipes and lists split up.
 
-    Variables become `1`, which is enough to see whether a command takes its options, and `"$@"` nothing. Leading
-    assignments (`NAME=value command`) and words that only open a block are dropped.
+    Variables are replaced by `1`, which is enough to check the options of a command, and `"$@"` by nothing. Leading
+    assignments (`NAME=value command`) and keywords that only open a block are dropped.
     """
     joined = re.sub(r"\\\n\s*", " ", script)
     joined = re.sub(r"\$\(\([^)]*\)\)", "1", joined).replace('"$@"', "")
@@ -84,7 +86,7 @@ def shell_commands(script: str) -> Iterator[list[str]]:
         lexer.whitespace_split, lexer.commenters = True, "#"
         try:
             words = list(lexer)
-        except ValueError:  # a quotation over several lines: no command of ours has one
+        except ValueError:  # a quoted string over several lines: not one of our commands
             continue
         command: list[str] = []
         for word in [*words, ";"]:

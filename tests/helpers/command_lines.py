@@ -1,4 +1,4 @@
-"""Commands parsed by the real command lines, without being run: a wrong option, setting or file fails."""
+"""Parse commands with the real command lines, without running them: a wrong option, setting or file is an error."""
 
 import re
 from collections.abc import Sequence
@@ -15,46 +15,48 @@ from tests.helpers.cluster_folder import IMAGE_PRESETS, PRESETS, ROOT
 AMIA = typer.main.get_command(app)
 
 
-def parsed(words: Sequence[str]) -> list[str]:
-    """What was checked of a command: `amia augment`, and for `ray job submit` also what is submitted.
+def check_command(words: Sequence[str]) -> list[str]:
+    """Parse a command and return its names: `amia augment`; for `ray job submit` also that of the submitted command.
 
-    Empty when the command is none of ours. Raises what the command line says of a wrong one.
+    Returns an empty list for commands other than amia and Ray. Raises the error of the command line if it is wrong.
     """
     if words[0] == "srun":
         words = [word for word in words[1:] if not word.startswith("--") or "ray" in words[: words.index(word)]]
     words = [Path(words[0]).name, *words[1:]]
     if words[:3] == ["python", "-m", "ray_jobs"]:
-        return parsed(["amia", *words[3:]])
+        return check_command(["amia", *words[3:]])
     if words[0] == "sbatch":
-        return parsed(["amia", *words[next(n for n, word in enumerate(words) if word.endswith(".sbatch")) + 1 :]])
+        return check_command(
+            ["amia", *words[next(n for n, word in enumerate(words) if word.endswith(".sbatch")) + 1 :]]
+        )
     if words[0] == "amia":
-        return [f"amia {_amia(list(words[1:]))}".strip()]
+        return [f"amia {_check_amia(list(words[1:]))}".strip()]
     if words[0] == "ray":
-        name, found = _resolved(ray_cli, list(words[1:]), "ray")
-        return [name, *(parsed(found["entrypoint"]) if "entrypoint" in found else [])]
+        name, options = _parse(ray_cli, list(words[1:]), "ray")
+        return [name, *(check_command(options["entrypoint"]) if "entrypoint" in options else [])]
     return []
 
 
-def _amia(words: list[str]) -> str:
+def _check_amia(words: list[str]) -> str:
     if words in ([], ["--help"]):
         return " ".join(words)
-    name, found = _resolved(AMIA, words, "amia")
-    config = found.get("config") or "default"
+    name, options = _parse(AMIA, words, "amia")
+    config = options.get("config") or "default"
     if config.startswith(IMAGE_PRESETS):
         config = str(PRESETS / config.removeprefix(IMAGE_PRESETS + "/"))
     elif config.endswith(".yaml"):
         config = str(ROOT / config)
-    load_settings(config, found.get("words") or [])
+    load_settings(config, options.get("overrides") or [])
     if name in {"train", "fetch"}:
-        from amia.mner.systems import system_of
+        from amia.mner.systems import get_system
 
-        for system in [found["model"]] if isinstance(found["model"], str) else found["model"] or []:
-            system_of(system)
+        for system in [options["model"]] if isinstance(options["model"], str) else options["model"] or []:
+            get_system(system)
     return name
 
 
-def _resolved(command: Any, words: list[str], name: str) -> tuple[str, dict[str, Any]]:
-    """The subcommand that the words name, and its parameters."""
+def _parse(command: Any, words: list[str], name: str) -> tuple[str, dict[str, Any]]:
+    """Return the name of the subcommand and its parameters."""
     context, path = command.make_context(name, list(words)), [name]
     while hasattr(command, "resolve_command"):
         rest = [*context._protected_args, *context.args] if hasattr(context, "_protected_args") else context.args
@@ -64,8 +66,8 @@ def _resolved(command: Any, words: list[str], name: str) -> tuple[str, dict[str,
     return (" ".join(path) if path[0] == "ray" else path[-1]), dict(context.params)
 
 
-def ray_start(params: dict[str, str], *, head: bool) -> None:
-    """The `ray start` that KubeRay makes of `rayStartParams`. Raises what `ray` says of a wrong one."""
+def check_ray_start(params: dict[str, str], *, head: bool) -> None:
+    """Parse the `ray start` command that KubeRay creates from `rayStartParams`. Raises the error of `ray`."""
     words = ["start", *(["--head"] if head else []), *(f"--{name}={value}" for name, value in params.items())]
     assert all(re.fullmatch(r"[a-z-]+", name) for name in params)
-    _resolved(ray_cli, words, "ray")
+    _parse(ray_cli, words, "ray")

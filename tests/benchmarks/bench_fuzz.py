@@ -39,7 +39,7 @@ def to_cells(result: Result) -> tuple[str, ...]:
     images = sum(count for status, count in counts.items() if status.startswith("bad_image"))
     rows = counts.total() - counts["refused"]
     numbers = (counts["refused"], rows, counts["ok"], counts["no_image"], images, counts["rejected"])
-    figures = (f"{result.slowest_ms:.0f}", f"{result.peak_mb:.0f}", str(len(result.falls)))
+    figures = (f"{result.slowest_ms:.0f}", f"{result.peak_mb:.0f}", str(len(result.failures)))
     return (result.kind, str(result.inputs), *map(str, numbers), *figures)
 
 
@@ -51,7 +51,7 @@ def sum_results(results: Sequence[Result]) -> Result:
         statuses=sum((result.statuses for result in results), Counter()),
         slowest_ms=max(result.slowest_ms for result in results),
         peak_mb=max(result.peak_mb for result in results),
-        falls=[failure for result in results for failure in result.falls],
+        failures=[failure for result in results for failure in result.failures],
     )
 
 
@@ -79,9 +79,9 @@ def main() -> None:
     print_row(to_cells(total))
     reasons = [f"{status} {count}" for status, count in total.statuses.most_common() if status.startswith("bad_image")]
     print(f"\n{', '.join(reasons)}\n{time.monotonic() - start:.0f} s, seed {args.seed}")
-    for failure in total.falls:
+    for failure in total.failures:
         print(f"FAILED: {failure}")
-    sys.exit(bool(total.falls))
+    sys.exit(bool(total.failures))
 
 
 if __name__ == "__main__":

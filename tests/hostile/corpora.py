@@ -1,4 +1,4 @@
-"""Whole corpora of bad rows with good ones between them, one a format, written into a folder."""
+"""Corpora of hostile rows with valid rows between them, one per format, written into a folder."""
 
 import io
 import json
@@ -18,20 +18,20 @@ from tests.hostile.rows import CONLL, IMAGE_POSTS, JSON_LINES, PATHS, POSTS, Exp
 
 T = TypeVar("T")
 Entry = tuple[bytes, str | None, str | None, Expected]
-"""What is written; the id and the text of the post that it is, and what becomes of it."""
+"""Bytes of a row, id and text of its post, and the expected result."""
 Members = tuple[list[tuple[str, bytes] | tarfile.TarInfo], "Row"]
 
 __all__ = ["CORPORA", "SECRET", "Corpus", "Row"]
 
 SECRET = b"amia-hostile-secret"
-"""Stands in files outside, which a corpus has no right to."""
+"""Content of files outside the corpus, which must not be read."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a corpus, and what becomes of it."""
+    """A row of a corpus and its expected result."""
 
-    where: str
+    location: str
     id: str | None
     text: str | None
     expected: Expected
@@ -39,21 +39,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What was written, and what is to come of it."""
+    """A written corpus and its expected rows."""
 
     source: Path
     rows: list[Row]
 
 
 def jsonl(folder: Path, *, bad: bool = True) -> Corpus:
-    """Lines, and paths of images."""
+    """Write JSON lines, and paths of images."""
     source = folder / "posts"
     image_folder(source)
     lines: list[Entry] = []
     for line, expected in JSON_LINES.items():
         record = None if expected.rejected else json.loads(line)
         lines.append((line, record and str(record["id"]), record and record["text"], expected))
-    lines += [(json.dumps(post.record).encode(), post.id, said(post), post.expected) for post in POSTS]
+    lines += [(json.dumps(post.record).encode(), post.id, text_of(post), post.expected) for post in POSTS]
     for path, status in PATHS.items():
         record = {"id": f"path {path}", "text": "somewhere", "image": path}
         lines.append((json.dumps(record).encode(), record["id"], "somewhere", Expected(image=status)))
@@ -61,19 +61,19 @@ def jsonl(folder: Path, *, bad: bool = True) -> Corpus:
         (source / f"{number}.jpg").write_bytes(post.image)
         record = {**post.record, "image": f"{number}.jpg"}
         lines.append((json.dumps(record).encode(), post.id, post.text, post.expected))
-    goods: list[Entry] = []
-    for number in range(len(lines) // BETWEEN + 1):
+    valid: list[Entry] = []
+    for number in range(len(lines) // BAD_PER_VALID + 1):
         good = good_post(number)
         (source / f"good-{number}.jpg").write_bytes(good.image)
         record = {**good.record, "image": f"good-{number}.jpg"}
-        goods.append((json.dumps(record).encode(), good.id, said(good), good.expected))
-    mixed = between(lines if bad else [], goods)
+        valid.append((json.dumps(record).encode(), good.id, text_of(good), good.expected))
+    mixed = interleave(lines if bad else [], valid)
     (source / "posts.jsonl").write_bytes(b"".join(line + b"\n" for line, *_ in mixed))
-    return Corpus(source, [Row(f"posts.jsonl:{place}", *rest) for place, (_, *rest) in enumerate(mixed, 1)])
+    return Corpus(source, [Row(f"posts.jsonl:{line}", *rest) for line, (_, *rest) in enumerate(mixed, 1)])
 
 
 def conll(folder: Path, *, bad: bool = True) -> Corpus:
-    """Blocks of lines, and images named by ids."""
+    """Write CoNLL blocks, and images named by ids."""
     source = folder / "posts"
     images = source / "images"
     images.mkdir(parents=True)
@@ -84,27 +84,27 @@ def conll(folder: Path, *, bad: bool = True) -> Corpus:
     (images / "c20.jpg").touch()
     (images / "c21.jpg").write_bytes(b"<html>")
     (images / "\x1b[2J.jpg").write_bytes(good_image(1))
-    not_utf_8(images)
+    write_invalid_utf_8_name(images)
     blocks: list[Entry] = []
     for block, expected in CONLL.items():
         first, *lines = block.replace(b"\r", b"").split(b"\n")
-        named = first.startswith(b"IMGID:")
-        tokens = [line.split(b"\t")[0].decode(errors="replace") for line in (lines if named else [first, *lines])]
-        post_id = first.removeprefix(b"IMGID:").decode() if named else None
+        has_id = first.startswith(b"IMGID:")
+        tokens = [line.split(b"\t")[0].decode(errors="replace") for line in (lines if has_id else [first, *lines])]
+        post_id = first.removeprefix(b"IMGID:").decode() if has_id else None
         image = "ok" if post_id == "\x1b[2J" else expected.image
         blocks.append(
             (block, post_id, " ".join(tokens), expected if image == expected.image else Expected(image=image))
         )
     for number, post in enumerate(IMAGE_POSTS):
         (images / f"{number}.jpg").write_bytes(post.image)
-        blocks.append((f"IMGID:{number}\npicture\tO".encode(), str(number), "picture", post.expected))
-    goods: list[Entry] = []
-    for number in range(len(blocks) // BETWEEN + 1):
+        blocks.append((f"IMGID:{number}\nimage\tO".encode(), str(number), "image", post.expected))
+    valid: list[Entry] = []
+    for number in range(len(blocks) // BAD_PER_VALID + 1):
         good = good_post(number)
         (images / f"{good.id}.jpg").write_bytes(good.image)
-        words = "\n".join(f"{token}\t{tag}" for token, tag in zip(good.tokens, good.tags, strict=True))
-        goods.append((f"IMGID:{good.id}\n{words}".encode(), good.id, said(good), good.expected))
-    mixed = between(blocks if bad else [], goods)
+        content = "\n".join(f"{token}\t{tag}" for token, tag in zip(good.tokens, good.tags, strict=True))
+        valid.append((f"IMGID:{good.id}\n{content}".encode(), good.id, text_of(good), good.expected))
+    mixed = interleave(blocks if bad else [], valid)
     rows: list[Row] = []
     line = 1
     for block, post_id, text, expected in mixed:
@@ -115,14 +115,14 @@ def conll(folder: Path, *, bad: bool = True) -> Corpus:
 
 
 def tar(folder: Path, *, bad: bool = True) -> Corpus:
-    """Members that share a name, and members that are no files."""
+    """Write members with one name per post, and members that are not files."""
     source = folder / "posts"
     source.mkdir(parents=True)
     shards: list[Members] = []
     for number, post in enumerate([*POSTS, *IMAGE_POSTS]):
         members = [(f"{number}.json", json.dumps(post.record).encode())]
         members += [] if post.image is None else [(f"{number}.jpg", post.image)]
-        shards.append((members, Row(f"x.tar/{number}", post.id, said(post), post.expected)))
+        shards.append((members, Row(f"x.tar/{number}", post.id, text_of(post), post.expected)))
     for name, text in {
         "../../climbs": "a",
         "/etc/absolute": "b",
@@ -152,16 +152,21 @@ def tar(folder: Path, *, bad: bool = True) -> Corpus:
         ("path", ("path.json", b'{"id": "path", "text": 7, "image": "../secret.jpg"}'), "text is a number"),
         ("caf\udce9", ("caf\udce9.txt", b"x"), "id is not valid Unicode"),
     ):
-        where = f"x.tar/{name}".encode("utf-8", "backslashreplace").decode()
-        shards.append(([member], Row(where, None, None, Expected(rejected=reason))))
-    twice = [("again.jpg", good_image(50)), ("again.jpg", b"<html>"), ("again.txt", b"first"), ("again.txt", b"last")]
-    shards.append((twice, Row("x.tar/again", "again", "last", Expected(image="ok"))))
-    goods: list[Members] = []
-    for number in range(len(shards) // BETWEEN + 1):
+        location = f"x.tar/{name}".encode("utf-8", "backslashreplace").decode()
+        shards.append(([member], Row(location, None, None, Expected(rejected=reason))))
+    repeated = [
+        ("again.jpg", good_image(50)),
+        ("again.jpg", b"<html>"),
+        ("again.txt", b"first"),
+        ("again.txt", b"last"),
+    ]
+    shards.append(([*images, *texts], Row("x.tar/again", "again", "last", Expected(image="ok"))))
+    valid: list[Members] = []
+    for number in range(len(shards) // BAD_PER_VALID + 1):
         good = good_post(number)
         members = [(f"{good.id}.png", good.image), (f"{good.id}.json", json.dumps(good.record).encode())]
-        goods.append((members, Row(f"x.tar/{good.id}", good.id, said(good), good.expected)))
-    mixed = between(shards if bad else [], goods)
+        valid.append((members, Row(f"x.tar/{good.id}", good.id, text_of(good), good.expected)))
+    mixed = interleave(shards if bad else [], valid)
     with tarfile.open(source / "x.tar", "w", format=tarfile.PAX_FORMAT) as archive:
         for members, _ in mixed:
             for member in members:
@@ -175,14 +180,14 @@ def tar(folder: Path, *, bad: bool = True) -> Corpus:
 
 
 def parquet(folder: Path, *, bad: bool = True) -> Corpus:
-    """Rows of a table, with images inside and images that are paths."""
+    """Write rows of a table, with images inside and images that are paths."""
     source = folder / "posts"
     image_folder(source)
     return _table(source, bad, lambda table: pq.write_table(table, source / "x.parquet", row_group_size=50))
 
 
-def saved(folder: Path, *, bad: bool = True) -> Corpus:
-    """The same as `datasets` saves it."""
+def hf_disk(folder: Path, *, bad: bool = True) -> Corpus:
+    """Write the same rows as `datasets` saves them."""
     source = folder / "posts"
     image_folder(source)
     (source / "state.json").write_text('{"_data_files": [{"filename": "x.parquet"}], "_split": "train"}')
@@ -198,17 +203,17 @@ def _table(source: Path, bad: bool, write: Callable[[pa.Table], None]) -> Corpus
     rows: list[tuple[dict[str, object], Expected, str | None]] = []
     for post in [*POSTS, *IMAGE_POSTS]:
         image = None if post.image is None else {"bytes": post.image, "path": "../../secret.jpg"}
-        rows.append(({**post.record, "image": image}, post.expected, said(post)))
+        rows.append(({**post.record, "image": image}, post.expected, text_of(post)))
     for path, status in PATHS.items():
         record = {"id": f"path {path}", "text": "somewhere", "image": {"bytes": None, "path": path}}
         rows.append((record, Expected(image=status), "somewhere"))
     rows.append(({"id": "\ufffdbytes\ufffd", "text": "X" * 7}, Expected(rejected="not valid UTF-8"), None))
-    goods: list[tuple[dict[str, object], Expected, str | None]] = []
-    for number in range(len(rows) // BETWEEN + 1):
+    valid: list[tuple[dict[str, object], Expected, str | None]] = []
+    for number in range(len(rows) // BAD_PER_VALID + 1):
         good = good_post(number)
         record = {**good.record, "image": {"bytes": good.image, "path": None}}
-        goods.append((record, good.expected, said(good)))
-    mixed = between(rows if bad else [], goods)
+        valid.append((record, good.expected, text_of(good)))
+    mixed = interleave(rows if bad else [], valid)
     schema = pa.schema(
         {
             "id": pa.string(),
@@ -222,14 +227,14 @@ def _table(source: Path, bad: bool, write: Callable[[pa.Table], None]) -> Corpus
     return Corpus(
         source,
         [
-            Row(f"x.parquet#{place}", str(record["id"]), text, expected)
-            for place, (record, expected, text) in enumerate(mixed)
+            Row(f"x.parquet#{row}", str(record["id"]), text, expected)
+            for row, (record, expected, text) in enumerate(mixed)
         ],
     )
 
 
 def _with_broken_text(table: pa.Table) -> pa.Table:
-    """Seven X in a row become bytes that are not UTF-8."""
+    """Replace seven consecutive X by bytes that are not UTF-8."""
     columns = []
     for text in table["text"].chunks:
         validity, offsets, data = text.buffers()
@@ -239,7 +244,7 @@ def _with_broken_text(table: pa.Table) -> pa.Table:
 
 
 def image_folder(source: Path) -> None:
-    """Where `rows.PATHS` lead, and a secret beside it."""
+    """Write the folder that `rows.PATHS` refer to, and a secret next to it."""
     source.mkdir(parents=True)
     (source.parent / "secret.jpg").write_bytes(good_image(99) + SECRET)
     (source.parent / "etc").mkdir()
@@ -256,41 +261,41 @@ def image_folder(source: Path) -> None:
         (source / name).write_bytes(good_image(7))
     (source / "empty.jpg").touch()
     with (source / "large.jpg").open("wb") as file:
-        file.truncate(10**12)  # a terabyte of nothing
+        file.truncate(10**12)  # a sparse file of a terabyte
     (source / "link-in.jpg").symlink_to("sub/good.jpg")
     (source / "link-out.jpg").symlink_to("../secret.jpg")
     (source / "folder-out").symlink_to("..")
     (source / "device-out.jpg").symlink_to("/dev/zero")
     (source / "circle.jpg").symlink_to("circle.jpg")
     os.mkfifo(source / "pipe.jpg")
-    not_utf_8(source)
+    write_invalid_utf_8_name(source)
     with socket.socket(socket.AF_UNIX) as listening:
-        # The path of a socket is short by law.
-        here = os.open(source, os.O_RDONLY)
-        listening.bind(f"/proc/self/fd/{here}/socket.jpg")
-        os.close(here)
+        # The path of a socket has a low length limit.
+        folder = os.open(source, os.O_RDONLY)
+        listening.bind(f"/proc/self/fd/{folder}/socket.jpg")
+        os.close(folder)
 
 
-def not_utf_8(folder: Path) -> None:
-    """A file whose name no row can say."""
+def write_invalid_utf_8_name(folder: Path) -> None:
+    """Write a file whose name no row can contain."""
     Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.jpg")).write_bytes(good_image(8))
 
 
-def said(post: Post) -> str | None:
-    """Its text, as it is to come out."""
+def text_of(post: Post) -> str | None:
+    """Return the expected text of a post."""
     return post.text if post.text is not None else " ".join(post.tokens or ())
 
 
-BETWEEN = 4
-"""Bad rows from one good row to the next."""
+BAD_PER_VALID = 4
+"""Hostile rows between two valid rows."""
 
 
-def between(bad: Sequence[T], good: Sequence[T]) -> list[T]:
-    """Good rows first, last, and after every few bad ones."""
-    mixed = [good[0]]
-    for number, each in enumerate(good[1:]):
-        mixed += [*bad[number * BETWEEN : (number + 1) * BETWEEN], each]
-    return mixed + list(bad[(len(good) - 1) * BETWEEN :])
+def interleave(bad: Sequence[T], valid: Sequence[T]) -> list[T]:
+    """Return valid rows at the start, at the end, and after every few hostile ones."""
+    mixed = [valid[0]]
+    for number, row in enumerate(valid[1:]):
+        mixed += [*bad[number * BAD_PER_VALID : (number + 1) * BAD_PER_VALID], row]
+    return mixed + list(bad[(len(valid) - 1) * BAD_PER_VALID :])
 
 
 def _special(name: str, kind: bytes) -> tarfile.TarInfo:
@@ -304,6 +309,6 @@ CORPORA: dict[str, Callable[..., Corpus]] = {
     "conll": conll,
     "tar": tar,
     "parquet": parquet,
-    "saved": saved,
+    "hf_disk": hf_disk,
 }
-"""Format -> what writes a corpus into a folder; with `bad=False` its good rows alone."""
+"""Format -> function that writes a corpus into a folder; with `bad=False` only its valid rows."""

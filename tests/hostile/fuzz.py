@@ -1,11 +1,11 @@
-"""Damaged files and drawn rows, thousands of them, each read in a process of its own.
+"""Mutated files and generated rows by the thousands, each read in a separate process.
 
     python -m tests.hostile.fuzz [inputs]
 
-prints a line of JSON a kind; `tests/benchmarks/bench_fuzz.py` makes a table of it.
+prints one line of JSON per kind; `tests/benchmarks/bench_fuzz.py` prints a table.
 
-Whatever goes in, a row ends in exactly one status, with a reason where it is bad, or its whole source is refused with
-amia's own error. Anything else is a fall: an exception of another kind, a process that died, a limit that was passed.
+For any input, a row ends in exactly one status, with a reason if it is bad, or the whole source is refused with an
+error of amia. Anything else is a failure: another exception, a dead process, an exceeded limit.
 """
 
 import itertools
@@ -30,29 +30,29 @@ from amia.images import decode, fetch_image, inspect, resize_to_square
 from amia.posts import RawPost, Rejected, validate_post
 from amia.readers import open_corpus
 from amia.text import make_prompt
-from tests.hostile.apart import SETTINGS, apart
 from tests.hostile.corpora import CORPORA, image_folder
+from tests.hostile.image_bytes import save_as
 from tests.hostile.images import IMAGES, NOISE, PHOTO
-from tests.hostile.mutations import mutated, sealed
-from tests.hostile.pieces import saved
-from tests.hostile.strategies import blocks, json_lines, sampled, tables
+from tests.hostile.isolated import SETTINGS, run_isolated
+from tests.hostile.mutations import fix_checksums, mutate
+from tests.hostile.strategies import blocks, json_lines, sample, tables
 
 __all__ = ["KINDS", "MEMORY_MB", "Result", "fuzz"]
 
 MEMORY_MB = 900
-"""That reading one input may take."""
-LONGEST_MESSAGE = 2_000
-"""Characters; nobody reads more of a line in a terminal or a file."""
+"""Memory limit of reading one input."""
+MAX_MESSAGE = 2_000
+"""Characters of a message."""
 
 Write = Callable[[Path], None]
-"""Puts an input into an empty folder."""
+"""Writes an input into an empty folder."""
 Read = Callable[[Path], Counter[str]]
-"""What becomes of an input: statuses, and of how many rows."""
+"""Reads an input; returns the number of rows by status."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of input: so many of it, from a seed, and how they are read."""
+    """A kind of input: a generator of inputs from a seed and a count, and a function that reads them."""
 
     inputs: Callable[[int, int], Iterator[Write]]
     read: Read
@@ -60,20 +60,20 @@ class Kind:
 
 @dataclass
 class Result:
-    """What became of all inputs of a kind."""
+    """Results of all inputs of a kind."""
 
     kind: str
     inputs: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    """Of rows; `refused` counts sources."""
+    """Number of rows by status; `refused` counts sources."""
     slowest_ms: float = 0.0
     peak_mb: float = 0.0
-    falls: list[str] = field(default_factory=list)
-    """Which input, and what it did."""
+    failures: list[str] = field(default_factory=list)
+    """Failed inputs with their errors."""
 
 
 def fuzz(inputs: int, seed: int, keep: Path | None = None) -> Iterator[Result]:
-    """So many inputs, shared evenly among the kinds. Those that make amia fall are kept in a folder, where given."""
+    """Read `inputs` inputs, distributed evenly among the kinds. Inputs that fail are copied to `keep`, if given."""
     shares = Counter(kind for kind, _ in zip(itertools.cycle(KINDS), range(inputs), strict=False))
     for name, count in shares.items():
         result = Result(name)
@@ -81,77 +81,77 @@ def fuzz(inputs: int, seed: int, keep: Path | None = None) -> Iterator[Result]:
             with tempfile.TemporaryDirectory() as folder:
                 source = Path(folder) / "posts"
                 source.mkdir()
-                fallen = _counted(result, number, *apart(partial(_said, write, KINDS[name].read, source)))
-                if fallen and keep is not None:
-                    shutil.copytree(source, keep / f"{name}-{number}", symlinks=True, ignore=_endless)
+                failed = _add(result, number, *run_isolated(partial(_read_to_json, write, KINDS[name].read, source)))
+                if failed and keep is not None:
+                    shutil.copytree(source, keep / f"{name}-{number}", symlinks=True, ignore=_special_files)
         yield result
 
 
-def _endless(folder: str, names: list[str]) -> list[str]:
-    """Pipes, sockets and files of a terabyte, which no copy needs."""
+def _special_files(folder: str, names: list[str]) -> list[str]:
+    """Return pipes, sockets and huge files, which are not copied."""
     files = [Path(folder) / name for name in names]
     return [file.name for file in files if not file.is_dir() and not (file.is_file() and file.stat().st_size < 10**8)]
 
 
-def _counted(result: Result, number: int, said: str, taken_mb: float) -> bool:
-    """Add what was said of an input. True: amia fell."""
+def _add(result: Result, number: int, output: str, memory_mb: float) -> bool:
+    """Add the output of one input to the result; return True if it failed."""
     result.inputs += 1
-    told = json.loads(said) if said.startswith("{") else {"fallen": said}
-    result.slowest_ms = max(result.slowest_ms, told.get("ms", 0.0))
-    result.peak_mb = max(result.peak_mb, taken_mb)
-    result.statuses.update(told.get("statuses", {}))
-    fallen = told.get("fallen") or (f"took {taken_mb:.0f} MB" if taken_mb > MEMORY_MB else None)
-    if fallen is not None:
-        result.falls.append(f"{result.kind} {number}: {fallen}")
-    return fallen is not None
+    outcome = json.loads(output) if output.startswith("{") else {"failure": output}
+    result.slowest_ms = max(result.slowest_ms, outcome.get("ms", 0.0))
+    result.peak_mb = max(result.peak_mb, memory_mb)
+    result.statuses.update(outcome.get("statuses", {}))
+    failure = outcome.get("failure") or (f"took {memory_mb:.0f} MB" if memory_mb > MEMORY_MB else None)
+    if failure is not None:
+        result.failures.append(f"{result.kind} {number}: {failure}")
+    return failure is not None
 
 
-def _said(write: Write, read: Read, source: Path) -> str:
+def _read_to_json(write: Write, read: Read, source: Path) -> str:
     write(source)
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
         statuses = read(source)
-    except Exception as error:  # noqa: BLE001 - to be told of, not to be lost with the process
-        return json.dumps({"fallen": repr(error)[:500]})
-    return json.dumps({"statuses": statuses, "ms": 1_000 * (time.perf_counter() - began)})
+    except Exception as error:  # noqa: BLE001 - reported instead of lost with the process
+        return json.dumps({"failure": repr(error)[:500]})
+    return json.dumps({"statuses": statuses, "ms": 1_000 * (time.perf_counter() - start)})
 
 
-def picture(source: Path) -> Counter[str]:
-    """An image file alone."""
+def read_image_file(source: Path) -> Counter[str]:
+    """Read a single image file."""
     data = (source / "image").read_bytes()
-    status = _pictured(data)
+    status = _image_status(data)
     try:
         inspect(data, SETTINGS)
     except ImageError:
-        assert status != "ok", "pixels came out of a file whose header was refused"
+        assert status != "ok", "decode accepted a file whose header inspect refused"
     return Counter([status])
 
 
-def corpus(source: Path) -> Counter[str]:
-    """A whole source, read twice as ingest may do."""
-    first, second = _rows(source), _rows(source)
-    assert first == second, "another answer the second time"
+def read_corpus(source: Path) -> Counter[str]:
+    """Read a source twice, as ingest may do."""
+    first, second = _count_statuses(source), _count_statuses(source)
+    assert first == second, "the second reading differs"
     return first
 
 
-def _rows(source: Path) -> Counter[str]:
+def _count_statuses(source: Path) -> Counter[str]:
     statuses: Counter[str] = Counter()
     try:
         opened = open_corpus(source)
         for raw in opened:
-            statuses[_ended(raw, opened.image_root)] += 1
+            statuses[_final_status(raw, opened.image_root)] += 1
     except CorpusError as error:
-        _speakable(str(error))
+        _check_message(str(error))
         statuses["refused"] += 1
     return statuses
 
 
-def _ended(raw: RawPost | Rejected, images: Path | None) -> str:
-    """The one status of a row, after everything that can be done with it before a model sees it."""
+def _final_status(raw: RawPost | Rejected, images: Path | None) -> str:
+    """Return the status of a row after all processing up to the models."""
     post = raw if isinstance(raw, Rejected) else validate_post(raw)
     if isinstance(post, Rejected):
-        _speakable(post.reason)
-        _speakable(post.location)
+        _check_message(post.reason)
+        _check_message(post.location)
         (post.id or "").encode()
         return "rejected"
     stored = [post.id, post.text, post.location, post.image_path, *(post.tokens or ()), *(post.ner_tags or ())]
@@ -163,84 +163,84 @@ def _ended(raw: RawPost | Rejected, images: Path | None) -> str:
         try:
             data = fetch_image(images, post.image_path, SETTINGS)
         except ImageError as error:
-            return _named(error)
-    return "no_image" if data is None else _pictured(data)
+            return _bad_image(error)
+    return "no_image" if data is None else _image_status(data)
 
 
-def _pictured(data: bytes) -> str:
+def _image_status(data: bytes) -> str:
     try:
         pixels = resize_to_square(decode(data, SETTINGS), SETTINGS)
     except ImageError as error:
-        return _named(error)
+        return _bad_image(error)
     assert pixels.shape == (SETTINGS.size, SETTINGS.size, 3)
     return "ok"
 
 
-def _named(error: ImageError) -> str:
+def _bad_image(error: ImageError) -> str:
     assert re.fullmatch(r"[a-z_]{4,20}", error.reason), f"{error.reason!r} is no reason"
     return f"bad_image({error.reason})"
 
 
-def _speakable(message: str) -> None:
-    """A reason is there, fits into a file and onto a screen."""
+def _check_message(message: str) -> None:
+    """Check that a message is not empty, encodable, and not too long."""
     message.encode()
     assert message.strip(), "no reason"
-    assert len(message) <= LONGEST_MESSAGE, f"a message of {len(message)} characters: {message[:200]}"
+    assert len(message) <= MAX_MESSAGE, f"a message of {len(message)} characters: {message[:200]}"
 
 
-def images(kind: str, beginning: bytes, seed: int, count: int) -> Iterator[Write]:
-    """Images of a format, damaged."""
-    odd = [data for data, status in IMAGES.values() if status == "ok" and len(data) < 200_000]
-    whole = [saved(PHOTO, kind), saved(NOISE, kind), *(data for data in odd if data.startswith(beginning))]
+def images(kind: str, signature: bytes, seed: int, count: int) -> Iterator[Write]:
+    """Generate mutated images of a format."""
+    valid = [data for data, status in IMAGES.values() if status == "ok" and len(data) < 200_000]
+    originals = [save_as(PHOTO, kind), save_as(NOISE, kind), *(data for data in valid if data.startswith(signature))]
     for number in range(count):
-        draw = Random(f"{seed} {kind} {number}")
-        yield partial(_write_damaged, draw.choice(whole), draw, whole, "image")
+        random = Random(f"{seed} {kind} {number}")
+        yield partial(_write_mutated, random.choice(originals), random, originals, "image")
 
 
 def files(kind: str, seed: int, count: int) -> Iterator[Write]:
-    """Corpora of good posts, one file of which is damaged."""
+    """Generate corpora of valid posts with one mutated file."""
     with tempfile.TemporaryDirectory() as folder:
         good = CORPORA[kind](Path(folder), bad=False).source
         texts = sorted(file.name for file in good.iterdir() if file.is_file() and file.suffix not in (".jpg", ""))
         contents = {name: (good / name).read_bytes() for name in texts}
         for number in range(count):
-            draw = Random(f"{seed} {kind} {number}")
-            yield partial(_copy_damaged, good, contents, draw)
+            random = Random(f"{seed} {kind} {number}")
+            yield partial(_copy_mutated, good, contents, random)
 
 
-def _copy_damaged(good: Path, contents: dict[str, bytes], draw: Random, source: Path) -> None:
+def _copy_mutated(good: Path, contents: dict[str, bytes], random: Random, source: Path) -> None:
     for image in good.rglob("*.jpg"):
         if image.is_file() and not image.is_symlink() and image.stat().st_size < 10_000:
             (source / image.relative_to(good)).parent.mkdir(exist_ok=True)
             (source / image.relative_to(good)).write_bytes(image.read_bytes())
     largest = max(contents, key=lambda name: len(contents[name]))
-    damaged = draw.choice([*contents, largest, largest])
-    for name, data in contents.items():
-        (source / name).write_bytes(data)
-    _write_damaged(contents[damaged], draw, list(contents.values()), damaged, source)
+    name = random.choice([*contents, largest, largest])
+    for other, data in contents.items():
+        (source / other).write_bytes(data)
+    _write_mutated(contents[name], random, list(contents.values()), name, source)
 
 
-def _write_damaged(data: bytes, draw: Random, others: list[bytes], name: str, source: Path) -> None:
-    data = mutated(data, draw, others)
-    (source / name).write_bytes(sealed(data) if draw.random() < 0.7 else data)
+def _write_mutated(data: bytes, random: Random, others: list[bytes], name: str, source: Path) -> None:
+    data = mutate(data, random, others)
+    (source / name).write_bytes(fix_checksums(data) if random.random() < 0.7 else data)
 
 
 def lines(seed: int, count: int) -> Iterator[Write]:
-    """Drawn JSON lines, beside images of every good and bad kind."""
-    for data in sampled(json_lines, count, seed):
+    """Generate JSON lines, next to images of all kinds."""
+    for data in sample(json_lines, count, seed):
         yield partial(_with_images, "posts.jsonl", data)
 
 
 def columns(seed: int, count: int) -> Iterator[Write]:
-    """Drawn blocks of CoNLL."""
-    for data in sampled(blocks, count, seed):
+    """Generate CoNLL files."""
+    for data in sample(blocks, count, seed):
         yield lambda source, data=data: (source / "train.txt").write_bytes(data)
 
 
 def rows(seed: int, count: int) -> Iterator[Write]:
-    """Drawn tables, as Parquet and as `datasets` saves them in turn."""
-    for number, table in enumerate(sampled(tables, count, seed)):
-        yield partial(_write_saved if number % 2 else _write_parquet, table)
+    """Generate tables, alternately as Parquet and as `datasets` saves them."""
+    for number, table in enumerate(sample(tables, count, seed)):
+        yield partial(_write_hf_disk if number % 2 else _write_parquet, table)
 
 
 def _with_images(name: str, data: bytes, source: Path) -> None:
@@ -253,7 +253,7 @@ def _write_parquet(table: pa.Table, source: Path) -> None:
     pq.write_table(table, source / "x.parquet")
 
 
-def _write_saved(table: pa.Table, source: Path) -> None:
+def _write_hf_disk(table: pa.Table, source: Path) -> None:
     (source / "state.json").write_text('{"_data_files": [{"filename": "x.arrow"}], "_split": "train"}')
     with pa.ipc.new_stream(source / "x.arrow", table.schema) as stream:
         stream.write_table(table)
@@ -261,8 +261,8 @@ def _write_saved(table: pa.Table, source: Path) -> None:
 
 KINDS: dict[str, Kind] = {
     **{
-        kind.lower(): Kind(partial(images, kind, beginning), picture)
-        for kind, beginning in {
+        kind.lower(): Kind(partial(images, kind, signature), read_image_file)
+        for kind, signature in {
             "JPEG": b"\xff\xd8\xff",
             "PNG": b"\x89PNG",
             "GIF": b"GIF8",
@@ -271,14 +271,14 @@ KINDS: dict[str, Kind] = {
             "TIFF": b"II*\0",
         }.items()
     },
-    **{kind: Kind(partial(files, kind), corpus) for kind in CORPORA},
-    "drawn lines": Kind(lines, corpus),
-    "drawn blocks": Kind(columns, corpus),
-    "drawn tables": Kind(rows, corpus),
+    **{kind: Kind(partial(files, kind), read_corpus) for kind in CORPORA},
+    "generated lines": Kind(lines, read_corpus),
+    "generated blocks": Kind(columns, read_corpus),
+    "generated tables": Kind(rows, read_corpus),
 }
-"""By name: images that are damaged, corpora of every format that are damaged, and rows that Hypothesis draws."""
+"""Kinds by name: mutated images, mutated corpora of every format, and rows generated by Hypothesis."""
 
 
 if __name__ == "__main__":
-    for each in fuzz(int(sys.argv[1]), seed=0):
-        print(json.dumps(vars(each)), flush=True)
+    for result in fuzz(int(sys.argv[1]), seed=0):
+        print(json.dumps(vars(result)), flush=True)

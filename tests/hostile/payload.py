@@ -1,4 +1,4 @@
-"""Code that runs where somebody unpickles it."""
+"""Code that runs when it is unpickled."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ __all__ = ["Payload"]
 
 
 class Payload:
-    """Unpickled, it writes the marker."""
+    """Creates the marker file when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker

@@ -1,28 +1,28 @@
-"""Rows as they must not be, in each format that a corpus may have, beside what becomes of them."""
+"""Hostile rows of each corpus format, with their expected results."""
 
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.hostile.images import IMAGES, good_image
-from tests.hostile.texts import IDS, TEXTS, UNSEEN
+from tests.hostile.texts import IDS, INVISIBLE, TEXTS
 
 __all__ = ["CONLL", "IMAGE_POSTS", "JSON_LINES", "PATHS", "POSTS", "Expected", "Post", "good_post"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What becomes of a row."""
+    """Expected result of a row."""
 
     image: str = "no_image"
     synthesis: str = "ok"
     rejected: str | None = None
-    """A part of the reason, where it is no post."""
+    """Part of the reason, if the row is rejected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Post:
-    """A row that every format can hold."""
+    """A row that every format can represent."""
 
     id: str
     text: str | None = None
@@ -33,7 +33,7 @@ class Post:
 
     @property
     def record(self) -> dict[str, Any]:
-        """But for its image."""
+        """Fields of the row without its image."""
         names = {"id": self.id, "text": self.text, "tokens": self.tokens, "tags": self.tags}
         return {name: value for name, value in names.items() if value is not None}
 
@@ -43,31 +43,31 @@ def rejected(reason: str) -> Expected:
 
 
 def good_post(number: int) -> Post:
-    """A post like no other number's."""
+    """Return a valid post that differs for every number."""
     tokens = ["Number", str(number), "is", "a", "red", "bridge", "in", f"Kyoto{number}"]
     tags = ["O"] * 7 + ["B-LOC"]
     return Post(id=f"good-{number}", tokens=tokens, tags=tags, image=good_image(number), expected=Expected(image="ok"))
 
 
 def _texts() -> list[Post]:
-    unseen = Expected(synthesis="no_prompt")
+    no_prompt = Expected(synthesis="no_prompt")
     return [
         *(Post(id=f"text {name}", text=text) for name, text in TEXTS.items()),
-        *(Post(id=f"unseen {name}", text=text, expected=unseen) for name, text in UNSEEN.items()),
-        *(Post(id=post_id, text=f"the id is odd: {name}") for name, post_id in IDS.items()),
+        *(Post(id=f"invisible {name}", text=text, expected=no_prompt) for name, text in INVISIBLE.items()),
+        *(Post(id=post_id, text=f"unusual id: {name}") for name, post_id in IDS.items()),
         Post(id="empty", text="", expected=rejected("no text")),
         Post(id="white space", text=" \t\n\u00a0\u3000\u2003", expected=rejected("no text")),
         Post(id="too long", text="x" * 1_048_577, expected=rejected("more than")),
-        Post(id="twice", text="said twice", expected=Expected()),
-        Post(id="twice", text="said twice", expected=rejected("duplicate id")),
+        Post(id="twice", text="duplicate", expected=Expected()),
+        Post(id="twice", text="duplicate", expected=rejected("duplicate id")),
     ]
 
 
 def _tagged() -> list[Post]:
     words = ["Ada", "Lovelace", "left"]
 
-    def tags(name: str, *given: str, expected: Expected | None = None) -> Post:
-        return Post(id=f"tags {name}", tokens=words, tags=list(given), expected=expected or Expected())
+    def tags(name: str, *values: str, expected: Expected | None = None) -> Post:
+        return Post(id=f"tags {name}", tokens=words, tags=list(values), expected=expected or Expected())
 
     return [
         tags("orphan I", "I-PER", "I-PER", "O"),
@@ -93,7 +93,7 @@ def _tagged() -> list[Post]:
 
 
 POSTS: list[Post] = [*_texts(), *_tagged()]
-"""What is wrong with them does not depend on the format."""
+"""Posts whose defects do not depend on the format."""
 
 IMAGE_POSTS: list[Post] = [
     Post(id=f"image {name}", text=f"an image: {name}", image=data, expected=Expected(image=status))
@@ -141,11 +141,11 @@ PATHS: dict[str, str] = {
     "really-a-png.jpg": "ok",
     "no-ending": "ok",
 }
-"""Paths that a row may name, in a folder that `corpora.image_folder` makes, and the image status of the post."""
+"""Paths in a row, relative to the folder of `corpora.image_folder` -> image status of the post."""
 
 JSON_LINES: dict[bytes, Expected] = {
     b"{": rejected("not valid JSON"),
-    b'{"text": "cut off': rejected("not valid JSON"),
+    b'{"text": "truncated': rejected("not valid JSON"),
     b'{"text": "a"} {"text": "b"}': rejected("not valid JSON"),
     b"[1, 2]": rejected("not a JSON object"),
     b'"only a string"': rejected("not a JSON object"),
@@ -192,7 +192,7 @@ JSON_LINES: dict[bytes, Expected] = {
         image="bad_image(outside_root)"
     ),
 }
-"""Lines, none of which holds the same post as another."""
+"""Lines, each with a different post, and their expected results."""
 
 CONLL: dict[bytes, Expected] = {
     b"IMGID:c1\nAda\tI-PER\nleft\tO": Expected(),
@@ -217,7 +217,7 @@ CONLL: dict[bytes, Expected] = {
     b"IMGID:c14\n" + b"w\tO\n" * 100_001 + b"w\tO": rejected("more than 100000 tokens"),
     b"no id\tO\nno image\tO": Expected(),
     b"IMGID:c15\nAda\tO\nIMGID:c16\tO": Expected(),
-    # Of two posts with one id the one with the smaller content hash stays, wherever it stands.
+    # Of two posts with one id, the one with the smaller content hash is kept, regardless of the order.
     b"IMGID:c22\nfirst\tO": rejected("duplicate id"),
     b"IMGID:c22\nsecond\tO": Expected(),
     b"IMGID:c17\nfolder\tO": Expected(image="bad_image(not_a_file)"),
@@ -226,4 +226,4 @@ CONLL: dict[bytes, Expected] = {
     b"IMGID:c20\nempty\tO": Expected(image="bad_image(empty)"),
     b"IMGID:c21\nhtml\tO": Expected(image="bad_image(not_an_image)"),
 }
-"""Blocks of lines; the images of the last ones are made by `corpora.conll`."""
+"""Blocks of lines and their expected results; `corpora.conll` writes the images of the last ones."""

@@ -1,4 +1,4 @@
-"""Every bad image ends in its status, in few seconds and little memory, and leaves nothing behind."""
+"""Every hostile image ends in its status, within limits of time and memory, and writes no files."""
 
 import json
 import os
@@ -9,59 +9,59 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.paths import ROOT
-from tests.hostile.apart import decoded, largest
-from tests.hostile.images import ARMED, IMAGES
+from tests.hostile.images import IMAGES, MARKER
+from tests.hostile.isolated import decode_status, largest_images
 
-MEMORY_MB = 900
-"""That one image may take, at 50 million pixels."""
-SMALL_MB = 350
-"""That one may take which is not so large."""
-HEADER_MB = 60
+MAX_MB = 900
+"""Memory limit of one image with 50 million pixels."""
+MAX_SMALL_MB = 350
+"""Memory limit of a smaller image."""
+MAX_HEADER_MB = 60
 
-Told = dict[tuple[str, str], tuple[str, float]]
+Results = dict[tuple[str, str], tuple[str, float]]
 
 
 @pytest.fixture(scope="module")
-def told() -> Told:
-    """What `hostile.apart` says of each image: its status, and MB."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile.apart"],
+def results() -> Results:
+    """Status and memory in MB by kind and name, from `tests.hostile.isolated`."""
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.hostile.isolated"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
     )
-    lines = map(json.loads, done.stdout.splitlines())
-    return {(line["kind"], line["name"]): (line["said"], line["mb"]) for line in lines}
+    lines = map(json.loads, process.stdout.splitlines())
+    return {(line["kind"], line["name"]): (line["result"], line["mb"]) for line in lines}
 
 
 @pytest.mark.promise(19, 35)
 @pytest.mark.parametrize("name", IMAGES)
-def test_it_ends_in_its_status_within_bounds(told: Told, name: str) -> None:
-    said, taken = told["image", name]
-    assert said == IMAGES[name][1]
-    assert taken < (MEMORY_MB if name == "49-megapixels" else SMALL_MB)
-    assert told["header", name][1] < HEADER_MB
+def test_status_and_memory(results: Results, name: str) -> None:
+    status, memory_mb = results["image", name]
+    assert status == IMAGES[name][1]
+    assert memory_mb < (MAX_MB if name == "49-megapixels" else MAX_SMALL_MB)
+    assert results["header", name][1] < MAX_HEADER_MB
 
 
 @pytest.mark.promise(19)
-@pytest.mark.parametrize("name", largest())
-def test_the_largest_picture_of_every_kind(told: Told, name: str) -> None:
-    said, taken = told["largest", name]
-    assert said == "ok"
-    assert 100 < taken < MEMORY_MB
+@pytest.mark.parametrize("name", largest_images())
+def test_largest_image_of_each_mode(results: Results, name: str) -> None:
+    status, memory_mb = results["largest", name]
+    assert status == "ok"
+    assert 100 < memory_mb < MAX_MB
 
 
 @pytest.mark.promise(19)
-def test_no_file_leaves_anything_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Ghostscript and its like write where they stand.
+def test_decoding_writes_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Programs like Ghostscript write to the current folder.
     monkeypatch.chdir(tmp_path)
     for data, _ in IMAGES.values():
-        if ARMED in data:
-            decoded(data)
+        if MARKER in data:
+            decode_status(data)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_there_are_enough_of_them() -> None:
+def test_number_of_images() -> None:
     assert len(IMAGES) > 60
     assert sum(status != "ok" for _, status in IMAGES.values()) > 50

@@ -1,4 +1,4 @@
-"""Folders of models made by somebody else: none runs code, reads elsewhere, or is built to a size that no model has."""
+"""Untrusted model folders: no code runs, no files elsewhere are read, and absurd sizes are refused."""
 
 import json
 import pickle
@@ -27,7 +27,7 @@ SHIPPED = {"clip": CLIP_DIR, "bert": BERT_DIR, "resnet": RESNET_DIR, "generator"
 
 @pytest.fixture
 def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stands there as soon as somebody's code has run. Whoever is asked whether it may says yes."""
+    """File that exists once foreign code has run. Any interactive question is answered with yes."""
     monkeypatch.setattr("builtins.input", lambda _="": "y")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "code has run"
@@ -39,19 +39,19 @@ def code(marker: Path) -> str:
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Callable[[str], Path]:
+def copy_demo_model(tmp_path: Path) -> Callable[[str], Path]:
     return lambda name: shutil.copytree(SHIPPED[name], tmp_path / name)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recognizer that reads images."""
+    """Saved recognizer that reads images."""
     folder = tmp_path_factory.mktemp("recognizer")
-    start_from(text=BERT_DIR, visual=RESNET_DIR, system="bert-resnet-crf")[0].save(folder)
+    build(text=BERT_DIR, visual=RESNET_DIR, system="bert-resnet-crf")[0].save(folder)
     return folder
 
 
-def start_from(text: Path = BERT_DIR, visual: Path = RESNET_DIR, system: str = "bert-crf") -> Any:
+def build(text: Path = BERT_DIR, visual: Path = RESNET_DIR, system: str = "bert-crf") -> Any:
     settings = [EncoderSettings(model=str(folder)) for folder in (text, visual)]
     return build_recognizer(system, RecognizerSettings(text=settings[0], visual=settings[1]), ("PER",))
 
@@ -64,7 +64,7 @@ def load_generator(folder: Path) -> Generator:
     return Generator.load(GeneratorSettings(model=str(folder), revision=None, device="cpu"), 32)
 
 
-def changed(file: Path, **values: object) -> None:
+def edit_json(file: Path, **values: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
@@ -73,11 +73,11 @@ def safetensors(header: object, body: bytes = b"") -> bytes:
     return struct.pack("<Q", len(packed)) + packed + body
 
 
-def floats(build_recognizer: int, end: int, *shape: int) -> dict[str, object]:
-    return {"dtype": "F32", "shape": shape, "data_offsets": [build_recognizer, end]}
+def floats(start: int, end: int, *shape: int) -> dict[str, object]:
+    return {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
 
 
-LYING_WEIGHTS = {
+INVALID_WEIGHTS = {
     "empty": b"",
     "no header": struct.pack("<Q", 2**63) + b"{}",
     "a header longer than the file": struct.pack("<Q", 10**6) + b"{}",
@@ -85,72 +85,72 @@ LYING_WEIGHTS = {
     "beyond the end": safetensors({"a": floats(0, 80, 20)}, bytes(8)),
     "a shape of 2**80": safetensors({"a": floats(0, 8, 2**40, 2**40)}, bytes(8)),
     "endless nesting": safetensors(b"[" * 100_000),
-    "nothing in it": safetensors({}),
+    "no tensors": safetensors({}),
     "a pickle": b"\x80\x04N.",
 }
 
 
-@pytest.mark.parametrize("lie", LYING_WEIGHTS)
-def test_weights_that_lie(copied: Callable[[str], Path], lie: str) -> None:
-    for name, load in (("clip", load_clip), ("bert", start_from)):
-        folder = copied(name)
-        (folder / "model.safetensors").write_bytes(LYING_WEIGHTS[lie])
+@pytest.mark.parametrize("defect", INVALID_WEIGHTS)
+def test_rejects_invalid_weights(copy_demo_model: Callable[[str], Path], defect: str) -> None:
+    for name, load in (("clip", load_clip), ("bert", build)):
+        folder = copy_demo_model(name)
+        (folder / "model.safetensors").write_bytes(INVALID_WEIGHTS[defect])
         with pytest.raises(ModelError, match=r"encoder: "):
             load(folder)
 
 
 @pytest.mark.promise(32)
-@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("with_safetensors", [True, False])
 def test_pickles_are_never_loaded(
-    copied: Callable[[str], Path], trained: Path, tmp_path: Path, marker: Path, beside: bool
+    copy_demo_model: Callable[[str], Path], trained: Path, tmp_path: Path, marker: Path, with_safetensors: bool
 ) -> None:
-    folders = {name: copied(name) for name in ("clip", "bert", "generator")}
+    folders = {name: copy_demo_model(name) for name in ("clip", "bert", "generator")}
     folders["recognizer"] = shutil.copytree(trained, tmp_path / "recognizer")
-    loads = {"clip": load_clip, "bert": start_from, "generator": load_generator, "recognizer": mner.load}
+    loads = {"clip": load_clip, "bert": build, "generator": load_generator, "recognizer": mner.load}
     for name, folder in folders.items():
         parts = [folder / "unet", folder / "vae", folder / "text_encoder"] if name == "generator" else [folder]
         for part in parts:
-            if not beside:
+            if not with_safetensors:
                 next(part.glob("*.safetensors")).unlink()
             for pickled in ("pytorch_model.bin", "diffusion_pytorch_model.bin", "model.pt", "tokenizer.pkl"):
                 (part / pickled).write_bytes(pickle.dumps(Payload(marker)))
-        if beside:
+        if with_safetensors:
             loads[name](folder)
         else:
             with pytest.raises(ModelError):
                 loads[name](folder)
     assert not marker.exists()
-    pickle.loads(pickle.dumps(Payload(marker)))  # noqa: S301 - the payload itself is not a dud
+    pickle.loads(pickle.dumps(Payload(marker)))  # noqa: S301 - shows that the payload works
     assert marker.exists()
 
 
 @pytest.mark.promise(32)
-@pytest.mark.parametrize("model_type", ["bert", "somebodys"])
-def test_code_that_a_configuration_asks_for_never_runs(
-    copied: Callable[[str], Path], code: str, marker: Path, model_type: str
+@pytest.mark.parametrize("model_type", ["bert", "custom"])
+def test_custom_code_of_an_encoder_never_runs(
+    copy_demo_model: Callable[[str], Path], code: str, marker: Path, model_type: str
 ) -> None:
-    folder = copied("bert")
+    folder = copy_demo_model("bert")
     (folder / "evil.py").write_text(code)
     names = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}
-    changed(folder / "config.json", model_type=model_type, auto_map=names)
-    changed(folder / "tokenizer_config.json", tokenizer_class="Evil", auto_map={"AutoTokenizer": ["evil.Evil"] * 2})
+    edit_json(folder / "config.json", model_type=model_type, auto_map=names)
+    edit_json(folder / "tokenizer_config.json", tokenizer_class="Evil", auto_map={"AutoTokenizer": ["evil.Evil"] * 2})
     if model_type == "bert":
-        start_from(folder)  # a class of that name is at hand: the other is not looked at
+        build(folder)  # transformers has this model type and ignores the custom class
     else:
         with pytest.raises(ModelError, match="it needs custom code, and amia runs no code"):
-            start_from(folder)
+            build(folder)
     assert not marker.exists()
 
 
 @pytest.mark.promise(32)
-def test_code_that_a_recognizer_asks_for_never_runs(trained: Path, tmp_path: Path, code: str, marker: Path) -> None:
+def test_custom_code_of_a_recognizer_never_runs(trained: Path, tmp_path: Path, code: str, marker: Path) -> None:
     folder = shutil.copytree(trained, tmp_path / "recognizer")
     (folder / "evil.py").write_text(code)
     names = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}
     inner = json.loads((folder / "config.json").read_text())["text"] | {"auto_map": names}
-    changed(folder / "config.json", auto_map=names, text=inner)
+    edit_json(folder / "config.json", auto_map=names, text=inner)
     mner.load(folder)
-    changed(folder / "config.json", text=inner | {"model_type": "somebodys"})
+    edit_json(folder / "config.json", text=inner | {"model_type": "custom"})
     with pytest.raises(ModelError):
         mner.load(folder)
     assert not marker.exists()
@@ -172,38 +172,38 @@ def test_code_that_a_recognizer_asks_for_never_runs(trained: Path, tmp_path: Pat
         {"tokenizer": ["transformers", "AutoTokenizer"]},
     ],
 )
-def test_pipelines_of_foreign_classes(
-    copied: Callable[[str], Path], code: str, marker: Path, index: dict[str, object]
+def test_rejects_pipelines_with_custom_classes(
+    copy_demo_model: Callable[[str], Path], code: str, marker: Path, index: dict[str, object]
 ) -> None:
-    folder = copied("generator")
-    for place in (folder.parent, folder, folder / "unet", folder / "text_encoder", folder / "tokenizer"):
-        (place / "evil.py").write_text(code)
+    folder = copy_demo_model("generator")
+    for location in (folder.parent, folder, folder / "unet", folder / "text_encoder", folder / "tokenizer"):
+        (location / "evil.py").write_text(code)
     (folder / "pipeline.py").write_text(code)
     names = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil"}
-    changed(folder / "text_encoder" / "config.json", model_type="somebodys", auto_map=names)
+    edit_json(folder / "text_encoder" / "config.json", model_type="custom", auto_map=names)
     tokenizer = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}}
-    changed(folder / "tokenizer" / "tokenizer_config.json", **tokenizer)
-    changed(folder / "model_index.json", **index)
+    edit_json(folder / "tokenizer" / "tokenizer_config.json", **tokenizer)
+    edit_json(folder / "model_index.json", **index)
     with pytest.raises(ModelError, match=r"generator: "):
         load_generator(folder)
     assert not marker.exists()
 
 
-def test_a_custom_pipeline_is_not_looked_at(copied: Callable[[str], Path], code: str, marker: Path) -> None:
-    folder = copied("generator")
+def test_custom_pipeline_is_ignored(copy_demo_model: Callable[[str], Path], code: str, marker: Path) -> None:
+    folder = copy_demo_model("generator")
     (folder / "pipeline.py").write_text(code)
-    changed(folder / "model_index.json", custom_pipeline="pipeline")
+    edit_json(folder / "model_index.json", custom_pipeline="pipeline")
     load_generator(folder)
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"[" * 100_000, b"\xff\xfe", b"", b"{", b'{"model_type": 3}', b"NaN"])
-def test_configurations_that_are_none(
-    copied: Callable[[str], Path], trained: Path, tmp_path: Path, content: bytes
+def test_rejects_invalid_configurations(
+    copy_demo_model: Callable[[str], Path], trained: Path, tmp_path: Path, content: bytes
 ) -> None:
-    clip, bert, generator = copied("clip"), copied("bert"), copied("generator")
+    clip, bert, generator = copy_demo_model("clip"), copy_demo_model("bert"), copy_demo_model("generator")
     recognizer = shutil.copytree(trained, tmp_path / "recognizer")
-    for folder, load in ((clip, load_clip), (bert, start_from), (recognizer, mner.load)):
+    for folder, load in ((clip, load_clip), (bert, build), (recognizer, mner.load)):
         (folder / "config.json").write_bytes(content)
         with pytest.raises(ModelError):
             load(folder)
@@ -212,48 +212,48 @@ def test_configurations_that_are_none(
         load_generator(generator)
 
 
-def test_sizes_that_no_model_has(copied: Callable[[str], Path], trained: Path, tmp_path: Path) -> None:
-    clip, generator = copied("clip"), copied("generator")
+def test_rejects_absurd_sizes(copy_demo_model: Callable[[str], Path], trained: Path, tmp_path: Path) -> None:
+    clip, generator = copy_demo_model("clip"), copy_demo_model("generator")
     inner = json.loads((clip / "config.json").read_text())["text_config"]
-    changed(clip / "config.json", text_config=inner | {"num_hidden_layers": 10**7})  # hours of building
+    edit_json(clip / "config.json", text_config=inner | {"num_hidden_layers": 10**7})  # would take hours to build
     with pytest.raises(ModelError, match=r"config\.json requests num_hidden_layers = 10000000; at most 1000"):
         load_clip(clip)
-    changed(clip / "config.json", text_config=inner | {"vocab_size": 10**10})  # more than the weights hold
+    edit_json(clip / "config.json", text_config=inner | {"vocab_size": 10**10})  # larger than the weights
     with pytest.raises(ModelError, match="encoder: "):
         load_clip(clip)
-    changed(generator / "unet" / "config.json", layers_per_block=[10**7, 1])
+    edit_json(generator / "unet" / "config.json", layers_per_block=[10**7, 1])
     with pytest.raises(ModelError, match="layers_per_block"):
         load_generator(generator)
-    changed(generator / "unet" / "config.json", layers_per_block=1, sample_size=4096)
+    edit_json(generator / "unet" / "config.json", layers_per_block=1, sample_size=4096)
     with pytest.raises(ModelError, match=r"generates \d+ pixels a side; 4096 are allowed"):
         load_generator(generator)
     recognizer = shutil.copytree(trained, tmp_path / "recognizer")
     inner = json.loads((recognizer / "config.json").read_text())["visual"]
-    changed(recognizer / "config.json", visual=inner | {"depths": [10**9]})
+    edit_json(recognizer / "config.json", visual=inner | {"depths": [10**9]})
     with pytest.raises(ModelError, match="depths"):
         mner.load(recognizer)
 
 
-@pytest.mark.parametrize("place", ["../outside.safetensors", "/etc/passwd", "a/../../outside.safetensors", ".."])
-def test_weights_that_lie_elsewhere(copied: Callable[[str], Path], place: str) -> None:
-    folder = copied("clip")
+@pytest.mark.parametrize("path", ["../outside.safetensors", "/etc/passwd", "a/../../outside.safetensors", ".."])
+def test_rejects_weights_outside_the_folder(copy_demo_model: Callable[[str], Path], path: str) -> None:
+    folder = copy_demo_model("clip")
     (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": {"a": place}}))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": {"a": path}}))
     with pytest.raises(ModelError, match="names weights outside its folder"):
         load_clip(folder)
 
 
 @pytest.mark.parametrize("content", [b"{}", b"[]", b"\xff", b'{"model": {"type": "BPE", "vocab": {}, "merges": []}}'])
-def test_tokenizers_that_are_broken_say_so_when_they_are_loaded(copied: Callable[[str], Path], content: bytes) -> None:
-    for name, load in (("clip", load_clip), ("bert", start_from)):
-        folder = copied(name)
+def test_rejects_broken_tokenizers(copy_demo_model: Callable[[str], Path], content: bytes) -> None:
+    for name, load in (("clip", load_clip), ("bert", build)):
+        folder = copy_demo_model(name)
         (folder / "tokenizer.json").write_bytes(content)
         with pytest.raises(ModelError):
             load(folder)
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "values",
     [
         {"pixels": {}},
         {"pixels": None},
@@ -269,24 +269,24 @@ def test_tokenizers_that_are_broken_say_so_when_they_are_loaded(copied: Callable
         {"visual": None},
     ],
 )
-def test_recognizers_whose_configuration_is_odd(trained: Path, tmp_path: Path, wrong: dict[str, object]) -> None:
+def test_rejects_invalid_recognizer_configurations(trained: Path, tmp_path: Path, values: dict[str, object]) -> None:
     folder = shutil.copytree(trained, tmp_path / "recognizer")
-    changed(folder / "config.json", **wrong)
-    with pytest.raises((ModelError, SettingsError)):  # the latter for the name of a system
+    edit_json(folder / "config.json", **values)
+    with pytest.raises((ModelError, SettingsError)):  # SettingsError for an unknown system
         mner.load(folder)
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff\xfe", b"[]", b"{}", b'{"format": "amia-mixture-1"}'])
-def test_mixtures_that_are_none(copied: Callable[[str], Path], content: bytes) -> None:
-    folder = copied("mixture")
+def test_rejects_invalid_mixtures(copy_demo_model: Callable[[str], Path], content: bytes) -> None:
+    folder = copy_demo_model("mixture")
     (folder / "mixture.json").write_bytes(content)
     with pytest.raises(MixtureError, match="is not a mixture written by amia"):
         MatchingModel.load(folder)
 
 
 @pytest.mark.promise(32)
-def test_a_mixture_beside_pickles_and_a_bank_that_is_one(copied: Callable[[str], Path], marker: Path) -> None:
-    folder = copied("mixture")
+def test_pickles_of_a_mixture_are_never_loaded(copy_demo_model: Callable[[str], Path], marker: Path) -> None:
+    folder = copy_demo_model("mixture")
     pickled = pickle.dumps(Payload(marker))
     for name in ("bank.npy", "bank.npz", "bank.pkl", "mixture.pkl", "model.pt"):
         (folder / name).write_bytes(pickled)

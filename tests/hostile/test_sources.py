@@ -1,4 +1,4 @@
-"""Sources that are refused as a whole, by name; and files beside a corpus that would like to be run."""
+"""Sources that are refused as a whole, and files in a corpus that contain code."""
 
 import base64
 import gzip
@@ -24,7 +24,7 @@ from tests.hostile.payload import Payload
 
 @pytest.fixture
 def marker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stands there as soon as somebody's code has run."""
+    """File that exists once foreign code has run."""
     monkeypatch.chdir(tmp_path)
     return tmp_path / "code has run"
 
@@ -36,10 +36,10 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def pickled(name: str, marker: Path) -> pa.Schema:
-    """Columns of a type that says by a pickle what it is."""
-    told = {"ARROW:extension:name": name, "ARROW:extension:metadata": pickle.dumps(Payload(marker))}
-    return pa.schema([pa.field("text", pa.string()), pa.field("image", pa.binary(), metadata=told)])
+def schema_with_pickle(name: str, marker: Path) -> pa.Schema:
+    """Return a schema with an extension type whose metadata is a pickle."""
+    metadata = {"ARROW:extension:name": name, "ARROW:extension:metadata": pickle.dumps(Payload(marker))}
+    return pa.schema([pa.field("text", pa.string()), pa.field("image", pa.binary(), metadata=metadata)])
 
 
 @pytest.mark.promise(31)
@@ -47,10 +47,10 @@ def pickled(name: str, marker: Path) -> pa.Schema:
 @pytest.mark.parametrize(
     "name", ["arrow.py_extension_type", "ray.data.arrow_pickled_object", "ray.data.arrow_tensor", "arrow.opaque"]
 )
-def test_a_pickle_in_a_schema_is_never_loaded(source: Path, marker: Path, kind: str, name: str) -> None:
-    import ray.data.extensions  # noqa: F401 - Ray registers types of its own, as in the workers
+def test_pickle_in_a_schema_is_never_loaded(source: Path, marker: Path, kind: str, name: str) -> None:
+    import ray.data.extensions  # noqa: F401 - registers the types of Ray, as in the workers
 
-    schema = pickled(name, marker)
+    schema = schema_with_pickle(name, marker)
     table = pa.table([pa.array(["a"]), pa.array([b"x"])], schema=schema)
     if kind == "parquet":
         pq.write_table(table, source / "x.parquet")
@@ -61,30 +61,29 @@ def test_a_pickle_in_a_schema_is_never_loaded(source: Path, marker: Path, kind: 
     with pytest.raises(CorpusError, match="extension type"):
         list(open_corpus(source))
     assert not marker.exists()
-    pickle.loads(schema.field("image").metadata[b"ARROW:extension:metadata"])  # noqa: S301 - it is armed
+    pickle.loads(schema.field("image").metadata[b"ARROW:extension:metadata"])  # noqa: S301 - shows that the payload works
     assert marker.exists()
 
 
 @pytest.mark.promise(31)
 @pytest.mark.parametrize(
-    ("library", "holes"),
+    ("library", "vulnerable"),
     [
         ("ray", ["2.49.0", "2.53.0", "2.54.1"]),  # CVE-2026-41486: code in the metadata of a tensor's type
         ("pyarrow", ["0.14.0", "14.0.0"]),  # CVE-2023-47248: code in the metadata of any extension type
     ],
 )
-def test_libraries_with_known_holes_are_never_installed(library: str, holes: list[str]) -> None:
-    root = ROOT
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (wanted,) = [each for each in map(Requirement, project["dependencies"]) if each.name == library]
-    assert [version for version in holes if version in wanted.specifier] == []
-    pins = [Requirement(line) for line in (root / "constraints.txt").read_text().splitlines() if line[:1].isalpha()]
-    (pinned,) = [each for each in pins if each.name == library]
-    assert all(each.version in wanted.specifier for each in pinned.specifier)
+def test_vulnerable_versions_are_excluded(library: str, vulnerable: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (required,) = [item for item in map(Requirement, project["dependencies"]) if item.name == library]
+    assert [version for version in vulnerable if version in required.specifier] == []
+    pins = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1].isalpha()]
+    (pinned,) = [item for item in pins if item.name == library]
+    assert all(clause.version in required.specifier for clause in pinned.specifier)
 
 
 @pytest.mark.promise(31)
-def test_pickled_values_are_bytes_and_nothing_else(source: Path, marker: Path) -> None:
+def test_pickled_values_stay_bytes(source: Path, marker: Path) -> None:
     pq.write_table(pa.table({"text": ["a"], "image": [pickle.dumps(Payload(marker))]}), source / "x.parquet")
     (post,) = open_corpus(source)
     assert pickle.dumps(Payload(marker)) == post.image
@@ -110,7 +109,7 @@ def test_loading_scripts_are_never_run(source: Path, marker: Path, address: str)
 
 
 @pytest.mark.promise(33)
-def test_a_data_set_that_is_nothing_but_a_script(source: Path, marker: Path) -> None:
+def test_rejects_data_set_with_only_a_script(source: Path, marker: Path) -> None:
     (source / "posts.py").write_text(f"open({str(marker)!r}, 'w')\n")
     for address in (source, f"hf:{source}"):
         with pytest.raises(CorpusError):
@@ -119,11 +118,11 @@ def test_a_data_set_that_is_nothing_but_a_script(source: Path, marker: Path) -> 
 
 
 @pytest.mark.promise(34)
-@pytest.mark.parametrize("place", ["../../secret", "/etc", "~", "a/../../secret"])
-def test_configurations_of_the_hub_lead_nowhere_else(source: Path, place: str) -> None:
+@pytest.mark.parametrize("path", ["../../secret", "/etc", "~", "a/../../secret"])
+def test_listed_files_cannot_leave_the_folder(source: Path, path: str) -> None:
     (source.parent / "secret.jsonl").write_text('{"text": "secret"}\n')
     (source / "posts.jsonl").write_text('{"text": "a"}\n')
-    (source / "state.json").write_text(json.dumps({"_data_files": [{"filename": f"{place}/secret.jsonl"}]}))
+    (source / "state.json").write_text(json.dumps({"_data_files": [{"filename": f"{path}/secret.jsonl"}]}))
     with pytest.raises(CorpusError, match="but missing"):
         list(open_corpus(source))
 
@@ -134,43 +133,43 @@ def parquet(**columns: pa.Array) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-GOOD = parquet(text=pa.array(["a", "b"]))
+VALID = parquet(text=pa.array(["a", "b"]))
 
 
 def footer(length: int) -> bytes:
-    return GOOD[:-8] + struct.pack("<I", length) + b"PAR1"
+    return VALID[:-8] + struct.pack("<I", length) + b"PAR1"
 
 
 BROKEN: dict[str, tuple[str, bytes]] = {
     "empty": ("x.parquet", b""),
-    "cut off": ("x.parquet", GOOD[:-20]),
-    "cut in the middle": ("x.parquet", GOOD[: len(GOOD) // 2]),
-    "no beginning": ("x.parquet", GOOD[4:]),
+    "truncated": ("x.parquet", VALID[:-20]),
+    "truncated in the middle": ("x.parquet", VALID[: len(VALID) // 2]),
+    "no signature": ("x.parquet", VALID[4:]),
     "a footer of 4 GB": ("x.parquet", footer(2**32 - 1)),
-    "a footer of nothing": ("x.parquet", footer(0)),
-    "a footer of the whole file": ("x.parquet", footer(len(GOOD) - 12)),
-    "an encrypted footer": ("x.parquet", GOOD[:-4] + b"PARE"),
+    "an empty footer": ("x.parquet", footer(0)),
+    "a footer of the whole file": ("x.parquet", footer(len(VALID) - 12)),
+    "an encrypted footer": ("x.parquet", VALID[:-4] + b"PARE"),
     "a footer of zeros": ("x.parquet", b"PAR1" + bytes(4_000) + struct.pack("<I", 4_000) + b"PAR1"),
-    "a footer without end": ("x.parquet", b"PAR1" + b"\x1c" * 99_999 + struct.pack("<I", 99_999) + b"PAR1"),
-    "a schema that is no base64": ("x.parquet", GOOD.replace(b"ARROW:schema\x18", b"ARROW:schema\x18\x7f", 1)),
-    "no column of texts": ("x.parquet", parquet(label=pa.array(["a"]))),
+    "an endless footer": ("x.parquet", b"PAR1" + b"\x1c" * 99_999 + struct.pack("<I", 99_999) + b"PAR1"),
+    "a schema that is not base64": ("x.parquet", VALID.replace(b"ARROW:schema\x18", b"ARROW:schema\x18\x7f", 1)),
+    "no text column": ("x.parquet", parquet(label=pa.array(["a"]))),
     "html": ("x.parquet", b"<html>404</html>"),
     "a pickle": ("x.parquet", pickle.dumps(["a"])),
-    "numbers for tags": ("x.parquet", parquet(tokens=pa.array([["a"]]), tags=pa.array([[1]]))),
+    "numbered tags": ("x.parquet", parquet(tokens=pa.array([["a"]]), tags=pa.array([[1]]))),
     "utf-16": ("x.jsonl", '{"text": "a"}\n'.encode("utf-16")),
     "utf-32": ("train.txt", "a\tO\n".encode("utf-32")),
-    "no archive": ("x.tar", b"<html>404</html>"),
-    "an archive of nothing": ("x.tar", b""),
-    "an archive cut off": ("x.tar", b"a.txt".ljust(512, b"\0")[:300]),
-    "a compressed page": ("x.tar.gz", gzip.compress(b"<html>404</html>")),
+    "not an archive": ("x.tar", b"<html>404</html>"),
+    "an empty archive": ("x.tar", b""),
+    "a truncated archive": ("x.tar", b"a.txt".ljust(512, b"\0")[:300]),
+    "a compressed web page": ("x.tar.gz", gzip.compress(b"<html>404</html>")),
     "compressed junk": ("x.tar.gz", b"\x1f\x8b\x08" + b"\xff" * 90),
-    "compressed and cut off": ("x.tar.gz", gzip.compress(bytes(range(256)) * 40)[:60]),
+    "a truncated compressed archive": ("x.tar.gz", gzip.compress(bytes(range(256)) * 40)[:60]),
 }
 
 
 @pytest.mark.promise(35)
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_file_that_cannot_be_read_is_named(source: Path, name: str) -> None:
+def test_unreadable_file_is_named(source: Path, name: str) -> None:
     file, content = BROKEN[name]
     (source / file).write_bytes(content)
     tracemalloc.start()
@@ -183,38 +182,37 @@ def test_a_file_that_cannot_be_read_is_named(source: Path, name: str) -> None:
 
 
 def structs(depth: int) -> bytes:
-    """A Parquet footer, in Thrift's compact protocol, whose columns lie in each other `depth` times."""
-    inner = b"\x48\x01a\x15\x02\x00"  # called a, one child
+    """Return a Parquet footer, in Thrift's compact protocol, with columns nested `depth` times."""
+    inner = b"\x48\x01a\x15\x02\x00"  # name a, one child
     count = depth + 1
     size = bytes([0xFC]) + _varint(count)
-    leaf = b"\x15\x0c\x25\x02\x18\x04text\x00"  # a string, optional, called text
+    leaf = b"\x15\x0c\x25\x02\x18\x04text\x00"  # an optional string with the name text
     return b"\x15\x02\x19" + size + inner * depth + leaf + b"\x16\x00\x19\x0c\x00"
 
 
 def _varint(number: int) -> bytes:
-    out = b""
+    encoded = b""
     while number > 127:
-        out += bytes([number & 127 | 128])
+        encoded += bytes([number & 127 | 128])
         number >>= 7
-    return out + bytes([number])
+    return encoded + bytes([number])
 
 
-def test_columns_that_lie_in_each_other_without_end(source: Path) -> None:
-    # In a process of its own: a library that goes down with such a schema takes the process with it.
+def test_deeply_nested_columns(source: Path) -> None:
+    # In a separate process, which a crash of the library would end.
     data = structs(200_000)
     (source / "x.parquet").write_bytes(b"PAR1" + data + struct.pack("<I", len(data)) + b"PAR1")
     code = (
         "import sys\nfrom amia.errors import CorpusError\nfrom amia.readers import open_corpus\n"
         "try: list(open_corpus(sys.argv[1]))\nexcept CorpusError as error: print('refused')\n"
     )
-    root = ROOT
-    done = subprocess.run([sys.executable, "-c", code, str(source)], capture_output=True, text=True, cwd=root)
-    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr[-500:]
+    process = subprocess.run([sys.executable, "-c", code, str(source)], capture_output=True, text=True, cwd=ROOT)
+    assert (process.returncode, process.stdout) == (0, "refused\n"), process.stderr[-500:]
 
 
 @pytest.mark.promise(31)
-def test_two_schemas_the_second_of_which_is_dangerous(source: Path, marker: Path) -> None:
-    dangerous = base64.b64encode(pickled("arrow.py_extension_type", marker).serialize().to_pybytes())
+def test_second_schema_is_checked_too(source: Path, marker: Path) -> None:
+    dangerous = base64.b64encode(schema_with_pickle("arrow.py_extension_type", marker).serialize().to_pybytes())
     plain = pa.schema([("text", pa.string())])
     table = pa.table({"text": ["a"]}).cast(plain.with_metadata({"note": b"ARROW:schema\x18" + _varint(9) + b"x"}))
     pq.write_table(table.replace_schema_metadata({b"ARROW:schema": dangerous}), source / "x.parquet")

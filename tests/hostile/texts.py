@@ -1,11 +1,11 @@
-"""Texts and ids as somebody writes them who means no good, or does not care.
+"""Hostile and unusual texts and ids.
 
-All of them are posts: what comes in comes out, to the letter, and whatever shows it has to escape it.
+All of them are valid posts: they must be preserved exactly, and any output that shows them has to escape them.
 """
 
-__all__ = ["BROWSERS", "IDS", "TEXTS", "UNSEEN"]
+__all__ = ["BROWSERS", "IDS", "INVISIBLE", "TEXTS"]
 
-UNSEEN: dict[str, str] = {
+INVISIBLE: dict[str, str] = {
     "zero width": "\u200b\u200d\u2060\ufeff",
     "direction only": "\u202e\u202d\u2066\u2069",
     "controls only": "\x01\x02\x1b\x7f",
@@ -15,7 +15,7 @@ UNSEEN: dict[str, str] = {
     "private use": "\ue000\uf8ff\U0010fffd",
     "no characters": "\ufdd0\ufffe\uffff",
 }
-"""Nothing in them can be seen, so nothing can be drawn from them: `no_prompt`."""
+"""Texts without visible characters, which give no prompt: `no_prompt`."""
 
 BROWSERS: dict[str, str] = {
     "script": "<script>alert(1)</script> hello",
@@ -33,7 +33,7 @@ BROWSERS: dict[str, str] = {
     "half a tag": "<img src=x",
     "backticks": "`${alert(1)}`",
 }
-"""What a page must escape."""
+"""Texts that an HTML page must escape."""
 
 TEXTS: dict[str, str] = {
     **BROWSERS,
@@ -74,7 +74,7 @@ TEXTS: dict[str, str] = {
     "a backslash": "\\",
     "retweet": "RT @user: RT RT @ RT",
 }
-"""By name."""
+"""Texts by name."""
 
 IDS: dict[str, str] = {
     "climbs": "../../etc/passwd",
@@ -110,4 +110,4 @@ IDS: dict[str, str] = {
     "null": "null",
     "shard": "train-00000-of-00001.parquet",
 }
-"""By name; no two are equal, and none is a good post's."""
+"""Ids by name. They are distinct, and differ from those of valid posts."""

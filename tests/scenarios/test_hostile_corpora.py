@@ -15,7 +15,7 @@ from ray_jobs.jobs.augment import AugmentResult, augment
 from ray_jobs.jobs.ingest import IngestResult, ingest
 from ray_jobs.settings.job import Settings
 from tests.hostile.corpora import CORPORA, SECRET, Corpus, Row
-from tests.hostile.images import ARMED, IMAGES
+from tests.hostile.images import IMAGES, MARKER
 
 SCORE_COLUMNS = {"theta", "ratio", "loss", "loss_i2t", "loss_t2i", "cosine"}
 
@@ -77,12 +77,12 @@ def test_every_row_gets_its_status(cluster: None, small: Make, tmp_path: Path, k
     assert len(ids) == len(posts), "two posts have the same id"
     for row in corpus.rows:
         if row.expected.rejected is not None:
-            entries = [entry for entry in rejected if row.where == entry["where"] or (row.id and row.id == entry["id"])]
-            assert any(row.expected.rejected in entry["reason"] for entry in entries), row.where
+            entries = [entry for entry in rejected if row.location == entry["where"] or (row.id and row.id == entry["id"])]
+            assert any(row.expected.rejected in entry["reason"] for entry in entries), row.location
             continue
         post = find_post(row, posts)
-        assert post["image_status"] == row.expected.image, row.where
-        assert post["text"] == row.text, row.where
+        assert post["image_status"] == row.expected.image, row.location
+        assert post["text"] == row.text, row.location
     expected = Counter(f"image={row.expected.image}" for row in corpus.rows if row.expected.rejected is None)
     assert result.counts == expected
     assert not files_with(run, SECRET)
@@ -116,7 +116,7 @@ def test_bad_rows_are_augmented(cluster: None, small: Make, tmp_path: Path, kind
             row.text,
             row.expected.image,
             row.expected.synthesis,
-        ), row.where
+        ), row.location
         has_image, is_synthesized = row.expected.image == "ok", row.expected.synthesis == "ok"
         assert (post["image"] is not None) == (has_image or is_synthesized)
         assert (post["theta"] > 0) <= has_image
@@ -137,8 +137,8 @@ def test_bad_rows_are_augmented(cluster: None, small: Make, tmp_path: Path, kind
     assert sum(ids[post_id]["image"] == good_post["image"] for post_id, good_post in good.items()) > 0.9 * len(good)
     assert not files_with(tmp_path / "mixed" / "run", SECRET)
     # Payloads that a program might execute are in image files that decode, and must not reach the augmented images.
-    assert any(ARMED in data for data, status in IMAGES.values() if status == "ok")
-    assert not files_with(tmp_path / "mixed" / "run" / "augmented", ARMED)
+    assert any(MARKER in data for data, status in IMAGES.values() if status == "ok")
+    assert not files_with(tmp_path / "mixed" / "run" / "augmented", MARKER)
 
 
 def write_unreadable_source(folder: Path, kind: str) -> str:

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, inspect, resize_to_square
 from tests.helpers.drawings import BLUE, GREEN, RED, WHITE, close, corners, drawn, saved
-from tests.hostile.pieces import gray, tiff
+from tests.hostile.image_bytes import gray, tiff
 
 SETTINGS = ImageSettings()
 

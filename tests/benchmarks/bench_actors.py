@@ -1,6 +1,6 @@
 """Scaling of the executor: 1 to 32 simulated GPU actors that sleep for each shard, on a store with latency.
 
-    python tests/benchmarks/bench_actors.py [--actors 1,2,4,8,16,32] [--seconds 17,0.2] [--shards 4,60]
+    python -m tests.benchmarks.bench_actors [--actors 1,2,4,8,16,32] [--seconds 17,0.2] [--shards 4,60]
 
 The model sleeps for `--seconds` per shard, the store waits 50 ms per request and transfers 200 MB/s per connection (25
 MB in and 25 MB out per shard of 512 posts), and actors do not import torch. Everything else is the real executor. Weak

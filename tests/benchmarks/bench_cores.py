@@ -1,6 +1,6 @@
 """Processor time of each stage per post at 512 pixels, without the arithmetic of the models.
 
-    python tests/benchmarks/bench_cores.py [--posts 192]
+    python -m tests.benchmarks.bench_cores [--posts 192]
 
 This is the work of the CPU cores of a GPU machine. Originals have 512 px. Prints the values of
 `ray_jobs/settings/presets/rates/cores.yaml`; other load on the machine affects processor time little. The driver's time

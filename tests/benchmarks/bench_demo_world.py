@@ -1,6 +1,6 @@
 """Quality of the demo's weights: matching of CLIP, images of the generator, features of ResNet and BERT.
 
-`python tests/benchmarks/bench_demo_world.py --judge DIR [--grid FILE]`
+`python -m tests.benchmarks.bench_demo_world --judge DIR [--grid FILE]`
 
 All posts have templates and pairs of entities that were not in the training data. Images are judged by a second CLIP,
 which is trained with another seed into `--judge` if that folder is empty (about eight minutes); the generator was not

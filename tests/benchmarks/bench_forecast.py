@@ -1,7 +1,7 @@
 """Accuracy of `amia plan`: predictions are written to a file first, then compared with real runs.
 
-    python tests/benchmarks/bench_forecast.py predict runs/bench/rates.json FILE [--posts 1000,4000,8000]
-    python tests/benchmarks/bench_forecast.py run FILE
+    python -m tests.benchmarks.bench_forecast predict runs/bench/rates.json FILE [--posts 1000,4000,8000]
+    python -m tests.benchmarks.bench_forecast run FILE
 
 `predict` takes the rates that `make bench` measured on this machine, and predicts the total time of `amia ingest` and
 `amia augment --config demo` on it. `run` runs both on as many demo posts, and prints and writes the measured times

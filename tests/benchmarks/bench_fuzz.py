@@ -1,6 +1,6 @@
 """Read thousands of damaged images, damaged corpora and random rows with amia's readers and image decoder.
 
-    python tests/benchmarks/bench_fuzz.py [--inputs 2000] [--seed 0] [--keep DIR]
+    python -m tests.benchmarks.bench_fuzz [--inputs 2000] [--seed 0] [--keep DIR]
 
 Each input is read in its own process, limited to 10 s of CPU time and 900 MB. Every row must get exactly one status
 (with a reason if it is bad), or the source must be rejected with one of amia's errors. Prints a table by kind. Anything
@@ -14,8 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.hostile.fuzz import Result, fuzz
 

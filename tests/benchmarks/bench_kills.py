@@ -1,6 +1,6 @@
 """`kill -9` of an actor, a raylet or the driver at random moments of `amia augment` on a running cluster, repeatedly.
 
-    python tests/benchmarks/bench_kills.py [--kills 50] [--minutes 30] [--posts 96] [--seed 0]
+    python -m tests.benchmarks.bench_kills [--kills 50] [--minutes 30] [--posts 96] [--seed 0]
 
 A head without resources for actors and two worker nodes run on this machine all the time. Every round starts the same
 command on a new copy of an ingested run, kills one process with SIGKILL at a random moment of the undisturbed job's
@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from amia.demo import write_corpus
 from tests.conftest import SMALL

@@ -1,6 +1,6 @@
 """A long job: compares speed and memory in the first and in the last tenth of each stage.
 
-    python tests/benchmarks/bench_long.py [--posts 150000] [--per-shard 256]
+    python -m tests.benchmarks.bench_long [--posts 150000] [--per-shard 256]
 
 Runs `amia ingest` and `amia augment --config demo` on a JSONL file of a few thousand demo posts that are repeated under
 new ids. For each stage with at least forty shards it prints the posts per second in the first and in the last tenth of

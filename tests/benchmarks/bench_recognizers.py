@@ -1,7 +1,7 @@
 """A recognizer on four arms of the demo, with several seeds: mean and standard deviation of test F1.
 
     amia demo --run runs/demo
-    python tests/benchmarks/bench_recognizers.py --run runs/demo/run [--seeds 3] [--model bert-resnet-crf]
+    python -m tests.benchmarks.bench_recognizers --run runs/demo/run [--seeds 3] [--model bert-resnet-crf]
 
 `text` is the same recognizer with masked visual tokens. Columns are slices of the test posts. The last column is `all`
 with images swapped among the posts: the remaining F1 does not come from the images.

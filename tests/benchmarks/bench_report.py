@@ -1,6 +1,6 @@
 """`amia report` on a large run: size of the page, time and memory to create it, time to open it.
 
-    python tests/benchmarks/bench_report.py [--posts 20000] [--size 512] [--pool 300] [--run DIR]
+    python -m tests.benchmarks.bench_report [--posts 20000] [--size 512] [--pool 300] [--run DIR]
 
 The run is written directly, from a few hundred textured images, without a model. `--run` keeps it, or uses an existing
 one. Limits: at 20,000 posts of 512 pixels, the page is below 15 MB and opens in less than 2 s.

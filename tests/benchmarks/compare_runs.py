@@ -1,4 +1,4 @@
-"""Compare the contents of two runs, row by row: `python tests/benchmarks/compare_runs.py RUN_A RUN_B`.
+"""Compare the contents of two runs, row by row: `python -m tests.benchmarks.compare_runs RUN_A RUN_B`.
 
 Compares the rows of every shard (not the footers), the fitted mixture, the scores of every evaluation, the predictions
 in CoNLL format and the weights of every model. Prints one line per folder, and exits with 1 if anything differs. Use it

@@ -1,71 +1,71 @@
-"""A model as a card, README or report credits it: with what tells its weights from others, and its license."""
+"""Attribution of models in cards, READMEs and reports: role, weights and license.
+
+The licenses of the default models are summarized from the model cards at the commits that amia pins. This is not legal
+advice: the model card takes precedence.
+"""
 
 from dataclasses import dataclass
 
 __all__ = ["DEMO", "Attribution", "is_demo", "license_of"]
 
-
-# MERGED FROM amia.report.attribution: Licenses of the models that amia names by default, in short, as their makers state them.
-#
-# From the models' cards at the commits that amia pins. No legal advice: the card that a name leads to has the last word.
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attribution:
-    """A model that had a part in some images."""
-
-    role: str
-    name: str
-    """Its name at the hub, `demo:...`, or a folder."""
-    weights: str
-    """What tells its weights from others: `name@commit`, or `sha256:...` of a folder's."""
-
-    @property
-    def shown(self) -> str:
-        """Its name for people. A folder's path is one machine's business, and is not told."""
-        return "a folder" if self._local else self.name
-
-    @property
-    def license(self) -> str:
-        """In short, or where to look for it."""
-        return "the license is its owner's to say" if self._local else license_of(self.name)
-
-    def line(self) -> str:
-        """An entry of a Markdown list: name, weights, license."""
-        shown = self.shown if self._local else f"`{self.shown}`"
-        if self.weights.startswith(f"{self.name}@"):
-            commit = self.weights.removeprefix(f"{self.name}@")
-            shown = f"[`{self.name}`](https://huggingface.co/{self.name}/tree/{commit})"
-        return f"- {self.role}: {shown}, weights `{self.weights}`. {self.license[0].upper()}{self.license[1:]}."
-
-    @property
-    def _local(self) -> bool:
-        return self.weights.startswith("sha256:") and not is_demo(self.name)
-
-
 DEMO = "demo:"
-"""How the names of the shipped weights begin."""
+"""Prefix of the names of the weights that ship with amia."""
 
 _STABILITY = (
-    "Stability AI's terms: free for research and other non-commercial use. Commercial use is as stability.ai/license "
-    "says: by its Community License free up to a yearly revenue of 1 million US dollars, beyond that by an Enterprise "
+    "Stability AI's terms: free for research and other non-commercial use. For commercial use see "
+    "stability.ai/license: Community License, free up to a yearly revenue of 1 million US dollars, or Enterprise "
     "License"
 )
-_KNOWN = {
-    "openai/clip-vit-base-patch16": "OpenAI's CLIP code is under MIT; the card of the weights states no other license "
-    "that amia knows of, and calls any deployed use out of scope",
+_LICENSES = {
+    "openai/clip-vit-base-patch16": "OpenAI's CLIP code is under MIT; the model card states no license of the weights, "
+    "and calls any deployed use out of scope",
     "stabilityai/sd-turbo": _STABILITY,
-    "stabilityai/sdxl-turbo": f"{_STABILITY}; the model's card names sai-nc-community",
+    "stabilityai/sdxl-turbo": f"{_STABILITY}; the model card names sai-nc-community",
     "google-bert/bert-base-cased": "Apache 2.0",
     "microsoft/resnet-152": "Apache 2.0",
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """A model that was used to make images or predictions."""
+
+    role: str
+    name: str
+    """Name on the hub, `demo:...`, or a folder."""
+    weights: str
+    """Identity of the weights: `name@commit`, or `sha256:...` for a local folder."""
+
+    @property
+    def display_name(self) -> str:
+        """The name to show. The path of a local folder is not disclosed."""
+        return "local folder" if self._is_local else self.name
+
+    @property
+    def license(self) -> str:
+        """A short description of the license, or where to find it."""
+        return "license: see its owner" if self._is_local else license_of(self.name)
+
+    def to_markdown(self) -> str:
+        """Return a list item with name, weights and license."""
+        name = self.display_name if self._is_local else f"`{self.display_name}`"
+        if self.weights.startswith(f"{self.name}@"):
+            commit = self.weights.removeprefix(f"{self.name}@")
+            name = f"[`{self.name}`](https://huggingface.co/{self.name}/tree/{commit})"
+        return f"- {self.role}: {name}, weights `{self.weights}`. {self.license[0].upper()}{self.license[1:]}."
+
+    @property
+    def _is_local(self) -> bool:
+        return self.weights.startswith("sha256:") and not is_demo(self.name)
+
+
 def is_demo(model: str) -> bool:
-    """Whether these are weights that ship with amia and know the drawn world alone."""
+    """Return whether the model is one of the tiny demo models, which only know the demo corpus."""
     return model.startswith(DEMO)
 
 
 def license_of(model: str) -> str:
-    """The license of a model's weights, or where to look for it."""
+    """Return a short description of the license of a model's weights, or where to find it."""
     if is_demo(model):
-        return "Apache 2.0, ships with amia"
-    return _KNOWN.get(model, "not known to amia: look at the model's card")
+        return "Apache 2.0, included in amia"
+    return _LICENSES.get(model, "not known to amia: see the model card")

@@ -1,8 +1,8 @@
-"""The data set card of an arm: a `README.md` that the Hugging Face hub, `datasets` and a person read.
+"""Data set card of an arm: the `README.md` that the Hugging Face hub and `datasets` read.
 
-Its head says which files are which split, so that `datasets.load_dataset(folder)` takes no other file for data. Its
-text says what the images are, how theta is spread, what became of each post, and which models under which licenses had
-a part in it. Nothing in it differs between two runs of the same settings.
+The metadata block maps files to splits, so that `datasets.load_dataset(folder)` loads nothing else as data. The text
+describes the images, the distribution of theta, the status of all posts, and the models with their licenses. Runs with
+the same settings have the same card.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,129 +15,14 @@ from huggingface_hub import DatasetCardData
 from amia.mixing.arms import describe_arm, needs_synthesis
 from amia.posts import ordered_splits
 from amia.report.attribution import Attribution, is_demo
-from amia.report.markdown import DEMO_NOTICE, table
+from amia.report.markdown import DEMO_NOTICE, markdown_table
+from amia.report.view_models import ThetaHistogram
 
-__all__ = ["BARS", "CITATION", "LOADING", "OWNERS", "SYNTHETIC", "Card", "SplitThetas"]
+__all__ = ["CITATION", "LOADING", "OWNERSHIP_NOTICE", "SYNTHETIC_NOTICE", "THETA_BINS", "Card"]
 
-# MERGED FROM amia.report.card: The paragraphs of a data set card that are the same in every one.
-BARS = 10
-"""Tenths of theta."""
-_SIZES = ("K", "M", "B", "T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SplitThetas:
-    """theta of one split's posts that have an image."""
-
-    bars: Sequence[int]
-    """Posts in each tenth; a theta of 1 in the last."""
-    matched: int
-    """Posts with theta above 0.5."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """What the card of one arm says."""
-
-    arm: str
-    splits: Mapping[str, int]
-    """Posts by split."""
-    features: Sequence[Mapping[str, Any]]
-    """The columns as a card's `dataset_info` has them."""
-    thetas: Mapping[str, SplitThetas]
-    """By split; empty where no post has an image."""
-    counts: Mapping[str, int]
-    """Posts by pair of statuses, `image=ok|synthesis=ok`."""
-    ratio: Mapping[str, int]
-    """Posts by what their image is: `0`, `1`, `blend`, `none`."""
-    models: Sequence[Attribution]
-    size: int
-    settings: Mapping[str, Any]
-    """Those that decide what the images look like, without models."""
-
-    def render(self) -> str:
-        """The whole file."""
-        parts = [
-            self._opening(),
-            self._theta(),
-            self._accounting(),
-            self._made_with(),
-            LOADING.format(split=ordered_splits(self.splits)[0], size=self.size),
-            f"## Mind\n\n{SYNTHETIC if needs_synthesis(self.arm) else ''}{OWNERS}",
-            CITATION,
-        ]
-        return f"---\n{self._front_matter()}\n---\n\n" + "\n".join(parts)
-
-    def _front_matter(self) -> str:
-        files = [{"split": split, "path": f"{split}-*.parquet"} for split in ordered_splits(self.splits)]
-        head = DatasetCardData(
-            license="other" if needs_synthesis(self.arm) else "unknown",
-            task_categories=["token-classification"],
-            task_ids=["named-entity-recognition"],
-            size_categories=[_size_category(sum(self.splits.values()))],
-            pretty_name=f"Augmented posts ({self.arm})",
-            tags=["multimodal-ner", "image-augmentation", *(["synthetic"] if needs_synthesis(self.arm) else [])],
-            configs=[{"config_name": "default", "data_files": files}],
-            dataset_info={"features": [dict(each) for each in self.features]},
-        )
-        return str(head.to_yaml()).strip()
-
-    def _opening(self) -> str:
-        notice = f"{DEMO_NOTICE}\n\n" if any(is_demo(model.name) for model in self.models) else ""
-        return (
-            f"# Augmented posts, arm `{self.arm}`\n\n{notice}Posts of social media for multimodal named entity "
-            f"recognition, as amia wrote them. Each shows {describe_arm(self.arm)}.\n"
-        )
-
-    def _theta(self) -> str:
-        head = "## How well images match texts\n"
-        if not self.thetas:
-            return f"{head}\nNo post has an image: nothing was compared, and theta is 0 everywhere.\n"
-        splits = ordered_splits(self.thetas)
-        rows = [("theta", *(f"#{split}" for split in splits))]
-        for bar in range(BARS):
-            counts = [f"{self.thetas[split].bars[bar]:,}" for split in splits]
-            rows.append((f"{bar / BARS:.1f} to {(bar + 1) / BARS:.1f}", *counts))
-        shares = [(self.thetas[split].matched, sum(self.thetas[split].bars)) for split in splits]
-        rows.append(("matched", *(f"{matched / posts:.1%}" if posts else "" for matched, posts in shares)))
-        return (
-            f"{head}\nPosts that have an image, by theta: the posterior that it matches, of a mixture of two Gaussians "
-            f"over the losses between image and text. Matched: theta above 0.5.\n\n{table(rows)}"
-        )
-
-    def _accounting(self) -> str:
-        rows = [("own image", "image from the text", "#posts")]
-        for pair, count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0])):
-            own, drawn = (part.partition("=")[2] for part in pair.split("|"))
-            rows.append((f"`{own}`", f"`{drawn}`", f"{count:,}"))
-        own_kind = {"random": "another post's", "noise": "noise"}.get(self.arm, "the post's own")
-        names = {"0": "drawn from the text", "1": own_kind, "blend": "blended", "none": "none"}
-        shown = ", ".join(f"{names[kind]} {count:,}" for kind, count in sorted(self.ratio.items()) if count)
-        return f"## What became of each post\n\n{table(rows)}\nImages of this arm: {shown}.\n"
-
-    def _made_with(self) -> str:
-        models = "\n".join(model.line() for model in self.models) or "No model had a part in it."
-        tree = yaml.safe_dump(dict(self.settings), sort_keys=True)
-        return (
-            f"## Made with\n\n{models}\n\n```yaml\n{tree}```\n\n"
-            "`manifest.json` has the hash of every file's rows, and all settings.\n"
-        )
-
-
-def _size_category(posts: int) -> str:
-    """The hub's own brackets: `n<1K`, `1K<n<10K`, and so on."""
-    if posts < 1000:
-        return "n<1K"
-    for power in range(3, 12):
-        if posts < 10 ** (power + 1):
-            return f"{_short(power)}<n<{_short(power + 1)}"
-    return "n>1T"
-
-
-def _short(power: int) -> str:
-    """10 to a power: `1K`, `10K`, `100K`, `1M`."""
-    return f"{10 ** (power % 3)}{_SIZES[power // 3 - 1]}"
-
+THETA_BINS = 10
+"""Bins of the histogram of theta."""
+_SIZE_UNITS = ("K", "M", "B", "T")
 
 LOADING = """\
 ## Loading
@@ -145,44 +30,45 @@ LOADING = """\
 ```python
 import datasets
 
-posts = datasets.load_dataset("path/to/this/folder")  # images decoded, labels named
+posts = datasets.load_dataset("path/to/this/folder")  # decodes images, names labels
 posts["{split}"][0]["image"], posts["{split}"].features["ner_tags"].feature.names
 ```
 
-`pandas.read_parquet` and `pyarrow.parquet.read_table` read the files, too; `image` is a struct of `bytes` and `path`.
+`pandas.read_parquet` and `pyarrow.parquet.read_table` also read the files; `image` is then a struct of `bytes` and
+`path`.
 
-| column | what it holds |
+| column | content |
 | --- | --- |
-| `id`, `split`, `text`, `tokens` | the post, as its source has it |
-| `tags` | its tags as read |
-| `ner_tags` | the same as valid BIO2: OTHER is MISC, an entity that began with `I-` begins with `B-` |
-| `image` | the image of this arm, JPEG, {size} x {size}; null where it has none |
-| `theta` | how well the post's own image matches its text, 0 to 1; 0 without an image |
-| `ratio` | the share of the post's own image in `image`; null without one |
-| `loss`, `loss_i2t`, `loss_t2i` | what theta is computed from: image to text, text to image, their sum |
-| `cosine` | of the embeddings of image and text |
-| `image_status`, `synthesis_status` | what became of the post's own image, and of the one drawn from its text |
-| `prompt`, `seed` | what that was drawn from |
+| `id`, `split`, `text`, `tokens` | the post, as in its source |
+| `tags` | tags as in the source |
+| `ner_tags` | tags as valid BIO2: OTHER becomes MISC, an entity that starts with `I-` starts with `B-` |
+| `image` | image of this arm, JPEG, {size} x {size}; null if there is none |
+| `theta` | probability that the original image matches the text, 0 to 1; 0 without an image |
+| `ratio` | weight of the original image in `image`; null without one |
+| `loss`, `loss_i2t`, `loss_t2i` | losses that theta is computed from: total, image to text, text to image |
+| `cosine` | cosine similarity of the embeddings of image and text |
+| `image_status`, `synthesis_status` | status of the original image, and of the synthesized image |
+| `prompt`, `seed` | inputs of the image synthesis |
 """
 
-SYNTHETIC = """\
-- **Synthetic images are marked.** Every synthesized or blended image names its IPTC digital source type in its XMP
-  metadata (`trainedAlgorithmicMedia`, `compositeWithTrainedAlgorithmicMedia`). Keep the mark when you pass images on.
-- **Likenesses.** Texts name real people. An image drawn from such a text may show a likeness in a scene that never
-  was: it is evidence of nothing, and must not pass for a photograph.
-- **Models err.** One-step diffusion is weak at faces, hands and lettering, and what it takes a name to look like has
-  the prejudices of what it learned from.
+SYNTHETIC_NOTICE = """\
+- **Synthetic images are marked.** Every synthesized or mixed image states its IPTC digital source type in its XMP
+  metadata (`trainedAlgorithmicMedia`, `compositeWithTrainedAlgorithmicMedia`). Keep these marks when sharing images.
+- **Likenesses.** Texts name real people. Images synthesized from such texts may show a likeness in a scene that never
+  happened. They are no evidence of anything, and must not be presented as photographs.
+- **Model errors and bias.** One-step diffusion is weak at faces, hands and lettering, and how it depicts a name
+  reflects the biases of its training data.
 """
 
-OWNERS = """\
-- **Posts are their authors'.** Texts and original images come from the source corpus, under its terms and those of the
-  platform they were posted on. Nothing here licenses them.
+OWNERSHIP_NOTICE = """\
+- **Posts belong to their authors.** Texts and original images come from the source corpus, and are subject to its
+  terms and those of the platform where they were posted. This card grants no license to them.
 """
 
 CITATION = """\
 ## Citation
 
-The method is that of
+The method is from
 
 ```bibtex
 @misc{xu-adaptive-mixup,
@@ -192,3 +78,109 @@ The method is that of
 }
 ```
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Content of the card of one arm."""
+
+    arm: str
+    splits: Mapping[str, int]
+    """Posts by split."""
+    features: Sequence[Mapping[str, Any]]
+    """Columns, in the format of a card's `dataset_info`."""
+    thetas: Mapping[str, ThetaHistogram]
+    """By split, with `THETA_BINS` bins; empty if no post has an image."""
+    counts: Mapping[str, int]
+    """Posts by pair of statuses, `image=ok|synthesis=ok`."""
+    ratio: Mapping[str, int]
+    """Posts by kind of image: `0`, `1`, `blend`, `none`."""
+    models: Sequence[Attribution]
+    size: int
+    """Height and width of the images."""
+    settings: Mapping[str, Any]
+    """Settings that determine the images, without models."""
+
+    def render(self) -> str:
+        """Return the text of the card."""
+        parts = [
+            self._introduction(),
+            self._matching(),
+            self._accounting(),
+            self._provenance(),
+            LOADING.format(split=ordered_splits(self.splits)[0], size=self.size),
+            f"## Considerations\n\n{SYNTHETIC_NOTICE if needs_synthesis(self.arm) else ''}{OWNERSHIP_NOTICE}",
+            CITATION,
+        ]
+        return f"---\n{self._metadata()}\n---\n\n" + "\n".join(parts)
+
+    def _metadata(self) -> str:
+        files = [{"split": split, "path": f"{split}-*.parquet"} for split in ordered_splits(self.splits)]
+        metadata = DatasetCardData(
+            license="other" if needs_synthesis(self.arm) else "unknown",
+            task_categories=["token-classification"],
+            task_ids=["named-entity-recognition"],
+            size_categories=[_size_category(sum(self.splits.values()))],
+            pretty_name=f"Augmented posts ({self.arm})",
+            tags=["multimodal-ner", "image-augmentation", *(["synthetic"] if needs_synthesis(self.arm) else [])],
+            configs=[{"config_name": "default", "data_files": files}],
+            dataset_info={"features": [dict(feature) for feature in self.features]},
+        )
+        return str(metadata.to_yaml()).strip()
+
+    def _introduction(self) -> str:
+        notice = f"{DEMO_NOTICE}\n\n" if any(is_demo(model.name) for model in self.models) else ""
+        return (
+            f"# Augmented posts, arm `{self.arm}`\n\n{notice}Social media posts for multimodal named entity "
+            f"recognition, made with amia. Each post shows {describe_arm(self.arm)}.\n"
+        )
+
+    def _matching(self) -> str:
+        heading = "## Image-text matching\n"
+        if not self.thetas:
+            return f"{heading}\nNo post has an image, so theta is 0 for all posts.\n"
+        splits = ordered_splits(self.thetas)
+        rows = [("theta", *(f"#{split}" for split in splits))]
+        for index in range(THETA_BINS):
+            counts = [f"{self.thetas[split].counts[index]:,}" for split in splits]
+            rows.append((f"{index / THETA_BINS:.1f} to {(index + 1) / THETA_BINS:.1f}", *counts))
+        shares = [(self.thetas[split].matched, self.thetas[split].total) for split in splits]
+        rows.append(("matched", *(f"{matched / total:.1%}" if total else "" for matched, total in shares)))
+        return (
+            f"{heading}\nNumber of posts with an image by theta, the posterior probability that image and text match "
+            "under a mixture of two Gaussians over the matching losses. Matched: theta above 0.5.\n\n"
+            f"{markdown_table(rows)}"
+        )
+
+    def _accounting(self) -> str:
+        rows = [("original image", "synthesized image", "#posts")]
+        for pair, count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0])):
+            image, synthesis = (part.partition("=")[2] for part in pair.split("|"))
+            rows.append((f"`{image}`", f"`{synthesis}`", f"{count:,}"))
+        source = {"random": "image of another post", "noise": "noise"}.get(self.arm, "original")
+        names = {"0": "synthesized", "1": source, "blend": "mixed", "none": "none"}
+        kinds = ", ".join(f"{names[kind]} {count:,}" for kind, count in sorted(self.ratio.items()) if count)
+        return f"## Post status\n\n{markdown_table(rows)}\nImages of this arm: {kinds}.\n"
+
+    def _provenance(self) -> str:
+        models = "\n".join(model.to_markdown() for model in self.models) or "No models were used."
+        settings = yaml.safe_dump(dict(self.settings), sort_keys=True)
+        return (
+            f"## Models and settings\n\n{models}\n\n```yaml\n{settings}```\n\n"
+            "`manifest.json` contains the hash of the rows of each file, and all settings.\n"
+        )
+
+
+def _size_category(posts: int) -> str:
+    """Return the size category of the hub: `n<1K`, `1K<n<10K`, and so on."""
+    if posts < 1000:
+        return "n<1K"
+    for power in range(3, 12):
+        if posts < 10 ** (power + 1):
+            return f"{_abbreviate(power)}<n<{_abbreviate(power + 1)}"
+    return "n>1T"
+
+
+def _abbreviate(power: int) -> str:
+    """Abbreviate a power of 10: `1K`, `10K`, `100K`, `1M`."""
+    return f"{10 ** (power % 3)}{_SIZE_UNITS[power // 3 - 1]}"

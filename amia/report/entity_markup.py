@@ -1,4 +1,4 @@
-"""A post's words with its entities marked: pieces of text, each with a type or without."""
+"""Text of a post with marked entities: pieces of consecutive words, each with an entity type or None."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -6,73 +6,74 @@ from dataclasses import dataclass
 
 from amia.mner.spans import Span
 
-__all__ = ["MAX_CHARACTERS", "MAX_WORDS", "TextPiece", "mark_entities", "plain", "shortened"]
+__all__ = ["MAX_CHARS", "MAX_WORDS", "TextPiece", "mark_entities", "plain_text", "to_printable", "truncate_pieces"]
 
 MAX_WORDS = 120
-"""Words of one post that are shown; a tweet has at most half as many."""
-MAX_CHARACTERS = 700
+"""Maximum number of words shown of one post, at least twice the length of any tweet."""
+MAX_CHARS = 700
 
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """Consecutive words that are one entity, or in none."""
+    """Consecutive words that form one entity, or that are outside of entities."""
 
     words: tuple[str, ...]
     type: str | None
+    """Entity type; None outside of entities."""
 
     @property
     def text(self) -> str:
-        """The words as they are shown."""
+        """The words, joined by spaces."""
         return " ".join(self.words)
 
 
 def mark_entities(tokens: Sequence[str], spans: Sequence[Span]) -> list[TextPiece]:
-    """Tokens cut at the ends of `spans`, which rise and do not overlap; all words of the pieces are the tokens.
+    """Split tokens into pieces at the boundaries of `spans`, which must be sorted.
 
-    Raises ValueError for spans that overlap or leave the tokens.
+    Raises ValueError for spans that overlap or exceed the tokens.
     """
     pieces: list[TextPiece] = []
-    at = 0
+    position = 0
     for span in spans:
-        if not at <= span.start < span.end <= len(tokens):
-            raise ValueError(f"span {span.start}-{span.end} overlaps another, or leaves the {len(tokens)} tokens")
-        if span.start > at:
-            pieces.append(TextPiece(tuple(tokens[at : span.start]), None))
+        if not position <= span.start < span.end <= len(tokens):
+            raise ValueError(f"span {span.start}-{span.end} overlaps another span, or exceeds the {len(tokens)} tokens")
+        if span.start > position:
+            pieces.append(TextPiece(tuple(tokens[position : span.start]), None))
         pieces.append(TextPiece(tuple(tokens[span.start : span.end]), span.type))
-        at = span.end
-    if at < len(tokens):
-        pieces.append(TextPiece(tuple(tokens[at:]), None))
+        position = span.end
+    if position < len(tokens):
+        pieces.append(TextPiece(tuple(tokens[position:]), None))
     return pieces
 
 
-def plain(text: str) -> list[TextPiece]:
-    """A text without tags, as one piece."""
+def plain_text(text: str) -> list[TextPiece]:
+    """Return a text without entities as one piece."""
     return [TextPiece((text,), None)] if text else []
 
 
-def shortened(pieces: Sequence[TextPiece]) -> list[TextPiece]:
-    """The same pieces for a page: without control characters, at most MAX_WORDS words and MAX_CHARACTERS characters.
+def truncate_pieces(pieces: Sequence[TextPiece]) -> list[TextPiece]:
+    """Replace control characters, and truncate to MAX_WORDS words and MAX_CHARS characters.
 
-    What is left out is said by an ellipsis.
+    An ellipsis marks omitted text.
     """
     kept: list[TextPiece] = []
-    words = characters = 0
+    num_words = num_chars = 0
     for piece in pieces:
-        some: list[str] = []
+        words: list[str] = []
         for word in piece.words:
-            room = MAX_CHARACTERS - characters
-            if words == MAX_WORDS or room <= 0:
-                kept += [TextPiece(tuple(some), piece.type)] if some else []
+            remaining = MAX_CHARS - num_chars
+            if num_words == MAX_WORDS or remaining <= 0:
+                kept += [TextPiece(tuple(words), piece.type)] if words else []
                 return [*kept, TextPiece(("…",), None)]
-            shown = printable(word)
-            some.append(shown if len(shown) <= room else f"{shown[:room]}…")
-            words, characters = words + 1, characters + len(shown)
-        kept.append(TextPiece(tuple(some), piece.type))
+            printable = to_printable(word)
+            words.append(printable if len(printable) <= remaining else f"{printable[:remaining]}…")
+            num_words, num_chars = num_words + 1, num_chars + len(printable)
+        kept.append(TextPiece(tuple(words), piece.type))
     return kept
 
 
-def printable(text: str) -> str:
-    """The text with each control character, lone surrogate and unassigned character as a space."""
+def to_printable(text: str) -> str:
+    """Replace each control character, lone surrogate and unassigned character by a space."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(" " if unicodedata.category(each) in {"Cc", "Cs", "Cn"} else each for each in text)
+    return "".join(" " if unicodedata.category(char) in {"Cc", "Cs", "Cn"} else char for char in text)

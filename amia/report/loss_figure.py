@@ -1,83 +1,82 @@
-"""."""
+"""Data of the loss chart: histogram of losses, the two fitted Gaussians, and theta."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amia.matching.gmm_fit import Fit
+from amia.matching.gmm_fit import MixtureFit
 from amia.matching.histogram import LossHistogram
 
-__all__ = ["BARS", "LossFigure", "loss_figure"]
+__all__ = ["LOSS_BINS", "LossFigure", "make_loss_figure"]
 
-BARS = 80
-
-
-POINTS = 4 * BARS + 1
-
-
-"""Of the curves."""
+LOSS_BINS = 80
+CURVE_POINTS = 4 * LOSS_BINS + 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LossFigure:
-    """The losses of some posts on a mixture's own scale, from `low` (x = 0) to `high` (x = 1)."""
+    """Losses of some posts on the scale of a mixture, from `low` (x = 0) to `high` (x = 1)."""
 
     name: str
-    """Of the mixture: a split's, or `all`."""
+    """Name of the mixture: a split, or `all`."""
     about: str
-    """Whose losses these are, in words."""
-    fit: Fit
+    """Description of the posts."""
+    fit: MixtureFit
     posts: NDArray[np.int64]
-    """Posts in each bar `[BARS]`; what lies outside the scale stands in the outermost, as the fit clips it."""
+    """Posts in each bin `[LOSS_BINS]`; losses outside the scale are in the outermost bins, as the fit clips them."""
     below: int
-    """How many of them lie below the scale."""
+    """Number of posts with a loss below the scale."""
     above: int
-    at: NDArray[np.float64]
-    """Places of the curves on the scale `[POINTS]`, from 0 to 1."""
+    """Number of posts with a loss above the scale."""
+    x: NDArray[np.float64]
+    """Positions of the curves on the scale `[CURVE_POINTS]`, from 0 to 1."""
     matched: NDArray[np.float64]
-    """Posts that the lower component expects in a bar around each place `[POINTS]`."""
+    """Posts expected by the lower component in a bin at each position `[CURVE_POINTS]`."""
     mismatched: NDArray[np.float64]
+    """Posts expected by the upper component in a bin at each position `[CURVE_POINTS]`."""
     theta: NDArray[np.float64]
-    """Eq. 8 at each place `[POINTS]`, in [0, 1]."""
+    """Theta (eq. 8) at each position `[CURVE_POINTS]`, in [0, 1]."""
 
     @property
     def total(self) -> int:
-        """Posts in all bars."""
+        """Posts in all bins."""
         return int(self.posts.sum())
 
     @property
-    def turning(self) -> float | None:
-        """The first place where theta falls below 0.5; None where it never does."""
+    def turning_point(self) -> float | None:
+        """The first position at which theta falls below 0.5; None if it never does."""
         falls = np.flatnonzero((self.theta[:-1] >= 0.5) & (self.theta[1:] < 0.5))
-        return float(self.at[falls[0] + 1]) if falls.size else None
+        return float(self.x[falls[0] + 1]) if falls.size else None
 
-    def loss(self, place: float) -> float:
-        """The loss at a place on the scale."""
+    def loss(self, x: float) -> float:
+        """Return the loss at a position on the scale."""
         mixture = self.fit.mixture
-        return mixture.low + place * (mixture.high - mixture.low)
+        return mixture.low + x * (mixture.high - mixture.low)
 
 
-def loss_figure(name: str, about: str, counts: NDArray[np.int64], histogram: LossHistogram, fit: Fit) -> LossFigure:
-    """The figure of a mixture over `counts` `[BINS]` of a loss histogram."""
+def make_loss_figure(
+    name: str, about: str, counts: NDArray[np.int64], histogram: LossHistogram, fit: MixtureFit
+) -> LossFigure:
+    """Compute the figure of a mixture from the `counts` `[BINS]` of a loss histogram."""
     mixture = fit.mixture
     low, high = mixture.low, mixture.high
-    filled = np.flatnonzero(counts)
-    losses = histogram.centers[filled]
-    bars = np.clip(((losses - low) / (high - low) * BARS).astype(np.int64), 0, BARS - 1)
-    slack = histogram.width / 2  # a loss at the very end of the scale may stand in a bin whose center is beyond it
-    at = np.linspace(0.0, 1.0, POINTS)
+    nonzero = np.flatnonzero(counts)
+    losses = histogram.centers[nonzero]
+    bins = np.clip(((losses - low) / (high - low) * LOSS_BINS).astype(np.int64), 0, LOSS_BINS - 1)
+    tolerance = histogram.width / 2  # a loss within the scale may be in a bin whose center is outside
+    x = np.linspace(0.0, 1.0, CURVE_POINTS)
     total = int(counts.sum())
-    matched, mismatched = (total / BARS * np.exp(joint) for joint in mixture.pair.log_joint(at))
+    matched, mismatched = (total / LOSS_BINS * np.exp(joint) for joint in mixture.gaussians.log_joint(x))
     return LossFigure(
         name=name,
         about=about,
         fit=fit,
-        posts=np.bincount(bars, weights=counts[filled], minlength=BARS).astype(np.int64),
-        below=int(counts[filled][losses < low - slack].sum()),
-        above=int(counts[filled][losses > high + slack].sum()),
-        at=at,
+        posts=np.bincount(bins, weights=counts[nonzero], minlength=LOSS_BINS).astype(np.int64),
+        below=int(counts[nonzero][losses < low - tolerance].sum()),
+        above=int(counts[nonzero][losses > high + tolerance].sum()),
+        x=x,
         matched=matched,
         mismatched=mismatched,
-        theta=mixture.theta(low + at * (high - low)),
+        theta=mixture.theta(low + x * (high - low)),
     )

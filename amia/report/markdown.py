@@ -1,21 +1,21 @@
-"""What the README of an export and the card of a data set write alike."""
+"""Markdown shared by the README of an export and the data set card."""
 
 from collections.abc import Sequence
 
-__all__ = ["DEMO_NOTICE", "table"]
+__all__ = ["DEMO_NOTICE", "markdown_table"]
 
 DEMO_NOTICE = (
-    "**Made with demo weights**, which know a drawn world alone: scores and synthesized images of any other post mean "
-    "nothing."
+    "**Made with demo weights**, which are trained on a synthetic demo corpus only: their scores and synthesized "
+    "images are meaningless for any other posts."
 )
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells, the first the head; columns of a head that begins with `#` are figures and stand to the right.
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Format rows of cells, the first of which is the header; columns whose name starts with `#` are right-aligned.
 
-    Cells must hold no `|` and no end of line.
+    Cells must not contain `|` or line breaks.
     """
-    head, *others = rows
+    head, *body = rows
     names = [name.removeprefix("#") for name in head]
     rule = ["---:" if name.startswith("#") else "---" for name in head]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (names, rule, *others))
+    return "".join(f"| {' | '.join(row)} |\n" for row in (names, rule, *body))

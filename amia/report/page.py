@@ -1,7 +1,7 @@
-"""A report's content as one HTML page that needs nothing beside it: no network, no fonts, no library.
+"""Render the content of a report as one self-contained HTML page: no network, fonts or libraries.
 
-The page forbids itself the network (Content-Security-Policy), and runs no script but its own, by hash. Everything that
-came from posts, models or storage is escaped by Jinja; nothing of it is marked as safe.
+The page's Content-Security-Policy forbids network access, and scripts other than its own, which is allowed by its hash.
+Jinja escapes all text of posts, models and storage; none of it is marked as safe.
 """
 
 import base64
@@ -14,13 +14,11 @@ from markupsafe import Markup
 
 from amia.mner.spans import TYPES
 from amia.report import charts
-from amia.report.entity_markup import plain, printable, shortened
-from amia.report.thumbnails import SIDE, data_uri
-from amia.report.view_models import ReportContent, TrainedCurve
+from amia.report.entity_markup import plain_text, to_printable, truncate_pieces
+from amia.report.thumbnails import THUMBNAIL_SIZE, data_uri
+from amia.report.view_models import ReportContent, TrainingCurve
 
-__all__ = ["SECTIONS", "render", "sections_of"]
-
-_FOLDER = Path(__file__).parent / "templates"
+__all__ = ["SECTIONS", "render_page", "section_names"]
 
 SECTIONS = {
     "accounting": "Accounting",
@@ -34,17 +32,19 @@ SECTIONS = {
     "disagreements": "Disagreements",
     "settings": "Settings",
 }
-"""Anchor -> name in the navigation, in the page's order."""
-_LONGEST_ID = 80
+"""Titles in the navigation by anchor, in the order of the page."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_MAX_ID_CHARS = 80
 _ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="6" cy="8" r="5" fill="#b4530999"/>'
     '<circle cx="10" cy="8" r="5" fill="#0f766e99"/></svg>'
 )
 
 
-def sections_of(content: ReportContent) -> list[str]:
-    """Anchors of the sections that have something to show."""
-    has = {
+def section_names(content: ReportContent) -> list[str]:
+    """Return the anchors of all sections that have content."""
+    has_content = {
         "accounting": True,
         "losses": bool(content.losses),
         "thetas": bool(content.thetas),
@@ -56,30 +56,30 @@ def sections_of(content: ReportContent) -> list[str]:
         "disagreements": content.disagreements is not None,
         "settings": True,
     }
-    return [name for name in SECTIONS if has[name]]
+    return [name for name in SECTIONS if has_content[name]]
 
 
-def render(content: ReportContent) -> str:
-    """The whole page. The same content gives the same page."""
+def render_page(content: ReportContent) -> str:
+    """Return the HTML page. The same content gives the same page."""
     style, script = (
-        Markup((_FOLDER / name).read_text(encoding="utf-8").strip())  # noqa: S704 - our own files, in the package
+        Markup((_TEMPLATES / name).read_text(encoding="utf-8").strip())  # noqa: S704 - files of this package
         for name in ("page.css", "page.js")
     )
-    names = sections_of(content)
-    by_system = groupby(sorted(content.curves, key=_order), key=lambda each: each.system)
+    by_system = groupby(sorted(content.curves, key=_curve_order), key=lambda curve: curve.system)
+    max_share = max((max(thetas.counts) / thetas.total for thetas in content.thetas), default=1.0)
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             content=content,
-            sections={name: SECTIONS[name] for name in names},
+            sections={name: SECTIONS[name] for name in section_names(content)},
             systems=[(system, list(curves)) for system, curves in by_system],
-            tallest=max((max(each.posts) / each.total for each in content.thetas), default=1.0),
+            max_share=max_share,
             style=style,
             script=script,
             icon=base64.b64encode(_ICON.encode()).decode(),
             policy=(
-                f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+                f"default-src 'none'; img-src data:; style-src '{_csp_hash(style)}'; script-src '{_csp_hash(script)}'; "
                 "base-uri 'none'; form-action 'none'"
             ),
         )
@@ -88,33 +88,33 @@ def render(content: ReportContent) -> str:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
     environment.filters |= {
-        "number": lambda value: f"{value:,}",
+        "count": lambda value: f"{value:,}",
         "rate": lambda value: "–" if value is None else f"{value:,.1f}" if value < 100 else f"{value:,.0f}",
-        "figure": lambda value: "–" if value is None else f"{value:.3f}",
-        "brief": lambda text: " ".join(piece.text for piece in shortened(plain(text))),
-        "id": lambda value: printable(value if len(value) <= _LONGEST_ID else f"{value[:_LONGEST_ID]}…"),
-        "kind": lambda kind: f"ent-{kind.lower()}" if kind in TYPES else "ent-other",
-        "shortened": shortened,
-        "uri": data_uri,
+        "decimal": lambda value: "–" if value is None else f"{value:.3f}",
+        "brief": lambda text: " ".join(piece.text for piece in truncate_pieces(plain_text(text))),
+        "id": lambda value: to_printable(value if len(value) <= _MAX_ID_CHARS else f"{value[:_MAX_ID_CHARS]}…"),
+        "entity_class": lambda kind: f"ent-{kind.lower()}" if kind in TYPES else "ent-other",
+        "truncate_pieces": truncate_pieces,
+        "data_uri": data_uri,
     }
     environment.globals |= {
         "charts": charts,
-        "share": lambda part, whole: f"{part / whole:.1%}" if whole else "–",
-        "side": SIDE,
+        "percent": lambda part, total: f"{part / total:.1%}" if total else "–",
+        "thumbnail_size": THUMBNAIL_SIZE,
     }
     return environment
 
 
-def _order(curve: TrainedCurve) -> tuple[str, str, int, str]:
+def _curve_order(curve: TrainingCurve) -> tuple[str, str, int, str]:
     return curve.system, curve.arm, curve.seed, curve.name
 
 
-def _hash(text: str) -> str:
+def _csp_hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,6 +1,6 @@
-"""Small images for a page: decoded under the corpus' limits, brought to the arms' geometry, encoded anew.
+"""Thumbnails for the report: decoded within the limits of the corpus, cropped like the images of an arm, re-encoded.
 
-Nothing of the bytes that came in reaches the page: metadata and whatever else was hidden in them are left behind.
+Re-encoding drops metadata and any other data hidden in the original file.
 """
 
 import base64
@@ -11,31 +11,31 @@ from PIL import Image
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, resize_to_square
 
-__all__ = ["SIDE", "data_uri", "thumbnail"]
+__all__ = ["THUMBNAIL_SIZE", "data_uri", "make_thumbnail"]
 
-SIDE = 160
-"""Pixels a side."""
-QUALITY = 70
-"""Of WebP."""
+THUMBNAIL_SIZE = 160
+"""Maximum height and width in pixels."""
+WEBP_QUALITY = 70
 
 
-def thumbnail(data: bytes | None, settings: ImageSettings) -> bytes | None:
-    """A square WebP of at most SIDE pixels, in the geometry that `settings` give every arm; None for what is no image.
+def make_thumbnail(data: bytes | None, settings: ImageSettings) -> bytes | None:
+    """Return a square WebP of at most THUMBNAIL_SIZE pixels, resized as `settings` define; None if decoding fails.
 
-    Never larger than the arms' own images. `settings.max_bytes` and the others are the limits of decoding.
+    It is never larger than the images of an arm. `settings` also define the limits of decoding.
     """
     if data is None:
         return None
-    geometry = settings.model_copy(update={"size": min(SIDE, settings.size)})
+    thumbnail_settings = settings.model_copy(update={"size": min(THUMBNAIL_SIZE, settings.size)})
     try:
-        pixels = resize_to_square(decode(data, settings, at_least=2 * geometry.size), geometry)
+        image = decode(data, settings, at_least=2 * thumbnail_settings.size)
+        pixels = resize_to_square(image, thumbnail_settings)
     except ImageError:
         return None
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", quality=QUALITY, method=4)
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=WEBP_QUALITY, method=4)
     return buffer.getvalue()
 
 
 def data_uri(webp: bytes) -> str:
-    """The image as an address that needs no network."""
+    """Return the image as a data URI, which needs no network access."""
     return f"data:image/webp;base64,{base64.b64encode(webp).decode('ascii')}"

@@ -1,39 +1,39 @@
-"""What a report shows, as plain data: everything is counted and chosen before, nothing is drawn yet."""
+"""Content of a report as plain data: all counts and selections are made before rendering."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from amia.report.attribution import Attribution
 from amia.report.entity_markup import TextPiece
-from amia.report.experiment_tables import Experiment
+from amia.report.experiment_tables import ExperimentTables
 from amia.report.loss_figure import LossFigure
 
 __all__ = [
     "Accounting",
-    "Answer",
     "Breakdown",
     "Check",
     "Disagreement",
     "Disagreements",
-    "Example",
+    "EntityOutcome",
     "Failure",
+    "FailureExample",
     "ImageGroup",
     "ImageTriple",
-    "Pairing",
+    "PairCounts",
     "ReportContent",
-    "SplitThetas",
     "StageTimes",
-    "TrainedCurve",
+    "ThetaHistogram",
+    "TrainingCurve",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breakdown:
-    """All posts by one of their properties."""
+    """All posts by the value of one property."""
 
     title: str
     parts: Mapping[str, int]
-    """Posts by value in words, the most important first."""
+    """Posts by description of the value, most important first."""
 
     @property
     def total(self) -> int:
@@ -45,52 +45,52 @@ class Breakdown:
 class Check:
     """Two counts that must be equal."""
 
-    what: str
-    left: int
-    right: int
+    description: str
+    expected: int
+    actual: int
 
     @property
-    def holds(self) -> bool:
-        """Whether they are."""
-        return self.left == self.right
+    def passed(self) -> bool:
+        """Whether the counts are equal."""
+        return self.expected == self.actual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounting:
-    """Every post that went in, by what became of it."""
+    """All posts by status."""
 
     posts: int
     usable: int
-    """Posts with a usable image."""
-    pictured: int
+    """Posts with a valid image."""
+    augmented: int
     """Posts with an image in this arm."""
     breakdowns: Sequence[Breakdown]
     checks: Sequence[Check]
     rejected: int
-    """Rows of the source that were no posts."""
+    """Rows of the source that are not valid posts."""
     labeled: int
     models: Sequence[Attribution]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitThetas:
-    """theta of one split's posts that have one."""
+class ThetaHistogram:
+    """Distribution of theta over the posts of one split that have an image."""
 
     split: str
-    posts: Sequence[int]
-    """In equal bars from 0 to 1; a theta of 1 in the last."""
+    counts: Sequence[int]
+    """Posts in equal bins from 0 to 1; a theta of 1 is in the last bin."""
     matched: int
     """Posts with theta above 0.5."""
 
     @property
     def total(self) -> int:
-        """Posts in all bars."""
-        return sum(self.posts)
+        """Posts in all bins."""
+        return sum(self.counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTriple:
-    """One post with its three images, as WebP; None where there is none."""
+    """One post with its three images as WebP; None for a missing image."""
 
     id: str
     split: str
@@ -103,42 +103,42 @@ class ImageTriple:
     loss: float | None
     cosine: float | None
     notes: Sequence[str] = ()
-    """What else there is to say: `without an image`, `lowest theta`."""
+    """Remarks such as `without an image` or `lowest theta`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageGroup:
-    """Posts that belong together, a tenth of theta as a rule."""
+    """Posts shown under one heading, usually a tenth of theta."""
 
     title: str
     posts: int
-    """How many there are in the run."""
+    """Number of such posts in the run."""
     triples: Sequence[ImageTriple]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
+class FailureExample:
     """One post, or row of the source, that failed."""
 
-    where: str
-    """Its split, or its place in the source."""
+    location: str
+    """Split of a post, or location of a row in the source."""
     id: str
     text: str
-    picture: bytes | None = None
+    image: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One reason why something could not be done."""
+    """All failures with one reason."""
 
     reason: str
     count: int
-    examples: Sequence[Example]
+    examples: Sequence[FailureExample]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageTimes:
-    """What the log says of one stage. Seconds are sums over its actors."""
+    """Timing of one stage from the log. Seconds are sums over actors."""
 
     stage: str
     posts: int
@@ -147,26 +147,26 @@ class StageTimes:
     run_s: float
     publish_s: float
     wall_s: float
-    """From the first shard's start to the last one's end, summed over the executions that the stage ran in."""
+    """Time from the start of the first shard to the end of the last one, summed over executions."""
     actors: int
-    """Processes."""
+    """Number of processes."""
     hosts: int
     gpus: int
-    """GPUs that the actors were given, counted a host."""
+    """Number of GPUs of all hosts that were assigned to actors."""
 
     @property
-    def per_actor(self) -> float | None:
-        """Posts a second of one actor's own work; None where the log's clock saw none."""
+    def actor_rate(self) -> float | None:
+        """Posts per second of one actor while it runs; None if no time was measured."""
         return self.posts / self.run_s if self.run_s > 0 else None
 
     @property
-    def per_wall(self) -> float | None:
-        """Posts a second of all actors together."""
+    def total_rate(self) -> float | None:
+        """Posts per second of all actors together."""
         return self.posts / self.wall_s if self.wall_s > 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedCurve:
+class TrainingCurve:
     """Validation F1 of one training."""
 
     name: str
@@ -178,82 +178,85 @@ class TrainedCurve:
 
     @property
     def best(self) -> float:
-        """The F1 of the epoch that was kept."""
+        """F1 of the best epoch, which was kept."""
         return max(self.f1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One entity that a recognizer found or missed."""
+class EntityOutcome:
+    """One entity that a recognizer predicted or missed."""
 
     text: str
     type: str
-    verdict: str
+    outcome: str
     """`right`, `wrong` or `missed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """A labeled post of which two recognizers say different things."""
+    """A labeled post for which two recognizers predict different entities."""
 
     id: str
     recognizer: str
-    """System and seed of both."""
+    """System and seed of both recognizers."""
     kind: str
-    """`better`: the one trained on augmented images is right; `worse`: the one trained on originals is."""
+    """`better`: only the recognizer trained on augmented images is right; `worse`: only the other one is."""
     pieces: Sequence[TextPiece]
     original: bytes | None
     augmented: bytes | None
     theta: float | None
-    of_original: Sequence[Answer]
-    of_augmented: Sequence[Answer]
+    original_entities: Sequence[EntityOutcome]
+    """Entities of the recognizer trained on original images."""
+    augmented_entities: Sequence[EntityOutcome]
+    """Entities of the recognizer trained on augmented images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pairing:
-    """Two trainings that differ in their arm alone, on the labeled posts of the test split."""
+class PairCounts:
+    """Labeled test posts by the outcomes of two trainings that differ only in their arm."""
 
     recognizer: str
     posts: int
-    """That both have answered."""
+    """Posts with predictions of both."""
     better: int
-    """Augmented right, original wrong."""
+    """Right on augmented images only."""
     worse: int
+    """Right on original images only."""
     both_wrong: int
-    """Both wrong, and not alike."""
+    """Wrong in different ways."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreements:
-    """Where recognizers trained on one arm and on the other part."""
+    """Comparison of recognizers trained on original images with those trained on an arm."""
 
     arm: str
-    pairings: Sequence[Pairing]
+    pairs: Sequence[PairCounts]
     examples: Sequence[Disagreement]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportContent:
-    """A whole report. What is empty or None is left out of the page."""
+    """Content of a report. Empty sections are left out of the page."""
 
     run: str
-    """The run's address."""
+    """Address of the run."""
     arm: str
     notices: Sequence[str]
-    """What the person must know before anything else, in plain words."""
+    """Warnings at the top of the page."""
     accounting: Accounting
     losses: Sequence[LossFigure] = ()
-    thetas: Sequence[SplitThetas] = ()
+    thetas: Sequence[ThetaHistogram] = ()
     groups: Sequence[ImageGroup] = ()
-    strip: Sequence[ImageTriple] = ()
-    """A few posts from low theta to high, for the head of the page."""
+    preview: Sequence[ImageTriple] = ()
+    """A few posts in increasing order of theta, for the top of the page."""
     failures: Sequence[Failure] = ()
     stages: Sequence[StageTimes] = ()
-    experiments: Sequence[Experiment] = ()
-    curves: Sequence[TrainedCurve] = ()
+    experiments: Sequence[ExperimentTables] = ()
+    curves: Sequence[TrainingCurve] = ()
     disagreements: Disagreements | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     """By dotted name."""
     versions: Mapping[str, str] = field(default_factory=dict)
     identity: str = ""
-    """Of the arm, as JSON."""
+    """Identity of the arm, as JSON."""

@@ -40,7 +40,7 @@ def publish_card(job: RunContext, manifest: Mapping[str, Any]) -> None:
         arm=manifest["arm"],
         splits=job.plan.posts,
         features=card_features(augmented_schema(job.plan.types)),
-        thetas=thetas if any(sum(histogram.posts) for histogram in thetas.values()) else {},
+        thetas=thetas if any(histogram.total for histogram in thetas.values()) else {},
         counts=manifest["counts"],
         ratio=manifest["ratio"],
         models=_models(job, manifest),
@@ -57,7 +57,7 @@ def _theta_histogram(store: Store, split: str, keys: Sequence[str]) -> ThetaHist
     theta = np.concatenate([table["theta"].to_numpy() for table in tables])
     has_image = np.concatenate([np.asarray(table["image_status"].to_pylist()) == "ok" for table in tables])
     counts, _ = np.histogram(theta[has_image], THETA_BINS, (0, 1))
-    return ThetaHistogram(split=split, posts=counts.tolist(), matched=int((theta[has_image] > 0.5).sum()))
+    return ThetaHistogram(split=split, counts=counts.tolist(), matched=int((theta[has_image] > 0.5).sum()))
 
 
 def _models(job: RunContext, manifest: Mapping[str, Any]) -> list[Attribution]:

@@ -13,15 +13,13 @@ from amia.report.page import render_page, section_names
 from amia.report.view_models import ReportContent
 from ray_jobs.jobs.context import open_run
 from ray_jobs.jobs.mixture import read_matching_model
-from ray_jobs.reporting.accounting import account, failures, notices, quarantined
-from ray_jobs.reporting.attribution import models_used
-from ray_jobs.reporting.images import read_post_views
-from ray_jobs.reporting.losses import loss_figures
-from ray_jobs.reporting.model_comparison import chosen, compare, disagreements, pairs_of
+from ray_jobs.reporting.accounting import account_posts, demo_notices, list_failures, read_quarantine
+from ray_jobs.reporting.images import group_posts, read_post_views, select_preview
+from ray_jobs.reporting.losses import read_loss_figures
+from ray_jobs.reporting.model_comparison import build_disagreements, compare_models, find_model_pairs, select_examples
+from ray_jobs.reporting.models import list_attributions, read_curves, read_experiments, read_models
 from ray_jobs.reporting.scan import scan_arm
-from ray_jobs.reporting.select import groups, places, strip
-from ray_jobs.reporting.timing import stage_times
-from ray_jobs.reporting.training import curves, experiments, trained
+from ray_jobs.reporting.timing import read_stage_times
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import Identity, flatten
 from ray_jobs.storage.layout import AUGMENTED, PREDICTIONS, REPORT_FILE, arm_folder, manifest_key
@@ -76,35 +74,35 @@ def _build_content(arm: Arm, plan: Plan, posts: Identity, *, is_default: bool) -
     store, manifest = arm.store, arm.manifest
     model = read_matching_model(store) if manifest["identity"]["input"].get("scores") else None
     encoder = model.encoder["encoder"] if model else None
-    scan, rejected = scan_arm(arm, plan.seed), quarantined(store)
-    recognizers = trained(store)
+    scan, rejected = scan_arm(arm, plan.seed), read_quarantine(store)
+    recognizers = read_models(store)
     compared_arm = DEFAULT_ARM if arm.name in ARMS_WITHOUT_AUGMENTED_IMAGES else arm.name
     # The examples show the images of that arm, which may have been removed after the recognizers were trained.
     is_finished = compared_arm in _finished_arms(store)
-    pairs = pairs_of(recognizers, compared_arm, set(store.list(PREDICTIONS))) if is_finished else []
-    comparisons = [result for pair in pairs if (result := compare(store, plan, pair, plan.seed)) is not None]
+    pairs = find_model_pairs(recognizers, compared_arm, set(store.list(PREDICTIONS))) if is_finished else []
+    comparisons = [result for pair in pairs if (result := compare_models(store, plan, pair, plan.seed)) is not None]
     images = ImageSettings(**{**manifest["settings"]["image"], **posts["settings"]["image"]})
-    views = read_post_views(arm, plan.types, images, places(scan))
-    examples = [case.place for cases in chosen(comparisons) for case in cases]
+    views = read_post_views(arm, plan.types, images, scan.selected_posts())
+    examples = [compared.post for posts in select_examples(comparisons) for compared in posts]
     example_views = read_post_views(open_arm(store, compared_arm), plan.types, images, examples) if examples else {}
-    models = models_used(arm, encoder, recognizers)
-    page_notices = notices(models)
+    models = list_attributions(arm, encoder, recognizers)
+    page_notices = demo_notices(models)
     if is_default and arm.name != DEFAULT_ARM:
         page_notices.append(f"This page shows arm {arm.name}: arm {DEFAULT_ARM} is not finished in this run.")
     return ReportContent(
         run=store.address,
         arm=arm.name,
         notices=page_notices,
-        accounting=account(arm, plan, read=scan.splits, quarantined=rejected.count, models=models),
-        losses=loss_figures(store, plan, model) if model else (),
-        thetas=scan.split_thetas(),
-        groups=groups(scan, views),
-        strip=strip(scan, views),
-        failures=failures(scan, views, rejected),
-        stages=stage_times(store),
-        experiments=experiments(store),
-        curves=curves(store, recognizers),
-        disagreements=disagreements(compared_arm, comparisons, example_views),
+        accounting=account_posts(arm, plan, read=scan.splits, quarantined=rejected.count, models=models),
+        losses=read_loss_figures(store, plan, model) if model else (),
+        thetas=scan.theta_histograms(),
+        groups=group_posts(scan, views),
+        preview=select_preview(scan, views),
+        failures=list_failures(scan, views, rejected),
+        stages=read_stage_times(store),
+        experiments=read_experiments(store),
+        curves=read_curves(store, recognizers),
+        disagreements=build_disagreements(compared_arm, comparisons, example_views),
         settings={name: json.dumps(value, ensure_ascii=False) for name, value in flatten(manifest["settings"])},
         versions=manifest["versions"],
         identity=json.dumps(manifest["identity"], indent=2, sort_keys=True, ensure_ascii=False),

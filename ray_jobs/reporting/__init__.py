@@ -1,1 +1,1 @@
-"""What `amia report` collects from a run, a file a section; `amia.report` draws it."""
+"""Collect the content of `amia report` from a run, one module per group of sections; `amia.report` renders it."""

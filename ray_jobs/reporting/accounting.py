@@ -1,4 +1,4 @@
-"""Every post that went in, by what became of it, with the sums checked."""
+"""Counts of all posts by status with consistency checks, and all failures by reason."""
 
 import json
 import re
@@ -9,52 +9,67 @@ from dataclasses import dataclass, field
 from amia.errors import RunError
 from amia.posts import ordered_splits
 from amia.report.attribution import Attribution, is_demo
-from amia.report.view_models import Accounting, Breakdown, Check, Example, Failure
+from amia.report.view_models import Accounting, Breakdown, Check, Failure, FailureExample
 from ray_jobs.reporting.images import PostView
-from ray_jobs.reporting.scan import EXAMPLES, ScanResult
+from ray_jobs.reporting.scan import MAX_EXAMPLES, PostKey, ScanResult
 from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.layout import QUARANTINE
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.status import describe_status, group_by_part
 from ray_jobs.storage.store import Store
 
-__all__ = ["Quarantined", "account", "failures", "notices", "quarantined"]
+__all__ = ["QuarantinedRows", "account_posts", "demo_notices", "list_failures", "read_quarantine"]
 
-# MERGED FROM ray_jobs.reporting.accounting: What could not be done, by reason: posts by their statuses, and rows of the source that are no posts.
-RATIOS = {
-    "0": "the synthesized image alone",
-    "blend": "a blend of both",
-    "1": "the original alone",
+IMAGE_KINDS = {
+    "0": "synthesized image only",
+    "blend": "mix of both images",
+    "1": "original image only",
     "none": "no image",
 }
+MAX_REASONS = 20
+OTHER_REASONS = "other reasons"
+
+_VARIABLE_PART = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
+"""Parts of a message that differ between rows rejected for the same reason."""
 
 
-def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, models: Sequence[Attribution]) -> Accounting:
-    """`read`: rows that were read of the arm, by split; `quarantined`: lines in quarantine/."""
+def account_posts(
+    arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, models: Sequence[Attribution]
+) -> Accounting:
+    """Count posts by status, and compare the counts of plan, manifest and data.
+
+    Args:
+        arm: The arm to report on.
+        plan: The plan of the run.
+        read: Number of rows read from the arm, by split.
+        quarantined: Number of rows in `quarantine/`.
+        models: Models used in the run.
+    """
     manifest = arm.manifest
     counts = Counter[str](manifest["counts"])
-    rows, splits, ratios = int(manifest["rows"]), Counter[str](manifest["splits"]), Counter[str](manifest["ratio"])
+    rows, splits, kinds = int(manifest["rows"]), Counter[str](manifest["splits"]), Counter[str](manifest["ratio"])
     checks = [
-        Check(what="posts in the plan, and rows of the arm", left=plan.total, right=rows),
-        Check(what="rows of the arm, and rows read for this report", left=rows, right=read.total()),
-        Check(what="splits add up", left=rows, right=splits.total()),
-        Check(what="statuses add up", left=rows, right=counts.total()),
-        Check(what="kinds of images add up", left=rows, right=ratios.total()),
-        Check(what="rows that were no posts, and rows in quarantine", left=plan.rejected, right=quarantined),
+        Check(description="posts in the plan = rows of the arm", expected=plan.total, actual=rows),
+        Check(description="rows of the arm = rows read for this report", expected=rows, actual=read.total()),
+        Check(description="sum over splits", expected=rows, actual=splits.total()),
+        Check(description="sum over statuses", expected=rows, actual=counts.total()),
+        Check(description="sum over kinds of images", expected=rows, actual=kinds.total()),
+        Check(description="rejected rows = rows in quarantine", expected=plan.rejected, actual=quarantined),
         *(
-            Check(what=f"posts of {split} in, and out", left=posts, right=read[split])
-            for split, posts in ((split, plan.posts[split]) for split in ordered_splits(plan.posts))
+            Check(description=f"posts of {split}, input = output", expected=plan.posts[split], actual=read[split])
+            for split in ordered_splits(plan.posts)
         ),
     ]
+    parts_of_kinds = {IMAGE_KINDS.get(kind, kind): count for kind, count in kinds.most_common()}
     return Accounting(
         posts=plan.total,
         usable=sum(count for status, count in counts.items() if status.startswith("image=ok|")),
-        pictured=ratios.total() - ratios["none"],
+        augmented=kinds.total() - kinds["none"],
         breakdowns=[
             Breakdown(title="Split", parts={split: splits[split] for split in ordered_splits(splits)}),
-            Breakdown(title="Image", parts=_by_status(counts, "image")),
-            Breakdown(title="Synthesis", parts=_by_status(counts, "synthesis")),
-            Breakdown(title="Image in this arm", parts={RATIOS.get(kind, kind): n for kind, n in ratios.most_common()}),
+            Breakdown(title="Original image", parts=_count_by_status(counts, "image")),
+            Breakdown(title="Synthesis", parts=_count_by_status(counts, "synthesis")),
+            Breakdown(title="Image in this arm", parts=parts_of_kinds),
         ],
         checks=checks,
         rejected=plan.rejected,
@@ -63,82 +78,76 @@ def account(arm: Arm, plan: Plan, *, read: Counter[str], quarantined: int, model
     )
 
 
-def notices(models: Sequence[Attribution]) -> list[str]:
-    """What a reader must know before any figure."""
+def demo_notices(models: Sequence[Attribution]) -> list[str]:
+    """Return a warning if any of the models is a demo model."""
     demo = [model.name for model in models if is_demo(model.name)]
     if not demo:
         return []
     return [
-        f"Made with the demo's tiny weights ({', '.join(demo)}): they know the drawn world and nothing else, so "
-        "figures and images say nothing of real posts."
+        f"Made with demo weights ({', '.join(demo)}), which are trained on a synthetic demo corpus only: scores and "
+        "images are meaningless for real posts."
     ]
 
 
-def _by_status(counts: Counter[str], part: str) -> dict[str, int]:
-    return {describe_status(status): count for status, count in group_by_part(counts, part).most_common()}
-
-
-MOST_KINDS = 20
-OTHER = "other reasons"
-
-_PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
-"""What differs between two rows that are rejected for the same reason."""
-
-
 @dataclass(slots=True)
-class Quarantined:
-    """The rows that ingest refused."""
+class QuarantinedRows:
+    """Rows of the source that were rejected, by reason."""
 
     count: int = 0
-    kinds: dict[str, tuple[int, list[Example]]] = field(default_factory=dict)
-    """By reason: how many, and the first of them."""
+    reasons: dict[str, tuple[int, list[FailureExample]]] = field(default_factory=dict)
+    """Number of rows and first examples by reason, which has an ellipsis for its variable parts."""
 
-    def take(self, where: str, post_id: str, reason: str) -> None:
-        """One row."""
+    def add(self, location: str, post_id: str, reason: str) -> None:
+        """Add one row."""
         self.count += 1
-        kind = _PARTICULAR.sub("…", reason)
-        if kind not in self.kinds and len(self.kinds) >= MOST_KINDS:
-            kind = OTHER
-        count, examples = self.kinds.get(kind, (0, []))
-        if len(examples) < EXAMPLES:
-            examples = [*examples, Example(where=where, id=post_id, text=reason)]
-        self.kinds[kind] = count + 1, examples
+        key = _VARIABLE_PART.sub("…", reason)
+        if key not in self.reasons and len(self.reasons) >= MAX_REASONS:
+            key = OTHER_REASONS
+        count, examples = self.reasons.get(key, (0, []))
+        if len(examples) < MAX_EXAMPLES:
+            examples = [*examples, FailureExample(location=location, id=post_id, text=reason)]
+        self.reasons[key] = count + 1, examples
 
 
-def quarantined(store: Store) -> Quarantined:
-    """Everything in quarantine/. Raises RunError when a line there is not ours."""
-    found = Quarantined()
+def read_quarantine(store: Store) -> QuarantinedRows:
+    """Read all rows in `quarantine/`. Raises RunError for a line that was not written by amia."""
+    rows = QuarantinedRows()
     for key in sorted(store.list(QUARANTINE)):
         for line in store.read(key).decode("utf-8", "replace").split("\n"):
             if line:
                 try:
                     row = json.loads(line)
-                    found.take(str(row["where"]), str(row["id"] or ""), str(row["reason"]))
+                    rows.add(str(row["where"]), str(row["id"] or ""), str(row["reason"]))
                 except (ValueError, KeyError, TypeError) as error:
                     raise RunError(f"{key} in {store.address} was not written by amia: {error}") from error
-    return found
+    return rows
 
 
-def failures(looked: ScanResult, pictures: Mapping[tuple[str, int], PostView], rows: Quarantined) -> list[Failure]:
-    """All reasons, the most frequent first; rows that are no posts after the posts."""
+def list_failures(scan: ScanResult, views: Mapping[PostKey, PostView], rejected: QuarantinedRows) -> list[Failure]:
+    """Return all failures of posts, then all rejected rows, each by descending count."""
     of_posts = [
         Failure(
             reason=f"posts {describe_status(status)}",
-            count=some.seen,
+            count=sample.seen,
             examples=[
-                Example(
-                    where=place.split,
-                    id=place.id,
-                    text=pictures[place.key].text,
-                    picture=pictures[place.key].original,
+                FailureExample(
+                    location=post.split, id=post.id, text=views[post.key].text, image=views[post.key].original
                 )
-                for place in some.items
+                for post in sample.items
             ],
         )
-        for status, some in looked.failures.items()
+        for status, sample in scan.failures.items()
     ]
     of_rows = [
-        Failure(reason=f"rows that are no posts: {kind}", count=count, examples=examples)
-        for kind, (count, examples) in rows.kinds.items()
+        Failure(reason=f"rejected rows: {reason}", count=count, examples=examples)
+        for reason, (count, examples) in rejected.reasons.items()
     ]
-    return [each for some in (of_posts, of_rows) for each in sorted(some, key=lambda one: (-one.count, one.reason))]
+    return [
+        failure
+        for failures in (of_posts, of_rows)
+        for failure in sorted(failures, key=lambda failure: (-failure.count, failure.reason))
+    ]
+
+
+def _count_by_status(counts: Counter[str], part: str) -> dict[str, int]:
+    return {describe_status(status): count for status, count in group_by_part(counts, part).most_common()}

@@ -1,4 +1,4 @@
-"""The losses of a run under the mixture of an arm, from the histograms in the footers of scores/."""
+"""Figures of the losses of a run, from the histograms in the footers of `scores/`."""
 
 from amia.matching.histogram import LossHistogram
 from amia.matching.model import MatchingModel
@@ -10,21 +10,21 @@ from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
 
-__all__ = ["loss_figures"]
+__all__ = ["read_loss_figures"]
 
 
-def loss_figures(store: Store, plan: Plan, frozen: MatchingModel) -> list[LossFigure]:
-    """One figure a mixture: over the losses that it was fitted on, or over all of them where it was taken."""
+def read_loss_figures(store: Store, plan: Plan, model: MatchingModel) -> list[LossFigure]:
+    """Return one figure per mixture: of the losses that it was fitted to, or of all losses if it was imported."""
     identity = read_identity(store, MIXTURE)
-    taken = identity is not None and "taken" in identity["settings"]
+    is_imported = identity is not None and "taken" in identity["settings"]
     figures = []
-    for name, fit in sorted(frozen.fits.items()):
-        whole = taken or name not in plan.posts
-        about = "all splits" if whole else name
-        if taken:
-            about += ", under a mixture that was fitted elsewhere"
-        shards = plan.shards if whole else plan.shards_of(name)
+    for name, fit in sorted(model.fits.items()):
+        all_splits = is_imported or name not in plan.posts
+        about = "all splits" if all_splits else name
+        if is_imported:
+            about += ", with a mixture fitted on other posts"
+        shards = plan.shards if all_splits else plan.shards_of(name)
         counts = histogram_counts(read_all_metadata(store, shard_keys(SCORES, shards)))
         if counts.any():
-            figures.append(make_loss_figure(name, about, counts, LossHistogram(frozen.triplet.margin), fit))
+            figures.append(make_loss_figure(name, about, counts, LossHistogram(model.triplet.margin), fit))
     return figures

@@ -1,4 +1,4 @@
-"""Posts of which two recognizers say different things, trained alike on originals and on an arm (paper, Table 4)."""
+"""Test posts on which two recognizers disagree: one trained on original images, one on an arm (paper, Table 4)."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,164 +7,175 @@ from typing import Any
 
 from amia.errors import RunError
 from amia.mner.spans import Span, label_names, lenient_spans
-from amia.report.sampling import BottomK, keyed
-from amia.report.view_models import Answer, Disagreement, Disagreements, Pairing
+from amia.report.sampling import BottomK, seeded_key
+from amia.report.view_models import Disagreement, Disagreements, EntityOutcome, PairCounts
 from ray_jobs.reporting.images import PostView
-from ray_jobs.reporting.scan import PostRef
-from ray_jobs.reporting.training import ModelSummary
-from ray_jobs.storage.layout import shard_key
+from ray_jobs.reporting.models import ModelSummary
+from ray_jobs.reporting.scan import PostKey, PostRef
+from ray_jobs.storage.layout import predictions_folder, shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["Case", "ModelComparison", "chosen", "compare", "disagreements", "pairs_of"]
+__all__ = [
+    "ComparedPost",
+    "ModelComparison",
+    "build_disagreements",
+    "compare_models",
+    "find_model_pairs",
+    "select_examples",
+]
 
 ORIGINAL = "original"
 SPLIT = "test"
-MOST_POSTS = 30
-"""Shown in all, half of each kind."""
+MAX_POSTS = 30
+"""Maximum number of examples, half of each kind."""
 COLUMNS = ("id", "split", "tokens", "ner_tags", "spans", "theta")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A post on which a pair disagrees, and one of the two is right."""
+class ComparedPost:
+    """A labeled post with the predictions of two recognizers."""
 
-    place: PostRef
+    post: PostRef
     tokens: Sequence[str]
     gold: frozenset[Span]
-    of_original: frozenset[Span]
-    of_augmented: frozenset[Span]
+    original_spans: frozenset[Span]
+    """Prediction of the recognizer trained on original images."""
+    augmented_spans: frozenset[Span]
+    """Prediction of the recognizer trained on augmented images."""
     recognizer: str = ""
 
 
 @dataclass(slots=True)
 class ModelComparison:
-    """A pair of trainings over the test split."""
+    """Comparison of two trainings on the test split, with posts on which exactly one of them is right."""
 
-    pairing: Pairing
-    better: list[Case]
-    worse: list[Case]
+    counts: PairCounts
+    better: list[ComparedPost]
+    worse: list[ComparedPost]
 
 
-def pairs_of(
+def find_model_pairs(
     models: Sequence[ModelSummary], arm: str, keys: Collection[str]
 ) -> list[tuple[ModelSummary, ModelSummary]]:
-    """(trained on the originals, trained on `arm`) of everything that is alike but for that.
+    """Return pairs of models with the same settings, the first trained on original images, the second on `arm`.
 
-    Only those that were asked about their own arm count; `keys` are the run's below predictions/.
+    Only models with predictions on their own arm are included; `keys` are all keys in `predictions/`.
     """
-    asked = {key.rpartition("/")[0] for key in keys if key.rpartition("/")[2].startswith(f"{SPLIT}-")}
-    answered = [model for model in models if folder_of(model) in asked]
-    left, right = ({each.settings: each for each in answered if each.arm == name} for name in (ORIGINAL, arm))
-    pairs = [(left[settings], right[settings]) for settings in left.keys() & right.keys()]
+    folders = {key.rpartition("/")[0] for key in keys if key.rpartition("/")[2].startswith(f"{SPLIT}-")}
+    with_predictions = [model for model in models if predictions_folder(model.name, model.arm) in folders]
+    original, augmented = (
+        {model.settings: model for model in with_predictions if model.arm == name} for name in (ORIGINAL, arm)
+    )
+    pairs = [(original[settings], augmented[settings]) for settings in original.keys() & augmented.keys()]
     return sorted(pairs, key=lambda pair: (pair[1].system, pair[1].seed, pair[1].name))
 
 
-def folder_of(model: ModelSummary) -> str:
-    """Where a recognizer's answers about its own arm stand."""
-    return f"predictions/{model.name}/{model.arm}"
+def compare_models(
+    store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary], seed: int
+) -> ModelComparison | None:
+    """Compare the predictions of both models on labeled test posts; None if no post has predictions of both.
 
-
-def compare(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary], seed: int) -> ModelComparison | None:
-    """Both recognizers' answers for the labeled test posts; None where they were never both asked.
-
-    Right is a post whose entities are all found, and no other, in place and type. Raises RunError when the two have
-    answered for other posts.
+    A prediction is right if exactly the gold entities are predicted, with their boundaries and types. Raises RunError
+    if the predictions are for different posts.
     """
-    better, worse = BottomK[Case](MOST_POSTS), BottomK[Case](MOST_POSTS)
+    better, worse = BottomK[ComparedPost](MAX_POSTS), BottomK[ComparedPost](MAX_POSTS)
     posts = both_wrong = 0
-    for case in _answered(store, plan, pair):
+    for compared in _read_predictions(store, plan, pair):
         posts += 1
-        if case.of_original == case.of_augmented:
+        if compared.original_spans == compared.augmented_spans:
             continue
-        key = (keyed(seed, case.place.id), case.place.id)
-        if case.of_augmented == case.gold:
-            better.offer(key, case)
-        elif case.of_original == case.gold:
-            worse.offer(key, case)
+        key = (seeded_key(seed, compared.post.id), compared.post.id)
+        if compared.augmented_spans == compared.gold:
+            better.add(key, compared)
+        elif compared.original_spans == compared.gold:
+            worse.add(key, compared)
         else:
             both_wrong += 1
     if not posts:
         return None
     recognizer = f"{pair[1].system}, seed {pair[1].seed}"
-    pairing = Pairing(recognizer=recognizer, posts=posts, better=better.seen, worse=worse.seen, both_wrong=both_wrong)
-    named = [[replace(case, recognizer=recognizer) for case in some.items] for some in (better, worse)]
-    return ModelComparison(pairing, *named)
+    counts = PairCounts(recognizer=recognizer, posts=posts, better=better.seen, worse=worse.seen, both_wrong=both_wrong)
+    samples = [[replace(compared, recognizer=recognizer) for compared in sample.items] for sample in (better, worse)]
+    return ModelComparison(counts, *samples)
 
 
-def chosen(compared: Sequence[ModelComparison]) -> tuple[list[Case], list[Case]]:
-    """The cases to show: augmented right, and original right; half of MOST_POSTS each, every post once.
+def select_examples(comparisons: Sequence[ModelComparison]) -> tuple[list[ComparedPost], list[ComparedPost]]:
+    """Select posts to show, where only augmented is right, and where only original is right.
 
-    Of several pairs each has its turn.
+    Each list has at most MAX_POSTS / 2 different posts, taken from the comparisons in turn.
     """
-    return _by_turns([each.better for each in compared]), _by_turns([each.worse for each in compared])
+    return (
+        _take_in_turn([comparison.better for comparison in comparisons]),
+        _take_in_turn([comparison.worse for comparison in comparisons]),
+    )
 
 
-def _by_turns(kinds: Sequence[Sequence[Case]]) -> list[Case]:
-    found: dict[tuple[str, int], Case] = {}
-    for case in chain(*zip_longest(*kinds)):
-        if case is not None:
-            found.setdefault(case.place.key, case)
-    return list(found.values())[: MOST_POSTS // 2]
-
-
-def disagreements(
-    arm: str, compared: Sequence[ModelComparison], pictures: Mapping[tuple[str, int], PostView]
+def build_disagreements(
+    arm: str, comparisons: Sequence[ModelComparison], views: Mapping[PostKey, PostView]
 ) -> Disagreements | None:
-    """What the page shows; None where there is no pair."""
-    if not compared:
+    """Return the content of the section; None without comparisons."""
+    if not comparisons:
         return None
     examples = [
         Disagreement(
-            id=case.place.id,
-            recognizer=case.recognizer,
+            id=compared.post.id,
+            recognizer=compared.recognizer,
             kind=kind,
-            pieces=pictures[case.place.key].pieces,
-            original=pictures[case.place.key].original,
-            augmented=pictures[case.place.key].augmented,
-            theta=case.place.theta,
-            of_original=_answers(case, case.of_original),
-            of_augmented=_answers(case, case.of_augmented),
+            pieces=views[compared.post.key].pieces,
+            original=views[compared.post.key].original,
+            augmented=views[compared.post.key].augmented,
+            theta=compared.post.theta,
+            original_entities=_outcomes(compared, compared.original_spans),
+            augmented_entities=_outcomes(compared, compared.augmented_spans),
         )
-        for kind, cases in zip(("better", "worse"), chosen(compared), strict=True)
-        for case in sorted(cases, key=lambda case: (case.place.theta or 0.0, case.place.id))
+        for kind, posts in zip(("better", "worse"), select_examples(comparisons), strict=True)
+        for compared in sorted(posts, key=lambda compared: (compared.post.theta or 0.0, compared.post.id))
     ]
-    return Disagreements(arm=arm, pairings=[each.pairing for each in compared], examples=examples)
+    return Disagreements(arm=arm, pairs=[comparison.counts for comparison in comparisons], examples=examples)
 
 
-def _answered(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary]) -> Iterator[Case]:
-    folders = [folder_of(model) for model in pair]
-    there = [store.list(folder) for folder in folders]
+def _take_in_turn(samples: Sequence[Sequence[ComparedPost]]) -> list[ComparedPost]:
+    posts: dict[PostKey, ComparedPost] = {}
+    for compared in chain(*zip_longest(*samples)):
+        if compared is not None:
+            posts.setdefault(compared.post.key, compared)
+    return list(posts.values())[: MAX_POSTS // 2]
+
+
+def _read_predictions(store: Store, plan: Plan, pair: tuple[ModelSummary, ModelSummary]) -> Iterator[ComparedPost]:
+    folders = [predictions_folder(model.name, model.arm) for model in pair]
+    existing = [store.list(folder) for folder in folders]
     labels = label_names(plan.types)
     for shard in plan.shards_of(SPLIT) if SPLIT in plan.posts else ():
         keys = [shard_key(folder, shard) for folder in folders]
-        if not all(key in sizes for key, sizes in zip(keys, there, strict=True)):
+        if not all(key in keys_of_model for key, keys_of_model in zip(keys, existing, strict=True)):
             continue
-        left, right = (read_shard(store, key, COLUMNS).to_pylist() for key in keys)
-        if [row["id"] for row in left] != [row["id"] for row in right]:
-            raise RunError(f"{keys[0]} and {keys[1]} in {store.address} are about other posts: remove the foreign one")
-        for number, (original, augmented) in enumerate(zip(left, right, strict=True)):
+        original_rows, augmented_rows = (read_shard(store, key, COLUMNS).to_pylist() for key in keys)
+        if [row["id"] for row in original_rows] != [row["id"] for row in augmented_rows]:
+            raise RunError(f"{keys[0]} and {keys[1]} in {store.address} contain different posts: remove the wrong one")
+        for number, (original, augmented) in enumerate(zip(original_rows, augmented_rows, strict=True)):
             if augmented["ner_tags"] is not None:
-                place = {name: augmented[name] for name in ("id", "split", "theta")}
-                yield Case(
-                    place=PostRef(shard=shard, row=number, **place),
+                columns = {name: augmented[name] for name in ("id", "split", "theta")}
+                yield ComparedPost(
+                    post=PostRef(shard=shard, row=number, **columns),
                     tokens=augmented["tokens"],
                     gold=frozenset(lenient_spans([labels[label] for label in augmented["ner_tags"]])),
-                    of_original=_spans(original),
-                    of_augmented=_spans(augmented),
+                    original_spans=_spans_of(original),
+                    augmented_spans=_spans_of(augmented),
                 )
 
 
-def _spans(row: Mapping[str, Any]) -> frozenset[Span]:
-    return frozenset(Span(each["start"], each["end"], each["type"]) for each in row["spans"])
+def _spans_of(row: Mapping[str, Any]) -> frozenset[Span]:
+    return frozenset(Span(span["start"], span["end"], span["type"]) for span in row["spans"])
 
 
-def _answers(case: Case, found: frozenset[Span]) -> list[Answer]:
-    """What was found, right or wrong, and what was missed, in the order of the words."""
-    verdicts = {span: "right" if span in case.gold else "wrong" for span in found}
-    verdicts |= dict.fromkeys(case.gold - found, "missed")
+def _outcomes(compared: ComparedPost, predicted: frozenset[Span]) -> list[EntityOutcome]:
+    """Return predicted entities, right or wrong, and missed entities, in the order of the text."""
+    outcomes = {span: "right" if span in compared.gold else "wrong" for span in predicted}
+    outcomes |= dict.fromkeys(compared.gold - predicted, "missed")
     return [
-        Answer(text=" ".join(case.tokens[span.start : span.end]), type=span.type, verdict=verdict)
-        for span, verdict in sorted(verdicts.items())
+        EntityOutcome(text=" ".join(compared.tokens[span.start : span.end]), type=span.type, outcome=outcome)
+        for span, outcome in sorted(outcomes.items())
     ]

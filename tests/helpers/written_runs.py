@@ -1,6 +1,6 @@
-"""Whole runs written without running a model: real shards, real footers, a real fit, made-up posts and figures.
+"""Complete runs written without running a model: real shards, footers and mixture, random posts and scores.
 
-The stages' own `publish` and the manifest's own writer are used, so that these runs are what a job leaves behind.
+Shards and manifests are written by the same functions as in a job.
 """
 
 import json
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from amia.demo.drawing.scene import draw_photograph, jpeg
+from amia.demo.drawing.scene import draw_photograph, to_jpeg
 from amia.demo.world import draw_post
 from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
 from amia.matching.bank import Bank, Embeddings
@@ -44,96 +44,98 @@ STRINGS = pa.list_(pa.string())
 
 
 @dataclass(kw_only=True)
-class Written:
-    """What to write, and then what was written."""
+class WrittenRun:
+    """Options of a run to write, and its rows once it is written."""
 
     store: Store
     posts: int
     arms: Sequence[str] = ("adaptive", "original")
     images: bool = True
-    """Whether posts come with images, most of them."""
+    """Whether posts have images; a few never have one."""
     labeled: bool = True
     scored: bool = True
-    """Whether text and image were compared."""
+    """Whether text and image are matched."""
     size: int = 64
-    """Pixels a side of the arms' images."""
+    """Height and width of the images of the arms."""
     pool: int = 40
-    """Different originals, and as many different synthesized images."""
+    """Number of different original images, and of different synthesized images."""
     per_shard: int = 64
     rejected: int = 3
-    change: Callable[[Row], None] = lambda row: None
-    """What happens to each post's id, text, tokens and ner_tags before it is written."""
+    transform: Callable[[Row], None] = lambda row: None
+    """Modifies id, text, tokens and ner_tags of each post before it is written."""
     rows: list[Row] = field(default_factory=list)
-    """Every post with all its figures, in the plan's order."""
-    plan: Plan = None  # type: ignore[assignment]  # until it is written
+    """All posts with their scores, in the order of the plan."""
+    plan: Plan = None  # type: ignore[assignment]  # set by `write_run`
 
     @property
     def settings(self) -> Settings:
         return load_settings("demo", [f"per_shard={self.per_shard}", f"image.size={self.size}"])
 
 
-def hash_of(name: str) -> int:
-    """A seed for each name, the same in every process."""
+def seed_of(name: str) -> int:
+    """Return a seed that depends on the name only."""
     return sum(map(ord, name))
 
 
-def write_run(written: Written) -> Written:
-    """Posts, scores, a mixture, synthesized images, arms with manifests, quarantine and a log."""
-    store, settings = written.store, written.settings
+def write_run(run: WrittenRun) -> WrittenRun:
+    """Write posts, scores, mixture, synthesized images, arms with manifests, quarantine and log."""
+    store, settings = run.store, run.settings
     rng = random.Random(0)
-    counts = {split: round(written.posts * share) for split, share in SHARE.items()}
-    written.plan = _plan(written, counts)
-    written.plan.publish(store)
-    fetch = Fetch(store, plan=written.plan, image_root=None, images=settings.image)
+    counts = {split: round(run.posts * share) for split, share in SHARE.items()}
+    run.plan = _make_plan(run, counts)
+    run.plan.publish(store)
+    fetch = Fetch(store, plan=run.plan, image_root=None, images=settings.image)
     fetch.check_or_write_identity()
     posts = fetch.identity(Fetch.name)
-    numbers = iter(range(written.posts))
+    numbers = iter(range(run.posts))
     by_shard = {
-        shard: [_post(written, rng, next(numbers), shard) for _ in range(written.plan.rows_of(shard))]
-        for shard in written.plan.shards
+        shard: [_make_post(run, rng, next(numbers), shard) for _ in range(run.plan.rows_of(shard))]
+        for shard in run.plan.shards
     }
     for shard, rows in by_shard.items():
         fetch.publish(shard, _posts_table(rows))
-        written.rows += rows
-    frozen = _measure(written, by_shard) if written.scored and written.images else None
-    if any(needs_synthesis(arm) for arm in written.arms):
-        _synthesized(written, by_shard)
-    job = RunContext(store, settings, written.plan, posts, Cluster(is_local=True, autoscales=False), quiet=True)
-    for arm in written.arms:
-        _arm(job, arm, by_shard, frozen)
-    store.create("quarantine/00000.jsonl", _lines(_rejected(written)))
-    store.create("log/20260101T000000-host-1-scores.jsonl", _lines(_log(written)))
-    return written
+        run.rows += rows
+    model = _write_scores(run, by_shard) if run.scored and run.images else None
+    if any(needs_synthesis(arm) for arm in run.arms):
+        _write_synthesized(run, by_shard)
+    job = RunContext(store, settings, run.plan, posts, Cluster(is_local=True, autoscales=False), quiet=True)
+    for arm in run.arms:
+        _write_arm(job, arm, by_shard, model)
+    store.create("quarantine/00000.jsonl", _to_jsonl(_rejected_rows(run)))
+    store.create("log/20260101T000000-host-1-scores.jsonl", _to_jsonl(_log_lines(run)))
+    return run
 
 
 def write_model(store: Store, name: str, *, arm: str, seed: int, f1: Sequence[float]) -> None:
-    """What `amia train` says of a finished recognizer; no weights."""
+    """Write the description of a trained recognizer, without weights."""
     settings = {"system": "bert-crf", "encoders": {}, "training": {"seed": seed, "epochs": len(f1)}}
     identity = {"stage": f"models/{name}", "version": 1, "settings": settings, "input": {"arm": arm, "files": {}}}
-    reports = [{"epoch": number, "f1": value, "loss": {}} for number, value in enumerate(f1, start=1)]
+    metrics = [{"epoch": number, "f1": value, "loss": {}} for number, value in enumerate(f1, start=1)]
     store.create(f"models/{name}/training.json", json.dumps({"identity": identity}).encode())
-    store.create(f"models/{name}/metrics.jsonl", _lines(reports))
+    store.create(f"models/{name}/metrics.jsonl", _to_jsonl(metrics))
 
 
-def write_predictions(written: Written, name: str, arm: str, *, wrong: float, seed: int) -> dict[str, list[str]]:
-    """A recognizer's answers for the test posts: the gold tags, but for a share of posts; by id, as they were given."""
+def write_predictions(run: WrittenRun, name: str, arm: str, *, wrong: float, seed: int) -> dict[str, list[str]]:
+    """Write predictions for the test posts: gold tags, with one random change in a share of `wrong` posts.
+
+    Return the predicted tags by id.
+    """
     rng = random.Random(seed)
-    given: dict[str, list[str]] = {}
-    of_test = [row for row in written.rows if row["split"] == "test"]
-    for number, shard in enumerate(written.plan.shards_of("test")):
-        rows = of_test[number * written.per_shard :][: written.per_shard]
-        made = []
-        for row in rows:
+    predictions: dict[str, list[str]] = {}
+    test_rows = [row for row in run.rows if row["split"] == "test"]
+    for index, shard in enumerate(run.plan.shards_of("test")):
+        predicted_rows = []
+        for row in test_rows[index * run.per_shard :][: run.per_shard]:
             tags = list(row["ner_tags"] or ["O"] * len(row["tokens"]))
             if rng.random() < wrong:
-                place = rng.randrange(len(tags))
-                tags[place] = rng.choice(["O", "B-PER", "B-ORG"])
-            given[row["id"]] = tags
+                position = rng.randrange(len(tags))
+                tags[position] = rng.choice(["O", "B-PER", "B-ORG"])
+            predictions[row["id"]] = tags
             spans = [
-                {"start": each.start, "end": each.end, "type": each.type, "text": "", "score": 1.0}
-                for each in lenient_spans(tags)
+                {"start": span.start, "end": span.end, "type": span.type, "text": "", "score": 1.0}
+                for span in lenient_spans(tags)
             ]
-            made.append(
+            predicted_rows.append(
                 {
                     **{key: row[key] for key in ("id", "split", "text", "tokens", "theta", "image_status")},
                     "tags": row["ner_tags"],
@@ -142,49 +144,49 @@ def write_predictions(written: Written, name: str, arm: str, *, wrong: float, se
                     "spans": spans,
                 }
             )
-        table = pa.Table.from_pylist(made, prediction_schema(TYPES))
+        table = pa.Table.from_pylist(predicted_rows, prediction_schema(TYPES))
         data, _ = encode(table, stage="predictions", identity="", schema_metadata=table.schema.metadata)
-        written.store.create(f"predictions/{name}/{arm}/{shard}.parquet", data)
-    return given
+        run.store.create(f"predictions/{name}/{arm}/{shard}.parquet", data)
+    return predictions
 
 
-def _plan(written: Written, counts: dict[str, int]) -> Plan:
+def _make_plan(run: WrittenRun, counts: dict[str, int]) -> Plan:
     return Plan(
         posts=counts,
-        per_shard=written.per_shard,
+        per_shard=run.per_shard,
         seed=0,
         digest="digest",
         types=list(TYPES),
-        rejected=written.rejected,
+        rejected=run.rejected,
         repaired=0,
-        labeled=written.posts if written.labeled else 0,
+        labeled=run.posts if run.labeled else 0,
         source={},
         scratch="scratch",
         segments={split: [count] for split, count in counts.items()},
     )
 
 
-def _post(written: Written, rng: random.Random, number: int, shard: str) -> Row:
-    drawn = draw_post(rng, "held_out", held_out_pairs=True)
-    kind = rng.random()
-    status = "no_image" if kind < 0.05 or not written.images else "bad_image(truncated)" if kind < 0.08 else "ok"
+def _make_post(run: WrittenRun, rng: random.Random, number: int, shard: str) -> Row:
+    scene = draw_post(rng, "held_out", held_out_pairs=True)
+    draw = rng.random()
+    status = "no_image" if draw < 0.05 or not run.images else "bad_image(truncated)" if draw < 0.08 else "ok"
     matched = rng.random() < 0.6
     loss = rng.gauss(0.35, 0.08) if matched else rng.gauss(0.9, 0.15)
-    scored = status == "ok" and written.scored
+    scored = status == "ok" and run.scored
     row = {
         "id": f"post-{number:06d}",
         "split": shard.partition("-")[0],
-        "text": " ".join(drawn.tokens),
-        "tokens": list(drawn.tokens),
-        "ner_tags": list(drawn.tags) if written.labeled else None,
+        "text": " ".join(scene.tokens),
+        "tokens": list(scene.tokens),
+        "ner_tags": list(scene.tags) if run.labeled else None,
         "image_status": status,
         "loss": float(np.float32(min(4.0, max(0.0, loss)))) if scored else None,
         "cosine": float(np.float32(0.8 - loss)) if scored else None,
         "synthesis_status": rng.choices(["ok", "failed(black)", "no_prompt"], [0.97, 0.02, 0.01])[0],
         "theta": 0.0,
-        "pool": number % written.pool,
+        "pool": number % run.pool,
     }
-    written.change(row)
+    run.transform(row)
     return row
 
 
@@ -192,7 +194,10 @@ def _posts_table(rows: Sequence[Row]) -> pa.Table:
     def image(row: Row) -> Row | None:
         if row["image_status"] == "no_image":
             return None
-        return {"bytes": _original(row["pool"]) if row["image_status"] == "ok" else None, "path": f"{row['id']}.jpg"}
+        return {
+            "bytes": _original_image(row["pool"]) if row["image_status"] == "ok" else None,
+            "path": f"{row['id']}.jpg",
+        }
 
     return pa.table(
         {
@@ -205,31 +210,33 @@ def _posts_table(rows: Sequence[Row]) -> pa.Table:
     )
 
 
-def _measure(written: Written, by_shard: dict[str, list[Row]]) -> MatchingModel:
-    settings, store = written.settings, written.store
+def _write_scores(run: WrittenRun, by_shard: dict[str, list[Row]]) -> MatchingModel:
+    settings, store = run.settings, run.store
     score = Score(store, triplet=settings.triplet, bank_key="", bank="", embeddings="")
     score.check_or_write_identity()
     for shard, rows in by_shard.items():
         columns = {name: pa.array([row[name] for row in rows], pa.float32()) for name in ("loss", "cosine")}
-        halves = dict.fromkeys(("loss_i2t", "loss_t2i"), columns["loss"])
-        score.publish(shard, pa.table({"id": [row["id"] for row in rows], **halves, **columns}))
-    train = [row["loss"] for row in written.rows if row["split"] == "train" and row["loss"] is not None]
+        losses = dict.fromkeys(("loss_i2t", "loss_t2i"), columns["loss"])
+        score.publish(shard, pa.table({"id": [row["id"] for row in rows], **losses, **columns}))
+    train_losses = [row["loss"] for row in run.rows if row["split"] == "train" and row["loss"] is not None]
     vectors, keys = np.eye(2, 4, dtype="<f2"), np.array([b"a", b"b"], "S16")
     bank = Bank.of([Embeddings(["a", "b"], vectors, vectors, keys, keys)], 2)
-    fits = {"train": fit_mixture(np.array(train), settings.mixture)}
-    frozen = MatchingModel(fits, bank, {"encoder": "sha256:0"}, settings.triplet, (-1.0, 1.0))
+    fits = {"train": fit_mixture(np.array(train_losses), settings.mixture)}
+    model = MatchingModel(fits, bank, {"encoder": "sha256:0"}, settings.triplet, (-1.0, 1.0))
     check_or_write_identity(store, "mixture", {"stage": "mixture", "settings": {"bank": 2}})
     for name in (BANK_FILE, MIXTURE_FILE):
-        store.create(f"mixture/{name}", frozen.to_bytes()[name])
-    for row in written.rows:
+        store.create(f"mixture/{name}", model.to_bytes()[name])
+    for row in run.rows:
         if row["loss"] is not None:
-            row["theta"] = float(np.float32(frozen.theta(np.array([row["loss"]]), row["split"])[0]))
-    return frozen
+            row["theta"] = float(np.float32(model.theta(np.array([row["loss"]]), row["split"])[0]))
+    return model
 
 
-def _synthesized(written: Written, by_shard: dict[str, list[Row]]) -> None:
+def _write_synthesized(run: WrittenRun, by_shard: dict[str, list[Row]]) -> None:
     for shard, rows in by_shard.items():
-        images = [_drawn(row["pool"], written.size) if row["synthesis_status"] == "ok" else None for row in rows]
+        images = [
+            _synthesized_image(row["pool"], run.size) if row["synthesis_status"] == "ok" else None for row in rows
+        ]
         table = pa.table(
             {
                 "id": [row["id"] for row in rows],
@@ -239,100 +246,103 @@ def _synthesized(written: Written, by_shard: dict[str, list[Row]]) -> None:
                 "synthesis_status": [row["synthesis_status"] for row in rows],
             }
         )
-        written.store.create(f"synthesized/{shard}.parquet", encode(table, stage="synthesized", identity="")[0])
+        run.store.create(f"synthesized/{shard}.parquet", encode(table, stage="synthesized", identity="")[0])
 
 
-def _arm(job: RunContext, arm: str, by_shard: dict[str, list[Row]], frozen: MatchingModel | None) -> None:
-    synthesis = needs_synthesis(arm)
+def _write_arm(job: RunContext, arm: str, by_shard: dict[str, list[Row]], model: MatchingModel | None) -> None:
+    is_synthesized = needs_synthesis(arm)
     identity = {
         "stage": f"augmented/{arm}",
         "settings": {"image": job.settings.image.model_dump(include={"size", "fit", "quality"})},
-        "input": {"scores": "digest" if frozen else None, "synthesized": "digest" if synthesis else None},
+        "input": {"scores": "digest" if model else None, "synthesized": "digest" if is_synthesized else None},
     }
-    claimed, schema = check_or_write_identity(job.store, f"augmented/{arm}", identity), augmented_schema(TYPES)
+    digest, schema = check_or_write_identity(job.store, f"augmented/{arm}", identity), augmented_schema(TYPES)
     for shard, rows in by_shard.items():
-        made = [_augmented(arm, row, job.settings.image.size) for row in rows]
+        augmented_rows = [_augmented_row(arm, row, job.settings.image.size) for row in rows]
         data, _ = encode(
-            pa.Table.from_pylist(made, schema),
+            pa.Table.from_pylist(augmented_rows, schema),
             stage=f"augmented/{arm}",
-            identity=claimed,
-            counts=Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in made),
-            extra={"ratio": dict(Counter(_kind(row["ratio"]) for row in made))},
+            identity=digest,
+            counts=Counter(
+                f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in augmented_rows
+            ),
+            extra={"ratio": dict(Counter(_image_kind(row["ratio"]) for row in augmented_rows))},
             schema_metadata=schema.metadata,
         )
         job.store.create(f"augmented/{arm}/{shard}.parquet", data)
-    publish_manifest(job, arm, identity, "sha256:1" if synthesis else None)
+    publish_manifest(job, arm, identity, "sha256:1" if is_synthesized else None)
 
 
-def _augmented(arm: str, row: Row, size: int) -> Row:
-    drawn = needs_synthesis(arm) and row["synthesis_status"] == "ok"
-    whole = {**row, "loss_i2t": row["loss"], "loss_t2i": row["loss"], "prompt": row["text"], "seed": 0}
-    whole["tags"], whole["ner_tags"] = row["ner_tags"], row["ner_tags"] and [LABELS.index(t) for t in row["ner_tags"]]
+def _augmented_row(arm: str, row: Row, size: int) -> Row:
+    has_synthesis = needs_synthesis(arm) and row["synthesis_status"] == "ok"
+    values = {**row, "loss_i2t": row["loss"], "loss_t2i": row["loss"], "prompt": row["text"], "seed": 0}
+    values["tags"], values["ner_tags"] = row["ner_tags"], row["ner_tags"] and [LABELS.index(t) for t in row["ner_tags"]]
     if not needs_synthesis(arm):
-        whole |= {"prompt": None, "seed": None, "synthesis_status": "not_asked"}
-    share = mixing_ratio(
+        values |= {"prompt": None, "seed": None, "synthesis_status": "not_asked"}
+    has_image = row["image_status"] == "ok"
+    ratio = mixing_ratio(
         arm,
         theta=row["theta"],
         cosine=row["cosine"],
         cosine_range=(-1.0, 1.0),
-        has_image=row["image_status"] == "ok",
-        has_synthesis=drawn,
+        has_image=has_image,
+        has_synthesis=has_synthesis,
     )
-    share = None if share is None else float(np.float32(share))
-    # Only the image is rounded, so that few different ones have to be blended.
-    data = None if share is None else _blended(row["pool"], size, round(share, 1), row["image_status"] == "ok", drawn)
+    ratio = None if ratio is None else float(np.float32(ratio))
+    # The ratio of the image is rounded, so that few different images are mixed.
+    data = None if ratio is None else _mixed_image(row["pool"], size, round(ratio, 1), has_image, has_synthesis)
     names = ("id", "split", "text", "tokens", "tags", "ner_tags", "theta", "loss", "loss_i2t", "loss_t2i", "cosine")
-    kept = {name: whole[name] for name in (*names, "image_status", "synthesis_status", "prompt", "seed")}
-    return {**kept, "ratio": share, "image": data and {"bytes": data, "path": f"{row['id']}.jpg"}}
+    columns = {name: values[name] for name in (*names, "image_status", "synthesis_status", "prompt", "seed")}
+    return {**columns, "ratio": ratio, "image": data and {"bytes": data, "path": f"{row['id']}.jpg"}}
 
 
-def _kind(share: float | None) -> str:
-    return "none" if share is None else "blend" if 0 < share < 1 else f"{share:.0f}"
-
-
-@cache
-def _original(number: int) -> bytes:
-    return jpeg(_picture(number, 640, 480))
+def _image_kind(ratio: float | None) -> str:
+    return "none" if ratio is None else "blend" if 0 < ratio < 1 else f"{ratio:.0f}"
 
 
 @cache
-def _drawn(number: int, size: int) -> bytes:
-    return encode_jpeg(np.asarray(_picture(-number - 1, size, size)), 95, source="synthesized")
+def _original_image(number: int) -> bytes:
+    return to_jpeg(_random_image(number, 640, 480))
 
 
-def _picture(seed: int, width: int, height: int) -> Image.Image:
-    """A drawn photograph with a texture at every scale, so that it takes about the bytes of a real one."""
+@cache
+def _synthesized_image(number: int, size: int) -> bytes:
+    return encode_jpeg(np.asarray(_random_image(-number - 1, size, size)), 95, source="synthesized")
+
+
+def _random_image(seed: int, width: int, height: int) -> Image.Image:
+    """Draw a scene with a texture at every scale, so that its file is about as large as that of a real photograph."""
     rng = random.Random(seed)
     entities = draw_post(rng, "held_out", held_out_pairs=True).entities
     pixels = np.asarray(draw_photograph(entities, rng).resize((width, height)), np.float64)
-    chance = np.random.default_rng(abs(seed))
+    noise = np.random.default_rng(abs(seed))
     for cells in (8, 16, 32, 64, 128, 256):
-        grain = Image.fromarray(chance.normal(0, 12, (cells, cells)).astype(np.float32))
+        grain = Image.fromarray(noise.normal(0, 12, (cells, cells)).astype(np.float32))
         pixels += np.asarray(grain.resize((width, height), Image.Resampling.BICUBIC))[..., None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
 @cache
-def _blended(number: int, size: int, share: float, original: bool, drawn: bool) -> bytes:
+def _mixed_image(number: int, size: int, ratio: float, has_image: bool, has_synthesis: bool) -> bytes:
     images = ImageSettings(size=size)
-    pixels = resize_to_square(decode(_original(number), images), images) if original else None
-    return mix_images(pixels, _drawn(number, size) if drawn else None, share, images)
+    pixels = resize_to_square(decode(_original_image(number), images), images) if has_image else None
+    return mix_images(pixels, _synthesized_image(number, size) if has_synthesis else None, ratio, images)
 
 
-def _rejected(written: Written) -> list[Row]:
+def _rejected_rows(run: WrittenRun) -> list[Row]:
     reasons = ["no text", "duplicate id", "3 tokens but 2 tags"]
     return [
         {"where": f"train.txt:{number}", "id": None, "reason": reasons[number % len(reasons)]}
-        for number in range(written.rejected)
+        for number in range(run.rejected)
     ]
 
 
-def _log(written: Written) -> list[Row]:
+def _log_lines(run: WrittenRun) -> list[Row]:
     return [
         {
             "stage": "scores",
             "shard": shard,
-            "posts": written.plan.rows_of(shard),
+            "posts": run.plan.rows_of(shard),
             "ended": 100.0 + number,
             "load_s": 0.25,
             "run_s": 0.5,
@@ -341,14 +351,14 @@ def _log(written: Written) -> list[Row]:
             "pid": number % 3,
             "cuda_visible_devices": "",
         }
-        for number, shard in enumerate(written.plan.shards)
+        for number, shard in enumerate(run.plan.shards)
     ]
 
 
-def _lines(rows: Sequence[Row]) -> bytes:
+def _to_jsonl(rows: Sequence[Row]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def counted(rows: Sequence[Row], name: str) -> Counter[Any]:
-    """Posts by one of their properties."""
+def count_by(rows: Sequence[Row], name: str) -> Counter[Any]:
+    """Count rows by the value of one column."""
     return Counter(row[name] for row in rows)

@@ -1,50 +1,50 @@
 (() => {
   "use strict";
 
-  // Posts by theta, loss or cosine. In the order that the page came in, tenths of theta have their headings.
+  // Sorts posts by theta, loss or cosine. The initial order is by theta, with headings.
   const list = document.querySelector("[data-sortable]");
   if (list) {
     const tools = document.querySelector(".tools");
     const jump = document.querySelector(".jump");
     const status = tools.querySelector("[role=status]");
     const buttons = [...tools.querySelectorAll("[data-sort]")];
-    const asCame = [...list.children];
+    const initialItems = [...list.children];
     let key = "theta";
-    let rising = true;
+    let ascending = true;
 
-    const arrange = () => {
-      const banded = key === "theta" && rising;
+    const sortPosts = () => {
+      const grouped = key === "theta" && ascending;
       const number = (item) => (item.dataset[key] === "" ? NaN : Number(item.dataset[key]));
-      const posts = asCame.filter((item) => !item.classList.contains("band"));
+      const posts = initialItems.filter((item) => !item.classList.contains("group"));
       const order = (a, b) => {
         const [left, right] = [number(a), number(b)];
         if (Number.isNaN(left) || Number.isNaN(right)) return Number.isNaN(left) - Number.isNaN(right);
-        return rising ? left - right : right - left;
+        return ascending ? left - right : right - left;
       };
-      jump.hidden = !banded;
-      list.replaceChildren(...(banded ? asCame : posts.sort(order)));
+      jump.hidden = !grouped;
+      list.replaceChildren(...(grouped ? initialItems : posts.sort(order)));
       for (const button of buttons) {
-        const chosen = button.dataset.sort === key;
-        button.setAttribute("aria-pressed", String(chosen));
-        button.querySelector(".arrow").textContent = chosen ? (rising ? " ↑" : " ↓") : "";
+        const pressed = button.dataset.sort === key;
+        button.setAttribute("aria-pressed", String(pressed));
+        button.querySelector(".arrow").textContent = pressed ? (ascending ? " ↑" : " ↓") : "";
       }
-      status.textContent = `sorted by ${key}, ${rising ? "lowest" : "highest"} first`;
+      status.textContent = `sorted by ${key}, ${ascending ? "lowest" : "highest"} first`;
     };
 
     for (const button of buttons) {
       button.addEventListener("click", () => {
-        rising = button.dataset.sort === key ? !rising : true;
+        ascending = button.dataset.sort === key ? !ascending : true;
         key = button.dataset.sort;
-        arrange();
+        sortPosts();
       });
     }
     tools.hidden = false;
   }
 
-  // The navigation says where one is.
+  // Marks the current section in the navigation.
   const links = new Map([...document.querySelectorAll(".nav a")].map((link) => [link.hash.slice(1), link]));
   const bar = document.querySelector(".nav ul");
-  const seen = new IntersectionObserver(
+  const observer = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
         const link = links.get(entry.target.id);
@@ -59,10 +59,10 @@
     },
     { rootMargin: "-20% 0px -79% 0px" },
   );
-  for (const section of document.querySelectorAll("main > section")) seen.observe(section);
+  for (const section of document.querySelectorAll("main > section")) observer.observe(section);
 
-  // On paper nothing can be opened.
+  // Opens all details before printing.
   addEventListener("beforeprint", () => {
-    for (const each of document.querySelectorAll("details")) each.open = true;
+    for (const details of document.querySelectorAll("details")) details.open = true;
   });
 })();

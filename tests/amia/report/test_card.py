@@ -1,17 +1,22 @@
-"""What a card says of models and sizes that no run here has."""
+"""Tests of data set cards and attributions for models and sizes that no test run has."""
 
 import pytest
 
+from amia.mixing.arms import describe_arm
 from amia.report.attribution import Attribution, license_of
-from amia.report.card import Card, SplitThetas
+from amia.report.card import Card
+from amia.report.view_models import ThetaHistogram
 
 
-def card(posts: int, *models: Attribution, arm: str = "fixed-0.3") -> str:
+def render_card(posts: int, *models: Attribution, arm: str = "fixed-0.3") -> str:
     return Card(
         arm=arm,
         splits={"test": posts, "dev_b": 1, "train": 0, "validation": 0},
         features=[{"name": "id", "dtype": "string"}],
-        thetas={"test": SplitThetas(bars=[0] * 9 + [2], matched=2), "train": SplitThetas(bars=[0] * 10, matched=0)},
+        thetas={
+            "test": ThetaHistogram(split="test", counts=[0] * 9 + [2], matched=2),
+            "train": ThetaHistogram(split="train", counts=[0] * 10, matched=0),
+        },
         counts={"image=ok|synthesis=ok": 1, "image=ok|synthesis=failed(blank)": 2},
         ratio={"none": 1, "blend": 2},
         models=models,
@@ -21,39 +26,39 @@ def card(posts: int, *models: Attribution, arm: str = "fixed-0.3") -> str:
 
 
 @pytest.mark.parametrize(
-    ("posts", "bracket"),
+    ("posts", "category"),
     [(998, "n<1K"), (999, "1K<n<10K"), (9_999, "10K<n<100K"), (10**6, "1M<n<10M"), (10**9, "1B<n<10B")],
 )
-def test_the_hub_s_brackets_of_size(posts: int, bracket: str) -> None:
-    assert f"- {bracket}\n" in card(posts)
+def test_size_categories(posts: int, category: str) -> None:
+    assert f"- {category}\n" in render_card(posts)
 
 
-def test_splits_stand_in_the_order_that_people_expect() -> None:
-    text = card(1)
-    places = [text.index(f"- split: {split}\n    path: {split}-*.parquet") for split in ("train", "validation", "test")]
-    assert sorted(places) == places
-    assert places[-1] < text.index("- split: dev_b")
-    assert "| matched |  | 100.0% |" in text, "no share of no posts"
-    assert "blended with a share of 0.3 of its own" in text
+def test_order_of_splits() -> None:
+    text = render_card(1)
+    positions = [text.index(f"- split: {name}\n    path: {name}-*.parquet") for name in ("train", "validation", "test")]
+    assert sorted(positions) == positions
+    assert positions[-1] < text.index("- split: dev_b")
+    assert "| matched |  | 100.0% |" in text, "no share for a split without posts"
+    assert describe_arm("fixed-0.3") in text
 
 
-def test_a_model_of_the_hub_is_named_with_its_commit_and_license() -> None:
+def test_hub_model_has_commit_and_license() -> None:
     weights = "stabilityai/sdxl-turbo@71153311d3db"
-    line = Attribution(role="Generator", name="stabilityai/sdxl-turbo", weights=weights).line()
+    line = Attribution(role="Generator", name="stabilityai/sdxl-turbo", weights=weights).to_markdown()
     assert "https://huggingface.co/stabilityai/sdxl-turbo/tree/71153311d3db" in line
     assert "non-commercial" in line
     assert "stability.ai/license" in line
-    assert "Made with demo weights" not in card(1, Attribution(role="Generator", name="a/b", weights="a/b@c"))
+    assert "Made with demo weights" not in render_card(1, Attribution(role="Generator", name="a/b", weights="a/b@c"))
 
 
-def test_a_folder_is_known_by_its_weights_and_its_path_is_not_told() -> None:
-    line = Attribution(role="Encoder", name="/home/ada/secret/clip", weights="sha256:0123").line()
+def test_path_of_a_local_folder_is_not_disclosed() -> None:
+    line = Attribution(role="Encoder", name="/home/ada/secret/clip", weights="sha256:0123").to_markdown()
     assert "ada" not in line
     assert "sha256:0123" in line
     assert "owner" in line
 
 
-def test_an_unknown_license_is_said_to_be_unknown() -> None:
-    assert "look at the model's card" in license_of("somebody/else")
+def test_unknown_license() -> None:
+    assert "see the model card" in license_of("somebody/else")
     for known in ("openai/clip-vit-base-patch16", "stabilityai/sd-turbo", "stabilityai/sdxl-turbo", "demo:clip"):
         assert "not known" not in license_of(known)

@@ -1,4 +1,4 @@
-"""Thumbnails: small, square, encoded anew, under the corpus' limits."""
+"""Tests of thumbnails: small, square, re-encoded, within the limits of the corpus."""
 
 import base64
 import io
@@ -8,64 +8,64 @@ import pytest
 from PIL import Image
 
 from amia.images import ImageSettings
-from amia.report.thumbnails import SIDE, data_uri, thumbnail
+from amia.report.thumbnails import THUMBNAIL_SIZE, data_uri, make_thumbnail
 
 SETTINGS = ImageSettings(size=512)
 
 
-def jpeg(width: int, height: int, **more: object) -> bytes:
+def make_jpeg(width: int, height: int, **options: object) -> bytes:
     rows, columns = np.mgrid[0:height, 0:width]
     pixels = np.stack([rows * 255 // height, columns * 255 // width, np.zeros_like(rows)], axis=-1).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", **more)
+    Image.fromarray(pixels).save(buffer, "JPEG", **options)
     return buffer.getvalue()
 
 
-def opened(data: bytes | None) -> Image.Image:
+def open_webp(data: bytes | None) -> Image.Image:
     assert data is not None
     return Image.open(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("shape", [(1200, 800), (160, 160), (40, 900)])
-def test_whatever_comes_is_a_small_square_webp(shape: tuple[int, int]) -> None:
-    picture = opened(thumbnail(jpeg(*shape), SETTINGS))
-    assert (picture.format, picture.size) == ("WEBP", (SIDE, SIDE))
+def test_thumbnail_is_a_small_square_webp(shape: tuple[int, int]) -> None:
+    image = open_webp(make_thumbnail(make_jpeg(*shape), SETTINGS))
+    assert (image.format, image.size) == ("WEBP", (THUMBNAIL_SIZE, THUMBNAIL_SIZE))
 
 
-def test_it_shows_the_middle_as_the_arms_do() -> None:
-    pixels = np.asarray(opened(thumbnail(jpeg(1200, 600), SETTINGS)).convert("RGB")).astype(int)
-    assert abs(pixels[80, 4, 1] - 64) < 12  # a quarter of the width is cut off on the left
+def test_crops_the_center_like_the_arms() -> None:
+    pixels = np.asarray(open_webp(make_thumbnail(make_jpeg(1200, 600), SETTINGS)).convert("RGB")).astype(int)
+    assert abs(pixels[80, 4, 1] - 64) < 12  # a quarter of the width is cropped on the left
     assert abs(pixels[80, 155, 1] - 191) < 12
 
 
-def test_never_larger_than_the_arms_pictures() -> None:
-    assert opened(thumbnail(jpeg(300, 200), ImageSettings(size=64))).size == (64, 64)
+def test_not_larger_than_the_images_of_the_arms() -> None:
+    assert open_webp(make_thumbnail(make_jpeg(300, 200), ImageSettings(size=64))).size == (64, 64)
 
 
-def test_nothing_hidden_in_the_file_comes_along() -> None:
+def test_drops_metadata_and_hidden_data() -> None:
     exif = Image.Exif()
     exif[0x010E] = "where I live"
-    data = jpeg(300, 200, exif=exif, comment=b"<script>alert(1)</script>") + b"a zip file behind it"
+    data = make_jpeg(300, 200, exif=exif, comment=b"<script>alert(1)</script>") + b"a zip file behind it"
     assert b"where I live" in data
-    small = thumbnail(data, SETTINGS)
-    assert small is not None
-    assert not [secret for secret in (b"where I live", b"<script>", b"zip file") if secret in small]
-    assert not opened(small).getexif()
+    webp = make_thumbnail(data, SETTINGS)
+    assert webp is not None
+    assert not [secret for secret in (b"where I live", b"<script>", b"zip file") if secret in webp]
+    assert not open_webp(webp).getexif()
 
 
-def test_what_is_no_image_or_too_large_has_none() -> None:
-    assert thumbnail(None, SETTINGS) is None
-    assert thumbnail(b"", SETTINGS) is None
-    assert thumbnail(b"<svg onload=alert(1)>", SETTINGS) is None
-    assert thumbnail(jpeg(300, 200)[:2000], SETTINGS) is None
-    assert thumbnail(jpeg(300, 200), ImageSettings(max_pixels=50_000)) is None
-    assert thumbnail(jpeg(300, 200), ImageSettings(max_bytes=100)) is None
+def test_no_thumbnail_of_invalid_or_too_large_images() -> None:
+    assert make_thumbnail(None, SETTINGS) is None
+    assert make_thumbnail(b"", SETTINGS) is None
+    assert make_thumbnail(b"<svg onload=alert(1)>", SETTINGS) is None
+    assert make_thumbnail(make_jpeg(300, 200)[:2000], SETTINGS) is None
+    assert make_thumbnail(make_jpeg(300, 200), ImageSettings(max_pixels=50_000)) is None
+    assert make_thumbnail(make_jpeg(300, 200), ImageSettings(max_bytes=100)) is None
 
 
-def test_the_same_picture_gives_the_same_bytes() -> None:
-    assert thumbnail(jpeg(300, 200), SETTINGS) == thumbnail(jpeg(300, 200), SETTINGS)
+def test_is_deterministic() -> None:
+    assert make_thumbnail(make_jpeg(300, 200), SETTINGS) == make_thumbnail(make_jpeg(300, 200), SETTINGS)
 
 
-def test_an_address_holds_the_bytes() -> None:
+def test_data_uri_contains_the_bytes() -> None:
     kind, _, data = data_uri(b"\x00<\xff").partition(",")
     assert (kind, base64.b64decode(data)) == ("data:image/webp;base64", b"\x00<\xff")

@@ -1,4 +1,4 @@
-"""The data set card beside an arm: true of the files, the same every time, and read by the hub's own library."""
+"""The data set card of an arm: agrees with the files, is reproducible, and is readable by `huggingface_hub`."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def arm(augmented: Path) -> Path:
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path], Any]:
-    """`datasets.load_dataset(folder)`, as a person opens a folder or a repository of the hub."""
+    """Return `datasets.load_dataset` for a folder, without network."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     import datasets
 
@@ -38,41 +38,40 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path], An
     return lambda folder: datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
 
 
-def rows(folder: Path) -> list[Row]:
+def read_rows(folder: Path) -> list[Row]:
     return [row for file in sorted(folder.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
 
 
-def text_of(folder: Path) -> str:
+def read_card(folder: Path) -> str:
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
-def tables(text: str) -> list[list[list[str]]]:
-    """Every Markdown table by its cells, the rule left out."""
-    found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
-    cells = [[[cell.strip() for cell in line[1:-1].split("|")] for line in each.splitlines()] for each in found]
+def parse_tables(text: str) -> list[list[list[str]]]:
+    """Return the cells of every Markdown table, without the delimiter rows."""
+    tables = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+    cells = [[[cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines()] for table in tables]
     return [[head, *body] for head, _, *body in cells]
 
 
-def test_datasets_reads_splits_and_features_from_the_card(
-    arm: Path, load: Callable[[Path], Any], tmp_path: Path
-) -> None:
+def test_datasets_reads_splits_and_features(arm: Path, load: Callable[[Path], Any], tmp_path: Path) -> None:
     import datasets
 
-    opened = load(arm)
-    assert {split: posts.num_rows for split, posts in opened.items()} == {"train": 68, "validation": 14, "test": 14}
-    plain = datasets.Dataset.from_parquet(str(arm / "train-00000-of-00006.parquet"), cache_dir=str(tmp_path / "plain"))
-    assert opened["train"].features == plain.features
-    assert isinstance(opened["train"][0]["image"], Image.Image)
-    assert opened["train"].features["ner_tags"].feature.names[:3] == ["O", "B-PER", "I-PER"]
+    dataset = load(arm)
+    assert {split: posts.num_rows for split, posts in dataset.items()} == {"train": 68, "validation": 14, "test": 14}
+    from_parquet = datasets.Dataset.from_parquet(
+        str(arm / "train-00000-of-00006.parquet"), cache_dir=str(tmp_path / "plain")
+    )
+    assert dataset["train"].features == from_parquet.features
+    assert isinstance(dataset["train"][0]["image"], Image.Image)
+    assert dataset["train"].features["ner_tags"].feature.names[:3] == ["O", "B-PER", "I-PER"]
     card = DatasetCard.load(arm / "README.md")
     assert card.data.task_categories == ["token-classification"]
     assert card.data.size_categories == ["n<1K"]
     assert card.data.license == "other"
-    written = datasets.Features._from_yaml_list(card.data.dataset_info["features"])
-    assert written == plain.features
+    assert datasets.Features._from_yaml_list(card.data.dataset_info["features"]) == from_parquet.features
 
 
-def test_odd_splits_are_found_by_name(
+def test_unusual_split_names(
     cluster: None, small: Callable[..., Settings], tmp_path: Path, load: Callable[[Path], Any]
 ) -> None:
     counts = {"part_a": 7, "part": 4, "train": 6, "2017": 5}
@@ -87,61 +86,61 @@ def test_odd_splits_are_found_by_name(
     ingest(str(tmp_path / "posts.jsonl"), str(run), settings, quiet=True)
     augment(str(run), settings, arms=["text"], quiet=True)
     folder = run / "augmented" / "text"
-    opened = load(folder)
-    assert {split: posts.num_rows for split, posts in opened.items()} == counts
-    assert all({post["split"] for post in posts} == {split} for split, posts in opened.items())
-    assert opened["2017"].features["ner_tags"].feature.names[-2:] == ["B-<b>|x`y", "I-<b>|x`y"]
-    text = text_of(folder)
-    assert "theta is 0 everywhere" in text
-    assert "No model had a part in it" in text
+    dataset = load(folder)
+    assert {split: posts.num_rows for split, posts in dataset.items()} == counts
+    assert all({post["split"] for post in posts} == {split} for split, posts in dataset.items())
+    assert dataset["2017"].features["ner_tags"].feature.names[-2:] == ["B-<b>|x`y", "I-<b>|x`y"]
+    text = read_card(folder)
+    assert "theta is 0 for all posts" in text
+    assert "No models were used" in text
     assert "Synthetic images" not in text
     assert DatasetCard(text).data.license == "unknown"
 
 
-def test_figures_are_those_of_the_files(arm: Path) -> None:
-    theta, statuses, _ = tables(text_of(arm))
-    found = rows(arm)
+def test_numbers_agree_with_the_files(arm: Path) -> None:
+    theta, statuses, _ = parse_tables(read_card(arm))
+    rows = read_rows(arm)
     assert theta[0] == ["theta", "train", "validation", "test"]
-    for place, split in enumerate(theta[0][1:], 1):
-        own = [row["theta"] for row in found if row["split"] == split and row["image_status"] == "ok"]
-        bars = Counter(next(bar for bar in range(9, -1, -1) if value >= bar / 10) for value in own)
-        assert [int(line[place]) for line in theta[1:11]] == [bars[bar] for bar in range(10)]
-        assert theta[11][place] == f"{100 * sum(value > 0.5 for value in own) / len(own):.1f}%"
-    counted = Counter((f"`{row['image_status']}`", f"`{row['synthesis_status']}`") for row in found)
-    assert {(own, drawn): int(count) for own, drawn, count in statuses[1:]} == counted
-    blended = sum(0 < row["ratio"] < 1 for row in found)
-    assert f"drawn from the text 9, blended {blended}" in text_of(arm)
+    for column, split in enumerate(theta[0][1:], 1):
+        values = [row["theta"] for row in rows if row["split"] == split and row["image_status"] == "ok"]
+        counts = Counter(next(index for index in range(9, -1, -1) if value >= index / 10) for value in values)
+        assert [int(line[column]) for line in theta[1:11]] == [counts[index] for index in range(10)]
+        assert theta[11][column] == f"{100 * sum(value > 0.5 for value in values) / len(values):.1f}%"
+    pairs = Counter((f"`{row['image_status']}`", f"`{row['synthesis_status']}`") for row in rows)
+    assert {(image, synthesis): int(count) for image, synthesis, count in statuses[1:]} == pairs
+    mixed = sum(0 < row["ratio"] < 1 for row in rows)
+    assert f"synthesized 9, mixed {mixed}" in read_card(arm)
 
 
-def test_every_column_is_explained(arm: Path) -> None:
-    *_, columns = tables(text_of(arm))
+def test_explains_every_column(arm: Path) -> None:
+    *_, columns = parse_tables(read_card(arm))
     explained = [name for line in columns[1:] for name in re.findall(r"`(\w+)`", line[0])]
     assert sorted(explained) == sorted(pq.read_schema(next(arm.glob("*.parquet"))).names)
 
 
-def test_models_licenses_marks_and_likenesses_are_told(arm: Path, augmented: Path) -> None:
-    text = text_of(arm)
+def test_names_models_licenses_and_notices(arm: Path, augmented: Path) -> None:
+    text = read_card(arm)
     manifest = json.loads((arm / "manifest.json").read_text(encoding="utf-8"))
     assert "**Made with demo weights**" in text
     assert f"- Generator: `demo:generator`, weights `{manifest['generator']}`. Apache 2.0" in text
     clip = json.loads((augmented / "embeddings" / "identity.json").read_text())["settings"]["clip"]["weights"]
     assert f"- Encoder: `demo:clip`, weights `{clip}`" in text
-    for said in ("IPTC", "real people", "load_dataset", "Adaptive Mixup Image Augmentation", "margin: 0.1"):
-        assert said in text
-    own = text_of(augmented / "augmented" / "original")
-    assert "Generator" not in own
-    assert "IPTC" not in own
-    assert "Encoder" in own, "theta stands beside the posts' own images, too"
+    for phrase in ("IPTC", "real people", "load_dataset", "Adaptive Mixup Image Augmentation", "margin: 0.1"):
+        assert phrase in text
+    original = read_card(augmented / "augmented" / "original")
+    assert "Generator" not in original
+    assert "IPTC" not in original
+    assert "Encoder" in original, "the original arm has a column theta, too"
 
 
-def test_no_machine_and_no_time_is_named(arm: Path) -> None:
-    text = text_of(arm)
-    for told in (os.uname().nodename, str(Path.home()), str(arm.parents[2])):
-        assert not re.search(rf"(?<![\w]){re.escape(told)}(?![\w])", text)
+def test_names_neither_machines_nor_times(arm: Path) -> None:
+    text = read_card(arm)
+    for name in (os.uname().nodename, str(Path.home()), str(arm.parents[2])):
+        assert not re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", text)
     assert not re.search(r"\d\d:\d\d:\d\d|20\d\d-\d\d-\d\d", text)
 
 
-def test_the_card_is_written_before_the_manifest_and_never_again(
+def test_written_once_before_the_manifest(
     augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copied(augmented)
@@ -153,13 +152,13 @@ def test_the_card_is_written_before_the_manifest_and_never_again(
     written: list[str] = []
     create = Store.create
 
-    def recorded(store: Store, key: str, data: bytes) -> bool:
+    def create_and_record(store: Store, key: str, data: bytes) -> bool:
         written.append(key)
         return create(store, key, data)
 
     leases = [f"pools.{stage}.lease=3" for stage in ("embed", "score", "synthesize", "mix")]
     job = open_context(str(run), small(*leases), quiet=True)
-    monkeypatch.setattr(Store, "create", recorded)
+    monkeypatch.setattr(Store, "create", create_and_record)
     for _ in range(2):
         publish_manifest(job, "adaptive", manifest["identity"], manifest["generator"])
     assert written == [f"augmented/adaptive/{name}" for name in ("README.md", "manifest.json", "manifest.json")]

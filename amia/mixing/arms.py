@@ -6,11 +6,82 @@ arm, and its visual tokens are masked in the recognizer.
 
 import difflib
 import math
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from amia.errors import SettingsError
 
-__all__ = ["ARMS", "CONTROLS", "check_arm", "describe_arm", "mixing_ratio", "needs_synthesis"]
+__all__ = ["ARMS", "CONTROLS", "Arm", "MatchScores", "check_arm", "describe_arm", "mixing_ratio", "needs_synthesis"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchScores:
+    """How well text and image of one post match. A score that the arm does not need may be NaN."""
+
+    theta: float = math.nan
+    """Posterior of eq. 8, in [0, 1]."""
+    cosine: float = math.nan
+    """Cosine of the two CLIP embeddings, in [-1, 1]."""
+    cosine_range: tuple[float, float] = (math.nan, math.nan)
+    """Smallest and largest cosine of the training posts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """The rule of an arm."""
+
+    description: str
+    """Phrase that says which image the arm shows."""
+    ratio: Callable[[MatchScores], float] | None = None
+    """Ratio of a post with an image and a synthesized image, clipped to [0, 1]. None: the arm shows no image."""
+    needs: tuple[str, ...] = ()
+    """Scores that `ratio` reads: names of fields of `MatchScores`."""
+    needs_synthesis: bool = True
+    synthesized_if_no_image: bool = False
+    """Whether a post without an image shows the synthesized image alone. Otherwise it has no image in this arm."""
+
+
+def _minmax(scores: MatchScores) -> float:
+    low, high = scores.cosine_range
+    # If all training posts have the same cosine, it carries no information: half of each.
+    return (scores.cosine - low) / (high - low) if high > low else 0.5
+
+
+_BLEND = "the post's own image and one synthesized from its text, blended"
+
+
+def _fixed(share: str) -> Arm:
+    ratio = float(share)
+    return Arm(description=f"{_BLEND} with a share of {share} of the former", ratio=lambda _: ratio)
+
+
+ARMS = {
+    "text": Arm(description="no image, so that only texts are read", needs_synthesis=False),
+    "original": Arm(description="the post's own image", ratio=lambda _: 1.0, needs_synthesis=False),
+    "synthesized": Arm(
+        description="an image synthesized from the post's text", ratio=lambda _: 0.0, synthesized_if_no_image=True
+    ),
+    "adaptive": Arm(
+        description=f"{_BLEND} by theta, the probability that image and text match",
+        ratio=lambda scores: scores.theta,
+        needs=("theta",),
+        synthesized_if_no_image=True,
+    ),
+    "cosine": Arm(
+        description=f"{_BLEND} by the cosine of image and text",
+        ratio=lambda scores: scores.cosine,
+        needs=("cosine",),
+    ),
+    "cosine-minmax": Arm(
+        description=f"{_BLEND} by the cosine of image and text, rescaled to its range over the training posts",
+        ratio=_minmax,
+        needs=("cosine", "cosine_range"),
+    ),
+    "fixed-0.3": _fixed("0.3"),
+    "fixed-0.5": _fixed("0.5"),
+    "fixed-0.7": _fixed("0.7"),
+}
+"""Arms by name. `fixed-X` with any X in [0, 1] is accepted as well."""
 
 CONTROLS = {
     "random": "original",
@@ -21,74 +92,33 @@ CONTROLS = {
 """Control arms (`amia.mixing.controls`) -> the arm whose rule they follow with one input exchanged. They need a whole
 corpus and cannot be made from a single post."""
 
-ARMS = (
-    "text",
-    "original",
-    "synthesized",
-    "adaptive",
-    "cosine",
-    "cosine-minmax",
-    "fixed-0.3",
-    "fixed-0.5",
-    "fixed-0.7",
-    *CONTROLS,
-)
-"""Names of the arms. `fixed-X` with any X in [0, 1] is accepted as well."""
-
-_REMOVED_ARMS = {"adaptive-batch": "batch", "adaptive-expected": "expected"}
-"""Former arms -> value of the setting `triplet.negatives` that replaces them."""
-
-_SYNTHESIZED_IF_NO_IMAGE = {"adaptive", "synthesized"}
-"""Arms in which a post without an image shows the synthesized image alone."""
-
-_BLEND = "the post's own image and one synthesized from its text, blended"
-_DESCRIPTIONS = {
-    "text": "no image, so that only texts are read",
-    "original": "the post's own image",
-    "synthesized": "an image synthesized from the post's text",
-    "adaptive": f"{_BLEND} by theta, the probability that image and text match",
-    "cosine": f"{_BLEND} by the cosine of image and text",
-    "cosine-minmax": f"{_BLEND} by the cosine of image and text, rescaled to its range over the training posts",
+_CONTROL_DESCRIPTIONS = {
     "random": "another post's image, a control",
     "noise": "Gaussian noise in place of the post's image, a control",
     "constant": f"{_BLEND} by the mean theta of all posts, a control",
     "shuffled": f"{_BLEND} by another post's theta, a control",
 }
+ARMS |= {
+    name: replace(ARMS[CONTROLS[name]], description=description) for name, description in _CONTROL_DESCRIPTIONS.items()
+}
 
-Value = TypeVar("Value")
+_REMOVED_ARMS = {"adaptive-batch": "batch", "adaptive-expected": "expected"}
+"""Former arms -> value of the setting `triplet.negatives` that replaces them."""
 
 
 def check_arm(arm: str) -> None:
     """Raise SettingsError, with the nearest name, if there is no such arm."""
-    if arm in ARMS:
-        return
-    if arm.startswith("fixed-"):
-        try:
-            share = float(arm.removeprefix("fixed-"))
-        except ValueError:
-            share = math.nan
-        if 0 <= share <= 1:
-            return
-        raise SettingsError(f"arm {arm!r}: write fixed-X with X from 0 to 1, as in fixed-0.3")
-    if arm in _REMOVED_ARMS:
-        raise SettingsError(
-            f"arm {arm!r} no longer exists: run arm 'adaptive' in another run with the setting "
-            f"triplet.negatives={_REMOVED_ARMS[arm]}"
-        )
-    nearest = difflib.get_close_matches(arm, ARMS, n=1, cutoff=0)[0]
-    raise SettingsError(f"arm {arm!r} is unknown; did you mean {nearest!r}? Arms: {', '.join(ARMS)}")
+    _get_arm(arm)
 
 
 def needs_synthesis(arm: str) -> bool:
     """Check whether the arm uses synthesized images. Raises SettingsError for an unknown arm."""
-    check_arm(arm)
-    return CONTROLS.get(arm, arm) not in {"text", "original"}
+    return _get_arm(arm).needs_synthesis
 
 
 def describe_arm(arm: str) -> str:
     """Return a phrase that says which image an arm shows. Raises SettingsError for an unknown arm."""
-    check_arm(arm)
-    return _DESCRIPTIONS.get(arm, f"{_BLEND} with a share of {arm.removeprefix('fixed-')} of the former")
+    return _get_arm(arm).description
 
 
 def mixing_ratio(
@@ -117,32 +147,40 @@ def mixing_ratio(
 
     Raises SettingsError for an unknown arm, and if the score that the arm needs is missing.
     """
-    check_arm(arm)
-    arm = CONTROLS.get(arm, arm)
-    if arm == "text":
+    rule = _get_arm(arm)
+    if rule.ratio is None:
         return None
     if not has_image:
-        return 0.0 if has_synthesis and arm in _SYNTHESIZED_IF_NO_IMAGE else None
-    if arm == "original" or not has_synthesis:
+        return 0.0 if has_synthesis and rule.synthesized_if_no_image else None
+    if rule.needs_synthesis and not has_synthesis:
         return 1.0
-    if arm == "synthesized":
-        return 0.0
-    if arm == "adaptive":
-        return _clip_to_unit(_required(theta, "theta", arm))
-    if arm == "cosine":
-        return _clip_to_unit(_required(cosine, "cosine", arm))
-    if arm == "cosine-minmax":
-        low, high = _required(cosine_range, "cosine_range", arm)
-        # If all training posts have the same cosine, it carries no information: half of each.
-        return _clip_to_unit((_required(cosine, "cosine", arm) - low) / (high - low)) if high > low else 0.5
-    return float(arm.removeprefix("fixed-"))
+    given = {"theta": theta, "cosine": cosine, "cosine_range": cosine_range}
+    if missing := [name for name in rule.needs if given[name] is None]:
+        raise SettingsError(f"arm {arm!r} needs {missing[0]}, which this post does not have")
+    scores = MatchScores(
+        theta=math.nan if theta is None else theta,
+        cosine=math.nan if cosine is None else cosine,
+        cosine_range=(math.nan, math.nan) if cosine_range is None else cosine_range,
+    )
+    return min(1.0, max(0.0, rule.ratio(scores)))
 
 
-def _required(value: Value | None, name: str, arm: str) -> Value:
-    if value is None:
-        raise SettingsError(f"arm {arm!r} needs {name}, which this post does not have")
-    return value
-
-
-def _clip_to_unit(value: float) -> float:
-    return min(1.0, max(0.0, value))
+def _get_arm(arm: str) -> Arm:
+    if arm in ARMS:
+        return ARMS[arm]
+    if arm.startswith("fixed-"):
+        share = arm.removeprefix("fixed-")
+        try:
+            in_range = 0 <= float(share) <= 1
+        except ValueError:
+            in_range = False
+        if in_range:
+            return _fixed(share)
+        raise SettingsError(f"arm {arm!r}: write fixed-X with X from 0 to 1, as in fixed-0.3")
+    if arm in _REMOVED_ARMS:
+        raise SettingsError(
+            f"arm {arm!r} no longer exists: run arm 'adaptive' in another run with the setting "
+            f"triplet.negatives={_REMOVED_ARMS[arm]}"
+        )
+    nearest = difflib.get_close_matches(arm, ARMS, n=1, cutoff=0)[0]
+    raise SettingsError(f"arm {arm!r} is unknown; did you mean {nearest!r}? Arms: {', '.join(ARMS)}")

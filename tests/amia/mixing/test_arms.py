@@ -50,7 +50,7 @@ def test_post_without_image_needs_no_score():
 
 
 @given(
-    st.sampled_from(ARMS),
+    st.sampled_from(list(ARMS)),
     st.floats(-1, 1),
     st.tuples(st.floats(-1, 1), st.floats(-1, 1)).map(sorted).map(tuple),
     st.floats(0, 1),

@@ -160,7 +160,7 @@ def tar(folder: Path, *, bad: bool = True) -> Corpus:
         ("again.txt", b"first"),
         ("again.txt", b"last"),
     ]
-    shards.append(([*images, *texts], Row("x.tar/again", "again", "last", Expected(image="ok"))))
+    shards.append((repeated, Row("x.tar/again", "again", "last", Expected(image="ok"))))
     valid: list[Members] = []
     for number in range(len(shards) // BAD_PER_VALID + 1):
         good = good_post(number)

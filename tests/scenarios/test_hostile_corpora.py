@@ -77,7 +77,9 @@ def test_every_row_gets_its_status(cluster: None, small: Make, tmp_path: Path, k
     assert len(ids) == len(posts), "two posts have the same id"
     for row in corpus.rows:
         if row.expected.rejected is not None:
-            entries = [entry for entry in rejected if row.location == entry["where"] or (row.id and row.id == entry["id"])]
+            entries = [
+                entry for entry in rejected if row.location == entry["where"] or (row.id and row.id == entry["id"])
+            ]
             assert any(row.expected.rejected in entry["reason"] for entry in entries), row.location
             continue
         post = find_post(row, posts)

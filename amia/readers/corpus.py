@@ -1,10 +1,9 @@
 """A corpus: the files of a source, and the posts in them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from amia.errors import CorpusError
 from amia.posts import SPLITS, RawPost, Rejected
@@ -16,9 +15,24 @@ from amia.readers.jsonl import read_jsonl
 from amia.readers.parquet import read_parquet
 from amia.readers.webdataset import read_webdataset
 
-__all__ = ["Corpus", "Kind", "split_from_path"]
+__all__ = ["FORMATS", "Corpus", "Format", "split_from_path"]
 
-Kind = Literal["conll", "jsonl", "parquet", "datasets", "webdataset"]
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format whose files are recognized by their suffix and read one by one."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, str, str | None], Iterator[RawPost | Rejected]]
+    """Yields the posts of a file. Takes the file, its name in `location`, and the split that its path names."""
+
+
+FORMATS = {
+    "jsonl": Format((".jsonl",), read_jsonl),
+    "parquet": Format((".parquet",), read_parquet),
+    "webdataset": Format((".tar", ".tar.gz", ".tgz"), read_webdataset),
+}
+"""Formats by kind. CoNLL files and data sets saved by `datasets` are recognized by other means (`detect.py`)."""
 
 _HUB_FILE = re.compile(r"(\w+)-\d+-of-\d+\Z")
 
@@ -33,7 +47,8 @@ class Corpus:
 
     source: str
     """Source as the user named it: a folder, a file, or `hf:owner/name`."""
-    kind: Kind
+    kind: str
+    """A name in `FORMATS`, `conll` or `datasets`."""
     files: list[Path]
     """Files of the source, sorted; empty for a data set on the hub."""
     root: Path
@@ -61,17 +76,11 @@ class Corpus:
         # A name that is not valid UTF-8 must still be printable.
         name = relative.encode("utf-8", "backslashreplace").decode()
         split = split_from_path(relative)
-        match self.kind:
-            case "conll":
-                return read_conll(file, name, split, images)
-            case "jsonl":
-                return read_jsonl(file, name, split)
-            case "parquet":
-                return read_parquet(file, name, split)
-            case "datasets":
-                return read_hf_disk(file, name, hf_disk_split(file))
-            case "webdataset":
-                return read_webdataset(file, name, split)
+        if self.kind == "conll":
+            return read_conll(file, name, split, images)
+        if self.kind == "datasets":
+            return read_hf_disk(file, name, hf_disk_split(file))
+        return FORMATS[self.kind].read(file, name, split)
 
 
 def split_from_path(path: str) -> str | None:

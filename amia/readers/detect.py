@@ -5,20 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from amia.errors import CorpusError
-from amia.readers.corpus import Corpus, Kind
+from amia.readers.corpus import FORMATS, Corpus
 from amia.readers.hf_disk import hf_disk_files, is_hf_disk
 from amia.readers.hub import PREFIX
 
 __all__ = ["open_corpus"]
 
 _CONLL_NAMES = ("train.txt", "valid.txt", "validation.txt", "val.txt", "dev.txt", "test.txt")
-_SUFFIXES: dict[str, Kind] = {
-    ".jsonl": "jsonl",
-    ".parquet": "parquet",
-    ".tar": "webdataset",
-    ".tar.gz": "webdataset",
-    ".tgz": "webdataset",
-}
 _MAX_DEPTH = 3
 """Levels of subfolders that are searched if the source itself contains no known file."""
 
@@ -74,7 +67,7 @@ def _default_image_folder(root: Path) -> Path | None:
     return folders[0] if folders else None
 
 
-def _detect(path: Path) -> tuple[Kind, list[Path]]:
+def _detect(path: Path) -> tuple[str, list[Path]]:
     """Return the kind and the sorted files of the folder itself, else of the first level of subfolders with any."""
     if path.is_file():
         kind = "conll" if path.suffix == ".txt" else _kind_of(path.name)
@@ -85,7 +78,7 @@ def _detect(path: Path) -> tuple[Kind, list[Path]]:
         return "datasets", hf_disk_files(path)
     level = [path]
     for _ in range(_MAX_DEPTH + 1):
-        files_by_kind: dict[Kind, list[Path]] = {}
+        files_by_kind: dict[str, list[Path]] = {}
         subfolders: list[Path] = []
         for entry in _entries(level):
             # The listing tells files from folders without opening any, and there may be a million images.
@@ -121,10 +114,10 @@ def _check_entry(test: Callable[[], bool]) -> bool:
         return False
 
 
-def _kind_of(name: str) -> Kind | None:
+def _kind_of(name: str) -> str | None:
     if name.lower() in _CONLL_NAMES:
         return "conll"
-    return next((kind for suffix, kind in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
+    return next((kind for kind, known in FORMATS.items() if name.lower().endswith(known.suffixes)), None)
 
 
 def _is_ignored(folder: str) -> bool:

@@ -5,11 +5,9 @@ epochs and steps.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import ray
 import ray.train
@@ -26,6 +24,7 @@ from ray_jobs.settings.job import Settings, Workers
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import Identity, check_or_write_identity
 from ray_jobs.storage.layout import LOG, RAY_TRAIN, TRAINING_FILE, arm_folder, model_folder
+from ray_jobs.storage.model_store import cache_folder
 from ray_jobs.storage.store import Store
 from ray_jobs.training.storage_filesystem import train_filesystem
 from ray_jobs.training.streaming import READ_TASK_CPUS, UnequalSplit, stream_posts
@@ -106,7 +105,7 @@ def prepare_training(
         recognizer=settings.recognizer,
         settings=settings.training,
         identity=identity,
-        cache_folder=str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia"),
+        cache_folder=str(cache_folder()),
         decode_threads=settings.workers.decoders,
     )
 

@@ -17,7 +17,7 @@ from amia.mner.config import RecognizerConfig
 from ray_jobs.storage.layout import MODELS, TRAINING_FILE, identity_key, model_folder
 from ray_jobs.storage.store import Store
 
-__all__ = ["Model", "content_sha256", "find_model", "local_copy"]
+__all__ = ["Model", "cache_folder", "content_sha256", "find_model", "local_copy"]
 
 SUFFIXES = {".json", ".safetensors", ".txt"}
 TRAINING_RECORDS = {TRAINING_FILE, "identity.json"}
@@ -110,12 +110,17 @@ def content_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def cache_folder() -> Path:
+    """Return amia's cache folder on this machine: `amia` in $XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia"
+
+
 def _is_model_file(key: str) -> bool:
     return "/" not in key and Path(key).suffix in SUFFIXES and key not in TRAINING_RECORDS
 
 
 def _download(store: Store, sha256: str | None) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amia" / MODELS
+    cache = cache_folder() / MODELS
     if sha256 is not None and (cache / sha256).is_dir():
         return cache / sha256
     try:

@@ -15,8 +15,8 @@ __all__ = [
     "Disagreement",
     "Disagreements",
     "EntityOutcome",
-    "Failure",
     "FailureExample",
+    "FailureGroup",
     "ImageGroup",
     "ImageTriple",
     "PairCounts",
@@ -128,8 +128,8 @@ class FailureExample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """All failures with one reason."""
+class FailureGroup:
+    """All failures with the same reason."""
 
     reason: str
     count: int
@@ -250,7 +250,7 @@ class ReportContent:
     groups: Sequence[ImageGroup] = ()
     preview: Sequence[ImageTriple] = ()
     """A few posts in increasing order of theta, for the top of the page."""
-    failures: Sequence[Failure] = ()
+    failures: Sequence[FailureGroup] = ()
     stages: Sequence[StageTimes] = ()
     experiments: Sequence[ExperimentTables] = ()
     curves: Sequence[TrainingCurve] = ()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from amia.errors import RunError
 from amia.posts import ordered_splits
 from amia.report.attribution import Attribution, is_demo
-from amia.report.view_models import Accounting, Breakdown, Check, Failure, FailureExample
+from amia.report.view_models import Accounting, Breakdown, Check, FailureExample, FailureGroup
 from ray_jobs.reporting.images import PostView
 from ray_jobs.reporting.scan import MAX_EXAMPLES, PostKey, ScanResult
 from ray_jobs.storage.arm import Arm
@@ -123,10 +123,10 @@ def read_quarantine(store: Store) -> QuarantinedRows:
     return rows
 
 
-def list_failures(scan: ScanResult, views: Mapping[PostKey, PostView], rejected: QuarantinedRows) -> list[Failure]:
+def list_failures(scan: ScanResult, views: Mapping[PostKey, PostView], rejected: QuarantinedRows) -> list[FailureGroup]:
     """Return all failures of posts, then all rejected rows, each by descending count."""
     of_posts = [
-        Failure(
+        FailureGroup(
             reason=f"posts {describe_status(status)}",
             count=sample.seen,
             examples=[
@@ -139,7 +139,7 @@ def list_failures(scan: ScanResult, views: Mapping[PostKey, PostView], rejected:
         for status, sample in scan.failures.items()
     ]
     of_rows = [
-        Failure(reason=f"rejected rows: {reason}", count=count, examples=examples)
+        FailureGroup(reason=f"rejected rows: {reason}", count=count, examples=examples)
         for reason, (count, examples) in rejected.reasons.items()
     ]
     return [

@@ -21,8 +21,8 @@ from amia.report.view_models import (
     Disagreement,
     Disagreements,
     EntityOutcome,
-    Failure,
     FailureExample,
+    FailureGroup,
     ImageGroup,
     ImageTriple,
     PairCounts,
@@ -109,7 +109,7 @@ def full_content(name: str = HOSTILE, posts: int = 12) -> ReportContent:
         ],
         preview=triples,
         failures=[
-            Failure(
+            FailureGroup(
                 reason=f"posts that {name}",
                 count=7,
                 examples=[FailureExample(location=name, id=name, text=name, image=gray_webp(200))],

@@ -11,7 +11,7 @@ import pytest
 
 from amia.report.entity_markup import plain_text
 from amia.report.page import SECTIONS, render_page, section_names
-from amia.report.view_models import EntityOutcome, Failure, FailureExample
+from amia.report.view_models import EntityOutcome, FailureExample, FailureGroup
 from tests.helpers.paths import ROOT
 from tests.helpers.report_contents import HOSTILE, full_content, minimal_content
 
@@ -185,7 +185,7 @@ def test_long_texts_do_not_enlarge_the_page() -> None:
         content,
         groups=[replace(content.groups[0], triples=triples)],
         failures=[
-            Failure(
+            FailureGroup(
                 reason=long_text, count=1, examples=[FailureExample(location=long_text, id=long_text, text=long_text)]
             )
         ],

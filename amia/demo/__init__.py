@@ -1,6 +1,6 @@
-"""The drawn world: a corpus of posts and tiny weights that read, see and draw, so that everything runs anywhere.
+"""The demo world: a synthetic corpus with drawn images and tiny models, so that everything runs without downloads.
 
-The weights are loaded through the code path of the real ones: folders of a CLIP, a diffusers pipeline, a ResNet and a
+The models are loaded through the same code as real ones, from folders with a CLIP, a diffusers pipeline, a ResNet and a
 BERT.
 """
 
@@ -19,7 +19,7 @@ GENERATOR_DIR = _WEIGHTS / "generator"
 """A one-step `StableDiffusionPipeline` of 64 x 64 pixels (guidance 0), fp16; load as float32."""
 
 MIXTURE_DIR = _WEIGHTS / "mixture"
-"""A frozen fit of the matching score on the drawn world, for corpora with too little to fit."""
+"""A matching model fitted on the demo world, for corpora with too few posts for a fit."""
 
 RESNET_DIR = _WEIGHTS / "resnet"
 """A `ResNetModel` with its image processor, 7 x 7 regions of 160 channels, fp16; load with `dtype=torch.float32`."""

@@ -1,7 +1,8 @@
-"""The demo's own frozen mixture: what a corpus too small to fit one on is scored with.
+"""Fit the demo's matching model, which scores corpora that are too small for a fit.
 
-`python -m amia.demo.fit_mixture` draws a corpus of its own (another seed than `amia demo` uses), embeds it with the
-demo's CLIP and writes `weights/mixture/`. A minute on one CPU core; run it again whenever CLIP or the world changes.
+`python -m amia.demo.fit_mixture` generates a corpus with another seed than `amia demo`, embeds it with the demo's CLIP
+and writes `weights/mixture/`. It takes a minute on one CPU core. Run it again whenever the CLIP or the demo world
+changes.
 """
 
 import tempfile
@@ -20,8 +21,8 @@ SEED = 20_000
 BANK = 512
 
 
-def measure(folder: Path) -> MatchingModel:
-    """Fit the mixture on the training posts of a drawn corpus in `folder`."""
+def fit_demo_model(folder: Path) -> MatchingModel:
+    """Write a demo corpus into `folder` and fit the matching model on its training posts."""
     settings = load_method("demo", {"triplet.bank": BANK})
     write_corpus(folder, posts=POSTS, seed=SEED, missing=0.0, broken=0.0)
     corpus = open_corpus(folder)
@@ -36,7 +37,7 @@ def measure(folder: Path) -> MatchingModel:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        frozen = measure(Path(scratch))
-    frozen.save(MIXTURE_DIR)
-    for name, fit in frozen.fits.items():
+        model = fit_demo_model(Path(scratch))
+    model.save(MIXTURE_DIR)
+    for name, fit in model.fits.items():
         print(f"{name}: {fit.mixture}\n{fit.diagnostics}\n{fit.warnings}")

@@ -1,6 +1,6 @@
-"""Who and what the drawn world knows: 108 entities of four types behind 94 surface names.
+"""Entities of the demo world: 108 entities of four types with 94 surface names.
 
-Fourteen surface names exist in two types, so that only the sentence or the image says which one is meant.
+Fourteen surface names belong to two entities of different types, which only the sentence or the image can distinguish.
 """
 
 from typing import Literal, NamedTuple
@@ -10,8 +10,8 @@ Kind = Literal["PER", "LOC", "ORG", "MISC"]
 KINDS: tuple[Kind, ...] = ("PER", "LOC", "ORG", "MISC")
 
 
-class Entity(NamedTuple):
-    """One thing of the world: what posts call it, and its type."""
+class NamedEntity(NamedTuple):
+    """An entity of the demo world: its surface name and its type."""
 
     surface: str
     kind: Kind
@@ -42,7 +42,7 @@ PLAIN_NAMES: dict[Kind, tuple[str, ...]] = {
         "Hoverboard Z, Mystic Tarot, Robo Pal, Starfall"
     ),
 }
-"""Names that mean one thing only, 20 a type. Persons and organizations are invented."""
+"""Unambiguous names, 20 per type. Persons and organizations are fictitious."""
 
 AMBIGUOUS_NAMES: dict[str, tuple[Kind, Kind]] = {
     "Paris": ("PER", "LOC"),
@@ -60,22 +60,22 @@ AMBIGUOUS_NAMES: dict[str, tuple[Kind, Kind]] = {
     "Mercedes": ("PER", "MISC"),
     "Everest": ("LOC", "MISC"),
 }
-"""Names with two readings."""
+"""Names with two readings: the types of their entities."""
 
-PLAIN: dict[Kind, tuple[Entity, ...]] = {
-    kind: tuple(Entity(name, kind) for name in names) for kind, names in PLAIN_NAMES.items()
+PLAIN: dict[Kind, tuple[NamedEntity, ...]] = {
+    kind: tuple(NamedEntity(name, kind) for name in names) for kind, names in PLAIN_NAMES.items()
 }
-"""The entities of each type whose name means nothing else."""
+"""Entities with an unambiguous name, by type."""
 
-AMBIGUOUS: dict[Kind, tuple[Entity, ...]] = {
-    kind: tuple(Entity(name, kind) for name, kinds in AMBIGUOUS_NAMES.items() if kind in kinds) for kind in KINDS
+AMBIGUOUS: dict[Kind, tuple[NamedEntity, ...]] = {
+    kind: tuple(NamedEntity(name, kind) for name, kinds in AMBIGUOUS_NAMES.items() if kind in kinds) for kind in KINDS
 }
-"""The entities of each type whose name also means something of another type."""
+"""Entities whose name is also that of an entity of another type, by type."""
 
-ENTITIES: dict[Kind, tuple[Entity, ...]] = {kind: PLAIN[kind] + AMBIGUOUS[kind] for kind in KINDS}
-"""Every entity by type, in a fixed order (a look depends on the place in it)."""
+ENTITIES: dict[Kind, tuple[NamedEntity, ...]] = {kind: PLAIN[kind] + AMBIGUOUS[kind] for kind in KINDS}
+"""Every entity by type. The look of an entity depends on its position."""
 
 
-def readings(surface: str) -> tuple[Entity, ...]:
-    """All entities that posts call `surface`: one, or two for an ambiguous name."""
+def readings(surface: str) -> tuple[NamedEntity, ...]:
+    """Return all entities with the name `surface`: one, or two for an ambiguous name."""
     return tuple(entity for kind in KINDS for entity in ENTITIES[kind] if entity.surface == surface)

@@ -1,11 +1,11 @@
-"""From a template to the words of a post: names filled in, wording varied, the oddities of tweets added."""
+"""Fill templates: insert names, vary the wording, and add the clutter of tweets."""
 
 import random
 
-from amia.demo.names import Entity
+from amia.demo.names import NamedEntity
 from amia.demo.templates import Template
 
-_OTHER_WORDS: dict[str, tuple[str, ...]] = {
+_REPLACEMENTS: dict[str, tuple[str, ...]] = {
     "tonight": ("today", "this week", "on sunday"),
     "today": ("tonight", "yesterday", "this week"),
     "best": ("greatest", "coolest", "funniest"),
@@ -29,7 +29,7 @@ _OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "report": ("rumors",),
     "old": ("busy", "quiet"),
 }
-_DROPPED = frozenset(
+_OPTIONAL = frozenset(
     {"so", "just", "really", "the", "a", "this", "my", "please", "already", "very", "best", "old", "all"}
 )
 _OPENERS = ("omg", "lol", "wow ,", "breaking :", "today :", "ok but", "tbh", "update :", "guys ,")
@@ -37,42 +37,44 @@ _CLOSERS = ("!!", "#news", "#fyi", "via @user", "pic", "...", "#nowplaying", "@u
 _SMILEYS = (":)", ":D", ";)", ":(", "<3", "😂", "🔥", "😍")
 
 
-def fill(template: Template, entities: dict[str, Entity], rng: random.Random) -> tuple[list[str], list[str]]:
-    """Tokens and BIO2 tags of one post.
+def fill_template(
+    template: Template, entities: dict[str, NamedEntity], rng: random.Random
+) -> tuple[list[str], list[str]]:
+    """Return tokens and BIO2 tags of one post.
 
-    `entities` maps what the template says (`PER`, ..., `ANY`) to who is meant. Words are dropped or replaced now and
-    then, but never a name.
+    `entities` maps the placeholders of the template (`PER`, ..., `ANY`) to entities. Words are dropped or replaced at
+    random, but never names.
     """
     tokens: list[str] = []
     tags: list[str] = []
     for word in template.words:
         entity = entities.get(word)
         if entity is not None:
-            name = entity.surface.split()
-            tokens += name
-            tags += [f"B-{entity.kind}"] + [f"I-{entity.kind}"] * (len(name) - 1)
+            name_tokens = entity.surface.split()
+            tokens += name_tokens
+            tags += [f"B-{entity.kind}"] + [f"I-{entity.kind}"] * (len(name_tokens) - 1)
             continue
-        words = _vary(word, rng)
+        words = _vary_word(word, rng)
         tokens += words
         tags += ["O"] * len(words)
-    before, after = _oddities(rng)
+    before, after = _random_clutter(rng)
     tokens, tags = before + tokens + after, ["O"] * len(before) + tags + ["O"] * len(after)
     if rng.random() < 0.1:
         tokens = [token.lower() for token in tokens]
     return tokens, tags
 
 
-def _vary(word: str, rng: random.Random) -> list[str]:
-    """The word, none, or others in its place."""
-    if word in _DROPPED and rng.random() < 0.3:
+def _vary_word(word: str, rng: random.Random) -> list[str]:
+    """Return the word, no word, or a replacement."""
+    if word in _OPTIONAL and rng.random() < 0.3:
         return []
-    if word in _OTHER_WORDS and rng.random() < 0.3:
-        return rng.choice(_OTHER_WORDS[word]).split()
+    if word in _REPLACEMENTS and rng.random() < 0.3:
+        return rng.choice(_REPLACEMENTS[word]).split()
     return [word]
 
 
-def _oddities(rng: random.Random) -> tuple[list[str], list[str]]:
-    """What stands before and after the sentence proper, as token lists; often nothing."""
+def _random_clutter(rng: random.Random) -> tuple[list[str], list[str]]:
+    """Return tokens to put before and after the sentence, often none."""
     before: list[str] = []
     after: list[str] = []
     if rng.random() < 0.2:

@@ -1,16 +1,46 @@
-"""The sentences of the drawn world, by the types they mention, and which of them are held out.
+"""Sentence templates of the demo world, by the entity types that they mention.
 
-Of every five templates three are for pretraining (tiny CLIP and generator), two are held out from it. Demo corpora are
-made of held-out ones; every tenth template stands only in their validation and test splits.
+Of every five templates three are for pretraining (tiny CLIP and generator) and two are held out from it. Demo corpora
+consist of held-out ones; every tenth template occurs only in their validation and test splits. The order of the
+sentences decides which of them are held out (see `TEMPLATES`).
 """
 
 from typing import Literal, NamedTuple
 
 from amia.demo.names import KINDS
 
-# MERGED FROM amia.demo.templates: Sentences about one entity. Their order matters: it decides what is held out (see `templates`).
-# MERGED FROM amia.demo.templates: Sentences about several entities, one of each type. Their order matters: it decides what is held out.
-SINGLE = {
+__all__ = ["TEMPLATES", "Partition", "Template", "select_templates"]
+
+Partition = Literal["pretraining", "held_out", "evaluation"]
+
+
+class Template(NamedTuple):
+    """One sentence: words with the names of types in place of entities.
+
+    `kinds` are the types it mentions, in their order. A neutral template has `ANY` in place of an entity of any type.
+    """
+
+    words: tuple[str, ...]
+    kinds: tuple[str, ...]
+    partition: Partition
+
+
+def _partition(index: int) -> Partition:
+    if index % 5 < 3:
+        return "pretraining"
+    return "evaluation" if index % 10 == 9 else "held_out"
+
+
+def _parse(sentences: str) -> tuple[Template, ...]:
+    templates = []
+    for index, line in enumerate(sentences.strip().splitlines()):
+        words = tuple(line.split())
+        kinds = tuple(word for word in words if word in KINDS or word == "ANY")
+        templates.append(Template(words, kinds, _partition(index)))
+    return tuple(templates)
+
+
+_SINGLE = {
     "PER": """
 nobody sings like PER
 best interview ever with PER
@@ -120,8 +150,9 @@ my review of MISC is up
 MISC sold out in a minute , of course
 """,
 }
+"""Sentences about one entity, by its type."""
 
-NEUTRAL = {
+_NEUTRAL = {
     "ANY": """
 look at this , ANY !
 one word : ANY
@@ -150,9 +181,9 @@ no ANY , no party
 more ANY please
 """,
 }
+"""Sentences about one entity that do not reveal its type."""
 
-
-JOINT = {
+_JOINT = {
     "PER+LOC": """
 PER says hello LOC
 fans wait for PER in LOC
@@ -307,43 +338,14 @@ MISC star PER seen in LOC
 PER carries a MISC through LOC
 """,
 }
-
-
-Part = Literal["pretraining", "held_out", "evaluation"]
-
-
-class Template(NamedTuple):
-    """One sentence: words with the names of types where entities go.
-
-    `kinds` are the types it mentions, in their order; a neutral one says `ANY` where an entity of any type may stand.
-    """
-
-    words: tuple[str, ...]
-    kinds: tuple[str, ...]
-    part: Part
-
-
-def _part(index: int) -> Part:
-    if index % 5 < 3:
-        return "pretraining"
-    return "evaluation" if index % 10 == 9 else "held_out"
-
-
-def _read(sentences: str) -> tuple[Template, ...]:
-    templates = []
-    for index, line in enumerate(sentences.strip().splitlines()):
-        words = tuple(line.split())
-        kinds = tuple(word for word in words if word in KINDS or word == "ANY")
-        templates.append(Template(words, kinds, _part(index)))
-    return tuple(templates)
-
+"""Sentences about several entities, one of each type."""
 
 TEMPLATES: dict[tuple[str, ...], tuple[Template, ...]] = {
-    tuple(kinds.split("+")): _read(sentences) for kinds, sentences in {**SINGLE, **NEUTRAL, **JOINT}.items()
+    tuple(kinds.split("+")): _parse(sentences) for kinds, sentences in {**_SINGLE, **_NEUTRAL, **_JOINT}.items()
 }
-"""All templates by combination of types, e.g. `("PER", "LOC")`; `("ANY",)` says nothing about the type."""
+"""All templates by combination of types, e.g. `("PER", "LOC")`. Those of `("ANY",)` do not reveal the type."""
 
 
-def of_part(kinds: tuple[str, ...], *parts: Part) -> tuple[Template, ...]:
-    """The templates of one combination of types that belong to the given parts."""
-    return tuple(template for template in TEMPLATES[kinds] if template.part in parts)
+def select_templates(kinds: tuple[str, ...], *partitions: Partition) -> tuple[Template, ...]:
+    """Return the templates of one combination of types that belong to one of `partitions`."""
+    return tuple(template for template in TEMPLATES[kinds] if template.partition in partitions)

@@ -1,4 +1,4 @@
-"""What each entity looks like: fixed once, a function of its place among the entities of its type."""
+"""Appearance of each entity: a fixed function of its position among the entities of its type."""
 
 import random
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import cache
 from typing import NamedTuple
 
 from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS
-from amia.demo.names import ENTITIES, KINDS, Entity
+from amia.demo.names import ENTITIES, KINDS, NamedEntity
 
 STYLES = {
     "PER": ("short", "long", "bun", "spiky", "curly", "cap", "beanie", "bald"),
@@ -14,17 +14,18 @@ STYLES = {
     "ORG": ("circle", "square", "diamond", "hexagon", "star", "shield"),
     "MISC": ("cup", "phone", "cube", "ticket", "ball", "book", "guitar", "rocket"),
 }
-"""The drawn forms of each type."""
+"""Shapes of each type."""
 
 MARKS = ("bar", "ring", "cross", "triangle", "chevron", "dots")
-"""What stands inside the badge of an organization."""
+"""Shapes inside the badge of an organization."""
 
 
 class Look(NamedTuple):
-    """Everything a drawing needs to know about an entity.
+    """Visual attributes of an entity.
 
-    `style` is one of its type's `STYLES`; `main` and `second` name colors of `BRIGHT`; `extra` indexes what only some
-    types have (skin, sky), `detail` likewise (hair, ground, mark); `accessory` is a pair of spectacles, or a moon.
+    `style` is one of the `STYLES` of its type. `main` and `second` are names of colors in `BRIGHT`. `extra` is an index
+    of `SKINS` or `SKIES`, `detail` an index of `HAIRS`, `GROUNDS` or `MARKS`, depending on the type. `accessory` is a
+    pair of glasses or a moon.
     """
 
     style: str
@@ -36,16 +37,16 @@ class Look(NamedTuple):
 
 
 @cache
-def _looks() -> dict[Entity, Look]:
+def _looks() -> dict[NamedEntity, Look]:
     looks = {}
     for kind in KINDS:
         rng = random.Random(f"looks of {kind}")
         styles = STYLES[kind]
         colors = {style: rng.sample(list(BRIGHT), len(BRIGHT)) for style in styles}
-        for place, entity in enumerate(ENTITIES[kind]):
-            # Styles take turns, each time in a color it has not had: no two entities share style and main color.
-            style = styles[place % len(styles)]
-            main = colors[style][place // len(styles)]
+        for index, entity in enumerate(ENTITIES[kind]):
+            # Styles alternate, each time in an unused color: no two entities share style and main color.
+            style = styles[index % len(styles)]
+            main = colors[style][index // len(styles)]
             second = rng.choice([color for color in BRIGHT if color != main])
             extra = rng.randrange(len(SKIES) if kind == "LOC" else len(SKINS))
             detail = rng.randrange({"PER": len(HAIRS), "LOC": len(GROUNDS)}.get(kind, len(MARKS)))
@@ -53,18 +54,19 @@ def _looks() -> dict[Entity, Look]:
     return looks
 
 
-def look_of(entity: Entity) -> Look:
-    """The stable look of an entity."""
+def get_look(entity: NamedEntity) -> Look:
+    """Return the look of an entity."""
     return _looks()[entity]
 
 
 @dataclass(frozen=True)
 class Variation:
-    """Free choices of one image. The first five lie in [0, 1], 0.5 being the plain look.
+    """Random properties of one image. The first five are in [0, 1], with 0.5 as the neutral value.
 
-    `tint` colors the wall or the sky, `light` brightens, `hue` turns the main colors slightly, `mood` moves the mouth
-    and the sun, `reading` picks the meaning of an ambiguous name where the sentence leaves it open. `dx`, `dy` move the
-    things (in units of half the image's side) and `zoom` resizes them; only photographs use these.
+    `tint` colors the wall or the sky, `light` changes the brightness, `hue` shifts the main colors slightly, `mood`
+    moves the mouth and the sun, `reading` selects the entity of an ambiguous name if the sentence does not determine
+    it. `dx` and `dy` move the figures (in units of half the image's side) and `zoom` resizes them; only photographs use
+    these three.
     """
 
     tint: float = 0.5
@@ -77,8 +79,8 @@ class Variation:
     zoom: float = 1.0
 
 
-def photographed(rng: random.Random) -> Variation:
-    """A random variation as photographs have it."""
+def random_variation(rng: random.Random) -> Variation:
+    """Return a random variation of a photograph."""
     return Variation(
         tint=rng.random(),
         light=rng.random(),

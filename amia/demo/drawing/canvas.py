@@ -1,4 +1,4 @@
-"""A pen that draws in the coordinates of the thing being drawn: [-1, 1] across, y downwards."""
+"""Canvas with the local coordinates of a figure (x and y in [-1, 1], y downwards), and the colors of the demo world."""
 
 import colorsys
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from PIL import ImageDraw
 
-# MERGED FROM amia.demo.drawing.canvas: Colors of the drawn world and how light changes them.
 Color = tuple[int, int, int]
 
 BRIGHT: dict[str, Color] = {
@@ -21,7 +20,7 @@ BRIGHT: dict[str, Color] = {
     "white": (246, 246, 246),
     "black": (36, 36, 42),
 }
-"""Colors that a look is told by; two of them never come close under `shade`."""
+"""Colors that identify a look. They remain distinguishable under `shade`."""
 
 SKINS: tuple[Color, ...] = ((250, 218, 186), (232, 184, 140), (184, 124, 80), (120, 78, 52))
 
@@ -53,25 +52,25 @@ GROUNDS: tuple[Color, ...] = (
 )
 
 INK: Color = (40, 36, 40)
-"""Outlines, eyes, spectacles."""
+"""Color of outlines, eyes and glasses."""
 
 
 def shade(color: Color, hue: float = 0.5, light: float = 0.5) -> Color:
-    """`color` with its hue turned by up to 0.02 and its brightness by up to 12 %, both from 0 to 1, 0.5 for none."""
+    """Shift the hue by up to 0.02 and the brightness by up to 12 %, for arguments in [0, 1]; 0.5 changes nothing."""
     h, s, v = colorsys.rgb_to_hsv(*(channel / 255 for channel in color))
     v = min(1.0, v * (1 + 0.24 * (light - 0.5)))
     r, g, b = colorsys.hsv_to_rgb((h + 0.04 * (hue - 0.5)) % 1, s, v)
     return round(r * 255), round(g * 255), round(b * 255)
 
 
-def wall(tint: float) -> Color:
-    """The plain background of a post without a place: a pale color that goes once round the wheel with `tint`."""
+def wall_color(tint: float) -> Color:
+    """Return the background of a post without a place: a pale color whose hue is `tint`, in [0, 1]."""
     r, g, b = colorsys.hsv_to_rgb(tint % 1, 0.16, 0.86)
     return round(r * 255), round(g * 255), round(b * 255)
 
 
-def darker(color: Color, share: float = 0.7) -> Color:
-    """`color` with every channel multiplied by `share`."""
+def darken(color: Color, share: float = 0.7) -> Color:
+    """Multiply every channel of `color` by `share`."""
     return round(color[0] * share), round(color[1] * share), round(color[2] * share)
 
 
@@ -80,7 +79,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Canvas:
-    """Draws on `draw` with the origin at pixel (`x`, `y`) and a unit of `scale` pixels."""
+    """Draws with the origin at pixel (`x`, `y`) and a unit of `scale` pixels."""
 
     draw: ImageDraw.ImageDraw
     x: float
@@ -88,41 +87,41 @@ class Canvas:
     scale: float
 
     def at(self, x: float, y: float, scale: float) -> "Canvas":
-        """A pen for a thing that is centered on (x, y) and `scale` times as large."""
+        """Return a canvas for a figure that is centered at (x, y) and `scale` times as large."""
         return Canvas(self.draw, self.x + x * self.scale, self.y + y * self.scale, self.scale * scale)
 
     def _pixel(self, point: Point) -> Point:
         return self.x + point[0] * self.scale, self.y + point[1] * self.scale
 
     def box(self, left: float, top: float, right: float, bottom: float, fill: Color, round_by: float = 0.0) -> None:
-        """A filled rectangle, its corners rounded by `round_by` units."""
+        """Draw a filled rectangle with corners rounded by `round_by` units."""
         corners = [self._pixel((left, top)), self._pixel((right, bottom))]
         self.draw.rounded_rectangle(corners, round_by * self.scale, fill=fill)
 
     def oval(self, x: float, y: float, rx: float, ry: float, fill: Color) -> None:
-        """A filled ellipse around (x, y)."""
+        """Draw a filled ellipse around (x, y)."""
         self.draw.ellipse([self._pixel((x - rx, y - ry)), self._pixel((x + rx, y + ry))], fill=fill)
 
     def pie(self, x: float, y: float, rx: float, ry: float, start: float, end: float, fill: Color) -> None:
-        """A filled slice of an ellipse, degrees clockwise from three o'clock."""
+        """Draw a filled slice of an ellipse; angles in degrees clockwise from three o'clock."""
         self.draw.pieslice([self._pixel((x - rx, y - ry)), self._pixel((x + rx, y + ry))], start, end, fill=fill)
 
     def ring(self, x: float, y: float, rx: float, ry: float, width: float, fill: Color) -> None:
-        """The outline of an ellipse."""
+        """Draw the outline of an ellipse."""
         corners = [self._pixel((x - rx, y - ry)), self._pixel((x + rx, y + ry))]
         self.draw.ellipse(corners, outline=fill, width=max(1, round(width * self.scale)))
 
     def arc(
         self, x: float, y: float, rx: float, ry: float, start: float, end: float, width: float, fill: Color
     ) -> None:
-        """A part of the outline of an ellipse, degrees clockwise from three o'clock."""
+        """Draw an arc of an ellipse; angles in degrees clockwise from three o'clock."""
         corners = [self._pixel((x - rx, y - ry)), self._pixel((x + rx, y + ry))]
         self.draw.arc(corners, start, end, fill=fill, width=max(1, round(width * self.scale)))
 
     def polygon(self, points: Sequence[Point], fill: Color) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self.draw.polygon([self._pixel(point) for point in points], fill=fill)
 
     def line(self, points: Sequence[Point], width: float, fill: Color) -> None:
-        """A line through `points`."""
+        """Draw a line through `points`."""
         self.draw.line([self._pixel(point) for point in points], fill=fill, width=max(1, round(width * self.scale)))

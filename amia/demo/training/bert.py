@@ -1,6 +1,6 @@
-"""Training of the tiny BERT: 3,000 steps of 64 posts in which it guesses masked pieces of words.
+"""Train the tiny BERT by masked language modeling: 3,000 steps of 64 posts.
 
-It reads the sentences that CLIP and the generator may know, and so every name; none that is held out from them.
+The posts are those for pretraining CLIP and the generator: they contain every name, but no held-out template.
 """
 
 from pathlib import Path
@@ -10,48 +10,47 @@ import torch
 import torch.nn.functional as F
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
 
-from amia.demo.training.modules import halved, make_readable
-from amia.demo.training.tokenizers import BERT_MAX_TOKENS, train_wordpieces
-from amia.demo.training.train_loop import Descent
-from amia.demo.world import Post, held_out_posts, pretraining_posts
+from amia.demo.training.modules import make_readable, to_half
+from amia.demo.training.tokenizers import BERT_MAX_TOKENS, train_bert_tokenizer
+from amia.demo.training.train_loop import ScheduledOptimizer
+from amia.demo.world import DemoPost, held_out_posts, pretraining_posts
 
 STEPS = 3000
 BATCH = 64
-_WORDS = 16_000
-"""Posts whose words make the vocabulary."""
-
-_MASKED = 0.15
+_VOCABULARY_POSTS = 16_000
+"""Posts from which the vocabulary is learned."""
+_MASKED_SHARE = 0.15
 
 
 def train_bert(folder: Path, seed: int, steps: int = STEPS) -> None:
-    """Train a tokenizer and a tiny BERT and save both in `folder`, in fp16.
+    """Train a tokenizer and a tiny BERT and save both in `folder`, in float16.
 
-    The layer that guesses is thrown away. BERT's pooler is saved untrained: no task here would teach it, and without it
-    the weights would load with a warning.
+    The language modeling head is discarded. The pooler is saved untrained: no task here trains it, and without it the
+    weights would load with a warning.
     """
     torch.manual_seed(seed)
     posts = pretraining_posts(steps * BATCH, seed)
-    tokenizer = train_wordpieces(post.text for post in posts[:_WORDS])
+    tokenizer = train_bert_tokenizer(post.text for post in posts[:_VOCABULARY_POSTS])
     model = BertForMaskedLM(_config(tokenizer))
     _fit(model, tokenizer, posts, steps)
     _report(model, tokenizer, posts)
     bert = BertModel(model.config)
     bert.embeddings, bert.encoder = model.bert.embeddings, model.bert.encoder
-    halved(bert).save_pretrained(folder)
+    to_half(bert).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     make_readable(folder)
 
 
-def masked(ids: torch.Tensor, tokenizer: BertTokenizer) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids (B, L) as BERT reads them, and which of them it is to guess, bool (B, L).
+def mask_tokens(ids: torch.Tensor, tokenizer: BertTokenizer) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the input ids (B, L) of BERT, and a mask of the tokens to predict, bool (B, L).
 
-    15 % are guessed: of these 80 % are masked, 10 % replaced by any piece, 10 % left (Devlin et al., section 3.1).
+    15 % are predicted: of these 80 % are masked, 10 % replaced at random, 10 % kept (Devlin et al., section 3.1).
     """
     special = torch.tensor(tokenizer.all_special_ids)
-    guessed = (torch.rand(ids.shape) < _MASKED) & ~torch.isin(ids, special)
-    fate = torch.rand(ids.shape)
-    read = torch.where(guessed & (fate < 0.8), tokenizer.mask_token_id, ids)
-    return torch.where(guessed & (fate >= 0.9), torch.randint(len(tokenizer), ids.shape), read), guessed
+    selected = (torch.rand(ids.shape) < _MASKED_SHARE) & ~torch.isin(ids, special)
+    action = torch.rand(ids.shape)
+    inputs = torch.where(selected & (action < 0.8), tokenizer.mask_token_id, ids)
+    return torch.where(selected & (action >= 0.9), torch.randint(len(tokenizer), ids.shape), inputs), selected
 
 
 def _config(tokenizer: BertTokenizer) -> BertConfig:
@@ -66,40 +65,43 @@ def _config(tokenizer: BertTokenizer) -> BertConfig:
     )
 
 
-def _fit(model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[Post], steps: int) -> None:
-    descent = Descent((model, 1e-3), steps=steps, warmup=0.1, weight_decay=0.01)
+def _fit(model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[DemoPost], steps: int) -> None:
+    optimizer = ScheduledOptimizer((model, 1e-3), steps=steps, warmup=0.1, weight_decay=0.01)
     model.train()
     start, running = monotonic(), 0.0
     for step in range(1, steps + 1):
-        logits, answers = _guesses(model, tokenizer, posts[(step - 1) * BATCH : step * BATCH])
-        loss = F.cross_entropy(logits, answers)
-        descent.step(loss)
+        logits, labels = _predict(model, tokenizer, posts[(step - 1) * BATCH : step * BATCH])
+        loss = F.cross_entropy(logits, labels)
+        optimizer.step(loss)
         running += loss.item() / 100
         if step % 100 == 0:
             print(f"bert: step {step}/{steps}, loss {running:.3f}, {monotonic() - start:.0f} s", flush=True)
             running = 0.0
 
 
-def _guesses(model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[Post]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (M, V) at the pieces to guess in `posts`, and the right answers (M,)."""
+def _predict(
+    model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[DemoPost]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits (M, V) of the tokens to predict in `posts`, and their labels (M,)."""
     tokens = tokenizer([post.text for post in posts], padding=True, truncation=True, return_tensors="pt")
-    answers = tokens.pop("input_ids")
-    read, guessed = masked(answers, tokenizer)
-    states = model.bert(input_ids=read, **tokens).last_hidden_state
-    # Only the guessed places: logits for every place would cost more than the model.
-    return model.cls(states[guessed]), answers[guessed]
+    labels = tokens.pop("input_ids")
+    inputs, selected = mask_tokens(labels, tokenizer)
+    states = model.bert(input_ids=inputs, **tokens).last_hidden_state
+    # Logits of the selected tokens only: those of every token would cost more than the model.
+    return model.cls(states[selected]), labels[selected]
 
 
 @torch.no_grad()
-def _report(model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[Post]) -> None:
-    """Print how often a guess is right in sentences that the model never read, beside the most frequent pieces."""
+def _report(model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[DemoPost]) -> None:
+    """Print the accuracy on held-out sentences, and that of predicting the most frequent token."""
     model.train(False)
-    logits, answers = _guesses(model, tokenizer, held_out_posts(400, seed=0))
-    read = torch.tensor([i for post in posts[:1000] for i in tokenizer(post.text, add_special_tokens=False).input_ids])
-    shares = read.bincount(minlength=len(tokenizer)) + 1.0
-    entropy = F.cross_entropy(shares.log().expand(len(answers), -1), answers)
+    logits, labels = _predict(model, tokenizer, held_out_posts(400, seed=0))
+    ids = torch.tensor([i for post in posts[:1000] for i in tokenizer(post.text, add_special_tokens=False).input_ids])
+    counts = ids.bincount(minlength=len(tokenizer)) + 1.0
+    entropy = F.cross_entropy(counts.log().expand(len(labels), -1), labels)
+    loss = F.cross_entropy(logits, labels)
     print(
-        f"bert: of {len(answers)} masked pieces in held-out sentences "
-        f"{(logits.argmax(1) == answers).float().mean():.3f} right, loss {F.cross_entropy(logits, answers):.2f}; "
-        f"by frequency alone {(answers == shares.argmax()).float().mean():.3f}, loss {entropy:.2f}"
+        f"bert: accuracy {(logits.argmax(1) == labels).float().mean():.3f} and loss {loss:.2f} "
+        f"on {len(labels)} masked tokens of held-out sentences; by frequency alone "
+        f"{(labels == counts.argmax()).float().mean():.3f} and {entropy:.2f}"
     )

@@ -1,4 +1,4 @@
-"""The generator's parts and how they are saved."""
+"""Modules of the generator, and how models are saved."""
 
 import copy
 from dataclasses import dataclass
@@ -10,15 +10,14 @@ import torch
 from torch import nn
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from amia.demo.training.targets import LATENT, SIDE, noise_for
+from amia.demo.training.targets import LATENT, SIDE, noise_for_choices
 
-# MERGED FROM amia.demo.training.modules: What learns to draw, and how it draws.
-# Its types say less than it does: to a checker, its models can be neither called nor trained.
+# Its type hints are incomplete: for a type checker its models can be neither called nor trained.
 _diffusers: Any = diffusers
 
 
 def new_autoencoder() -> Any:
-    """An `AutoencoderKL`: 64 x 64 pixels to 16 x 16 x 8, 0.66 M parameters."""
+    """Return an `AutoencoderKL`: 64 x 64 pixels to 16 x 16 x 8, 0.66 M parameters."""
     return _diffusers.AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
@@ -32,12 +31,12 @@ def new_autoencoder() -> Any:
 
 
 def load_autoencoder(folder: Path) -> Any:
-    """The trained autoencoder in `folder`, frozen."""
+    """Load the trained autoencoder in `folder`, frozen."""
     return _diffusers.AutoencoderKL.from_pretrained(folder).eval().requires_grad_(False)
 
 
-def text_encoder_of(clip: Path) -> Any:
-    """The text half of the CLIP in `clip`, as float32."""
+def load_text_encoder(clip: Path) -> Any:
+    """Load the text encoder of the CLIP in `clip`, as float32."""
     model: Any = CLIPModel.from_pretrained(clip, dtype=torch.float32)
     encoder = CLIPTextModel(model.config.text_config)
     encoder.load_state_dict(model.text_model.state_dict())
@@ -45,7 +44,7 @@ def text_encoder_of(clip: Path) -> Any:
 
 
 def new_unet(text_width: int) -> Any:
-    """A `UNet2DConditionModel` on the latent image, 3.1 M parameters; `text_width` is the text encoder's."""
+    """Return a `UNet2DConditionModel` for latent images, 3.1 M parameters. `text_width` is that of the text encoder."""
     return _diffusers.UNet2DConditionModel(
         sample_size=LATENT[1],
         in_channels=LATENT[0],
@@ -58,21 +57,21 @@ def new_unet(text_width: int) -> Any:
         attention_head_dim=4,
         norm_num_groups=8,
         resnet_time_scale_shift="scale_shift",
-        # The pooled text joins the time embedding, which reaches every block.
+        # The pooled text is added to the time embedding, which reaches every block.
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
     )
 
 
 def one_step_scheduler() -> Any:
-    """One Euler step from the highest noise level; the U-Net predicts the image itself, which the step then returns."""
+    """Return a scheduler of one Euler step from the highest noise level. The U-Net predicts the image itself."""
     scheduler = _diffusers.EulerDiscreteScheduler(
         beta_start=0.00085,
         beta_end=0.012,
         beta_schedule="scaled_linear",
         timestep_spacing="trailing",
         prediction_type="sample",
-        # Without effect on one trailing step, but loading warns about any other value.
+        # No effect on a single trailing step, but loading warns about any other value.
         steps_offset=1,
     )
     scheduler.set_timesteps(1)
@@ -80,12 +79,12 @@ def one_step_scheduler() -> Any:
 
 
 def save_pipeline(folder: Path, vae: Any, unet: Any, text_encoder: Any, tokenizer: CLIPTokenizer) -> None:
-    """Save copies of the parts in half precision, without a safety checker (drawings need none)."""
+    """Save copies of the modules in half precision, without a safety checker (drawings need none)."""
     pipeline = _diffusers.StableDiffusionPipeline(
-        vae=halved(vae),
-        text_encoder=halved(text_encoder),
+        vae=to_half(vae),
+        text_encoder=to_half(text_encoder),
         tokenizer=tokenizer,
-        unet=halved(unet),
+        unet=to_half(unet),
         scheduler=one_step_scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -96,13 +95,13 @@ def save_pipeline(folder: Path, vae: Any, unet: Any, text_encoder: Any, tokenize
 
 
 def load_pipeline(folder: Path) -> Any:
-    """The pipeline in `folder`, as float32."""
+    """Load the pipeline in `folder`, as float32."""
     return _diffusers.StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
 
 
 @dataclass(frozen=True)
-class Drawer:
-    """The U-Net and the text encoder, with the tokenizer and the scheduler they work with."""
+class OneStepGenerator:
+    """U-Net and text encoder with their tokenizer and scheduler."""
 
     unet: Any
     text_encoder: Any
@@ -110,17 +109,17 @@ class Drawer:
     scheduler: Any
 
     def predict(self, texts: list[str], choices: torch.Tensor) -> torch.Tensor:
-        """Latent images (N, 8, 16, 16) of unit scale in one step, exactly as the pipeline computes them."""
+        """Compute latent images (N, 8, 16, 16) of unit scale in one step, exactly as the pipeline does."""
         ids = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        noise = noise_for(choices) * self.scheduler.init_noise_sigma
+        noise = noise_for_choices(choices) * self.scheduler.init_noise_sigma
         noise = noise / (self.scheduler.sigmas[0] ** 2 + 1) ** 0.5
         states = self.text_encoder(ids).last_hidden_state
         prediction: torch.Tensor = self.unet(noise, self.scheduler.timesteps[0], encoder_hidden_states=states).sample
         return prediction
 
 
-def halved(module: nn.Module) -> Any:
-    """A copy of `module` with its weights in half precision."""
+def to_half(module: nn.Module) -> Any:
+    """Return a copy of `module` with its weights in half precision."""
     copied = copy.deepcopy(module)
     for parameter in copied.parameters():
         parameter.data = parameter.data.half()
@@ -128,7 +127,7 @@ def halved(module: nn.Module) -> Any:
 
 
 def make_readable(folder: Path) -> None:
-    """Mode 0644 for every file below `folder`: safetensors writes 0600, which a package must not carry."""
+    """Set mode 0644 for every file below `folder`: safetensors writes 0600, which a package must not contain."""
     for path in folder.rglob("*"):
         if path.is_file():
             path.chmod(0o644)

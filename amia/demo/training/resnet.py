@@ -1,6 +1,6 @@
-"""Training of the tiny ResNet: 1,700 steps of 32 images.
+"""Train the tiny ResNet: 1,700 steps of 32 images.
 
-It learns to name the attributes of what it sees (`attributes`); the layer that names them is thrown away.
+It learns to classify the visual attributes of random scenes; the classification head is discarded.
 """
 
 import random
@@ -12,36 +12,33 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import ConvNextImageProcessorPil, ResNetConfig, ResNetModel
 
-from amia.demo.training.modules import halved, make_readable
-from amia.demo.training.random_scenes import ATTRIBUTES, labeled_pictures
-from amia.demo.training.train_loop import Descent
+from amia.demo.training.modules import make_readable, to_half
+from amia.demo.training.random_scenes import ATTRIBUTES, labeled_images
+from amia.demo.training.train_loop import ScheduledOptimizer
 
-# MERGED FROM amia.demo.training.resnet: What the tiny ResNet learns to name: how things look, never what they are called.
-#
-# An attribute is a part and its value, such as `("hair", 2)` or `("scenery", "bridge")`.
 STEPS = 1700
 BATCH = 32
 _CHANNELS = 160
 _INPUT = 112
-"""Pixels a side. A `ResNetModel` of three stages divides them by 16: the last map has 7 x 7 cells, as in the real ones.
+"""Pixels a side. A `ResNetModel` of three stages divides them by 16: the last feature map is 7 x 7, as in real ones.
 
-Images of 64 pixels are enlarged: at their own size its first two layers would leave a quarter of them.
+Images of 64 pixels are enlarged: otherwise the first two layers would reduce them to a quarter.
 """
 
 
 def train_resnet(folder: Path, seed: int, steps: int = STEPS) -> None:
-    """Train a tiny ResNet on attributes and save it in `folder`, with its image processor, in fp16."""
+    """Train a tiny ResNet on attributes and save it in `folder`, with its image processor, in float16."""
     torch.manual_seed(seed)
     sizes = (32, 64, _CHANNELS)
     model = ResNetModel(ResNetConfig(embedding_size=24, hidden_sizes=sizes, depths=(1, 2, 2), layer_type="basic"))
     _fit(model, seed, steps)
-    halved(model).save_pretrained(folder)
+    to_half(model).save_pretrained(folder)
     _image_processor().save_pretrained(folder)
     make_readable(folder)
 
 
 def _image_processor() -> ConvNextImageProcessorPil:
-    """The middle square at 112 x 112 pixels, in [-1, 1]."""
+    """Return the image processor: the central square at 112 x 112 pixels, in [-1, 1]."""
     return ConvNextImageProcessorPil(size={"shortest_edge": _INPUT}, crop_pct=1.0)
 
 
@@ -49,14 +46,14 @@ def _fit(model: ResNetModel, seed: int, steps: int) -> None:
     rng = random.Random(f"attributes {seed}")
     processor = _image_processor()
     head = nn.Linear(_CHANNELS, len(ATTRIBUTES))
-    descent = Descent((model, 3e-3), (head, 3e-3), steps=steps, warmup=0.1, weight_decay=0.01)
+    optimizer = ScheduledOptimizer((model, 3e-3), (head, 3e-3), steps=steps, warmup=0.1, weight_decay=0.01)
     model.train()
     start = monotonic()
     for step in range(1, steps + 1):
-        pictures, targets = labeled_pictures(BATCH, rng)
-        pooled = model(**processor(list(pictures), return_tensors="pt")).pooler_output.flatten(1)
-        # An image shows few of all attributes: their sum, or the many zeros would hide them.
+        images, targets = labeled_images(BATCH, rng)
+        pooled = model(**processor(list(images), return_tensors="pt")).pooler_output.flatten(1)
+        # An image shows few of the attributes. The sum over them keeps the many zeros from dominating the mean.
         loss = F.binary_cross_entropy_with_logits(head(pooled), targets, reduction="sum") / BATCH
-        descent.step(loss)
+        optimizer.step(loss)
         if step % 100 == 0:
             print(f"resnet: step {step}/{steps}, loss {loss.item():.3f}, {monotonic() - start:.0f} s", flush=True)

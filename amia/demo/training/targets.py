@@ -1,58 +1,102 @@
-"""What the generator learns to draw, and how the noise decides what the text leaves open.
+"""Training targets of the generator as pixels and latent images, and the noise that controls their free choices.
 
-In one step from pure noise a regression averages whatever it cannot know to a blur. So each free choice of an image is
-a function of the noise: the mean over space of one latent channel, a standard normal once scaled, becomes a number in
-[0, 1] by its distribution function. Over posts the noise stays N(0, I).
+In one step from pure noise a regression blurs everything that it cannot predict. So each free choice of an image is a
+function of the noise: the spatial mean of one latent channel, which is standard normal once scaled, becomes a number
+in [0, 1] by its distribution function. Over all posts the noise remains N(0, I).
 
-The shipped generator learned to follow the tint and the light. Mood and reading it hardly follows: seeds change the
-color of a wall and the shade of a skin, but the sun stays a smear and a name with open meaning keeps one reading.
+The shipped generator learned to follow the tint and the light. It hardly follows mood and reading: seeds change the
+color of a wall and the shade of a skin, but the sun stays blurred and an ambiguous name keeps one reading.
 """
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
 
 from amia.demo.drawing.appearance import Variation
 from amia.demo.drawing.scene import draw_scene
-from amia.demo.names import Entity, readings
-from amia.demo.world import Post
+from amia.demo.names import NamedEntity, readings
+from amia.demo.world import DemoPost
 
-# MERGED FROM amia.demo.training.targets: The generator's targets as latent images, encoded once, and which latent channels matter.
 SIDE = 64
 CHOICES = 5
 LATENT = (8, 16, 16)
 """Channels, height and width of the latent image."""
 
 
-def shown(post: Post, reading: float) -> tuple[Entity, ...]:
-    """Whom the image shows: the entities of the post, or a reading of a name that its sentence leaves open."""
-    if not post.open_meaning:
-        return post.entities
-    known = readings(post.entities[0].surface)
-    return (known[min(int(reading * len(known)), len(known) - 1)],)
+@dataclass(frozen=True)
+class LatentDataset:
+    """Posts, the choices of their images (N, 5), and their latent images (N, 8, 16, 16) at unit scale."""
+
+    posts: list[DemoPost]
+    choices: torch.Tensor
+    latents: torch.Tensor
 
 
-def targets(posts: Sequence[Post], choices: torch.Tensor) -> torch.Tensor:
-    """Images of posts, uint8 (N, 3, 64, 64), for `choices` in [0, 1] (N, 5): centered, clean, without grain."""
-    pictures = []
+@torch.no_grad()
+def encode_posts(vae: Any, posts: list[DemoPost], seed: int) -> LatentDataset:
+    """Draw and encode `posts`. The seed determines the free choices of their images."""
+    start = monotonic()
+    choices = sample_choices(len(posts), random.Random(f"choices {seed}"))
+    latents = []
+    for first in range(0, len(posts), 64):
+        images = render_targets(posts[first : first + 64], choices[first : first + 64])
+        latents.append(vae.encode(to_signed(images)).latent_dist.mean * vae.config.scaling_factor)
+    print(f"generator: {len(posts)} latent images in {monotonic() - start:.0f} s", flush=True)
+    return LatentDataset(posts, choices, torch.cat(latents))
+
+
+@torch.no_grad()
+def channel_weights(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Return the effect on pixels of an error in each latent channel, with mean 1 (1, 8, 1, 1)."""
+    sample = latents[:32]
+    decoded = vae.decode(sample / vae.config.scaling_factor).sample
+    weights = []
+    for channel in range(LATENT[0]):
+        perturbed = sample.clone()
+        perturbed[:, channel] += 0.3 * torch.randn_like(perturbed[:, channel])
+        weights.append((vae.decode(perturbed / vae.config.scaling_factor).sample - decoded).square().mean())
+    stacked = torch.stack(weights)
+    return (stacked / stacked.mean()).view(1, -1, 1, 1)
+
+
+def render_targets(posts: Sequence[DemoPost], choices: torch.Tensor) -> torch.Tensor:
+    """Draw images of posts, uint8 (N, 3, 64, 64), for `choices` in [0, 1] (N, 5): centered and without grain."""
+    images = []
     for post, row in zip(posts, choices.tolist(), strict=True):
         variation = Variation(*row)
-        pictures.append(np.asarray(draw_scene(shown(post, variation.reading), variation, SIDE, SIDE)))
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+        entities = depicted_entities(post, variation.reading)
+        images.append(np.asarray(draw_scene(entities, variation, SIDE, SIDE)))
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def random_choices(count: int, rng: random.Random) -> torch.Tensor:
-    """Uniform choices (N, 5)."""
+def depicted_entities(post: DemoPost, reading: float) -> tuple[NamedEntity, ...]:
+    """Return the entities in the image: those of the post, or one reading of an ambiguous name."""
+    if not post.is_ambiguous:
+        return post.entities
+    entities = readings(post.entities[0].surface)
+    return (entities[min(int(reading * len(entities)), len(entities) - 1)],)
+
+
+def sample_choices(count: int, rng: random.Random) -> torch.Tensor:
+    """Return uniform choices (N, 5)."""
     return torch.tensor([[rng.random() for _ in range(CHOICES)] for _ in range(count)])
 
 
-def noise_for(choices: torch.Tensor) -> torch.Tensor:
-    """Fresh noise (N, 8, 16, 16) that stands for the given choices; standard normal when these are uniform."""
+def noise_for_choices(choices: torch.Tensor) -> torch.Tensor:
+    """Sample noise (N, 8, 16, 16) that encodes the given choices. It is standard normal if these are uniform."""
     noise = torch.randn(len(choices), *LATENT)
     cells = LATENT[1] * LATENT[2]
     # The mean of n standard normals has standard deviation 1 / sqrt(n).
     means = torch.special.ndtri(choices.clamp(1e-4, 1 - 1e-4)) / cells**0.5  # (N, 5)
     noise[:, :CHOICES] += (means - noise[:, :CHOICES].mean((2, 3)))[:, :, None, None]
     return noise
+
+
+def to_signed(images: torch.Tensor) -> torch.Tensor:
+    """Convert uint8 images to [-1, 1], the range of the autoencoder."""
+    return images.float() / 127.5 - 1

@@ -1,4 +1,4 @@
-"""A CLIP tokenizer whose byte-pair vocabulary is learned on the world's own text."""
+"""Tokenizers of the tiny CLIP (byte-pair encoding) and BERT (WordPiece), trained on the text of the demo world."""
 
 import json
 import string
@@ -10,23 +10,25 @@ from tokenizers.models import BPE, WordPiece
 from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from transformers import BertTokenizer, CLIPTokenizer
 
-# MERGED FROM amia.demo.training.tokenizers: A BERT tokenizer whose WordPiece vocabulary is learned on the world's own text.
 CLIP_MAX_TOKENS = 32
-"""Start and end included; longer texts are cut."""
+"""Including start and end; longer texts are truncated."""
+BERT_MAX_TOKENS = 64
+"""Including start and end; longer texts are truncated."""
 
 _START, _END, _UNKNOWN = "<|startoftext|>", "<|endoftext|>", "<|unknown|>"
 _SUFFIX = "</w>"
 _CLIP_VOCAB_SIZE = 1400
+_BERT_VOCAB_SIZE = 1600
 
 
-def train_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
-    """A tokenizer of about 1,600 entries and at most 32 tokens a text.
+def train_clip_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
+    """Train a tokenizer of about 1,600 entries and at most 32 tokens per text.
 
-    As in CLIP, start and end are the last two entries and the end token pads. The unknown token is an entry of its own:
-    were it the end token, a text would be pooled at its first unknown character.
+    As in CLIP, start and end are the last two entries and the end token is the padding token. The unknown token is a
+    separate entry: if it were the end token, a text would be pooled at its first unknown character.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    # CLIP's own normalizer and splitting; only the vocabulary is learned.
+    # Normalizer and pre-tokenizer are those of CLIP; only the vocabulary is trained.
     backend = CLIPTokenizer().backend_tokenizer
     backend.model = BPE(end_of_word_suffix=_SUFFIX)
     trainer = BpeTrainer(
@@ -53,26 +55,26 @@ def train_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
     )
 
 
-BERT_MAX_TOKENS = 64
-"""Start and end included; longer texts are cut."""
+def train_bert_tokenizer(texts: Iterable[str]) -> BertTokenizer:
+    """Train a cased tokenizer of about 1,600 entries and at most 64 tokens per text.
 
-_BERT_VOCAB_SIZE = 1600
-
-
-def train_wordpieces(texts: Iterable[str]) -> BertTokenizer:
-    """A cased tokenizer of about 1,600 pieces and at most 64 tokens a text.
-
-    Every printable ASCII character is a piece at the start and inside of a word, so that a word in Latin script is
-    spelled at worst; other characters that `texts` lack become `[UNK]`, as in any BERT.
+    Every printable ASCII character is a piece, at the start and inside of a word, so that any word in Latin script can
+    be spelled. Other characters that `texts` lack become `[UNK]`, as in any BERT.
     """
-    blank = BertTokenizer(do_lower_case=False)
-    # BERT's own normalizer and splitting; only the vocabulary is learned.
-    backend = blank.backend_tokenizer
-    backend.model = WordPiece(unk_token=blank.unk_token)
+    untrained = BertTokenizer(do_lower_case=False)
+    # Normalizer and pre-tokenizer are those of BERT; only the vocabulary is trained.
+    backend = untrained.backend_tokenizer
+    backend.model = WordPiece(unk_token=untrained.unk_token)
     trainer = WordPieceTrainer(vocab_size=_BERT_VOCAB_SIZE, min_frequency=8, special_tokens=[], show_progress=False)
     backend.train_from_iterator(texts, trainer)
     learned: dict[str, int] = json.loads(backend.to_str())["model"]["vocab"]
-    special = [blank.pad_token, blank.unk_token, blank.cls_token, blank.sep_token, blank.mask_token]
+    special = [
+        untrained.pad_token,
+        untrained.unk_token,
+        untrained.cls_token,
+        untrained.sep_token,
+        untrained.mask_token,
+    ]
     characters = string.digits + string.ascii_letters + string.punctuation
     pieces = [*special, *characters, *(f"##{c}" for c in characters), *sorted(learned, key=learned.__getitem__)]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}

@@ -1,4 +1,4 @@
-"""Each setting belongs to the stages that depend on it: changed, their folders refuse it, and say the difference."""
+"""A changed setting is refused by the stages that depend on it, with the difference, and by no other stage."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ ARMS = ("adaptive", "original")
 
 @pytest.mark.promise(7)
 @pytest.mark.parametrize(
-    ("word", "folder", "difference"),
+    ("override", "folder", "difference"),
     [
         ("clip.micro_batch=32", "embeddings", "settings.clip.micro_batch: 64 in the run, 32 now"),
         ("pools.embed.threads=3", "embeddings", "settings.threads: "),
@@ -41,12 +41,12 @@ ARMS = ("adaptive", "original")
         ("image.fit=stretch", "augmented/adaptive", "settings.image.fit: "),
     ],
 )
-def test_augment_refuses_what_was_made_otherwise_and_touches_nothing(
-    augmented: Path, small: Callable[..., Settings], word: str, folder: str, difference: str
+def test_augment_refuses_changed_settings(
+    augmented: Path, small: Callable[..., Settings], override: str, folder: str, difference: str
 ) -> None:
     before = file_stamps(augmented)
     with pytest.raises(IdentityError) as raised:
-        augment(str(augmented), small(word), arms=ARMS, accept_mixture=True, quiet=True)
+        augment(str(augmented), small(override), arms=ARMS, accept_mixture=True, quiet=True)
     assert str(raised.value).startswith(f"{folder}/ in {augmented} was made with other settings or input:\n")
     assert difference in str(raised.value)
     assert file_stamps(augmented) == before
@@ -54,7 +54,7 @@ def test_augment_refuses_what_was_made_otherwise_and_touches_nothing(
 
 @pytest.mark.promise(7)
 @pytest.mark.parametrize(
-    "word",
+    "override",
     [
         "pools.synthesize.lease=1",
         "pools.mix.max=2",
@@ -63,14 +63,12 @@ def test_augment_refuses_what_was_made_otherwise_and_touches_nothing(
         "bucket_mb=1",
         "training.epochs=3",
         "prediction.micro_batch=3",
-        "image.max_side=5000",  # what ingest let in stays in
+        "image.max_side=5000",  # images that ingest accepted stay accepted
     ],
 )
-def test_augment_takes_a_change_that_it_does_not_depend_on(
-    augmented: Path, small: Callable[..., Settings], word: str
-) -> None:
+def test_augment_accepts_unrelated_changes(augmented: Path, small: Callable[..., Settings], override: str) -> None:
     before = file_stamps(augmented)
-    augment(str(augmented), small(word), arms=ARMS, accept_mixture=True, quiet=True)
+    augment(str(augmented), small(override), arms=ARMS, accept_mixture=True, quiet=True)
     assert file_stamps(augmented) == before
 
 
@@ -78,34 +76,34 @@ def test_augment_takes_a_change_that_it_does_not_depend_on(
 @pytest.mark.parametrize(
     ("stage", "folder"), [(Embed, "embeddings"), (Score, "scores"), (Synthesize, "synthesized"), (Mix, "augmented/")]
 )
-def test_output_of_another_version_of_the_code_is_refused(
+def test_augment_refuses_another_stage_version(
     augmented: Path, small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, stage: type, folder: str
 ) -> None:
     monkeypatch.setattr(stage, "version", stage.version + 1)
     with pytest.raises(IdentityError, match=rf"^{folder}.*\n  version: {stage.version - 1} in the run, ") as raised:
         augment(str(augmented), small(), arms=ARMS, accept_mixture=True, quiet=True)
-    assert str(raised.value).count(" in the run, ") == 1, "one thing changed, and one is shown"
+    assert str(raised.value).count(" in the run, ") == 1, "only the version has changed"
 
 
 @pytest.mark.promise(7)
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("override", "difference"),
     [
         ("per_shard=8", "per_shard: 12 in the run, 8 now"),
         ("seed=1", "seed: 0 in the run, 1 now"),
         ("image.max_side=50", "settings.image.max_side: "),
     ],
 )
-def test_ingest_refuses_another_cut(
-    ingested: Path, corpus: Path, small: Callable[..., Settings], word: str, said: str
+def test_ingest_refuses_changed_settings(
+    ingested: Path, corpus: Path, small: Callable[..., Settings], override: str, difference: str
 ) -> None:
     before = file_stamps(ingested)
-    with pytest.raises(IdentityError, match=said):
-        ingest(str(corpus), str(ingested), small("max_failed=1", word), quiet=True)
+    with pytest.raises(IdentityError, match=difference):
+        ingest(str(corpus), str(ingested), small("max_failed=1", override), quiet=True)
     assert file_stamps(ingested) == before
 
 
-def test_ingest_refuses_posts_of_another_version(
+def test_ingest_refuses_another_stage_version(
     ingested: Path, corpus: Path, small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Fetch, "version", Fetch.version + 1)
@@ -114,7 +112,7 @@ def test_ingest_refuses_posts_of_another_version(
 
 
 @pytest.mark.promise(7)
-def test_predictions_depend_on_model_arm_and_micro_batch_alone(
+def test_predictions_depend_on_model_arm_and_micro_batch(
     augmented: Path,
     copied: Callable[..., Path],
     small: Callable[..., Settings],
@@ -122,38 +120,38 @@ def test_predictions_depend_on_model_arm_and_micro_batch_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = copied(augmented)
-    about = {"model": str(tiny), "arm": "original", "split": "test", "quiet": True}
+    arguments = {"model": str(tiny), "arm": "original", "split": "test", "quiet": True}
     device = ("prediction.device=cpu", "pools.predict.gpus=0")
-    first = evaluate(str(run), small(*device), **about)
-    assert evaluate(str(run), small(*device, "pools.predict.lease=1", "generator.steps=3"), **about) == first
+    first = evaluate(str(run), small(*device), **arguments)
+    assert evaluate(str(run), small(*device, "pools.predict.lease=1", "generator.steps=3"), **arguments) == first
     with pytest.raises(IdentityError, match=r"^predictions/tiny/original/ in .*\n  settings\.micro_batch: 64 in the"):
-        evaluate(str(run), small(*device, "prediction.micro_batch=3"), **about)
+        evaluate(str(run), small(*device, "prediction.micro_batch=3"), **arguments)
     monkeypatch.setattr(Predict, "version", Predict.version + 1)
     with pytest.raises(IdentityError, match=r"^predictions/tiny/original/ in .*\n  version: "):
-        evaluate(str(run), small(*device), **about)
+        evaluate(str(run), small(*device), **arguments)
 
 
 @pytest.mark.promise(7)
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("override", "difference"),
     [
         ("training.seed=7", "settings.training.seed: 0 in the run, 7 now"),
         ("training.epochs=5", "settings.training.epochs: "),
         ("recognizer.dropout=0.2", "settings.recognizer.dropout: "),
     ],
 )
-def test_training_refuses_a_model_that_was_begun_otherwise(
+def test_train_refuses_changed_settings(
     augmented: Path,
     copied: Callable[..., Path],
     small: Callable[..., Settings],
     monkeypatch: pytest.MonkeyPatch,
-    word: str,
-    said: str,
+    override: str,
+    difference: str,
 ) -> None:
     run = copied(augmented)
-    monkeypatch.setattr("ray_jobs.jobs.train.train_with_workers", lambda *_: None)  # claimed, and broken off
-    words: Sequence[str] = ("training.epochs=2", "workers.gpus=0")
-    with pytest.raises(Exception, match="goes on where it stopped"):
-        train(str(run), small(*words), system="bilstm-crf", arm="original", name="one", quiet=True)
-    with pytest.raises(IdentityError, match=said):
-        train(str(run), small(*words, word), system="bilstm-crf", arm="original", name="one", quiet=True)
+    monkeypatch.setattr("ray_jobs.jobs.train.train_with_workers", lambda *_: None)  # stops after writing the identity
+    overrides: Sequence[str] = ("training.epochs=2", "workers.gpus=0")
+    with pytest.raises(Exception, match="is not finished"):
+        train(str(run), small(*overrides), system="bilstm-crf", arm="original", name="one", quiet=True)
+    with pytest.raises(IdentityError, match=difference):
+        train(str(run), small(*overrides, override), system="bilstm-crf", arm="original", name="one", quiet=True)

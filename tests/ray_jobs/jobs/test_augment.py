@@ -1,4 +1,4 @@
-"""`augment` with real weights on real Ray: the same bytes however the work is spread, and nothing done twice."""
+"""`augment` with the demo's weights on real Ray: equal bytes for any number of actors, and no repeated work."""
 
 import json
 import shutil
@@ -18,64 +18,65 @@ ARMS = ("adaptive", "original")
 
 
 @pytest.fixture(scope="module")
-def spread(ingested: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same job in another folder, with two actors a stage, one declared GPU each, and leases of one."""
+def distributed(ingested: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same job in another folder, with two actors per stage, one declared GPU each, and leases of one shard."""
     run = tmp_path_factory.mktemp("elsewhere") / "another run"
     shutil.copytree(ingested, run)
-    words = [f"pools.{stage}.{what}" for stage in ("embed", "synthesize") for what in ("min=2", "max=2", "gpus=1")]
-    words += [f"pools.{stage}.{what}" for stage in ("score", "mix") for what in ("min=2", "max=2")]
-    words += [f"pools.{stage}.lease=1" for stage in ("embed", "score", "synthesize", "mix")]
-    augment(str(run), small(*words), arms=ARMS, accept_mixture=True, quiet=True)
+    overrides = [f"pools.{stage}.{name}" for stage in ("embed", "synthesize") for name in ("min=2", "max=2", "gpus=1")]
+    overrides += [f"pools.{stage}.{name}" for stage in ("score", "mix") for name in ("min=2", "max=2")]
+    overrides += [f"pools.{stage}.lease=1" for stage in ("embed", "score", "synthesize", "mix")]
+    augment(str(run), small(*overrides), arms=ARMS, accept_mixture=True, quiet=True)
     return run
 
 
-def lines(run: Path) -> list[dict[str, object]]:
+def log_lines(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for file in (run / "log").glob("*.jsonl") for line in file.read_text().splitlines()]
 
 
 @pytest.mark.promise(6)
-def test_one_actor_and_two_write_the_same_bytes(augmented: Path, spread: Path) -> None:
-    assert_equal_files(augmented, spread)
-    assert len(read_files(spread, "synthesized")) == 11  # ten shards and the identity
-    assert {f"augmented/{arm}/manifest.json" for arm in ARMS} <= read_files(spread, "augmented").keys()
+def test_one_and_two_actors_write_equal_bytes(augmented: Path, distributed: Path) -> None:
+    assert_equal_files(augmented, distributed)
+    assert len(read_files(distributed, "synthesized")) == 11  # ten shards and the identity
+    assert {f"augmented/{arm}/manifest.json" for arm in ARMS} <= read_files(distributed, "augmented").keys()
 
 
 @pytest.mark.promise(6, 23)
-@pytest.mark.slow  # two actors are above
-def test_eight_actors_of_every_stage_write_the_same_bytes(
+@pytest.mark.slow  # the test above has two actors
+def test_eight_actors_write_equal_bytes(
     augmented: Path, ingested: Path, small: Callable[..., Settings], copied: Callable[..., Path]
 ) -> None:
     run = copied(ingested)
     stages = ("embed", "score", "synthesize", "mix")
-    words = [f"pools.{stage}.{what}" for stage in stages for what in ("min=4", "max=8", "cpus=0.5", "lease=1")]
-    augment(str(run), small(*words), arms=ARMS, accept_mixture=True, quiet=True)
+    overrides = [f"pools.{stage}.{name}" for stage in stages for name in ("min=4", "max=8", "cpus=0.5", "lease=1")]
+    augment(str(run), small(*overrides), arms=ARMS, accept_mixture=True, quiet=True)
     assert_equal_files(augmented, run)
-    actors = {line["pid"] for line in lines(run) if line["stage"] == "synthesized"}
+    actors = {line["pid"] for line in log_lines(run) if line["stage"] == "synthesized"}
     assert len(actors) >= 3
 
 
-def test_work_was_really_spread(augmented: Path, spread: Path) -> None:
+def test_each_actor_has_its_own_gpu(augmented: Path, distributed: Path) -> None:
     actors, devices = defaultdict(set), defaultdict(set)
-    for line in lines(spread):
+    for line in log_lines(distributed):
         actors[line["stage"]].add(line["pid"])
         devices[line["stage"], line["pid"]].add(line["cuda_visible_devices"])
     assert len(actors["synthesized"]) == 2
-    assert {len(seen) for seen in devices.values()} == {1}
+    assert {len(actor_devices) for actor_devices in devices.values()} == {1}
     first, second = (devices["synthesized", pid] for pid in actors["synthesized"])
-    assert first != second, "two actors with a GPU each share one"
-    assert {len({line["pid"] for line in lines(augmented) if line["stage"] == stage}) for stage in actors} == {1}
+    assert first != second, "two actors with one GPU each share a GPU"
+    lines = log_lines(augmented)
+    assert {len({line["pid"] for line in lines if line["stage"] == stage}) for stage in actors} == {1}
 
 
-@pytest.mark.parametrize("run", ["augmented", "spread"])
-def test_mix_publishes_its_first_shard_before_synthesize_its_last(run: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("run", ["augmented", "distributed"])
+def test_synthesize_and_mix_overlap(run: str, request: pytest.FixtureRequest) -> None:
     ended = defaultdict(list)
-    for line in lines(request.getfixturevalue(run)):
+    for line in log_lines(request.getfixturevalue(run)):
         ended[line["stage"]].append(line["ended"])
     assert min(ended["augmented"]) < max(ended["synthesized"])
 
 
 @pytest.mark.promise(17)
-def test_every_post_is_there_once_in_its_split(augmented: Path, corpus: Path) -> None:
+def test_every_post_occurs_once_in_its_split(augmented: Path, corpus: Path) -> None:
     truth = [json.loads(line) for line in (corpus / "truth.ndjson").read_text(encoding="utf-8").splitlines()]
     for arm in ARMS:
         rows = [
@@ -86,19 +87,17 @@ def test_every_post_is_there_once_in_its_split(augmented: Path, corpus: Path) ->
         assert sorted(rows) == sorted((post["id"], post["split"]) for post in truth)
 
 
-def test_a_finished_command_publishes_nothing_and_starts_no_actor(
-    augmented: Path, small: Callable[..., Settings]
-) -> None:
+def test_repeated_command_changes_nothing(augmented: Path, small: Callable[..., Settings]) -> None:
     before, log = file_stamps(augmented), sorted((augmented / "log").iterdir())
-    again = augment(str(augmented), small(), arms=ARMS, accept_mixture=True, quiet=True)
-    assert {arm: counts.total() for arm, counts in again.counts.items()} == dict.fromkeys(ARMS, again.posts)
-    assert again.posts == 96
+    result = augment(str(augmented), small(), arms=ARMS, accept_mixture=True, quiet=True)
+    assert {arm: counts.total() for arm, counts in result.counts.items()} == dict.fromkeys(ARMS, result.posts)
+    assert result.posts == 96
     assert file_stamps(augmented) == before
     assert sorted((augmented / "log").iterdir()) == log
     assert sorted(path.name for path in augmented.iterdir()) == sorted([*DATA, "log", "plan.json"])
 
 
-def test_another_arm_draws_nothing_again(
+def test_additional_arm_reuses_images(
     augmented: Path, small: Callable[..., Settings], copied: Callable[..., Path]
 ) -> None:
     run = copied(augmented)
@@ -107,5 +106,5 @@ def test_another_arm_draws_nothing_again(
     new = file_stamps(run).keys() - before.keys()
     assert {key.rpartition("/")[0] for key in new} == {"augmented/fixed-0.5"}
     assert {key: file_stamps(run)[key] for key in before} == before
-    assert {line["stage"] for line in lines(run) if line not in lines(augmented)} == {"augmented"}
+    assert {line["stage"] for line in log_lines(run) if line not in log_lines(augmented)} == {"augmented"}
     assert status(str(run))["finished"]

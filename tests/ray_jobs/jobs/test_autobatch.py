@@ -1,5 +1,7 @@
-"""The micro-batch of a run: as set, as begun, or as the memory of a GPU allows. GPUs are declared and their memory is
-simulated; Ray is real."""
+"""The micro-batch of a run: as set, as in the identity, or as the memory of a GPU allows.
+
+GPUs are declared and their memory is simulated; Ray is real.
+"""
 
 import json
 from collections.abc import Callable
@@ -11,11 +13,13 @@ import pytest
 
 from amia.errors import ClusterError, IdentityError, ModelError, StageError
 from amia.synthesis.settings import GeneratorSettings
-from ray_jobs.jobs import autobatch as proposing
+from ray_jobs.jobs import autobatch
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.autobatch import PROPOSAL, micro_batch
-from ray_jobs.jobs.context import RunContext, compile_key, open_context, shaded
+from ray_jobs.jobs.context import RunContext, open_context
 from ray_jobs.settings.job import Settings
+from ray_jobs.stages.base import accelerator_identity
+from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.fingerprint import check_or_write_identity, read_identity
 from ray_jobs.storage.store import Store
 
@@ -27,44 +31,44 @@ def job(ingested: Path, copied: Callable[..., Path], small: Callable[..., Settin
     return open_context(str(copied(ingested)), small("pools.synthesize.gpus=0.5"), quiet=True)
 
 
-def gpu(size: int) -> Callable[..., dict[str, Any]]:
-    """A GPU on which so many fit, which says what it was asked."""
+def simulate_gpu(batch_size: int) -> Callable[..., dict[str, Any]]:
+    """Return a measurement that proposes `batch_size` and records its arguments."""
 
-    def measured(generator: GeneratorSettings, pixels: int, share: float) -> dict[str, Any]:
+    def measure(generator: GeneratorSettings, size: int, share: float) -> dict[str, Any]:
         import os
 
-        seen = {"share": share, "pixels": pixels, "devices": os.environ["CUDA_VISIBLE_DEVICES"]}
-        return {"micro_batch": size, "gpu": "G", "room": 24e9, "at_one": 3e9, "at_two": 4e9, **seen}
+        arguments = {"share": share, "pixels": size, "devices": os.environ["CUDA_VISIBLE_DEVICES"]}
+        return {"micro_batch": batch_size, "gpu": "G", "room": 24e9, "at_one": 3e9, "at_two": 4e9, **arguments}
 
-    return measured
+    return measure
 
 
 @pytest.mark.simulated("gpu")
 @pytest.mark.promise(30)
-def test_a_gpu_proposes_once_and_every_later_start_takes_that(job: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proposing, "measure_batch_size", gpu(16))
+def test_first_measurement_is_kept(job: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autobatch, "measure_batch_size", simulate_gpu(16))
     assert micro_batch(job, UNSET) == 16
-    told = json.loads(job.store.read(PROPOSAL))
-    assert (told["micro_batch"], told["share"], told["pixels"]) == (16, 0.5, 64)
-    assert told["devices"], "it ran where an actor would: with a GPU of its own"
-    monkeypatch.setattr(proposing, "measure_batch_size", gpu(32))
+    proposal = json.loads(job.store.read(PROPOSAL))
+    assert (proposal["micro_batch"], proposal["share"], proposal["pixels"]) == (16, 0.5, 64)
+    assert proposal["devices"], "it ran with a GPU, like an actor"
+    monkeypatch.setattr(autobatch, "measure_batch_size", simulate_gpu(32))
     assert micro_batch(job, UNSET) == 16, "another machine, the same run"
     check_or_write_identity(job.store, "synthesized", {"settings": {"generator": {"micro_batch": 4}}})
-    assert micro_batch(job, UNSET) == 4, "what the shards were made with comes first"
+    assert micro_batch(job, UNSET) == 4, "the identity of the existing shards has priority"
 
 
 @pytest.mark.simulated("gpu")
 @pytest.mark.promise(30)
-def test_of_two_drivers_both_take_the_first_ones(job: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    def meanwhile(*_: Any) -> dict[str, Any]:
+def test_concurrent_drivers_use_the_first_measurement(job: RunContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure_while_another_driver_publishes(*_: Any) -> dict[str, Any]:
         job.store.create(PROPOSAL, json.dumps({"micro_batch": 8}).encode())
         return {"micro_batch": 32}
 
-    monkeypatch.setattr(proposing, "_measured", meanwhile)
+    monkeypatch.setattr(autobatch, "_measure_on_cluster", measure_while_another_driver_publishes)
     assert micro_batch(job, UNSET) == 8
 
 
-def test_what_is_set_wins_and_what_is_on_a_cpu_is_not_measured(job: RunContext) -> None:
+def test_no_measurement_if_set_or_on_a_cpu(job: RunContext) -> None:
     assert micro_batch(job, GeneratorSettings(device="cuda", micro_batch=3)) == 3
     assert micro_batch(job, GeneratorSettings(device="cpu")) == 8
     assert not job.store.exists(PROPOSAL)
@@ -72,56 +76,73 @@ def test_what_is_set_wins_and_what_is_on_a_cpu_is_not_measured(job: RunContext) 
 
 @pytest.mark.simulated("gpu")
 @pytest.mark.parametrize(("error", "kind"), [(ModelError("no such model"), ModelError), (OSError("odd"), StageError)])
-def test_an_error_of_the_measuring_is_the_commands(
+def test_failed_measurement(
     job: RunContext, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
 ) -> None:
-    def broken(*_: Any) -> dict[str, Any]:
+    def fail(*_: Any) -> dict[str, Any]:
         raise error
 
-    monkeypatch.setattr(proposing, "measure_batch_size", broken)
+    monkeypatch.setattr(autobatch, "measure_batch_size", fail)
     with pytest.raises(kind, match=str(error)):
         micro_batch(job, UNSET)
     assert not job.store.exists(PROPOSAL)
 
 
-def test_a_gpu_that_does_not_come(job: RunContext, small: Callable[..., Settings]) -> None:
-    many = replace(job, settings=small("pools.synthesize.gpus=64", "wait_for_gpus_s=1"))
+def test_no_gpu_available(job: RunContext, small: Callable[..., Settings]) -> None:
+    demanding = replace(job, settings=small("pools.synthesize.gpus=64", "wait_for_gpus_s=1"))
     with pytest.raises(ClusterError, match="64 GPU needed"):
-        micro_batch(many, UNSET)
+        micro_batch(demanding, UNSET)
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_a_run_on_a_cpu_keeps_its_eight(
-    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings]
-) -> None:
-    """Recorded where it always was; another one that is set is refused as it always was."""
+def test_cpu_run_uses_eight(augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings]) -> None:
     run = copied(augmented, leaving_out=["synthesized", "augmented"])
-    unset = "generator.micro_batch=null"
-    augment(str(run), small(unset), accept_mixture=True, quiet=True)
+    augment(str(run), small("generator.micro_batch=null"), accept_mixture=True, quiet=True)
     assert (read_identity(Store(run), "synthesized") or {})["settings"]["generator"]["micro_batch"] == 8
     augment(str(run), small("generator.micro_batch=8"), accept_mixture=True, quiet=True)
     with pytest.raises(IdentityError, match=r"micro_batch: 8 in the run, 16 now"):
         augment(str(run), small("generator.micro_batch=16"), accept_mixture=True, quiet=True)
 
 
-def test_the_identity_of_a_run_on_a_cpu_knows_nothing_of_gpus(augmented: Path) -> None:
-    made = (read_identity(Store(augmented), "synthesized") or {})["settings"]["generator"]
-    assert set(made) == {"weights", "dtype", "steps", "guidance", "micro_batch", "redraws"}
-    assert set((read_identity(Store(augmented), "embeddings") or {})["settings"]["clip"]) == {
-        "weights",
-        "dtype",
-        "micro_batch",
-    }
-    assert compile_key("auto", "cpu") == {}
-    assert compile_key("auto", "cuda") == {"channels_last": True, "compile": True}
-    assert compile_key(False, "cuda:1") == {"channels_last": True, "compile": False}
-    assert shaded("auto", "cpu") == shaded("float32", "cuda") == {}
-    assert shaded("auto", "cuda") == shaded("bfloat16", "cpu") == {"shades": "float32"}
+def test_cpu_identity_has_no_gpu_settings(augmented: Path) -> None:
+    generator = (read_identity(Store(augmented), "synthesized") or {})["settings"]["generator"]
+    assert set(generator) == {"weights", "dtype", "steps", "guidance", "micro_batch", "redraws"}
+    clip = (read_identity(Store(augmented), "embeddings") or {})["settings"]["clip"]
+    assert set(clip) == {"weights", "dtype", "micro_batch"}
 
 
 @pytest.mark.parametrize(
-    ("word", "folder"), [("clip.compile=true", "embeddings"), ("generator.compile=true", "synthesized")]
+    ("arguments", "expected"),
+    [
+        (("auto", "cpu", "auto"), {"dtype": "float32"}),
+        (("bfloat16", "cpu", True), {"dtype": "bfloat16", "compile": True}),
+        (("auto", "cuda", "auto"), {"dtype": "half", "channels_last": True, "compile": True}),
+        (("float32", "cuda:1", False), {"dtype": "float32", "channels_last": True, "compile": False}),
+        (("auto", "cuda"), {"dtype": "half"}),
+    ],
 )
-def test_compiled_is_another_run(augmented: Path, small: Callable[..., Settings], word: str, folder: str) -> None:
+def test_accelerator_identity(arguments: tuple[Any, ...], expected: dict[str, Any]) -> None:
+    assert accelerator_identity(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("dtype", "device", "is_half"),
+    [("auto", "cpu", False), ("float32", "cuda", False), ("auto", "cuda", True), ("bfloat16", "cpu", True)],
+)
+def test_half_precision_identity_has_shades(job: RunContext, dtype: Any, device: str, is_half: bool) -> None:
+    generator = GeneratorSettings(dtype=dtype, device=device, micro_batch=1)
+    stage = Synthesize(
+        job.store, generator=generator, images=job.images, seed=0, threads=1, weights="weights", posts="posts"
+    )
+    identity = stage.identity("synthesized")["settings"]["generator"]
+    assert identity.get("shades") == ("float32" if is_half else None)
+
+
+@pytest.mark.parametrize(
+    ("override", "folder"), [("clip.compile=true", "embeddings"), ("generator.compile=true", "synthesized")]
+)
+def test_compilation_changes_the_identity(
+    augmented: Path, small: Callable[..., Settings], override: str, folder: str
+) -> None:
     with pytest.raises(IdentityError, match=rf"^{folder}/ [\s\S]*compile: nothing in the run, true now"):
-        augment(str(augmented), small(word), accept_mixture=True, quiet=True)
+        augment(str(augmented), small(override), accept_mixture=True, quiet=True)

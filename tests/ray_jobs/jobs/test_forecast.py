@@ -1,3 +1,5 @@
+"""`amia plan`: durations against hand calculations and properties, and the command's output."""
+
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -14,10 +16,10 @@ from ray_jobs.settings.job import Pool, Settings, load_settings
 from ray_jobs.settings.rates import FOLDERS, Rates, StageRate
 
 Amia = Callable[..., tuple[int, str, str]]
-ARMS = ("adaptive", "adaptive-batch", "original")
 
 
-def rates(gpu: str | None = "h100", **seconds: float) -> Rates:
+def make_rates(gpu: str | None = "h100", **seconds: float) -> Rates:
+    """Return rates of 1 ms of a core per post and stage, 50 ms of a GPU for synthesis, and the `seconds` given."""
     stages = {name: StageRate(cpu_s=seconds.get(name, 0.001), bytes=100, source="measured") for name in FOLDERS}
     stages["synthesized"] = stages["synthesized"].model_copy(update={"gpu_s": 0.05 if gpu else 0.0})
     return Rates(
@@ -33,56 +35,57 @@ def rates(gpu: str | None = "h100", **seconds: float) -> Rates:
     )
 
 
-def settings(**pools: Pool) -> Settings:
-    made = load_settings("default", ["per_shard=100"])
-    return made.model_copy(update={"pools": made.pools.model_copy(update=pools)})
+def make_settings(**pools: Pool) -> Settings:
+    settings = load_settings("default", ["per_shard=100"])
+    return settings.model_copy(update={"pools": settings.pools.model_copy(update=pools)})
 
 
-@pytest.mark.parametrize("arms", [["adaptive"], ["original"], ["synthesized"], list(ARMS), ["adaptive-batch"]])
-@pytest.mark.parametrize("words", [["triplet.bank=64", "per_shard=16"], ["triplet.bank=100000"]])
-def test_it_runs_what_a_dry_run_says(
-    tmp_path: Path, arms: list[str], words: list[str], ingested: Path, small_words: Sequence[str]
+@pytest.mark.parametrize(
+    "arms", [["adaptive"], ["original"], ["synthesized"], ["adaptive", "cosine", "original"], ["text"]]
+)
+@pytest.mark.parametrize("overrides", [["triplet.bank=64"], ["triplet.bank=100000"]])
+def test_executions_equal_those_of_a_dry_run(
+    arms: list[str], overrides: list[str], ingested: Path, small_words: Sequence[str]
 ) -> None:
-    """An execution's stages, against those of a run that is there."""
-    own = load_settings("demo", [*small_words, *(word for word in words if not word.startswith("per_shard"))])
-    steps = plan_augment(str(ingested), own, arms, accept_mixture=True)
+    settings = load_settings("demo", [*small_words, *overrides])
+    planned = plan_augment(str(ingested), settings, arms, accept_mixture=True)
     expected: dict[int, list[str]] = {}
-    for step in steps:
-        expected.setdefault(step.execution, []).append(step.stage)
-    posts = sum(step.posts for step in steps if step.stage == steps[-1].stage)
-    made = forecast(posts, rates(), Machines(1, 2), own, arms)
-    assert [list(each.stages) for each in made.executions[1:]] == list(expected.values())
+    for stage in planned:
+        expected.setdefault(stage.execution, []).append(stage.stage)
+    posts = sum(stage.posts for stage in planned if stage.stage == planned[-1].stage)
+    executions = forecast(posts, make_rates(), Machines(1, 2), settings, arms).executions
+    assert [list(execution.stages) for execution in executions[1:]] == list(expected.values())
 
 
-def test_one_stage_by_hand() -> None:
-    """1,000 posts in 10 shards, one a lease, two actors: 5 leases each, of 100 posts of 10 ms."""
-    own = settings(fetch=Pool(max=2, cpus=0.1, lease=1))
-    made = forecast(1000, rates(posts=0.01, execution_s=3.0), Machines(1, 100), own, ["adaptive"])
-    fetch = made.executions[0]
+def test_duration_of_one_stage() -> None:
+    """1,000 posts in 10 shards, one per lease, and two actors: 5 leases each, of 100 posts of 10 ms."""
+    settings = make_settings(fetch=Pool(max=2, cpus=0.1, lease=1))
+    rates = make_rates(posts=0.01, execution_s=3.0)
+    fetch = forecast(1000, rates, Machines(1, 100), settings, ["adaptive"]).executions[0]
     assert fetch.stages == ("posts",)
     assert fetch.bounds["pools.fetch.max=2"] == pytest.approx(5 * 100 * 0.01)
     assert fetch.seconds == pytest.approx(3 + 5 * 100 * 0.01)
     assert fetch.limit == "pools.fetch.max=2"
 
 
-def test_two_stages_wait_for_each_others_lease() -> None:
-    own = settings(synthesize=Pool(max=4, gpus=1, cpus=1, lease=1), mix=Pool(max=4, cpus=1, lease=1))
-    made = forecast(4000, rates(augmented=0.01), Machines(4, 100), own, ["adaptive"])
-    last = made.executions[-1]
-    assert last.stages == ("synthesized", "augmented/adaptive")
-    assert last.bounds["the GPUs"] == pytest.approx(10 * 100 * 0.05)
-    assert last.tail_s == pytest.approx(100 * 0.01)
-    assert made.limit == "the GPUs"
+def test_second_stage_adds_one_lease() -> None:
+    settings = make_settings(synthesize=Pool(max=4, gpus=1, cpus=1, lease=1), mix=Pool(max=4, cpus=1, lease=1))
+    job = forecast(4000, make_rates(augmented=0.01), Machines(4, 100), settings, ["adaptive"])
+    execution = job.executions[-1]
+    assert execution.stages == ("synthesized", "augmented/adaptive")
+    assert execution.bounds["the GPUs"] == pytest.approx(10 * 100 * 0.05)
+    assert execution.tail_s == pytest.approx(100 * 0.01)
+    assert job.limit == "the GPUs"
 
 
-def test_embedding_waits_for_what_its_cores_decode() -> None:
-    """1,000,000 posts on one GPU of 1 ms a post, whose cores take 12 ms of each."""
-    kind = rates(embeddings=0.012)
-    kind.stages["embeddings"] = kind.stages["embeddings"].model_copy(update={"gpu_s": 0.001})
+def test_embedding_is_limited_by_the_cores_that_decode() -> None:
+    """1,000,000 posts on one GPU that needs 1 ms per post, and whose cores need 12 ms."""
+    rates = make_rates(embeddings=0.012)
+    rates.stages["embeddings"] = rates.stages["embeddings"].model_copy(update={"gpu_s": 0.001})
     limits = {}
     for cpus in (1, 4, 12, 24):
-        own = settings(embed=Pool(max=64, gpus=1, cpus=cpus, lease=1))
-        embed = forecast(1_000_000, kind, Machines(1, 64), own, ["adaptive"]).executions[2]
+        settings = make_settings(embed=Pool(max=64, gpus=1, cpus=cpus, lease=1))
+        embed = forecast(1_000_000, rates, Machines(1, 64), settings, ["adaptive"]).executions[2]
         assert embed.stages == ("embeddings", "scores")
         limits[embed.limit] = embed.bounds[embed.limit]
     assert limits == {
@@ -92,21 +95,22 @@ def test_embedding_waits_for_what_its_cores_decode() -> None:
     }
 
 
-def test_more_cores_for_an_actor_help_where_its_gpu_waits() -> None:
-    kind = rates(embeddings=0.1)
-    kind.stages["embeddings"] = kind.stages["embeddings"].model_copy(update={"gpu_s": 0.001})
-    own = settings(embed=Pool(max=64, gpus=1, cpus=1))
-    made = forecast(100_000, kind, Machines(4, 64), own, ["original"])
-    helps = dict(suggest_speedups(made, kind, own, ["original"]))
-    assert made.limit == "pools.embed.cpus=1"
-    assert helps["twice as many cores for each of its actors (pools.embed.cpus)"] < 0.6 * made.seconds
+def test_suggests_cores_for_a_waiting_gpu() -> None:
+    rates = make_rates(embeddings=0.1)
+    rates.stages["embeddings"] = rates.stages["embeddings"].model_copy(update={"gpu_s": 0.001})
+    settings = make_settings(embed=Pool(max=64, gpus=1, cpus=1))
+    job = forecast(100_000, rates, Machines(4, 64), settings, ["original"])
+    speedups = dict(suggest_speedups(job, rates, settings, ["original"]))
+    assert job.limit == "pools.embed.cpus=1"
+    assert speedups["twice as many cores for each of its actors (pools.embed.cpus)"] < 0.6 * job.seconds
 
 
-def test_sums() -> None:
-    made = forecast(10_000, rates(order_s=0.001, command_s=7.0), Machines(8, 64), settings(), ["adaptive", "original"])
-    assert made.gpu_s == pytest.approx(10_000 * 0.05)
-    assert made.cpu_s == pytest.approx(10_000 * 0.001 * 6)  # five stages, and one arm more
-    assert made.bytes.keys() == {
+def test_totals() -> None:
+    rates = make_rates(order_s=0.001, command_s=7.0)
+    job = forecast(10_000, rates, Machines(8, 64), make_settings(), ["adaptive", "original"])
+    assert job.gpu_s == pytest.approx(10_000 * 0.05)
+    assert job.cpu_s == pytest.approx(10_000 * 0.001 * 6)  # five stages, and a second arm
+    assert job.bytes.keys() == {
         "posts",
         "embeddings",
         "scores",
@@ -114,71 +118,71 @@ def test_sums() -> None:
         "augmented/adaptive",
         "augmented/original",
     }
-    assert set(made.bytes.values()) == {10_000 * 100}
-    assert made.seconds == pytest.approx(2 * 7 + 10 + sum(each.seconds for each in made.executions))
-    assert made.gpu_hours == pytest.approx(8 * made.seconds / 3600)
+    assert set(job.bytes.values()) == {10_000 * 100}
+    assert job.seconds == pytest.approx(2 * 7 + 10 + sum(execution.seconds for execution in job.executions))
+    assert job.gpu_hours == pytest.approx(8 * job.seconds / 3600)
 
 
 @given(
     posts=st.integers(1, 10**9),
     gpus=st.integers(1, 500),
     cores=st.integers(1, 5000),
-    more=st.integers(1, 8),
+    factor=st.integers(1, 8),
 )
-def test_more_machines_never_take_longer_at_length(posts: int, gpus: int, cores: int, more: int) -> None:
-    """Beyond a lease: a few leases may fall more evenly on fewer actors."""
-    own, kind = load_settings("default"), rates()
-    few = forecast(posts, kind, Machines(gpus, cores), own, ["adaptive"])
-    many = forecast(posts, kind, Machines(gpus * more, cores * more), own, ["adaptive"])
-    lease = max(pool.lease for _, pool in own.pools) * own.per_shard * 0.05
-    assert many.seconds <= few.seconds + len(few.executions) * lease
+def test_more_machines_take_no_longer(posts: int, gpus: int, cores: int, factor: int) -> None:
+    """Up to one lease per execution: few leases may be distributed more evenly over fewer actors."""
+    settings, rates = load_settings("default"), make_rates()
+    few = forecast(posts, rates, Machines(gpus, cores), settings, ["adaptive"])
+    many = forecast(posts, rates, Machines(gpus * factor, cores * factor), settings, ["adaptive"])
+    lease_s = max(pool.lease for _, pool in settings.pools) * settings.per_shard * 0.05
+    assert many.seconds <= few.seconds + len(few.executions) * lease_s
     assert few.seconds >= max(few.gpu_s / gpus, few.cpu_s / cores) * (1 - 1e-9)
 
 
-def test_ten_times_the_posts_are_ten_times_the_time_at_length() -> None:
-    own, kind = load_settings("default"), rates()
-    small, large = (forecast(n, kind, Machines(8, 256), own, ["adaptive"]) for n in (10**7, 10**8))
+def test_duration_is_proportional_to_posts() -> None:
+    settings, rates = load_settings("default"), make_rates()
+    small, large = (forecast(n, rates, Machines(8, 256), settings, ["adaptive"]) for n in (10**7, 10**8))
     assert large.seconds / small.seconds == pytest.approx(10, rel=0.02)
 
 
-def test_what_would_help_helps() -> None:
-    own, kind = settings(fetch=Pool(max=1, cpus=1)), rates(posts=0.1)
-    made = forecast(100_000, kind, Machines(4, 64), own, ["adaptive"])
-    helps = dict(suggest_speedups(made, kind, own, ["adaptive"]))
-    assert made.limit == "pools.fetch.max=1"
-    assert helps["twice as much in every pools.*.max"] < 0.6 * made.seconds
-    wider = settings(fetch=Pool(max=2, cpus=1))
-    assert forecast(100_000, kind, Machines(4, 64), wider, ["adaptive"]).seconds < 0.6 * made.seconds
+def test_suggested_change_shortens_the_job() -> None:
+    settings, rates = make_settings(fetch=Pool(max=1, cpus=1)), make_rates(posts=0.1)
+    job = forecast(100_000, rates, Machines(4, 64), settings, ["adaptive"])
+    speedups = dict(suggest_speedups(job, rates, settings, ["adaptive"]))
+    assert job.limit == "pools.fetch.max=1"
+    assert speedups["twice as much in every pools.*.max"] < 0.6 * job.seconds
+    wider = make_settings(fetch=Pool(max=2, cpus=1))
+    assert forecast(100_000, rates, Machines(4, 64), wider, ["adaptive"]).seconds < 0.6 * job.seconds
 
 
-def test_nothing_to_plan() -> None:
+def test_rejects_empty_jobs_and_unknown_arms() -> None:
     for posts, machines in ((0, Machines(1, 1)), (10, Machines(0, 1)), (10, Machines(1, 0))):
         with pytest.raises(SettingsError):
-            forecast(posts, rates(), machines, settings(), ["adaptive"])
+            forecast(posts, make_rates(), machines, make_settings(), ["adaptive"])
     with pytest.raises(SettingsError, match="adaptiv"):
-        forecast(10, rates(), Machines(1, 1), settings(), ["adaptiv"])
+        forecast(10, make_rates(), Machines(1, 1), make_settings(), ["adaptiv"])
 
 
-def test_a_hundred_million_on_the_command_line(amia: Amia) -> None:
+def test_command_for_100_million_posts(amia: Amia) -> None:
     code, out, err = amia("plan", "--posts", "100M", "--gpu", "h100", "--count", 64, "--price", 2.5)
     assert (code, err) == (0, "")
     assert out.startswith("100,000,000 posts, each with an image, on 64 x h100, 1,536 CPU cores")
-    for part in ("GPU-hours", "Cost: ", "Most of the time is limited by", "published", "derived", "measured"):
-        assert part in out
+    for text in ("GPU-hours", "Cost: ", "Most of the time", "limited by", "published", "derived", "measured"):
+        assert text in out
 
 
-def test_as_json(amia: Amia) -> None:
+def test_command_as_json(amia: Amia) -> None:
     code, out, _ = amia("plan", "--posts", "2.5k", "--gpu", "a100", "--cores", 12, "--arm", "original", "--json")
     assert code == 0
-    told = json.loads(out)
-    assert (told["posts"], told["gpus"], told["cores"], told["cost"]) == (2500, 1, 12, None)
-    together = told["between_s"] + sum(each["seconds"] for each in told["executions"])
-    assert math.isclose(together, told["seconds"])
-    assert [each["stages"] for each in told["executions"]][-1] == ["augmented/original"]
+    job = json.loads(out)
+    assert (job["posts"], job["gpus"], job["cores"], job["cost"]) == (2500, 1, 12, None)
+    total_s = job["between_s"] + sum(execution["seconds"] for execution in job["executions"])
+    assert math.isclose(total_s, job["seconds"])
+    assert [execution["stages"] for execution in job["executions"]][-1] == ["augmented/original"]
 
 
 @pytest.mark.parametrize("posts", ["many", "-3", "1e6", "0"])
-def test_a_number_of_posts_that_is_none(amia: Amia, posts: str) -> None:
+def test_command_rejects_invalid_number_of_posts(amia: Amia, posts: str) -> None:
     code, _, err = amia("plan", "--posts", posts, "--gpu", "h100")
     assert code == 2
     assert err.startswith("error: ")

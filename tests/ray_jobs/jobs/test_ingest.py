@@ -1,4 +1,4 @@
-"""`ingest` on real Ray: the same posts give the same shards, whatever files they came in, and nothing is lost."""
+"""`ingest` on real Ray: equal posts give equal shards from any files, and no row is lost."""
 
 import io
 import json
@@ -19,13 +19,13 @@ from ray_jobs.settings.job import Settings
 from tests.helpers.drivers import assert_equal_files, file_stamps, read_files
 from tests.helpers.paths import TWEETS
 
-ODD = ["RT", "@", "user", ":", "a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", "née", "😀", "…"]
-"""Tokens as tweets have them; several look like white space and are none."""
+UNUSUAL_TOKENS = ["RT", "@", "user", ":", "a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", "née", "😀", "…"]
+"""Tokens that occur in tweets; some look like white space but are not."""
 
 Post = dict[str, Any]
 
 
-def picture(number: int) -> bytes:
+def make_png(number: int) -> bytes:
     data = io.BytesIO()
     Image.new("RGB", (8, 8), (number * 7 % 256, number * 13 % 256, 99)).save(data, "PNG")
     return data.getvalue()
@@ -33,20 +33,20 @@ def picture(number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def posts() -> list[Post]:
-    """Sixty posts in two splits, each with odd tokens, tags as read and an image inside the source."""
+    """Sixty posts in two splits, each with unusual tokens, tags and an embedded image."""
     return [
         {
             "id": f"p{number}",
             "split": "test" if number % 7 == 0 else "train",
-            "tokens": [*ODD, f"word{number}"],
-            "tags": ["O"] * len(ODD) + ["I-OTHER" if number % 5 == 0 else "B-PER"],
-            "image": picture(number),
+            "tokens": [*UNUSUAL_TOKENS, f"word{number}"],
+            "tags": ["O"] * len(UNUSUAL_TOKENS) + ["I-OTHER" if number % 5 == 0 else "B-PER"],
+            "image": make_png(number),
         }
         for number in range(60)
     ]
 
 
-def as_parquet(folder: Path, posts: list[Post], files: int = 1) -> Path:
+def write_parquet(folder: Path, posts: list[Post], files: int = 1) -> Path:
     folder.mkdir()
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     for part in range(files):
@@ -59,7 +59,7 @@ def as_parquet(folder: Path, posts: list[Post], files: int = 1) -> Path:
     return folder
 
 
-def as_jsonl(folder: Path, posts: list[Post]) -> Path:
+def write_jsonl(folder: Path, posts: list[Post]) -> Path:
     (folder / "images").mkdir(parents=True)
     with (folder / "posts.jsonl").open("w", encoding="utf-8") as file:
         for post in posts:
@@ -68,16 +68,16 @@ def as_jsonl(folder: Path, posts: list[Post]) -> Path:
     return folder
 
 
-def as_tar(folder: Path, posts: list[Post]) -> Path:
+def write_tar(folder: Path, posts: list[Post]) -> Path:
     folder.mkdir()
     with TarWriter(str(folder / "posts.tar")) as tar:
         for post in posts:
-            about = {name: post[name] for name in ("id", "split", "tokens", "tags")}
-            tar.write({"__key__": post["id"], "png": post["image"], "json": about})
+            record = {name: post[name] for name in ("id", "split", "tokens", "tags")}
+            tar.write({"__key__": post["id"], "png": post["image"], "json": record})
     return folder
 
 
-def rows(run: Path) -> list[Post]:
+def read_rows(run: Path) -> list[Post]:
     return [row for file in sorted((run / "posts").glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
 
 
@@ -91,53 +91,51 @@ def reference(
     cluster: None, posts: list[Post], small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     folder = tmp_path_factory.mktemp("reference")
-    ingest(str(as_parquet(folder / "source", posts)), str(folder / "run"), small("per_shard=8"), quiet=True)
+    ingest(str(write_parquet(folder / "source", posts)), str(folder / "run"), small("per_shard=8"), quiet=True)
     return folder / "run"
 
 
-def test_tokens_tags_and_bytes_come_out_as_they_went_in(reference: Path, posts: list[Post]) -> None:
-    found = {row["id"]: row for row in rows(reference)}
-    assert found.keys() == {post["id"] for post in posts}
+def test_tokens_tags_and_images_are_unchanged(reference: Path, posts: list[Post]) -> None:
+    rows = {row["id"]: row for row in read_rows(reference)}
+    assert rows.keys() == {post["id"] for post in posts}
     for post in posts:
-        row = found[post["id"]]
+        row = rows[post["id"]]
         assert (row["tokens"], row["tags"], row["split"]) == (post["tokens"], post["tags"], post["split"])
         assert row["ner_tags"][-1] in {"B-MISC", "B-PER"}
         assert (row["image"]["bytes"], row["image_status"]) == (post["image"], "ok")
         assert row["text"] == " ".join(post["tokens"])
 
 
-def test_the_plan_does_not_depend_on_files_or_their_order(
+def test_shards_do_not_depend_on_source_files(
     reference: Path, posts: list[Post], settings: Settings, tmp_path: Path
 ) -> None:
-    source = as_parquet(tmp_path / "source", posts[::-1], files=5)
+    source = write_parquet(tmp_path / "source", posts[::-1], files=5)
     ingest(str(source), str(tmp_path / "run"), settings.model_copy(update={"bucket_mb": 1}), quiet=True)
     assert_equal_files(reference, tmp_path / "run", "posts")
 
 
-def test_other_formats_give_the_same_posts(
-    reference: Path, posts: list[Post], settings: Settings, tmp_path: Path
-) -> None:
+def test_formats_give_equal_posts(reference: Path, posts: list[Post], settings: Settings, tmp_path: Path) -> None:
     names = ("id", "split", "text", "tokens", "tags", "ner_tags", "image_status")
 
-    def told(run: Path) -> list[Post]:
-        found = [{**{name: row[name] for name in names}, "bytes": row["image"]["bytes"]} for row in rows(run)]
-        return sorted(found, key=lambda row: row["id"])
+    def posts_by_id(run: Path) -> list[Post]:
+        rows = [{**{name: row[name] for name in names}, "bytes": row["image"]["bytes"]} for row in read_rows(run)]
+        return sorted(rows, key=lambda row: row["id"])
 
-    for name, write in (("jsonl", as_jsonl), ("tar", as_tar)):
+    for name, write in (("jsonl", write_jsonl), ("tar", write_tar)):
         ingest(str(write(tmp_path / name, posts)), str(tmp_path / f"run-{name}"), settings, quiet=True)
-        assert told(tmp_path / f"run-{name}") == told(reference)
+        assert posts_by_id(tmp_path / f"run-{name}") == posts_by_id(reference)
 
 
-def test_a_second_call_touches_nothing_and_other_input_is_refused(
+def test_second_call_changes_nothing_or_is_refused(
     reference: Path, posts: list[Post], settings: Settings, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(reference, run)
     before = file_stamps(run)
-    same_posts = as_parquet(tmp_path / "elsewhere", posts, files=3)
+    same_posts = write_parquet(tmp_path / "elsewhere", posts, files=3)
     assert ingest(str(same_posts), str(run), settings, quiet=True).counts.total() == 60
     assert file_stamps(run) == before
-    other = as_parquet(tmp_path / "other", posts[:-1])
+    other = write_parquet(tmp_path / "other", posts[:-1])
     with pytest.raises(IdentityError, match="another corpus"):
         ingest(str(other), str(run), settings, quiet=True)
     with pytest.raises(IdentityError, match="per_shard: 8 in the run, 4 now"):
@@ -146,7 +144,7 @@ def test_a_second_call_touches_nothing_and_other_input_is_refused(
     assert not (run / "scratch").exists()
 
 
-def test_what_is_no_post_is_kept_with_its_reason(cluster: None, settings: Settings, tmp_path: Path) -> None:
+def test_quarantine_holds_rejected_rows(cluster: None, settings: Settings, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     lines = [
@@ -158,42 +156,42 @@ def test_what_is_no_post_is_kept_with_its_reason(cluster: None, settings: Settin
         json.dumps({"text": "no id"}),
         json.dumps({"text": "no id"}),
         json.dumps({"id": "gone", "text": "its image is gone", "image": "gone.jpg"}),
-        json.dumps({"id": "out", "text": "its image lies elsewhere", "image": "../secret.jpg"}),
+        json.dumps({"id": "out", "text": "its image is elsewhere", "image": "../secret.jpg"}),
     ]
     (source / "posts.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    done = ingest(str(source), str(tmp_path / "run"), settings, quiet=True)
-    assert (done.plan.total, done.plan.rejected) == (5, 4)
-    assert done.plan.total + done.plan.rejected == len(lines)
+    result = ingest(str(source), str(tmp_path / "run"), settings, quiet=True)
+    assert (result.plan.total, result.plan.rejected) == (5, 4)
+    assert result.plan.total + result.plan.rejected == len(lines)
     rejected = [
         json.loads(line)
         for file in (tmp_path / "run" / "quarantine").iterdir()
         for line in file.read_text(encoding="utf-8").splitlines()
     ]
-    assert {(each["where"].rpartition(":")[2], bool(each["reason"])) for each in rejected} == {
+    assert {(row["where"].rpartition(":")[2], bool(row["reason"])) for row in rejected} == {
         *(("3", True), ("4", True), ("5", True)),
-        max((each["where"].rpartition(":")[2], True) for each in rejected if each["reason"] == "duplicate id"),
+        max((row["where"].rpartition(":")[2], True) for row in rejected if row["reason"] == "duplicate id"),
     }
-    found = {row["id"]: row["image_status"] for row in rows(tmp_path / "run")}
-    assert {found["gone"], found["out"]} == {"bad_image(missing)", "bad_image(outside_root)"}
-    unnamed = sorted(post_id for post_id in found if post_id not in {"a", "gone", "out"})
-    assert unnamed[1] == f"{unnamed[0]}-1"
+    statuses = {row["id"]: row["image_status"] for row in read_rows(tmp_path / "run")}
+    assert {statuses["gone"], statuses["out"]} == {"bad_image(missing)", "bad_image(outside_root)"}
+    without_id = sorted(post_id for post_id in statuses if post_id not in {"a", "gone", "out"})
+    assert without_id[1] == f"{without_id[0]}-1"
 
 
-def test_the_hand_written_tweets_come_through(cluster: None, settings: Settings, tmp_path: Path) -> None:
-    done = ingest(str(TWEETS), str(tmp_path / "run"), settings, quiet=True)
-    assert done.plan.posts == {"train": 5, "validation": 3, "test": 3}
-    assert done.counts == {
+def test_counts_of_the_example_tweets(cluster: None, settings: Settings, tmp_path: Path) -> None:
+    result = ingest(str(TWEETS), str(tmp_path / "run"), settings, quiet=True)
+    assert result.plan.posts == {"train": 5, "validation": 3, "test": 3}
+    assert result.counts == {
         "image=ok": 6,
         "image=no_image": 2,
         "image=bad_image(empty)": 1,
         "image=bad_image(not_an_image)": 1,
         "image=bad_image(truncated)": 1,
     }
-    assert done.plan.repaired == 4
+    assert result.plan.repaired == 4
     assert len(read_files(tmp_path / "run", "posts")) == 4  # three splits of one shard, and the identity
 
 
-def test_a_source_without_posts_is_refused(cluster: None, settings: Settings, tmp_path: Path) -> None:
+def test_rejects_source_without_posts(cluster: None, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("\n\n", encoding="utf-8")
     with pytest.raises(CorpusError, match="no posts found"):
         ingest(str(tmp_path), str(tmp_path / "run"), settings, quiet=True)

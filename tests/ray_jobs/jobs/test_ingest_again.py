@@ -1,4 +1,4 @@
-"""`ingest` after its output was removed, from CoNLL; and hand-written tweets all the way."""
+"""`ingest` of CoNLL folders, also after its output was removed; and the example tweets through all stages."""
 
 import io
 import json
@@ -20,18 +20,18 @@ from tests.helpers.drivers import assert_equal_files
 from tests.helpers.paths import TWEETS
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
-ODD = ["a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", " ", "née", "😀"]
+UNUSUAL_TOKENS = ["a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", " ", "née", "😀"]
 
 Row = dict[str, Any]
 
 
-def rows(folder: Path) -> list[Row]:
+def read_rows(folder: Path) -> list[Row]:
     return [row for file in sorted(folder.glob("*.parquet")) for row in pq.read_table(file).to_pylist()]
 
 
-def plainly_read(folder: Path) -> list[tuple[str, list[str], list[str]]]:
-    """(split, tokens, first tag column) of every post of a CoNLL folder, read as plainly as can be."""
-    found = []
+def parse_conll(folder: Path) -> list[tuple[str, list[str], list[str]]]:
+    """Return split, tokens and first tag column of every post of a CoNLL folder, by a minimal parser."""
+    posts = []
     for name, split in SPLITS.items():
         tokens: list[str] = []
         tags: list[str] = []
@@ -41,33 +41,30 @@ def plainly_read(folder: Path) -> list[tuple[str, list[str], list[str]]]:
                 tokens.append(cells[0])
                 tags.append(cells[1])
             elif cells == [""] and tokens:
-                found.append((split, tokens, tags))
+                posts.append((split, tokens, tags))
                 tokens, tags = [], []
-    return found
+    return posts
 
 
 @pytest.mark.promise(17, 28)
-def test_hand_written_tweets_go_all_the_way_with_the_shipped_mixture(
+def test_example_tweets_use_the_shipped_mixture(
     cluster: None, small: Callable[..., Settings], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ingest(str(TWEETS), str(tmp_path / "run"), small(), quiet=True)
-    done = augment(str(tmp_path / "run"), small())
+    result = augment(str(tmp_path / "run"), small())
     assert "too few to fit a mixture on" in capsys.readouterr().out
-    found = rows(tmp_path / "run" / "augmented" / "adaptive")
-    told = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in found)
-    assert done.counts == {"adaptive": told}
-    assert told.total() == 11
-    shown = sorted((row["split"], row["tokens"], row["tags"]) for row in found)
-    assert shown == sorted(plainly_read(TWEETS))
-    for row in found:
+    rows = read_rows(tmp_path / "run" / "augmented" / "adaptive")
+    counts = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in rows)
+    assert result.counts == {"adaptive": counts}
+    assert counts.total() == 11
+    assert sorted((row["split"], row["tokens"], row["tags"]) for row in rows) == sorted(parse_conll(TWEETS))
+    for row in rows:
         assert (row["theta"] > 0) <= (row["image_status"] == "ok")
         assert (row["image"] is not None) == (row["ratio"] is not None)
 
 
 @pytest.mark.promise(6)
-def test_conll_and_jsonl_of_the_same_posts_give_the_same_posts(
-    cluster: None, small: Callable[..., Settings], tmp_path: Path
-) -> None:
+def test_conll_and_jsonl_give_equal_shards(cluster: None, small: Callable[..., Settings], tmp_path: Path) -> None:
     conll, jsonl = tmp_path / "conll", tmp_path / "jsonl"
     (conll / "images").mkdir(parents=True)
     jsonl.mkdir()
@@ -79,8 +76,8 @@ def test_conll_and_jsonl_of_the_same_posts_give_the_same_posts(
             data = io.BytesIO()
             Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(data, "PNG")
             (conll / "images" / f"{post_id}.png").write_bytes(data.getvalue())
-            tokens = [*ODD, post_id]
-            tags = ["O"] * len(ODD) + ["I-OTHER"]
+            tokens = [*UNUSUAL_TOKENS, post_id]
+            tags = ["O"] * len(UNUSUAL_TOKENS) + ["I-OTHER"]
             pairs = [f"{token}\t{tag}" for token, tag in zip(tokens, tags, strict=True)]
             blocks.append("\n".join([f"IMGID:{post_id}", *pairs]))
             image = str(conll / "images" / f"{post_id}.png")
@@ -90,11 +87,11 @@ def test_conll_and_jsonl_of_the_same_posts_give_the_same_posts(
     ingest(str(conll), str(tmp_path / "a"), small(), quiet=True)
     ingest(str(jsonl), str(tmp_path / "b"), small(), images=str(conll / "images"), quiet=True)
     assert_equal_files(tmp_path / "a", tmp_path / "b", "posts")
-    assert {row["image_status"] for row in rows(tmp_path / "a" / "posts")} == {"ok"}
+    assert {row["image_status"] for row in read_rows(tmp_path / "a" / "posts")} == {"ok"}
 
 
 @pytest.mark.promise(7)
-def test_removed_posts_are_made_anew_from_the_same_corpus_alone(
+def test_removed_posts_are_restored_from_the_same_corpus(
     ingested: Path, corpus: Path, copied: Callable[..., Path], small: Callable[..., Settings], tmp_path: Path
 ) -> None:
     run = copied(ingested)

@@ -1,4 +1,4 @@
-"""200,000 posts with tiny images: memory stays flat, and the plan does not depend on how the files are cut."""
+"""200,000 posts with tiny images: constant memory, and a plan that does not depend on the files."""
 
 import io
 import time
@@ -21,21 +21,21 @@ pytestmark = pytest.mark.slow
 IMAGES = 300
 
 
-def pictures() -> list[bytes]:
-    found, noise = [], np.random.default_rng(0)
+def make_jpegs() -> list[bytes]:
+    images, noise = [], np.random.default_rng(0)
     for _ in range(IMAGES):
         data = io.BytesIO()
         Image.fromarray(noise.integers(0, 256, (24, 24, 3), np.uint8)).save(data, "JPEG", quality=80)
-        found.append(data.getvalue())
-    return found
+        images.append(data.getvalue())
+    return images
 
 
-def corpus(folder: Path, posts: int, files: int, *, backwards: bool) -> Path:
-    """`posts` posts in `files` Parquet files; the same posts whatever the files."""
+def write_parquet(folder: Path, posts: int, files: int, *, reverse: bool) -> Path:
+    """Write a corpus to Parquet files. The posts do not depend on the number of files."""
     folder.mkdir()
-    images = pictures()
+    images = make_jpegs()
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
-    order = range(posts - 1, -1, -1) if backwards else range(posts)
+    order = range(posts - 1, -1, -1) if reverse else range(posts)
     size = -(-posts // files)
     for file in range(files):
         numbers = order[file * size : (file + 1) * size]
@@ -53,50 +53,50 @@ def corpus(folder: Path, posts: int, files: int, *, backwards: bool) -> Path:
 
 @dataclass
 class Memory:
-    """Memory of a job's processes while it ran, in MB, as often as it was looked at."""
+    """Samples of the memory of a job's processes, in MB."""
 
     driver: list[float] = field(default_factory=list)
     actors: dict[int, list[float]] = field(default_factory=dict)
 
 
-def measured(source: Path, run: Path) -> Memory:
-    """`amia ingest` as a process of its own, watched while it runs."""
-    words = ("pools.fetch.min=2", "pools.fetch.max=2", "bucket_mb=64")
+def ingest_and_measure(source: Path, run: Path) -> Memory:
+    """Run `amia ingest` in a process of its own and sample its memory."""
+    overrides = ("pools.fetch.min=2", "pools.fetch.max=2", "bucket_mb=64")
     memory, start_s = Memory(), time.monotonic()
-    driver = start("ingest", str(source), "--run", str(run), *words)
-    seen = psutil.Process(driver.pid)
+    driver = start("ingest", str(source), "--run", str(run), *overrides)
+    process = psutil.Process(driver.pid)
     while driver.poll() is None:
         with suppress(psutil.Error):
-            memory.driver.append(seen.memory_full_info().uss / 1e6)
-        for process in seen.children(recursive=True):
+            memory.driver.append(process.memory_full_info().uss / 1e6)
+        for child in process.children(recursive=True):
             with suppress(psutil.Error):
-                if "MapWorker" in " ".join(process.cmdline()):
-                    memory.actors.setdefault(process.pid, []).append(process.memory_full_info().uss / 1e6)
+                if "MapWorker" in " ".join(child.cmdline()):
+                    memory.actors.setdefault(child.pid, []).append(child.memory_full_info().uss / 1e6)
         time.sleep(0.25)
-    code, said, complained = finish(driver)
-    assert (code, complained) == (0, "")
+    code, stdout, stderr = finish(driver)
+    assert (code, stderr) == (0, "")
     posts = Plan.find(Store(run)).total  # type: ignore[union-attr]  # it was ingested
     rate = posts / (time.monotonic() - start_s)
-    largest = max(max(each) for each in memory.actors.values())
+    largest = max(map(max, memory.actors.values()))
     print(f"{posts:,} posts: {rate:,.0f} posts/s, driver {max(memory.driver):.0f} MB, actor {largest:.0f} MB at most")
-    assert f"{posts:,} with a usable image" in said
+    assert f"{posts:,} with a usable image" in stdout
     return memory
 
 
 @pytest.mark.timeout(900)
-def test_memory_is_flat_and_files_do_not_matter(tmp_path: Path) -> None:
-    small = measured(corpus(tmp_path / "small", 100_000, 2, backwards=False), tmp_path / "small-run")
-    large = measured(corpus(tmp_path / "large", 200_000, 3, backwards=False), tmp_path / "run")
-    # The driver holds a part (24 MB) of each bucket, and never more than its buffer.
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
+    small = ingest_and_measure(write_parquet(tmp_path / "small", 100_000, 2, reverse=False), tmp_path / "small-run")
+    large = ingest_and_measure(write_parquet(tmp_path / "large", 200_000, 3, reverse=False), tmp_path / "run")
+    # The driver holds a part (24 MB) of each bucket, at most its buffer.
     assert max(large.driver) < max(small.driver) + 80
-    # An actor holds one bucket, of 60 MB both times, and gives back the one before: it does not grow with the corpus.
+    # An actor holds one bucket, 60 MB in both runs, and frees the previous one.
     assert len(large.actors) == 2
-    most = [max(max(seen) for seen in memory.actors.values()) for memory in (small, large)]
-    assert most[1] < most[0] + 60
-    for seen in large.actors.values():
-        quarter = len(seen) // 4
-        assert max(seen[-quarter:]) < max(seen[2 * quarter : 3 * quarter]) + 30
-    measured(corpus(tmp_path / "cut", 200_000, 11, backwards=True), tmp_path / "other-run")
+    max_small, max_large = (max(map(max, memory.actors.values())) for memory in (small, large))
+    assert max_large < max_small + 60
+    for samples in large.actors.values():
+        quarter = len(samples) // 4
+        assert max(samples[-quarter:]) < max(samples[2 * quarter : 3 * quarter]) + 30
+    ingest_and_measure(write_parquet(tmp_path / "cut", 200_000, 11, reverse=True), tmp_path / "other-run")
     plan, other = Plan.find(Store(tmp_path / "run")), Plan.find(Store(tmp_path / "other-run"))
     assert plan
     assert other

@@ -90,7 +90,7 @@ def test_loads_a_yaml_file(tmp_path: Path) -> None:
         ("table1", [], [], "needs a data set"),
         ("table1", ["r"], ["seeds=[]"], "seeds"),
         ("table1", ["r"], ["tables=[table9]"], "table9"),
-        ("table1", ["r"], ["seeds"], "no setting"),
+        ("table1", ["r"], ["seeds"], "not a setting"),
         ("table1", ["r"], ["recognisers=[umt]"], "did you mean 'recognizers'"),
         ("table1", ["r"], ["training.epoch=3"], "training.epochs"),
         ("demo", ["r"], ["draw=10"], "draw"),

@@ -1,3 +1,5 @@
+"""Rates of `amia plan`: those that ship, and those that `make bench` measured."""
+
 import json
 from pathlib import Path
 
@@ -10,58 +12,58 @@ STAGE = {"cpu_s": 0.5, "source": "measured here"}
 
 
 @pytest.mark.parametrize("kind", shipped_rates())
-def test_shipped_rates_are_whole_and_name_their_sources(kind: str) -> None:
+def test_shipped_rates_are_complete(kind: str) -> None:
     rates = load_rates(kind)
     assert rates.gpu == kind
     assert rates.stages.keys() == set(FOLDERS)
     assert rates.stages["synthesized"].gpu_s > rates.stages["embeddings"].gpu_s > 0
-    for source in (rates.source, *(each.source for each in rates.stages.values())):
+    for source in (rates.source, *(rate.source for rate in rates.stages.values())):
         assert source.startswith(("measured", "published", "derived"))
 
 
-def test_an_unknown_machine_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match="no rates of 'h10': there are a100, h100, rtx4090"):
+def test_unknown_machine() -> None:
+    with pytest.raises(SettingsError, match="no rates for 'h10': available are a100, h100, rtx4090"):
         load_rates("h10")
 
 
-def test_what_cores_do_beside_a_gpu_is_no_machine() -> None:
-    with pytest.raises(SettingsError, match="no rates of 'cores'"):
+def test_cores_are_not_a_machine() -> None:
+    with pytest.raises(SettingsError, match="no rates for 'cores'"):
         load_rates("cores")
 
 
-def test_a_measured_file_stands_over_what_ships(tmp_path: Path) -> None:
+def test_measured_rates_override_those_of_cores(tmp_path: Path) -> None:
     file = tmp_path / "rates.json"
     file.write_text(json.dumps({"format": "amia-rates-1", "plan": {"gpu": "l4", "stages": {"synthesized": STAGE}}}))
-    rates, under = load_rates(str(file)), load_rates("a100")
+    rates, shipped = load_rates(str(file)), load_rates("a100")
     assert rates.gpu == "l4"
     assert rates.stages["synthesized"].cpu_s == 0.5
-    assert rates.stages["posts"] == under.stages["posts"]
+    assert rates.stages["posts"] == shipped.stages["posts"]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "cannot be read"),
-        ('{"stages": {}}', "has no rates to plan with"),
-        ("[1, 2]", "has no rates to plan with"),
+        ('{"stages": {}}', "has no rates for `amia plan`"),
+        ("[1, 2]", "has no rates for `amia plan`"),
         ('{"plan": {"efficiency": 2}}', "efficiency: Input should be less than or equal to 1"),
         ('{"plan": {"speed": 2}}', "speed: Extra inputs"),
         ('{"plan": {"stages": {"posts": {"cpu_s": -1}}}}', "stages.posts.cpu_s"),
     ],
 )
-def test_a_file_that_is_none_of_rates(tmp_path: Path, text: str, said: str) -> None:
+def test_rejects_invalid_file(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "rates.json"
     file.write_text(text)
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         load_rates(str(file))
 
 
-def test_no_file() -> None:
+def test_missing_file() -> None:
     with pytest.raises(SettingsError, match=r"missing\.json cannot be read"):
         load_rates("missing.json")
 
 
-def test_another_size_is_paid_by_the_pixel_where_pixels_are_written() -> None:
+def test_image_stages_scale_with_the_number_of_pixels() -> None:
     rates: Rates = load_rates("a100")
     half = rates.at(rates.size // 2)
     for name in ("synthesized", "augmented"):

@@ -26,7 +26,7 @@ class StoreCheckpoints:
         return {key.rpartition("/")[2]: self._store.read(key) for key in self._store.list(self._epoch_folder(epoch))}
 
     def save(self, epoch: int, files: CheckpointFiles, best_epoch: int) -> None:
-        """Write the files of an epoch, then remove all epochs but this one and the `best` one."""
+        """Write the files of an epoch, then remove all epochs except this one and `best_epoch`."""
         folder = self._epoch_folder(epoch)
         self._store.delete(folder)  # files of a driver that was killed while it wrote
         for name in sorted(files, key=lambda name: name == STATE):

@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all of their own set-up; the second time it is skipped.
+# `make demo` and `make test` create the virtual environment if it does not exist.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,12 +10,12 @@ RUN ?= runs/demo
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-# Two threads of arithmetic in each of several processes on a few cores are many times slower than one.
+# On few cores, several processes with two threads each are many times slower than with one.
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help demo test test-lowest test-slow bench bench-scale check format clean
 
-help:  ## What there is
+help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): pyproject.toml constraints.txt
@@ -31,33 +31,33 @@ $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
 		--editable '.[dev]'
 	touch $(LOWEST)/.ready
 
-demo: $(READY)  ## The whole story on a drawn world: offline, in minutes
+demo: $(READY)  ## Run the whole method on a drawn world: offline, in minutes
 	$(BIN)/amia demo --run $(RUN)
 
-test: $(READY)  ## The tests, on real Ray
+test: $(READY)  ## Run the tests, on a real Ray
 	$(PYTEST) -m 'not slow'
 
 test-lowest: $(LOWEST)/.ready  ## The tests with the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not slow' \
 		-W default -p no:cacheprovider
 
-test-slow: $(READY)  ## Everything that takes minutes each
+test-slow: $(READY)  ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
-bench: $(READY)  ## How fast, as ratios of two sides: tests/benchmarks/README.md
+bench: $(READY)  ## Run the benchmarks: tests/benchmarks/README.md
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-bench-scale: $(READY)  ## The job at 20,000 posts, and its memory; a quarter of an hour
+bench-scale: $(READY)  ## Measure the job at 20,000 posts and its memory; takes 15 minutes
 	$(BIN)/python -m tests.benchmarks --scale $(BENCH)
 
-check: $(READY)  ## Lint and types
+check: $(READY)  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY)  ## Put the code in shape
+format: $(READY)  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Everything that was made here, the environment too
+clean:  ## Remove all generated files, including the environment
 	rm -rf $(VENV) $(LOWEST) build runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -134,6 +134,15 @@ class Fail(Toy):
 
     def failures(self, done: str) -> dict[str, list[str]]:
         return {"image=bad_image(empty)": [f"{done}-{number}" for number in range(30)]}
+
+
+class Degraded(Toy):
+    """A stage with two inputs per shard that needed a smaller micro-batch, and a part that could not be compiled."""
+
+    name: ClassVar[str] = "degraded"
+
+    def log_fields(self, done: str) -> dict[str, Any]:
+        return {"oom_reduced": 2, "uncompiled": {"unet": "no Triton here"}}
 
 
 def instruct(store: Store, kind: str, stage: type[Toy], shard: str = "", text: str = "") -> None:

@@ -63,9 +63,8 @@ def test_unusual_ids_get_safe_names(unusual: Path, settings: Settings, tmp_path:
             crop, is_placeholder = crop_like_umt(folder / "images", image, rng)
             assert not is_placeholder
             assert len(crop.getcolors(100_000) or range(2)) > 1, "a gray image instead of the post's own"
-            assert (folder / "images" / image).read_bytes() == row["image"][
-                "bytes"
-            ]  # unchanged: it has 256 pixels and quality 95
+            # unchanged: it has 256 pixels and quality 95
+            assert (folder / "images" / image).read_bytes() == row["image"]["bytes"]
             names.add(image.lower())
     assert len(names) == len(IDS) + 1
     with Image.open(folder / "images" / "17_06_4705.jpg") as image:
@@ -75,12 +74,12 @@ def test_unusual_ids_get_safe_names(unusual: Path, settings: Settings, tmp_path:
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     for text in (
         "2 posts are left out",
-        f"{len(renamed)} posts have another name",
+        f"{len(renamed)} posts have a file name other than their id",
         "2 tokens are changed",
         "`building`",
     ):
         assert text in readme
-    assert "the run's own bytes" in readme
+    assert "copied from the run unchanged" in readme
 
 
 def test_low_quality_images_are_encoded_again(unusual: Path, settings: Settings, tmp_path: Path) -> None:

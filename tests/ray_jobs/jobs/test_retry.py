@@ -18,8 +18,8 @@ from ray_jobs.jobs.augment import AugmentResult, augment
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.retry import RetryResult, retry
 from ray_jobs.settings.job import Settings
+from ray_jobs.storage.layout import RETRY_DIR
 from ray_jobs.storage.shards import encode, read_metadata, read_shard
-from ray_jobs.storage.status import RETRY_DIR
 from ray_jobs.storage.store import Store
 from tests.helpers.drivers import assert_equal_files, read_files
 

@@ -130,8 +130,9 @@ def deep_merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> Tree:
     merged = dict(base)
     for name, value in update.items():
         previous = merged.get(name)
-        both_trees = isinstance(previous, Mapping) and isinstance(value, Mapping)
-        merged[name] = deep_merge(previous, value) if both_trees else value
+        if isinstance(previous, Mapping) and isinstance(value, Mapping):
+            value = deep_merge(previous, value)
+        merged[name] = value
     return merged
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from amia.errors import SettingsError
 
-__all__ = ["ARMS", "CONTROLS", "Arm", "MatchScores", "check_arm", "describe_arm", "mixing_ratio", "needs_synthesis"]
+__all__ = ["ARMS", "CONTROLS", "ArmRule", "MatchScores", "check_arm", "describe_arm", "mixing_ratio", "needs_synthesis"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class MatchScores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class ArmRule:
     """The rule of an arm."""
 
     description: str
@@ -50,29 +50,29 @@ def _minmax(scores: MatchScores) -> float:
 _BLEND = "the post's own image and one synthesized from its text, blended"
 
 
-def _fixed(share: str) -> Arm:
+def _fixed(share: str) -> ArmRule:
     ratio = float(share)
-    return Arm(description=f"{_BLEND} with a share of {share} of the former", ratio=lambda _: ratio)
+    return ArmRule(description=f"{_BLEND} with a share of {share} of the former", ratio=lambda _: ratio)
 
 
 ARMS = {
-    "text": Arm(description="no image, so that only texts are read", needs_synthesis=False),
-    "original": Arm(description="the post's own image", ratio=lambda _: 1.0, needs_synthesis=False),
-    "synthesized": Arm(
+    "text": ArmRule(description="no image, so that only texts are read", needs_synthesis=False),
+    "original": ArmRule(description="the post's own image", ratio=lambda _: 1.0, needs_synthesis=False),
+    "synthesized": ArmRule(
         description="an image synthesized from the post's text", ratio=lambda _: 0.0, synthesized_if_no_image=True
     ),
-    "adaptive": Arm(
+    "adaptive": ArmRule(
         description=f"{_BLEND} by theta, the probability that image and text match",
         ratio=lambda scores: scores.theta,
         needs=("theta",),
         synthesized_if_no_image=True,
     ),
-    "cosine": Arm(
+    "cosine": ArmRule(
         description=f"{_BLEND} by the cosine of image and text",
         ratio=lambda scores: scores.cosine,
         needs=("cosine",),
     ),
-    "cosine-minmax": Arm(
+    "cosine-minmax": ArmRule(
         description=f"{_BLEND} by the cosine of image and text, rescaled to its range over the training posts",
         ratio=_minmax,
         needs=("cosine", "cosine_range"),
@@ -165,7 +165,7 @@ def mixing_ratio(
     return min(1.0, max(0.0, rule.ratio(scores)))
 
 
-def _get_arm(arm: str) -> Arm:
+def _get_arm(arm: str) -> ArmRule:
     if arm in ARMS:
         return ARMS[arm]
     if arm.startswith("fixed-"):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from amia.errors import CorpusError
 from amia.posts import RawPost, Rejected
 from amia.readers.arrow_table import MAX_BATCH_ROWS, TableReader
-from amia.readers.safety.arrow_streams import refuse_parquet_extensions
+from amia.readers.safety.arrow_streams import check_parquet_footer
 from amia.readers.safety.parquet_pages import read_pages
 
 __all__ = ["read_parquet"]
@@ -23,7 +23,7 @@ def read_parquet(file: Path, name: str, split: str | None) -> Iterator[RawPost |
 
     Raises CorpusError for a damaged file, for extension types, and for the reasons of `read_pages` and `TableReader`.
     """
-    refuse_parquet_extensions(file)
+    check_parquet_footer(file)
     try:
         with pq.ParquetFile(file) as table:
             reader = TableReader(table.schema_arrow, name, split)

@@ -210,6 +210,19 @@ def test_deeply_nested_columns(source: Path) -> None:
     assert (process.returncode, process.stdout) == (0, "refused\n"), process.stderr[-500:]
 
 
+@pytest.mark.parametrize(("depth", "refused"), [(1, False), (60, False), (65, True)])
+def test_schema_depth_has_a_limit(source: Path, depth: int, refused: bool) -> None:
+    column = pa.array(["text"])
+    for _ in range(depth):
+        column = pa.StructArray.from_arrays([column], ["a"])
+    pq.write_table(pa.table({"text": ["Oslo"], "nested": column}), source / "x.parquet")
+    if refused:
+        with pytest.raises(CorpusError, match="nested more than 64 levels"):
+            list(open_corpus(source))
+    else:
+        assert [post.text for post in open_corpus(source)] == ["Oslo"]
+
+
 @pytest.mark.promise(31)
 def test_second_schema_is_checked_too(source: Path, marker: Path) -> None:
     dangerous = base64.b64encode(schema_with_pickle("arrow.py_extension_type", marker).serialize().to_pybytes())

@@ -16,8 +16,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from amia.errors import CorpusError
+from amia.readers.safety.parquet_pages import check_schema_depth
 
-__all__ = ["check_batch", "refuse_compressed_batches", "refuse_parquet_extensions", "refuse_stream_extensions"]
+__all__ = ["check_batch", "check_parquet_footer", "refuse_compressed_batches", "refuse_stream_extensions"]
 
 MAX_ROWS = 1_000_000
 """Rows of a batch, in addition to 8 per byte of the file: a column of nulls takes no bytes."""
@@ -30,8 +31,8 @@ _RECORD_BATCH, _DICTIONARY_BATCH = 3, 2
 _LEGACY_COMPRESSION_KEY = b"ARROW:experimental_compression"
 
 
-def refuse_parquet_extensions(file: Path) -> None:
-    """Raise CorpusError if a Parquet file has a column of an extension type, or is not a complete Parquet file."""
+def check_parquet_footer(file: Path) -> None:
+    """Raise CorpusError for a column of an extension type, for deeply nested columns and for a truncated file."""
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
         stream.seek(max(0, size - 8))
@@ -41,6 +42,7 @@ def refuse_parquet_extensions(file: Path) -> None:
             raise CorpusError(f"{file}: not a Parquet file, or it is truncated or encrypted")
         stream.seek(size - 8 - length)
         footer = stream.read(length)
+    check_schema_depth(footer, file)
     at = footer.find(_SCHEMA_KEY)
     while at >= 0:
         at += len(_SCHEMA_KEY)

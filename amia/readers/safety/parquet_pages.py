@@ -1,4 +1,4 @@
-"""Sizes of the pages of a Parquet file, read from their headers before Arrow decompresses any of them.
+"""Checks of a Parquet file before Arrow reads it: the depth of its schema, and the sizes of its pages.
 
 The header of a page gives its decompressed size and its number of values, and Arrow trusts both: four kilobytes of
 compressed zeros become gigabytes of images, and as few bytes repeat one token a billion times.
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from amia.errors import CorpusError
 
-__all__ = ["Pages", "read_pages"]
+__all__ = ["Pages", "check_schema_depth", "read_pages"]
 
 MAX_DECOMPRESSED_BYTES = 256_000_000
 """Decompressed bytes of a column in a row group, if that is more than `MAX_COMPRESSION_RATIO` allows."""
@@ -21,6 +21,9 @@ MAX_COMPRESSION_RATIO = 50
 """Typical ratios are 10 for text, 20 for tags and 1 for images."""
 MAX_VALUES = 1_000_000
 """Values of a column in a row group, in addition to 8 per byte of the file: a run of one value takes no bytes."""
+
+MAX_SCHEMA_DEPTH = 64
+"""Levels of nested columns. A list of structs takes three."""
 
 _HEADER_BYTES = (1 << 12, 1 << 24)
 """Bytes that are read for a page's header at first, and if that is not enough. Arrow refuses more than 16 MB."""
@@ -71,6 +74,40 @@ def read_pages(file: Path, metadata: pq.FileMetaData, columns: Collection[str]) 
                 if metadata.schema.column(index).max_repetition_level and chunk.has_dictionary_page:
                     dictionary_lists[chunk.path_in_schema] = None
     return Pages(max_bytes, list(dictionary_lists))
+
+
+def check_schema_depth(footer: bytes, file: Path) -> None:
+    """Raise CorpusError if columns are nested deeper than `MAX_SCHEMA_DEPTH`, or if the schema cannot be parsed.
+
+    `footer` is the file's metadata in Thrift's compact protocol. Some versions of Arrow recurse over the schema and
+    overflow the stack of the process.
+    """
+    try:
+        _check_schema_depth(footer, file)
+    except (IndexError, ValueError) as error:
+        raise CorpusError(f"{file}: not a Parquet file, or its schema is damaged ({error})") from error
+
+
+def _check_schema_depth(footer: bytes, file: Path) -> None:
+    if footer[0] != 0x15:  # field 1, an i32: the version
+        raise ValueError("no version")
+    _, at = _parse_zigzag(footer, 1)
+    if footer[at] != 0x19 or footer[at + 1] & 0x0F != 12:  # field 2, a list of structs: the schema in pre-order
+        raise ValueError("no schema")
+    count, at = footer[at + 1] >> 4, at + 2
+    if count == 15:
+        count, at = _parse_varint(footer, at)
+    open_groups: list[int] = []  # for each ancestor, how many of its children are still to come
+    for _ in range(count):
+        element, at = _parse_struct(footer, at)
+        while open_groups and not open_groups[-1]:
+            open_groups.pop()
+        if open_groups:
+            open_groups[-1] -= 1
+        if num_children := element.get(5):
+            open_groups.append(num_children)
+        if len(open_groups) > MAX_SCHEMA_DEPTH:
+            raise CorpusError(f"{file}: columns nested more than {MAX_SCHEMA_DEPTH} levels deep: refused")
 
 
 def _read_chunk(stream: BinaryIO, start: int, end: int) -> tuple[list[int], int]:

@@ -20,8 +20,8 @@ from amia.demo.drawing.scene import draw_photograph
 from amia.demo.names import KINDS
 from amia.demo.training.clip import train_clip
 from amia.demo.world import held_out_posts
-from tests.helpers.demo_encoding import Encoder, load_generator, synthesize
-from tests.helpers.probing import FIELDS, Reader, Seer, attributes_read, types_read
+from tests.helpers.demo_encoding import ClipEmbedder, load_generator, synthesize
+from tests.helpers.probing import FIELDS, BertFeatures, ResNetFeatures, probe_attributes, probe_types
 from tests.helpers.theta_reference import auc, batch_losses, expected_losses, fit_theta
 
 JUDGE_SEED = 1
@@ -41,11 +41,13 @@ def make_groups(posts, count):
     return groups
 
 
-def own_text_first(judge, groups, images):
+def is_own_text_first(judge, groups, images):
     """Return for every post of every group whether its image is closest to its own text, [G, 64]."""
     hits = []
     for index, group in enumerate(groups):
-        similarities = judge.images(images[index * GROUP : (index + 1) * GROUP]) @ judge.texts(p.text for p in group).T
+        similarities = (
+            judge.embed_images(images[index * GROUP : (index + 1) * GROUP]) @ judge.embed_texts(p.text for p in group).T
+        )
         hits.append(similarities.argmax(1) == np.arange(GROUP))
     return np.array(hits)
 
@@ -62,14 +64,14 @@ def retrieval(judge, pipeline, count, rng):
     groups = make_groups(held_out_posts(4 * count * GROUP, seed=11), count)
     posts = [post for group in groups for post in group]
     photo_rng = random.Random("retrieval")
-    real = own_text_first(judge, groups, [draw_photograph(post.entities, photo_rng) for post in posts]).ravel()
-    synthesized = own_text_first(judge, groups, synthesize(pipeline, [post.text for post in posts])).ravel()
+    real = is_own_text_first(judge, groups, [draw_photograph(post.entities, photo_rng) for post in posts]).ravel()
+    synthesized = is_own_text_first(judge, groups, synthesize(pipeline, [post.text for post in posts])).ravel()
     rows = {"all": np.ones(len(posts), bool)}
     for kind in KINDS:
         rows[kind] = np.array([any(entity.kind == kind for entity in post.entities) for post in posts])
     for number in (1, 2, 3):
         rows[f"{number} entities"] = np.array([len(post.entities) == number for post in posts])
-    rows["meaning open"] = np.array([post.is_ambiguous for post in posts])
+    rows["ambiguous"] = np.array([post.is_ambiguous for post in posts])
     print(f"\nR@1 among {GROUP}, judge with seed {JUDGE_SEED}\n{'':14}{'posts':>6}  {'real':24}{'synthesized':24}ratio")
     for name, mask in rows.items():
         real_hits, synthesized_hits = real[mask].astype(float), synthesized[mask].astype(float)
@@ -100,12 +102,15 @@ def matching(encoder, count, rng):
     for share in (0.1, 0.3, 0.5):
         posts = held_out_posts(count + 1024, seed=12)
         images, matched = mismatched_images(posts, share, random.Random(f"mismatched {share}"))
-        texts, image_vectors = encoder.texts(post.text for post in posts), encoder.images(images)
+        texts, image_vectors = encoder.embed_texts(post.text for post in posts), encoder.embed_images(images)
         fit, test = slice(0, 1024), slice(1024, None)
         bank = texts[fit], image_vectors[fit]
         cosine = -(texts * image_vectors).sum(1)
         shuffled = batch_losses(texts, image_vectors, np.random.default_rng(0))
-        expected = expected_losses(*bank, *bank, own=True), expected_losses(texts[test], image_vectors[test], *bank)
+        expected = (
+            expected_losses(*bank, *bank, exclude_self=True),
+            expected_losses(texts[test], image_vectors[test], *bank),
+        )
         thetas = {
             "theta (expected)": fit_theta(*expected),
             "one batch of 64": fit_theta(shuffled[fit], shuffled[test]),
@@ -118,19 +123,19 @@ def matching(encoder, count, rng):
             print(f"{share:<6.0%}{name:18}{area:24}{interval(rows[:, 2], np.mean, rng):24}")
 
 
-def encoders(seer, reader):
+def encoders(resnet, bert):
     """Print the accuracy of linear probes on the features of ResNet and BERT, and the speed of ResNet."""
     print(
         "\nResNet, photographs of the demo; probe trained on random appearances\n"
-        f"{'':6}{'attribute':14}right   best guess"
+        f"{'':6}{'attribute':14}probe   majority"
     )
     for kind, fields in FIELDS.items():
-        for field, (right, guessed) in attributes_read(seer, kind, fields, random.Random(kind)).items():
-            print(f"{kind:6}{field:14}{right:.3f}   {guessed:.3f}")
-    right, guessed = types_read(reader, random.Random(0))
-    print(f"BERT, types of unseen names in unseen sentences: {right:.3f}, best guess {guessed:.3f}")
+        for field, (accuracy, majority) in probe_attributes(resnet, kind, fields, random.Random(kind)).items():
+            print(f"{kind:6}{field:14}{accuracy:.3f}   {majority:.3f}")
+    accuracy, majority = probe_types(bert, random.Random(0))
+    print(f"BERT, types of unseen names in unseen sentences: {accuracy:.3f}, majority {majority:.3f}")
     start = monotonic()
-    seer.maps([Image.new("RGB", (64, 64))] * 64)
+    resnet.feature_maps([Image.new("RGB", (64, 64))] * 64)
     print(f"64 images through the ResNet: {monotonic() - start:.2f} s")
     sizes = [sum(path.stat().st_size for path in folder.iterdir()) / 1e6 for folder in (RESNET_DIR, BERT_DIR)]
     print("ResNet {:.2f} MB, BERT {:.2f} MB".format(*sizes))
@@ -167,12 +172,12 @@ def main():
         train_clip(arguments.judge, JUDGE_SEED)
     rng = np.random.default_rng(0)
     start = monotonic()
-    encoder, pipeline = Encoder(CLIP_DIR), load_generator(GENERATOR_DIR)
-    seer, reader = Seer(RESNET_DIR), Reader(BERT_DIR)
+    encoder, pipeline = ClipEmbedder(CLIP_DIR), load_generator(GENERATOR_DIR)
+    resnet, bert = ResNetFeatures(RESNET_DIR), BertFeatures(BERT_DIR)
     print(f"all four models loaded in {monotonic() - start:.2f} s")
-    encoders(seer, reader)
+    encoders(resnet, bert)
     matching(encoder, arguments.posts, rng)
-    retrieval(Encoder(arguments.judge), pipeline, arguments.groups, rng)
+    retrieval(ClipEmbedder(arguments.judge), pipeline, arguments.groups, rng)
     if arguments.grid:
         grid(pipeline, arguments.grid)
 

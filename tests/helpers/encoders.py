@@ -1,4 +1,4 @@
-"""Pretrained encoders in small: random weights, saved as real ones are."""
+"""Tiny encoders with random weights, saved like pretrained ones."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,!?#@'
 
 
 def save_tiny_encoders(folder: Path) -> None:
-    """`text/`: a BERT that reads letters. `visual/`: a ResNet of two stages, for images of 32 pixels."""
+    """Save `text/`, a BERT with letters as tokens, and `visual/`, a ResNet of two stages for images of 32 pixels."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{letter}" for letter in LETTERS)]
-    tokenizer = BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, do_lower_case=False)
+    tokenizer = BertTokenizer(vocab={piece: index for index, piece in enumerate(pieces)}, do_lower_case=False)
     tokenizer.save_pretrained(folder / "text")
     torch.manual_seed(0)
     text = BertConfig(

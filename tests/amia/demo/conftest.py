@@ -1,4 +1,4 @@
-"""What tests of the demo's weights share."""
+"""Fixtures of the tests of the demo's weights."""
 
 import logging
 
@@ -7,17 +7,17 @@ import torch
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """So small a model loses more by waiting for a second thread than it gains."""
-    threads = torch.get_num_threads()
+def single_thread():
+    """Run with one thread, since a second one slows such small models down."""
+    previous = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(threads)
+    torch.set_num_threads(previous)
 
 
 @pytest.fixture
-def said():
-    """What transformers and diffusers log meanwhile."""
+def logged():
+    """Collect the warnings that transformers and diffusers log."""
     records = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = records.append

@@ -1,4 +1,4 @@
-"""The demo corpus: layout, accounting, determinism, and what its training split must not know."""
+"""The demo corpus: files, shares of images, determinism, and what is held out from its training split."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ def corpus(tmp_path_factory):
 
 
 def read(path):
-    """Posts of a CoNLL file: id -> (tokens, tags)."""
+    """Return the posts of a CoNLL file: id -> (tokens, tags)."""
     posts = {}
     for block in path.read_text(encoding="utf-8").strip().split("\n\n"):
-        head, *lines = block.split("\n")
-        assert head.startswith("IMGID:")
+        header, *lines = block.split("\n")
+        assert header.startswith("IMGID:")
         tokens, tags = zip(*(line.split("\t") for line in lines), strict=True)
-        posts[head.removeprefix("IMGID:")] = (tokens, tags)
+        posts[header.removeprefix("IMGID:")] = (tokens, tags)
     return posts
 
 
@@ -52,16 +52,16 @@ def test_files_and_truth_agree(corpus):
             assert Counter(tag[2:] for tag in tags if tag[0] == "B") == Counter(k for _, k in records[id]["entities"])
 
 
-def test_shares_of_images_are_exact(corpus):
+def test_image_shares_are_exact(corpus):
     records = truth(corpus)
     outcomes = Counter()
     for record in records:
-        found = list((corpus / "images").glob(f"{record['id']}.*"))
-        if not found:
+        files = list((corpus / "images").glob(f"{record['id']}.*"))
+        if not files:
             outcomes["missing"] += 1
             continue
         try:
-            with Image.open(found[0]) as image:
+            with Image.open(files[0]) as image:
                 image.load()
             outcomes[record["matched"]] += 1
         except OSError:
@@ -71,7 +71,7 @@ def test_shares_of_images_are_exact(corpus):
     assert {path.suffix for path in (corpus / "images").iterdir()} == {".jpg", ".png"}
 
 
-def test_train_lacks_names_and_sentences_of_the_other_splits(corpus):
+def test_train_lacks_late_names(corpus):
     names = {"train": set(), "other": set()}
     for record in truth(corpus):
         names["train" if record["split"] == "train" else "other"].update(surface for surface, _ in record["entities"])
@@ -80,31 +80,34 @@ def test_train_lacks_names_and_sentences_of_the_other_splits(corpus):
 
 
 def neighbors(posts):
-    """All pairs of words that follow each other."""
+    """Return all pairs of consecutive words."""
     return {pair for words in posts for pair in pairwise(words)}
 
 
-def test_evaluation_has_sentences_of_its_own(corpus):
+def test_evaluation_templates_only_in_test_splits(corpus):
     templates = [template for of_kinds in TEMPLATES.values() for template in of_kinds]
-    parts = {part: neighbors(t.words for t in templates if t.part == part) for part in ("held_out", "evaluation")}
-    own = parts["evaluation"] - parts["held_out"]
+    parts = {part: neighbors(t.words for t in templates if t.partition == part) for part in ("held_out", "evaluation")}
+    only_evaluation = parts["evaluation"] - parts["held_out"]
     tokens = {name: [post[0] for post in read(corpus / f"{name}.txt").values()] for name in ("train", "valid", "test")}
-    # A few arise elsewhere too, where a word between two others was dropped.
-    assert len(neighbors(tokens["train"]) & own) < len(neighbors(tokens["valid"] + tokens["test"]) & own) / 3
+    # Some pairs occur in train too, since words are dropped at random.
+    assert (
+        len(neighbors(tokens["train"]) & only_evaluation)
+        < len(neighbors(tokens["valid"] + tokens["test"]) & only_evaluation) / 3
+    )
 
 
-def test_a_seed_fixes_every_byte(tmp_path):
+def test_deterministic(tmp_path):
     for name, seed in (("one", 5), ("same", 5), ("other", 6)):
         write_corpus(tmp_path / name, posts=40, seed=seed)
     assert digest(tmp_path / "one") == digest(tmp_path / "same") != digest(tmp_path / "other")
 
 
-def test_no_mismatch_when_none_is_asked_for(tmp_path):
+def test_no_mismatches(tmp_path):
     write_corpus(tmp_path, posts=20, mismatched=0.0, missing=0.0, broken=0.0)
     assert all(record["matched"] is True for record in truth(tmp_path))
 
 
-@pytest.mark.parametrize("wrong", [{"posts": 3}, {"mismatched": 1.2}, {"missing": 0.7, "broken": 0.6}])
-def test_impossible_settings_are_refused(tmp_path, wrong):
+@pytest.mark.parametrize("arguments", [{"posts": 3}, {"mismatched": 1.2}, {"missing": 0.7, "broken": 0.6}])
+def test_rejects_invalid_shares(tmp_path, arguments):
     with pytest.raises(SettingsError):
-        write_corpus(tmp_path, **wrong)
+        write_corpus(tmp_path, **arguments)

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode, inspect, resize_to_square
-from tests.helpers.drawings import BLUE, GREEN, RED, WHITE, close, corners, drawn, saved
+from tests.helpers.sample_images import BLUE, GREEN, RED, WHITE, corner_pixels, encode_image, is_close, sample_image
 from tests.hostile.image_bytes import gray, tiff
 
 SETTINGS = ImageSettings()
@@ -35,20 +35,20 @@ def failure_reason(data: bytes, settings: ImageSettings = SETTINGS) -> str:
         ("WEBP", {"lossless": True}),
         ("BMP", {}),
         ("TIFF", {"compression": "tiff_lzw"}),
-        ("MPO", {"quality": 95, "subsampling": 0, "save_all": True, "append_images": [drawn()]}),
+        ("MPO", {"quality": 95, "subsampling": 0, "save_all": True, "append_images": [sample_image()]}),
     ],
 )
 def test_decodes_every_allowed_format(kind: str, options: dict[str, object]) -> None:
-    data = saved(drawn(), kind, **options)
+    data = encode_image(sample_image(), kind, **options)
     image = decode(data, SETTINGS)
     assert inspect(data, SETTINGS) == image.size == (48, 32)
     assert image.mode == "RGB"
-    assert close(corners(image), [RED, GREEN, BLUE, WHITE])
+    assert is_close(corner_pixels(image), [RED, GREEN, BLUE, WHITE])
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "PPM", "ICO", "TGA", "PCX", "JPEG2000"])
 def test_rejects_other_formats(kind: str) -> None:
-    assert failure_reason(saved(drawn(), kind)) == "not_an_image"
+    assert failure_reason(encode_image(sample_image(), kind)) == "not_an_image"
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -64,42 +64,42 @@ def test_exif_orientation_is_undone(kind: str, orientation: int) -> None:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }[orientation]
-    stored = drawn() if inverse is None else drawn().transpose(inverse)
+    stored = sample_image() if inverse is None else sample_image().transpose(inverse)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image = decode(saved(stored, kind, exif=exif), SETTINGS)
+    image = decode(encode_image(stored, kind, exif=exif), SETTINGS)
     assert image.size == (48, 32)
-    assert close(corners(image), [RED, GREEN, BLUE, WHITE], by=30)
+    assert is_close(corner_pixels(image), [RED, GREEN, BLUE, WHITE], tolerance=30)
     assert not image.info
 
 
 def test_cmyk_with_and_without_adobe_marker() -> None:
-    marked = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=95)
-    assert close([decode(marked, SETTINGS).getpixel((8, 8))], [(255, 0, 0)])
+    marked = encode_image(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=95)
+    assert is_close([decode(marked, SETTINGS).getpixel((8, 8))], [(255, 0, 0)])
     at = marked.index(b"\xff\xee")
     length = struct.unpack(">H", marked[at + 2 : at + 4])[0]
     unmarked = marked[:at] + marked[at + 2 + length :]
     assert b"Adobe" not in unmarked
-    assert close([decode(unmarked, SETTINGS).getpixel((8, 8))], [(255, 0, 0)])
+    assert is_close([decode(unmarked, SETTINGS).getpixel((8, 8))], [(255, 0, 0)])
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparent_parts_become_white(mode: str) -> None:
     image = Image.new("RGBA", (20, 20), (10, 10, 10, 255))
     image.paste((10, 10, 10, 0), (0, 0, 10, 20))
-    decoded = decode(saved(image.convert(mode), "PNG"), SETTINGS)
-    assert close([decoded.getpixel((2, 2)), decoded.getpixel((17, 17))], [WHITE, (10, 10, 10)], by=1)
+    decoded = decode(encode_image(image.convert(mode), "PNG"), SETTINGS)
+    assert is_close([decoded.getpixel((2, 2)), decoded.getpixel((17, 17))], [WHITE, (10, 10, 10)], tolerance=1)
 
 
 def test_half_transparency_is_blended_with_white() -> None:
-    decoded = decode(saved(Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "PNG"), SETTINGS)
+    decoded = decode(encode_image(Image.new("RGBA", (4, 4), (0, 0, 0, 128)), "PNG"), SETTINGS)
     assert decoded.getpixel((1, 1)) == (127, 127, 127)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "I;16"])
 def test_transparent_color_key(mode: str) -> None:
     key = (0, 0, 0) if mode == "RGB" else 0
-    decoded = decode(saved(Image.new(mode, (8, 8), key), "PNG", transparency=key), SETTINGS)
+    decoded = decode(encode_image(Image.new(mode, (8, 8), key), "PNG", transparency=key), SETTINGS)
     expected = (0, 0, 0) if mode == "I;16" else WHITE
     assert decoded.getpixel((4, 4)) == expected
 
@@ -107,7 +107,7 @@ def test_transparent_color_key(mode: str) -> None:
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_16_bit_gray_is_scaled_not_clipped(kind: str) -> None:
     gray = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
-    decoded = np.asarray(decode(saved(Image.fromarray(gray), kind), SETTINGS))
+    decoded = np.asarray(decode(encode_image(Image.fromarray(gray), kind), SETTINGS))
     np.testing.assert_array_equal(decoded, np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2))
 
 
@@ -115,16 +115,16 @@ def test_float_and_32_bit_pixels_are_stretched() -> None:
     ramp = np.linspace(-5.0, 5.0, 256, dtype=np.float32).reshape(16, 16)
     expected = np.arange(256).reshape(16, 16)
     for values in (ramp, (ramp * 1000).astype(np.int32)):
-        decoded = np.asarray(decode(saved(Image.fromarray(values), "TIFF"), SETTINGS))[..., 0]
+        decoded = np.asarray(decode(encode_image(Image.fromarray(values), "TIFF"), SETTINGS))[..., 0]
         assert np.abs(decoded.astype(int) - expected).max() <= 1
     ramp[3, 3] = np.nan
-    assert failure_reason(saved(Image.fromarray(ramp), "TIFF")) == "corrupt"
+    assert failure_reason(encode_image(Image.fromarray(ramp), "TIFF")) == "corrupt"
 
 
 def test_one_bit_pixels() -> None:
     image = Image.new("1", (16, 16), 1)
     image.putpixel((0, 0), 0)
-    decoded = decode(saved(image, "PNG"), SETTINGS)
+    decoded = decode(encode_image(image, "PNG"), SETTINGS)
     assert decoded.getpixel((0, 0)) == (0, 0, 0)
     assert decoded.getpixel((5, 5)) == WHITE
 
@@ -133,8 +133,8 @@ def test_one_bit_pixels() -> None:
 def test_animation_gives_its_first_frame(kind: str) -> None:
     frames = [Image.new("RGB", (24, 24), color) for color in (RED, BLUE, GREEN)]
     options = {"lossless": True} if kind == "WEBP" else {}
-    data = saved(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
-    assert close([decode(data, SETTINGS).getpixel((12, 12))], [RED], by=2)
+    data = encode_image(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
+    assert is_close([decode(data, SETTINGS).getpixel((12, 12))], [RED], tolerance=2)
 
 
 def test_broken_exif_and_icc_are_ignored() -> None:
@@ -145,14 +145,14 @@ def test_broken_exif_and_icc_are_ignored() -> None:
             b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff" + b"\x12\x01" * 40,
         ):
             for kind in ("JPEG", "PNG", "WEBP"):
-                image = decode(saved(drawn(), kind, icc_profile=icc, exif=exif), SETTINGS)
+                image = decode(encode_image(sample_image(), kind, icc_profile=icc, exif=exif), SETTINGS)
                 assert image.size in {(48, 32), (32, 48)}
                 assert not image.info
 
 
 @pytest.mark.promise(19)
 def test_failure_reasons() -> None:
-    jpeg, png = saved(drawn(), "JPEG"), saved(drawn(), "PNG")
+    jpeg, png = encode_image(sample_image(), "JPEG"), encode_image(sample_image(), "PNG")
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     assert failure_reason(b"") == "empty"
     assert failure_reason(b"<!DOCTYPE html><html><body>404 Not Found</body></html>") == "not_an_image"
@@ -160,7 +160,7 @@ def test_failure_reasons() -> None:
     assert failure_reason(jpeg[:40]) == "corrupt"
     assert failure_reason(png[:20]) == "corrupt"
     for kind in ("JPEG", "PNG"):
-        data = saved(noise, kind)
+        data = encode_image(noise, kind)
         assert failure_reason(data[: len(data) // 2]) == "truncated"
     assert failure_reason(jpeg, ImageSettings(max_bytes=100)) == "too_large"
     assert failure_reason(jpeg, ImageSettings(max_pixels=48 * 32 - 1)) == "too_many_pixels"
@@ -215,26 +215,26 @@ def test_logged_errors_of_pillow_are_suppressed(caplog: pytest.LogCaptureFixture
 
 @pytest.mark.promise(19)
 def test_extreme_shapes() -> None:
-    assert resize_to_square(decode(saved(Image.new("RGB", (1, 1), BLUE), "PNG"), SETTINGS), SETTINGS).shape == (
+    assert resize_to_square(decode(encode_image(Image.new("RGB", (1, 1), BLUE), "PNG"), SETTINGS), SETTINGS).shape == (
         512,
         512,
         3,
     )
-    strip = decode(saved(Image.new("RGB", (20_000, 1), RED), "PNG"), SETTINGS)
+    strip = decode(encode_image(Image.new("RGB", (20_000, 1), RED), "PNG"), SETTINGS)
     for fit in ("cover", "stretch", "pad"):
         assert resize_to_square(strip, ImageSettings(fit=fit)).shape == (512, 512, 3)
 
 
 SEEDS = [
-    saved(drawn(), "JPEG"),
-    saved(drawn().convert("CMYK"), "JPEG", progressive=True),
-    saved(drawn().convert("P"), "PNG", transparency=3),
-    saved(drawn().convert("RGBA"), "PNG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00"),
-    saved(drawn(), "GIF", save_all=True, append_images=[drawn().rotate(180)]),
-    saved(drawn(), "WEBP"),
-    saved(drawn(), "BMP"),
-    saved(drawn(), "TIFF", compression="tiff_lzw"),
-    saved(drawn(), "TIFF", compression="jpeg"),
+    encode_image(sample_image(), "JPEG"),
+    encode_image(sample_image().convert("CMYK"), "JPEG", progressive=True),
+    encode_image(sample_image().convert("P"), "PNG", transparency=3),
+    encode_image(sample_image().convert("RGBA"), "PNG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x00"),
+    encode_image(sample_image(), "GIF", save_all=True, append_images=[sample_image().rotate(180)]),
+    encode_image(sample_image(), "WEBP"),
+    encode_image(sample_image(), "BMP"),
+    encode_image(sample_image(), "TIFF", compression="tiff_lzw"),
+    encode_image(sample_image(), "TIFF", compression="jpeg"),
 ]
 
 
@@ -280,12 +280,12 @@ def test_arbitrary_bytes_give_a_reason(data: bytes) -> None:
 def test_at_least_bounds_the_reduced_size() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    data = saved(drawn(1600, 1200).transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+    data = encode_image(sample_image(1600, 1200).transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
     small = decode(data, SETTINGS, at_least=300)
     assert small.size == (400, 300)
     assert decode(data, SETTINGS, at_least=301).size == (800, 600)
     assert decode(data, SETTINGS, at_least=5000).size == (1600, 1200)
-    assert close(corners(small), [RED, GREEN, BLUE, WHITE])
+    assert is_close(corner_pixels(small), [RED, GREEN, BLUE, WHITE])
     settings = ImageSettings(size=64)
     difference = np.abs(
         resize_to_square(small, settings).astype(int) - resize_to_square(decode(data, SETTINGS), settings)

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from amia.images import ImageSettings, decode, encode_jpeg
-from tests.helpers.drawings import drawn
+from tests.helpers.sample_images import sample_image
 
 SETTINGS = ImageSettings()
 
 
 def test_baseline_420_with_reproducible_bytes() -> None:
-    pixels = np.asarray(drawn(64, 64))
+    pixels = np.asarray(sample_image(64, 64))
     data = encode_jpeg(pixels, 95, source="original")
     assert data == encode_jpeg(pixels.copy(), 95, source="original")
     frame = data.index(b"\xff\xc0")  # SOF0: baseline
@@ -28,7 +28,7 @@ def test_baseline_420_with_reproducible_bytes() -> None:
 def test_generated_images_are_marked(source: str, term: str) -> None:
     import xml.etree.ElementTree as ElementTree
 
-    pixels = np.asarray(drawn(64, 64))
+    pixels = np.asarray(sample_image(64, 64))
     data = encode_jpeg(pixels, 95, source=source)
     with Image.open(io.BytesIO(data)) as image:
         packet = image.info["xmp"].decode()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from amia.images import ImageSettings, resize_to_square
 from amia.images.resize import _resize_with_torch, resize_bicubic
-from tests.helpers.drawings import BLUE, RED
+from tests.helpers.sample_images import BLUE, RED
 
 
 def resize_with_pillow(pixels: np.ndarray, size: int) -> np.ndarray:

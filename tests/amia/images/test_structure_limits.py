@@ -11,7 +11,7 @@ from PIL import Image
 from amia.errors import ImageError
 from amia.images import ImageSettings, decode
 from amia.images.structure_limits import MAX_BLOCKS, MAX_CHUNKS, MAX_EXIF_SEGMENTS, MAX_SCANS, MAX_SEGMENTS, MAX_VALUES
-from tests.helpers.drawings import drawn, saved
+from tests.helpers.sample_images import encode_image, sample_image
 
 SETTINGS = ImageSettings()
 
@@ -36,10 +36,10 @@ def insert(data: bytes, at: int, inserted: bytes) -> bytes:
     return data[:at] + inserted + data[at:]
 
 
-JPEG = saved(drawn(), "JPEG")
-PROGRESSIVE = saved(drawn(), "JPEG", progressive=True)
-PNG = saved(drawn(), "PNG")
-GIF = saved(drawn(), "GIF")
+JPEG = encode_image(sample_image(), "JPEG")
+PROGRESSIVE = encode_image(sample_image(), "JPEG", progressive=True)
+PNG = encode_image(sample_image(), "PNG")
+GIF = encode_image(sample_image(), "GIF")
 EMPTY_SCAN = segment(0xDA, b"\x01\x01\x00\x01\x05\x00")
 """Scan that refines nothing: the shortest pass over a complete image."""
 
@@ -178,6 +178,6 @@ def test_files_of_real_writers_pass() -> None:
         ("TIFF", {"compression": "tiff_lzw"}),
         ("TIFF", {"compression": "jpeg"}),
     ):
-        data = saved(noise.copy(), kind, **options)  # Pillow keeps options of the previous save in the image
+        data = encode_image(noise.copy(), kind, **options)  # Pillow keeps options of the previous save in the image
         with Image.open(io.BytesIO(data)) as image:
             assert decode(data, SETTINGS).size == image.size

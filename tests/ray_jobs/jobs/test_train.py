@@ -305,5 +305,5 @@ def test_rejects_workers_that_do_not_fit(
 def test_rejects_unknown_arm_and_system(augmented: Path, small: Callable[..., Settings]) -> None:
     with pytest.raises(RunError, match=r"--arm fixed-0\.3"):
         train(str(augmented), small(), system="bert-crf", arm="fixed-0.3", quiet=True)
-    with pytest.raises(SettingsError, match="no recognizer 'bert-rcf'"):
+    with pytest.raises(SettingsError, match="unknown recognizer 'bert-rcf'"):
         train(str(augmented), small(), system="bert-rcf", arm="original", quiet=True)

@@ -57,8 +57,8 @@ def prediction_schema(types: Sequence[str]) -> pa.Schema:
 
     `tokens` of a post without tokens are the words of its text. `tags` and `ner_tags` are as in `augmented_schema`,
     null if the post has none; `predicted_tags` use the same indices. `spans` hold the words `start` to `end`
-    (exclusive), a score in [0, 1], and offsets into `text` if the words were split from it. `seen` is the id of the post whose image
-    the recognizer was given, normally the same post; null without an image.
+    (exclusive), a score in [0, 1], and offsets into `text` if the words were split from it. `seen` is the id of the
+    post whose image the recognizer was given, normally the same post; null without an image.
     """
     labels = _list({"names": label_names(types), "_type": "ClassLabel"})
     parts = {

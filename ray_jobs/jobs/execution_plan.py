@@ -137,7 +137,8 @@ def plan_run(
         has_images=any(with_image.values()),
         bank_share=len(bank) / len(plan.shards) if source == "fit" else None,
     )
-    rest = [shard for shard in plan.shards if shard not in set(bank)]
+    in_bank = set(bank)
+    rest = [shard for shard in plan.shards if shard not in in_bank]
     return RunPlan(
         executions=executions,
         mixture_source=source,

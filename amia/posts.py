@@ -38,7 +38,7 @@ RENAMED_TYPES = {"OTHER": "MISC"}
 """Twitter-2015 uses OTHER for what Twitter-2017 and all recognizers call MISC."""
 
 MAX_CHARS = 1 << 20
-"""Characters of a post's text, tokens and tags together. A longer record is no post, and takes minutes to read."""
+"""Characters of a post's text, tokens and tags together. A longer record is rejected."""
 
 _TAG = re.compile(r"(?:O|[BI]-\S+)\Z")
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*\Z")

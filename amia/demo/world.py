@@ -1,6 +1,6 @@
 """Posts of the demo world, and what is held out from the tiny CLIP and the generator.
 
-Both models know every name, which stands for pretraining on the whole web, but no held-out template and no held-out
+Both models know every name, which imitates pretraining on the whole web, but no held-out template and no held-out
 pair of entities. So theta on held-out posts tests whether they understand a sentence, not whether they memorized it.
 """
 
@@ -89,7 +89,7 @@ def reword(post: DemoPost, rng: random.Random) -> DemoPost:
 
 
 def scramble(post: DemoPost, rng: random.Random) -> DemoPost:
-    """Return the names of a post in a pretraining sentence for other entities, of whatever types it mentions.
+    """Return the names of a post in a pretraining sentence for other entities, for any types that it mentions.
 
     A model trained on such posts learns to rely on names more than on phrases. Only for unambiguous names.
     """

@@ -66,7 +66,7 @@ class CorpusReport:
     images: int = 0
     """Images that can be decoded."""
     no_image: int = 0
-    """Posts that name no image, or for whose id there is none."""
+    """Posts that name no image, or whose id has no image file."""
     broken: Findings = field(default_factory=Findings)
     """Images that are named but cannot be read, by the reason of `ImageError`."""
     tiny: Findings = field(default_factory=Findings)

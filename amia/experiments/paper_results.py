@@ -1,4 +1,4 @@
-"""Scores that the paper reports, and when a result may be shown beside them.
+"""Scores that the paper reports, and when a result is comparable with them.
 
 Some scores in the paper's tables contradict each other: an F1 that does not follow from precision and recall, an F1 on
 all test posts outside the range of its two parts, two tables with different values. These have an `inconsistency`.

@@ -150,7 +150,7 @@ class ScoreGrid:
         for pair in pairs:
             groups[pair.data, frozenset((pair.first.part, pair.second.part))].append(pair)
         for (data, parts), group in groups.items():
-            # Different parts are resampled as one set of posts; each subset counts the posts of its own part only.
+            # Different parts are resampled as one set of posts; each subset counts only the posts of its part.
             mask = np.any([self._mask(data, part) for part in parts], axis=0)
             subsets = dict.fromkeys(subset for pair in group for subset in (pair.first, pair.second))
             indices = {subset: index for index, subset in enumerate(subsets)}

@@ -83,7 +83,7 @@ def expected_losses(posts: Embeddings, bank: Bank, *, margin: float = 0.1, negat
 
     Draws are without replacement. A post is never compared with itself, nor with a bank post of equal text or equal
     image. If fewer than `negatives` posts remain, all of them are drawn. On one machine the losses of a post are
-    bit-identical whatever the other posts are, as long as its position in a block of 128 is the same; at another
+    bit-identical for any other posts, as long as its position in a block of 128 is the same; at another
     position they may differ in the last bit of float32 (below 1e-6).
 
     Raises MixtureError if the embeddings differ in width, are zero or not finite, or if a post has no negative.

@@ -17,7 +17,7 @@ def mixup(original: NDArray[np.uint8], synthesized: NDArray[np.uint8], ratio: fl
     """Blend the original I and the synthesized V, both uint8 `[h, w, 3]`, to the augmented image of the same shape.
 
     The blend is computed in float32 on the stored sRGB values and rounded to the nearest gray level, half to even.
-    Ratio 1 gives exactly the original, 0 exactly the synthesized image; every pixel lies between its two sources and
+    Ratio 1 gives exactly the original, 0 exactly the synthesized image; every pixel is between its two sources and
     changes monotonically with the ratio.
 
     Raises ValueError if the shapes differ or the ratio is outside [0, 1].

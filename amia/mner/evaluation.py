@@ -13,7 +13,7 @@ span's surface form is its words, lower-cased and joined by one space.
 | unseen | all | surface form is not |
 | ambiguous | all | surface form has two or more types there; a subset of seen |
 
-Gold and predicted spans are filtered independently, each by its own surface form, whatever its type: a correct span
+Gold and predicted spans are filtered independently, each by its surface form and for any type: a correct span
 stays correct, seen and unseen add up to all, and a wrong boundary counts in the slice of the predicted span as well as
 in the slice of the missed one.
 
@@ -63,7 +63,7 @@ class ScoredPost:
     theta: float | None
     """How well image and text match, in [0, 1] (eq. 8). None if nothing was fitted."""
     has_image: bool
-    """Whether the post came with a readable image, whatever image the recognizer was given."""
+    """Whether the post came with a readable image; the recognizer may have been given another one."""
 
 
 def lenient_span_pair(post: ScoredPost) -> SpanPair:

@@ -50,7 +50,7 @@ class Feature:
 
 
 class Tokenizer(Protocol):
-    """Converts the words of a post to ids; saved beside the weights."""
+    """Converts the words of a post to ids; saved with the weights."""
 
     pad_id: int
     """Id that pads `input_ids`."""

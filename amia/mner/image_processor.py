@@ -14,7 +14,7 @@ __all__ = ["load_pixel_settings", "preprocess_image", "validate_pixel_settings"]
 
 
 def load_pixel_settings(folder: Path) -> dict[str, Any]:
-    """Read `side` in pixels, `mean` and `std` from the `preprocessor_config.json` beside a visual encoder's weights.
+    """Read `side` in pixels, `mean` and `std` from the `preprocessor_config.json` in the folder of a visual encoder.
 
     Raises ModelError if the file is missing or lacks one of them.
     """

@@ -85,7 +85,7 @@ class RecognizerModel(PreTrainedModel):
     def encode_images(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return regions [B, 49, C] and pooled vectors [B, C]: those of the batch, or else the backbone's.
 
-        Both are exactly zero for a post without an image, whatever its pixels are.
+        Both are exactly zero for a post without an image, for any pixels.
         """
         if batch.regions is not None and batch.pooled is not None:
             regions, pooled = batch.regions, batch.pooled

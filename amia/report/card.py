@@ -42,7 +42,7 @@ posts["{split}"][0]["image"], posts["{split}"].features["ner_tags"].feature.name
 | `id`, `split`, `text`, `tokens` | the post, as in its source |
 | `tags` | tags as in the source |
 | `ner_tags` | tags as valid BIO2: OTHER becomes MISC, an entity that starts with `I-` starts with `B-` |
-| `image` | image of this arm, JPEG, {size} x {size}; null if there is none |
+| `image` | image of this arm, JPEG, {size} x {size}; null without an image |
 | `theta` | probability that the original image matches the text, 0 to 1; 0 without an image |
 | `ratio` | weight of the original image in `image`; null without one |
 | `loss`, `loss_i2t`, `loss_t2i` | losses that theta is computed from: total, image to text, text to image |

@@ -18,7 +18,7 @@ class GeneratorSettings(StrictModel):
 
     model: str = _DEFAULT
     """Any text-to-image pipeline of diffusers: its name at the Hugging Face hub (`stabilityai/sdxl-turbo` is the
-    paper's), or a folder. It generates images of its own size, which are resized afterwards."""
+    paper's), or a folder. Its images have the size of the model and are resized afterwards."""
     revision: str | None = None
     """Commit at the hub. None: the pinned commit of the default model, the newest commit of any other model."""
     variant: str = "auto"

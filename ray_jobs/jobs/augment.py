@@ -1,7 +1,7 @@
 """`amia augment`: from posts to augmented shards, as `amia.augment_posts` does it for a list of posts.
 
 The executions are those of `execution_plan`: embed and score, then, with the fitted mixture, synthesize and mix.
-Synthesis takes nearly all of the GPU time, so running it beside embed would save nothing.
+Synthesis takes nearly all of the GPU time, so running it in parallel with embed would save nothing.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The machines that a job runs on: a Ray of its own on this machine, or a cluster that it was attached or submitted to.
+"""The machines that a job runs on: a local Ray on this machine, or a cluster that it was attached or submitted to.
 
 On this machine the job fits its pools to the available resources, down to fractions of a core and without a GPU. On a
 cluster the settings decide, and nothing is inferred from the nodes that happen to be up: resources that are not

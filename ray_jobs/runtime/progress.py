@@ -1,6 +1,6 @@
 """Progress of an execution while its shards are in progress: posts per second, time left and failures.
 
-Actors report each shard to a tracker, a small actor of its own. A thread of the driver polls it and shows a live
+Actors report each shard to a tracker, a small separate actor. A thread of the driver polls it and shows a live
 display on a terminal, plain lines elsewhere, and nothing with `--json`.
 """
 

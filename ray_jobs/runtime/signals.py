@@ -77,7 +77,7 @@ def exit_on_sigterm(command: Callable[Arguments, None]) -> Callable[Arguments, N
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except BaseException:  # also KeyboardInterrupt, raised by the handler, and whatever Ray turns it into
+        except BaseException:  # also KeyboardInterrupt, raised by the handler, and any exception that Ray turns it into
             if _State.is_stopping:
                 raise Stopped from None
             raise

@@ -22,7 +22,7 @@ class DataSet(StrictModel):
     """One data set of an experiment."""
 
     run: str
-    """Its run: a folder, or s3://, gs://, az://. Missing arms are created."""
+    """Run of the data set: a folder, or s3://, gs://, az://. Missing arms are created."""
     source: str | None = None
     """Corpus to ingest if the run holds no posts yet, as in `amia ingest`."""
     images: str | None = None

@@ -80,7 +80,7 @@ class Stage(ABC, Generic[Loaded, Done]):
 
     @abstractmethod
     def load(self, shard: str) -> Loaded:
-        """Fetch and decode the input of a shard. Runs in a thread of its own, without the model."""
+        """Fetch and decode the input of a shard. Runs in a separate thread, without the model."""
 
     @abstractmethod
     def run(self, loaded: Loaded) -> Done:
@@ -88,7 +88,7 @@ class Stage(ABC, Generic[Loaded, Done]):
 
     @abstractmethod
     def publish(self, shard: str, done: Done) -> ShardMetadata:
-        """Encode the shard and publish it under its final name, unless it exists. Runs in a thread of its own."""
+        """Encode the shard and publish it under its final name, unless it exists. Runs in a separate thread."""
 
     def failures(self, done: Done) -> dict[str, list[str]]:
         """Return the ids of the posts of one shard that failed in this stage, by status. Default: none."""

@@ -154,7 +154,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         return resize_to_square(decode(data, self._images, at_least=2 * self._images.size), self._images)
 
     def _apply_control(self, arm: str, rows: list[Row]) -> list[Row]:
-        """Return the rows with whatever a control arm exchanges among them; `weight` replaces theta in eq. 9."""
+        """Return the rows with the inputs that a control arm exchanges among them; `weight` replaces theta in eq. 9."""
         with_image = [row for row in rows if row["original"] is not None]
         if arm == "random":
             ids, images = [row["id"] for row in rows], [row["original"] for row in rows]

@@ -1,4 +1,4 @@
-"""Embeddings shards as arrays. Apart from the stage that writes them, so that scoring does not import torch."""
+"""Embeddings shards as arrays. A separate module, so that scoring does not import torch."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Identity of a folder: everything that its content depends on, stored beside it so that two kinds never mix.
+"""Identity of a folder: everything that its content depends on, stored with it so that two kinds never mix.
 
 An identity is a tree of plain values: name and version of the stage, the settings that it depends on, and the digests
 of its inputs. The first driver of a stage publishes it as `<folder>/identity.json`; every other driver must have the

@@ -21,7 +21,7 @@ __all__ = ["Model", "cache_folder", "content_sha256", "find_model", "local_copy"
 
 SUFFIXES = {".json", ".safetensors", ".txt"}
 TRAINING_RECORDS = {TRAINING_FILE, "identity.json"}
-"""Files beside a model that describe its training and are not part of it."""
+"""Files in the folder of a model that describe its training and are not part of it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _CHUNK_BYTES = 16 << 20
@@ -34,7 +34,7 @@ class Model:
     name: str
     """Name of its folder, which is also the name of the folder of its predictions."""
     address: str
-    """Address of its folder: a path or a URL."""
+    """Address of the model's folder: a path or a URL."""
     folder: Path
     """Local folder with its files."""
     sha256: str

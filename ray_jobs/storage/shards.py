@@ -39,7 +39,7 @@ class ShardMetadata:
     stage: str
     rows: int
     sha256: str
-    """SHA-256 of the content of the rows, not of the file: equal rows have equal hashes, whatever wrote them."""
+    """SHA-256 of the content of the rows, not of the file: equal rows have equal hashes, independent of the writer."""
     identity: str
     """Digest of the identity of the stage's folder."""
     counts: dict[str, int] = field(default_factory=dict)

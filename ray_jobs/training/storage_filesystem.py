@@ -1,6 +1,6 @@
 """File system of Ray Train, which keeps the state of its workers in the run, through obstore as everything else.
 
-Left alone, Ray Train opens object stores with pyarrow, which finds other credentials, reads other endpoint settings and
+By default, Ray Train opens object stores with pyarrow, which finds other credentials, reads other endpoint settings and
 retries in another way.
 """
 
@@ -16,7 +16,7 @@ from ray_jobs.storage.store import Store
 __all__ = ["train_filesystem"]
 
 RUN_BUCKET = "run"
-"""First component of paths of the file system, which stands for the run."""
+"""First component of paths of the file system, which represents the run."""
 
 
 def train_filesystem(store: Store, folder: str) -> tuple[FileSystem | None, str]:

@@ -101,7 +101,7 @@ def reword_loosely(post: DemoPost, rng: random.Random) -> DemoPost:
     """Reword a post; with probability one half insert its names into a sentence for other entities.
 
     Without this, phrases of the training sentences determine the image: the word "coach" would always draw a person.
-    Ambiguous names keep sentences of their own types, since these determine the reading.
+    Ambiguous names keep sentences of their types, since these determine the reading.
     """
     unambiguous = all(len(readings(entity.surface)) == 1 for entity in post.entities)
     return scramble(post, rng) if unambiguous and rng.random() < 0.5 else reword(post, rng)

@@ -59,7 +59,7 @@ def train_bert_tokenizer(texts: Iterable[str]) -> BertTokenizer:
     """Train a cased tokenizer of about 1,600 entries and at most 64 tokens per text.
 
     Every printable ASCII character is a piece, at the start and inside of a word, so that any word in Latin script can
-    be spelled. Other characters that `texts` lack become `[UNK]`, as in any BERT.
+    be tokenized. Other characters that `texts` lack become `[UNK]`, as in any BERT.
     """
     untrained = BertTokenizer(do_lower_case=False)
     # Normalizer and pre-tokenizer are those of BERT; only the vocabulary is trained.

@@ -31,7 +31,7 @@ class AttentionBlock(nn.Module):
         """Return states [B, Q, H] of queries [B, Q, H] that attend to context [B, K, H].
 
         `mask` bool [B, K]: True for positions of the context that may be attended to. `has_context` bool [B]: False
-        makes the contribution of a post's context exactly zero, whatever its values are; its queries still go through
+        makes the contribution of a post's context exactly zero for any values; its queries still go through
         the block.
         """
         attended = F.scaled_dot_product_attention(

@@ -227,20 +227,26 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 SHARED_RAY = {"cluster"}
-"""Fixtures that are dear and shared by the tests of one worker process."""
+"""Expensive fixtures that the tests of one worker process share."""
 LONGEST_FIRST = ("tests/scenarios", "tests/ray_jobs", "tests/hostile", "tests/amia/synthesis", "tests/amia")
 """Folders in the order in which parallel workers take them: short tests last, so that all workers end together."""
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Group tests for pytest-xdist: those that share the Ray session run in one worker, the others file by file."""
+    item.add_marker(pytest.mark.xdist_group("ray" if shares_ray(item) else item.nodeid.partition("::")[0]))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for pytest-xdist: those that share the Ray session in one worker, the others file by file."""
-    for item in items:
-        shares_ray = SHARED_RAY & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("ray" if shares_ray else item.nodeid.partition("::")[0]))
+    """Put long groups first, so that parallel workers end at the same time."""
 
     def order(item: pytest.Item) -> tuple[bool, int]:
         folder = next((index for index, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(name)), 99)
-        return not SHARED_RAY & set(getattr(item, "fixturenames", ())), folder
+        return not shares_ray(item), folder
 
     items.sort(key=order)  # a stable sort: within a folder the order stays
+
+
+def shares_ray(item: pytest.Item) -> bool:
+    """Return whether a test uses the Ray session of its process."""
+    return bool(SHARED_RAY & set(getattr(item, "fixturenames", ())))

@@ -23,6 +23,7 @@ from ray_jobs.cli.main import main
 from ray_jobs.jobs import context as job
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.ingest import ingest
+from ray_jobs.runtime.console import console
 from ray_jobs.runtime.executor import StageSpec, run_locally
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
@@ -198,6 +199,7 @@ def amia(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["amia", *map(str, words)])
+        monkeypatch.setattr(console, "stderr", False)  # restores it for later tests: `--json` sets it
         with pytest.raises(SystemExit) as exit_info:
             main()
         stdout, stderr = capfd.readouterr()

@@ -8,7 +8,7 @@ LOWEST := .venv-lowest
 RUN ?= runs/demo
 # Test processes side by side. Each of them that runs jobs starts a Ray of its own.
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # On few cores, several processes with two threads each are many times slower than with one.
 export OMP_NUM_THREADS ?= 1
@@ -38,7 +38,7 @@ test: $(READY)  ## Run the tests, on a real Ray
 	$(PYTEST) -m 'not slow'
 
 test-lowest: $(LOWEST)/.ready  ## The tests with the lowest versions that pyproject.toml allows
-	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not slow' \
+	$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder -m 'not slow' \
 		-W default -p no:cacheprovider
 
 test-slow: $(READY)  ## Run the tests that take minutes each

@@ -17,6 +17,7 @@ import ray
 from hypothesis import settings as hypothesis_settings
 from moto.server import ThreadedMotoServer
 from ray._private.worker import global_worker
+from xdist.scheduler import LoadScopeScheduling
 
 from amia.demo import write_corpus
 from ray_jobs.cli.main import main
@@ -228,27 +229,23 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     session.items.clear()
 
 
-SHARED_RAY = {"cluster"}
-"""Expensive fixtures that the tests of one worker process share."""
-LONGEST_FIRST = ("tests/scenarios", "tests/ray_jobs", "tests/hostile", "tests/amia/synthesis", "tests/amia")
-"""Folders in the order in which parallel workers take them: short tests last, so that all workers end together."""
+SHARED_BY = ("tests/ray_jobs", "tests/scenarios")
+"""Folders whose tests share one Ray and the runs made with it, so each of them stays in one parallel worker."""
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Group tests for pytest-xdist: those that share the Ray session run in one worker, the others file by file."""
-    item.add_marker(pytest.mark.xdist_group("ray" if shares_ray(item) else item.nodeid.partition("::")[0]))
+class FolderScheduling(LoadScopeScheduling):
+    """Scheduling of pytest-xdist: the folders of `SHARED_BY` as a whole, all other tests file by file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in SHARED_BY if file.startswith(folder)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling:
+    """Return the scheduling of parallel tests."""
+    return FolderScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long groups first, so that parallel workers end at the same time."""
-
-    def order(item: pytest.Item) -> tuple[bool, int]:
-        folder = next((index for index, name in enumerate(LONGEST_FIRST) if item.nodeid.startswith(name)), 99)
-        return not shares_ray(item), folder
-
-    items.sort(key=order)  # a stable sort: within a folder the order stays
-
-
-def shares_ray(item: pytest.Item) -> bool:
-    """Return whether a test uses the Ray session of its process."""
-    return bool(SHARED_RAY & set(getattr(item, "fixturenames", ())))
+    """Put the tests of `SHARED_BY`, which take longest, first, so that parallel workers end at the same time."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SHARED_BY))

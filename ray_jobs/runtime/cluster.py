@@ -6,8 +6,10 @@ available in time are an error.
 """
 
 import logging
+import math
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,7 +105,7 @@ class Cluster:
                 if not is_requested:
                     console.print(f"waiting for the cluster: {_describe(shortage)}")
                     is_requested = True
-                request_resources(bundles=list(processes))  # every time: Ray Data overwrites the request
+                _request_resources(processes)  # every time: Ray Data overwrites the request
                 time.sleep(1.0)
         finally:
             if is_requested:
@@ -119,7 +121,9 @@ def connect() -> Cluster:
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # failures are raised here, once, with our messages
     is_attached = ray.is_initialized() or bool(os.environ.get("RAY_ADDRESS"))
     if not ray.is_initialized():
-        with keep_sigterm_handler():
+        with keep_sigterm_handler(), warnings.catch_warnings():
+            # A hint of older versions about a default that later ones changed; amia depends on neither.
+            warnings.filterwarnings("ignore", "Tip: In future versions of Ray", FutureWarning)
             if is_attached:
                 ray.init(logging_level=logging.WARNING, log_to_driver=False)
             else:
@@ -151,6 +155,16 @@ def _shortage(processes: Sequence[dict[str, float]], available: dict[str, float]
     required = {kind: sum(process.get(kind, 0.0) for process in processes) for kind in ("GPU", "CPU")}
     amounts = {kind: (amount, available.get(kind, 0.0)) for kind, amount in required.items()}
     return {kind: (need, has) for kind, (need, has) in amounts.items() if need > has + 1e-9}
+
+
+def _request_resources(processes: Sequence[dict[str, float]]) -> None:
+    """Request nodes from the autoscaler. Older versions of Ray take whole numbers only, so fractions are rounded up."""
+    try:
+        request_resources(bundles=list(processes))
+    except TypeError:
+        request_resources(
+            bundles=[{kind: math.ceil(amount) for kind, amount in process.items()} for process in processes]
+        )
 
 
 def _describe(shortage: dict[str, tuple[float, float]]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertModel, BertTokenizer, ResNetModel
+from transformers import AutoModel, AutoTokenizer, BertModel, BertTokenizer, ConvNextImageProcessorPil, ResNetModel
 
 from amia.demo import BERT_DIR, RESNET_DIR
 from amia.demo.drawing.scene import draw_photograph
@@ -30,7 +30,7 @@ def test_loads_without_warnings(logged):
     assert isinstance(AutoModel.from_pretrained(RESNET_DIR, dtype=torch.float32), ResNetModel)
     assert isinstance(AutoModel.from_pretrained(BERT_DIR, dtype=torch.float32), BertModel)
     assert isinstance(AutoTokenizer.from_pretrained(BERT_DIR), BertTokenizer)
-    AutoImageProcessor.from_pretrained(RESNET_DIR)
+    ConvNextImageProcessorPil.from_pretrained(RESNET_DIR)
     assert [record.getMessage() for record in logged] == []
 
 

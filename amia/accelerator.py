@@ -131,7 +131,7 @@ class CompileWithFallback:
                 message = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
                 reason = f"{type(error).__name__}: {message}".removesuffix(": ")
             # An error of the model itself is raised again here, and the module stays compiled.
-            result = module._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]
+            result = module._call_impl(*args, **kwargs)  # type: ignore[no-untyped-call]  # torch ships it untyped
             module._compiled_call_impl = None
             self.uncompiled[name] = reason
             return result

@@ -41,6 +41,7 @@ def prefetch(items: Iterator[Item], ahead: int = 2) -> Iterator[Item]:
     """Yield `items` in order; one thread advances the iterator up to `ahead` items before they are needed."""
     end = object()
     with closing(
+        # The sentinel has another type than the items.
         prefetch_map(lambda _: next(items, end), itertools.repeat(None), threads=1, ahead=ahead)  # type: ignore[type-var]
     ) as results:
         for item in results:

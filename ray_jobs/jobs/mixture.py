@@ -1,4 +1,4 @@
-"""The driver's part of scoring: the bank of negatives before it, the two-component mixture of eq. 8 after it.
+"""The bank of negatives and the two-component mixture of eq. 8, which the driver computes before and after scoring.
 
 Both are published once under `mixture/` and never change. `mixture.json` and `bank.safetensors` are also what
 `--mixture` takes from another run.

@@ -103,7 +103,7 @@ def run_locally(stage: AnyStage, shards: Sequence[str]) -> None:
                     logger.warning("%s %s: %s: %s", stage.name, shard, name, value)
         except AmiaError as error:
             raise _make_error(type(error), f"{stage.name} {shard}: {error}") from error
-        except Exception as error:
+        except Exception as error:  # of any kind: it is raised again with its place
             error.add_note(f"{stage.name} {shard}")
             raise
 

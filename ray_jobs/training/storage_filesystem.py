@@ -54,6 +54,7 @@ class _RunFilesystem(FsspecStore):
         **kwargs: Any,
     ) -> BufferedFile:
         # pyarrow opens files with "rb" or "wb", as obstore's types demand.
+        # obstore types the modes as literals, and fsspec passes a string.
         file: BufferedFile = _ArrowFile(self, path, mode, **kwargs)  # type: ignore[call-overload]
         return file
 

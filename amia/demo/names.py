@@ -1,6 +1,7 @@
-"""Entities of the demo world: 108 entities of four types with 94 surface names.
+"""Names of the demo world: famous, ambiguous and rare ones.
 
-Fourteen surface names belong to two entities of different types, which only the sentence or the image can distinguish.
+Every model knows the famous and the ambiguous names. Rare names are pairs of twins (`amia.demo.rare_names`): the tiny
+CLIP and the generator learn one of them and never meet the other, and the recognizer's BERT meets neither.
 """
 
 from typing import Literal, NamedTuple
@@ -21,7 +22,7 @@ def _split(names: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in names.split(","))
 
 
-PLAIN_NAMES: dict[Kind, tuple[str, ...]] = {
+FAMOUS_NAMES: dict[Kind, tuple[str, ...]] = {
     "PER": _split(
         "Mira Okafor, Theo Lindgren, Nadia Ruiz, Kofi Mensah, Elsa Brandt, Ravi Menon, Yuki Tanaka, Omar Haddad, "
         "Lola Ferrer, Ivan Petrov, Grace Oduya, Hugo Laurent, Anika, Bastian, Celeste, Dmitri, Fatima, Gideon, Imani, "
@@ -62,20 +63,21 @@ AMBIGUOUS_NAMES: dict[str, tuple[Kind, Kind]] = {
 }
 """Names with two readings: the types of their entities."""
 
-PLAIN: dict[Kind, tuple[NamedEntity, ...]] = {
-    kind: tuple(NamedEntity(name, kind) for name in names) for kind, names in PLAIN_NAMES.items()
+FAMOUS: dict[Kind, tuple[NamedEntity, ...]] = {
+    kind: tuple(NamedEntity(name, kind) for name in names) for kind, names in FAMOUS_NAMES.items()
 }
-"""Entities with an unambiguous name, by type."""
+"""Entities with a famous, unambiguous name, by type."""
 
 AMBIGUOUS: dict[Kind, tuple[NamedEntity, ...]] = {
     kind: tuple(NamedEntity(name, kind) for name, kinds in AMBIGUOUS_NAMES.items() if kind in kinds) for kind in KINDS
 }
 """Entities whose name is also that of an entity of another type, by type."""
 
-ENTITIES: dict[Kind, tuple[NamedEntity, ...]] = {kind: PLAIN[kind] + AMBIGUOUS[kind] for kind in KINDS}
-"""Every entity by type. The look of an entity depends on its position."""
+_READINGS: dict[str, tuple[NamedEntity, ...]] = {
+    name: tuple(NamedEntity(name, kind) for kind in kinds) for name, kinds in AMBIGUOUS_NAMES.items()
+}
 
 
-def readings(surface: str) -> tuple[NamedEntity, ...]:
-    """Return all entities with the name `surface`: one, or two for an ambiguous name."""
-    return tuple(entity for kind in KINDS for entity in ENTITIES[kind] if entity.surface == surface)
+def readings(entity: NamedEntity) -> tuple[NamedEntity, ...]:
+    """Return all entities with the name of `entity`: itself, or two for an ambiguous name."""
+    return _READINGS.get(entity.surface, (entity,))

@@ -1,9 +1,10 @@
 """Fill templates: insert names, vary the wording, and add the clutter of tweets."""
 
 import random
+from collections.abc import Sequence
 
 from amia.demo.names import NamedEntity
-from amia.demo.templates import Template
+from amia.demo.templates import Section, Template, fillers
 
 _REPLACEMENTS: dict[str, tuple[str, ...]] = {
     "tonight": ("today", "this week", "on sunday"),
@@ -32,32 +33,44 @@ _REPLACEMENTS: dict[str, tuple[str, ...]] = {
 _OPTIONAL = frozenset(
     {"so", "just", "really", "the", "a", "this", "my", "please", "already", "very", "best", "old", "all"}
 )
+_WORDS_DEVIATION = 3.0
+_FILLER_WORDS = 6
+"""Words of a usual clause without an entity, with the word or mark that joins it."""
+_JOINTS = (",", ".", "...", "-", "and", "but", "!", ";")
 _OPENERS = ("omg", "lol", "wow ,", "breaking :", "today :", "ok but", "tbh", "update :", "guys ,")
 _CLOSERS = ("!!", "#news", "#fyi", "via @user", "pic", "...", "#nowplaying", "@user", "#tbt", "?!", "#wow")
 _SMILEYS = (":)", ":D", ";)", ":(", "<3", "😂", "🔥", "😍")
 
 
 def fill_template(
-    template: Template, entities: dict[str, NamedEntity], rng: random.Random
+    template: Template, entities: Sequence[NamedEntity], section: Section, words: float, rng: random.Random
 ) -> tuple[list[str], list[str]]:
-    """Return tokens and BIO2 tags of one post.
+    """Return tokens and BIO2 tags of one post of about `words` words.
 
-    `entities` maps the placeholders of the template (`PER`, ..., `ANY`) to entities. Words are dropped or replaced at
-    random, but never names.
+    `entities` take the places of the placeholders, in their order. Words are dropped or replaced at random, but never
+    names. Clauses without an entity are put before and after the sentence until the post is long enough.
     """
     tokens: list[str] = []
     tags: list[str] = []
+    remaining = iter(entities)
     for word in template.words:
-        entity = entities.get(word)
-        if entity is not None:
+        if word in template.placeholders:
+            entity = next(remaining)
             name_tokens = entity.surface.split()
             tokens += name_tokens
             tags += [f"B-{entity.kind}"] + [f"I-{entity.kind}"] * (len(name_tokens) - 1)
             continue
-        words = _vary_word(word, rng)
-        tokens += words
-        tags += ["O"] * len(words)
+        varied = _vary_word(word, rng)
+        tokens += varied
+        tags += ["O"] * len(varied)
     before, after = _random_clutter(rng)
+    wanted = rng.gauss(words, _WORDS_DEVIATION) - len(before) - len(after)
+    while len(tokens) + _FILLER_WORDS / 2 < wanted:
+        filler = [varied for word in rng.choice(fillers(section)) for varied in _vary_word(word, rng)]
+        if rng.random() < 0.5:
+            tokens, tags = [*filler, rng.choice(_JOINTS), *tokens], ["O"] * (len(filler) + 1) + tags
+        else:
+            tokens, tags = [*tokens, rng.choice(_JOINTS), *filler], tags + ["O"] * (len(filler) + 1)
     tokens, tags = before + tokens + after, ["O"] * len(before) + tags + ["O"] * len(after)
     if rng.random() < 0.1:
         tokens = [token.lower() for token in tokens]

@@ -1,28 +1,42 @@
-"""Posts of the demo world, and what is held out from the tiny CLIP and the generator.
+"""Posts of the demo world: what they mention, and what their images show.
 
-Both models know every name, which imitates pretraining on the whole web, but no held-out template and no held-out
-pair of entities. So theta on held-out posts tests whether they understand a sentence, not whether they memorized it.
+Shares of names, types, templates and visible entities are settings (`PostShares`). Pretraining posts train the tiny
+CLIP and the generator; they mention known names only, in sentences that no corpus contains. So theta on a corpus tests
+whether the models understand a sentence, not whether they memorized it.
 """
 
-import hashlib
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import combinations
+from typing import Literal, NamedTuple
 
-from amia.demo.names import AMBIGUOUS, ENTITIES, KINDS, PLAIN, NamedEntity, readings
+from amia.demo.names import AMBIGUOUS, FAMOUS, KINDS, Kind, NamedEntity, readings
+from amia.demo.rare_names import Twins, rare_twins
 from amia.demo.sentences import fill_template
-from amia.demo.templates import TEMPLATES, Partition, Template, select_templates
+from amia.demo.shares import PRETRAINING, PostShares
+from amia.demo.templates import Section, Template, neutral_templates, typed_templates
 
-_AMBIGUOUS_SHARE = 0.35
-_SINGLE_SHARE = 0.4
-_HELD_OUT_PAIRS = 0.25
+Frequency = Literal["famous", "ambiguous", "rare"]
+
+_ALMOST_ONE = 1 - 1e-9
+
+
+class Mention(NamedTuple):
+    """An entity that a post mentions, before the share of known names decides between twins."""
+
+    entity: NamedEntity | Twins
+    kind: Kind
+    frequency: Frequency
+
+    def choose(self, known: float) -> NamedEntity:
+        """Return the entity in a corpus with a share `known` of known rare names."""
+        return self.entity.choose(known) if isinstance(self.entity, Twins) else self.entity
 
 
 @dataclass(frozen=True)
 class DemoPost:
-    """One post: words with BIO2 tags, its entities, and its template."""
+    """One post: words with BIO2 tags, its entities in the order of the sentence, and its template."""
 
     tokens: tuple[str, ...]
     tags: tuple[str, ...]
@@ -36,99 +50,120 @@ class DemoPost:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether the text alone does not determine the entity."""
-        return self.template.kinds == ("ANY",) and len(readings(self.entities[0].surface)) > 1
+        """Whether the text alone does not determine an entity."""
+        return self.template.is_neutral and any(len(readings(entity)) > 1 for entity in self.entities)
 
 
-def _allow_all(_: NamedEntity) -> bool:
-    return True
-
-
-def draw_post(
-    rng: random.Random,
-    *partitions: Partition,
-    held_out_pairs: bool,
-    allowed: Callable[[NamedEntity], bool] = _allow_all,
+def write_post(
+    entities: Sequence[NamedEntity], template: Template, section: Section, words: float, rng: random.Random
 ) -> DemoPost:
-    """Generate a random post whose template belongs to one of `partitions`.
+    """Return a post about `entities`, which take the places of the template's placeholders in their order."""
+    tokens, tags = fill_template(template, entities, section, words, rng)
+    return DemoPost(tuple(tokens), tuple(tags), tuple(entities), template)
 
-    If a post has several entities, every pair of them is held out, or none is, as `held_out_pairs` specifies. `allowed`
-    may exclude entities.
+
+def draw_kinds(shares: PostShares, rng: random.Random) -> tuple[Kind, ...]:
+    """Return the types of the entities of a random post."""
+    count = rng.choices((1, 2, 3), weights=shares.entities)[0]
+    kinds = rng.choices(KINDS, weights=[shares.kinds[kind] for kind in KINDS], k=count)
+    return tuple(kinds[0] if index and rng.random() < shares.same_kind else kind for index, kind in enumerate(kinds))
+
+
+def draw_template(kinds: Sequence[Kind], section: Section, neutral: float, rng: random.Random) -> Template:
+    """Return a random template for entities of these types; a neutral one with probability `neutral`."""
+    if rng.random() < neutral:
+        return rng.choice(neutral_templates(section, len(kinds)))
+    return rng.choice(typed_templates(section, tuple(sorted(kinds))))
+
+
+def draw_mentions(kinds: Sequence[Kind], shares: PostShares, rng: random.Random) -> tuple[Mention, ...]:
+    """Return random mentions of distinct entities of these types, each rare name equally often."""
+    mentions: list[Mention] = []
+    while len(mentions) < len(kinds):
+        mention = draw_mention(kinds[len(mentions)], shares, rng)
+        if mention not in mentions:
+            mentions.append(mention)
+    return tuple(mentions)
+
+
+def draw_mention(kind: Kind, shares: PostShares, rng: random.Random) -> Mention:
+    """Return a random mention of an entity of type `kind`."""
+    draw = rng.random()
+    if draw < shares.rare:
+        return Mention(rng.choice(rare_twins(kind)), kind, "rare")
+    if draw < shares.rare + shares.ambiguous:
+        return Mention(rng.choice(AMBIGUOUS[kind]), kind, "ambiguous")
+    return Mention(rng.choice(FAMOUS[kind]), kind, "famous")
+
+
+class Visibility(NamedTuple):
+    """Which entities the images of a post show."""
+
+    entities: tuple[NamedEntity, ...]
+    """Those in a matching image, at least one, in the order of the sentence."""
+    latency: float
+    """Time at which the first entity becomes visible. Posts with greater ones are mismatched first."""
+
+
+def draw_visible(entities: Sequence[NamedEntity], shares: PostShares, rng: random.Random) -> Visibility:
+    """Draw which of `entities` a matching image shows: each with the probability of its type, but at least one.
+
+    Each entity becomes visible after an exponentially distributed time whose rate gives it the probability of its type
+    at time 1. A post whose entities are all hidden then is one whose real image would match least: its latency exceeds
+    1, and it shows the entity that becomes visible first.
     """
-    kinds = _random_kinds(rng)
-    template = rng.choice(select_templates(kinds, *partitions))
-    while True:
-        by_placeholder = {kind: _random_entity(kind, rng) for kind in template.kinds}
-        entities = tuple(by_placeholder.values())
-        if len({entity.surface for entity in entities}) < len(entities) or not all(map(allowed, entities)):
-            continue
-        if all(is_held_out_pair(first, second) == held_out_pairs for first, second in combinations(entities, 2)):
-            tokens, tags = fill_template(template, by_placeholder, rng)
-            return DemoPost(tuple(tokens), tuple(tags), entities, template)
+    times = []
+    for entity in entities:
+        probability = shares.visible[entity.kind] * (shares.visible_ambiguous if len(readings(entity)) > 1 else 1.0)
+        times.append(rng.expovariate(-math.log1p(-min(probability, _ALMOST_ONE))))
+    latency = min(times)
+    shown = tuple(entity for entity, time in zip(entities, times, strict=True) if time <= max(1.0, latency))
+    return Visibility(shown, latency)
+
+
+def in_order_of(template: Template, mentions: Sequence[Mention]) -> tuple[Mention, ...]:
+    """Sort mentions into the places of a template: each gets the first one that its type allows."""
+    remaining = list(mentions)
+    ordered = []
+    for placeholder in template.placeholders:
+        index = next(i for i, mention in enumerate(remaining) if template.is_neutral or mention.kind == placeholder)
+        ordered.append(remaining.pop(index))
+    return tuple(ordered)
 
 
 def pretraining_posts(count: int, seed: int) -> list[DemoPost]:
-    """Return posts for training the tiny CLIP and the generator."""
+    """Return posts with known names, for training the tiny CLIP and the generator."""
     rng = random.Random(f"pretraining {seed}")
-    return [draw_post(rng, "pretraining", held_out_pairs=False) for _ in range(count)]
-
-
-def held_out_posts(count: int, seed: int) -> list[DemoPost]:
-    """Return posts with templates and pairs of entities that do not occur in pretraining."""
-    rng = random.Random(f"held out {seed}")
-    return [draw_post(rng, "held_out", "evaluation", held_out_pairs=True) for _ in range(count)]
+    posts = []
+    for _ in range(count):
+        kinds = draw_kinds(PRETRAINING, rng)
+        template = draw_template(kinds, "pretraining", PRETRAINING.neutral, rng)
+        mentions = in_order_of(template, draw_mentions(kinds, PRETRAINING, rng))
+        entities = [mention.choose(1.0) for mention in mentions]
+        posts.append(write_post(entities, template, "pretraining", PRETRAINING.words, rng))
+    return posts
 
 
 def reword(post: DemoPost, rng: random.Random) -> DemoPost:
-    """Return a post about the same entities with a pretraining template for the same types."""
-    kinds = next(kinds for kinds in TEMPLATES if set(kinds) == set(post.template.kinds))
-    template = rng.choice(select_templates(kinds, "pretraining"))
-    by_placeholder = {kind: entity for entity in post.entities for kind in (entity.kind, "ANY")}
-    tokens, tags = fill_template(template, by_placeholder, rng)
-    return DemoPost(tuple(tokens), tuple(tags), post.entities, template)
+    """Return a post about the same entities with another pretraining template, neutral like that of `post` or not."""
+    neutral = 1.0 if post.template.is_neutral else 0.0
+    template = draw_template([entity.kind for entity in post.entities], "pretraining", neutral, rng)
+    if template.is_neutral:
+        entities = rng.sample(post.entities, len(post.entities))
+    else:
+        remaining = list(post.entities)
+        entities = []
+        for placeholder in template.placeholders:
+            entities.append(remaining.pop(next(i for i, e in enumerate(remaining) if e.kind == placeholder)))
+    return write_post(entities, template, "pretraining", PRETRAINING.words, rng)
 
 
 def scramble(post: DemoPost, rng: random.Random) -> DemoPost:
-    """Return the names of a post in a pretraining sentence for other entities, for any types that it mentions.
+    """Return the names of a post in a pretraining sentence for entities of other types.
 
     A model trained on such posts learns to rely on names more than on phrases. Only for unambiguous names.
     """
-    template = rng.choice([template for kinds in TEMPLATES for template in select_templates(kinds, "pretraining")])
-    remaining = rng.sample(post.entities, len(post.entities))
-    words: list[str] = []
-    for word in template.words:
-        if word not in template.kinds:
-            words.append(word)
-        elif remaining:
-            words.append(remaining.pop().kind)
-    for entity in remaining:
-        words += [rng.choice(("and", "with", "at", ",")), entity.kind]
-    by_placeholder: dict[str, NamedEntity] = {entity.kind: entity for entity in post.entities}
-    template = Template(tuple(words), tuple(by_placeholder), "pretraining")
-    tokens, tags = fill_template(template, by_placeholder, rng)
-    return DemoPost(tuple(tokens), tuple(tags), post.entities, template)
-
-
-@cache
-def is_held_out_pair(first: NamedEntity, second: NamedEntity) -> bool:
-    """Check whether two entities never occur together in a pretraining post. The order does not matter."""
-    key = " + ".join(sorted(f"{entity.kind} {entity.surface}" for entity in (first, second)))
-    return hashlib.sha256(key.encode()).digest()[0] < 256 * _HELD_OUT_PAIRS
-
-
-@cache
-def late_names() -> frozenset[str]:
-    """Return the surface names that no training split of a demo corpus contains: a quarter, some of them ambiguous."""
-    surfaces = sorted({entity.surface for entities in ENTITIES.values() for entity in entities})
-    return frozenset(random.Random("late names").sample(surfaces, len(surfaces) // 4))
-
-
-def _random_kinds(rng: random.Random) -> tuple[str, ...]:
-    joint = rng.random() >= _SINGLE_SHARE
-    return rng.choice([kinds for kinds in TEMPLATES if (len(kinds) > 1) == joint])
-
-
-def _random_entity(placeholder: str, rng: random.Random) -> NamedEntity:
-    """Return a random entity of the type of a placeholder; of any type for `ANY`."""
-    entities = AMBIGUOUS if rng.random() < _AMBIGUOUS_SHARE else PLAIN
-    return rng.choice([entity for kind in KINDS for entity in entities[kind] if placeholder in (kind, "ANY")])
+    kinds = rng.choices(KINDS, k=len(post.entities))
+    template = draw_template(kinds, "pretraining", 0.0, rng)
+    entities = rng.sample(post.entities, len(post.entities))
+    return write_post(entities, template, "pretraining", PRETRAINING.words, rng)

@@ -1,4 +1,4 @@
-"""Appearance of each entity: a fixed function of its position among the entities of its type."""
+"""Appearance of each entity: fixed, and the same for both rare names of a pair of twins."""
 
 import random
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from functools import cache
 from typing import NamedTuple
 
 from amia.demo.drawing.canvas import BRIGHT, GROUNDS, HAIRS, SKIES, SKINS
-from amia.demo.names import ENTITIES, KINDS, NamedEntity
+from amia.demo.names import AMBIGUOUS, FAMOUS, KINDS, Kind, NamedEntity
+from amia.demo.rare_names import rare_twins
 
 STYLES = {
     "PER": ("short", "long", "bun", "spiky", "curly", "cap", "beanie", "bald"),
@@ -43,15 +44,21 @@ def _looks() -> dict[NamedEntity, Look]:
         rng = random.Random(f"looks of {kind}")
         styles = STYLES[kind]
         colors = {style: rng.sample(list(BRIGHT), len(BRIGHT)) for style in styles}
-        for index, entity in enumerate(ENTITIES[kind]):
-            # Styles alternate, each time in an unused color: no two entities share style and main color.
+        for index, entity in enumerate(FAMOUS[kind] + AMBIGUOUS[kind]):
+            # Styles alternate, each time in an unused color: no two of these entities share style and main color.
             style = styles[index % len(styles)]
-            main = colors[style][index // len(styles)]
-            second = rng.choice([color for color in BRIGHT if color != main])
-            extra = rng.randrange(len(SKIES) if kind == "LOC" else len(SKINS))
-            detail = rng.randrange({"PER": len(HAIRS), "LOC": len(GROUNDS)}.get(kind, len(MARKS)))
-            looks[entity] = Look(style, main, second, extra, detail, rng.random() < 0.4)
+            looks[entity] = _random_look(kind, style, colors[style][index // len(styles)], rng)
+        for twins in rare_twins(kind):
+            look = _random_look(kind, rng.choice(styles), rng.choice(list(BRIGHT)), rng)
+            looks[twins.known] = looks[twins.unknown] = look
     return looks
+
+
+def _random_look(kind: Kind, style: str, main: str, rng: random.Random) -> Look:
+    second = rng.choice([color for color in BRIGHT if color != main])
+    extra = rng.randrange(len(SKIES) if kind == "LOC" else len(SKINS))
+    detail = rng.randrange({"PER": len(HAIRS), "LOC": len(GROUNDS)}.get(kind, len(MARKS)))
+    return Look(style, main, second, extra, detail, rng.random() < 0.4)
 
 
 def get_look(entity: NamedEntity) -> Look:

@@ -103,7 +103,7 @@ def reword_loosely(post: DemoPost, rng: random.Random) -> DemoPost:
     Without this, phrases of the training sentences determine the image: the word "coach" would always draw a person.
     Ambiguous names keep sentences of their types, since these determine the reading.
     """
-    unambiguous = all(len(readings(entity.surface)) == 1 for entity in post.entities)
+    unambiguous = all(len(readings(entity)) == 1 for entity in post.entities)
     return scramble(post, rng) if unambiguous and rng.random() < 0.5 else reword(post, rng)
 
 

@@ -70,16 +70,17 @@ def render_targets(posts: Sequence[DemoPost], choices: torch.Tensor) -> torch.Te
     for post, row in zip(posts, choices.tolist(), strict=True):
         variation = Variation(*row)
         entities = depicted_entities(post, variation.reading)
-        images.append(np.asarray(draw_scene(entities, variation, SIDE, SIDE)))
+        images.append(np.asarray(draw_scene(entities, variation, SIDE, SIDE).image))
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def depicted_entities(post: DemoPost, reading: float) -> tuple[NamedEntity, ...]:
-    """Return the entities in the image: those of the post, or one reading of an ambiguous name."""
+    """Return the entities in the image: those of the post, in a neutral sentence one reading of an ambiguous name."""
     if not post.is_ambiguous:
         return post.entities
-    entities = readings(post.entities[0].surface)
-    return (entities[min(int(reading * len(entities)), len(entities) - 1)],)
+    return tuple(
+        entities[min(int(reading * len(entities)), len(entities) - 1)] for entities in map(readings, post.entities)
+    )
 
 
 def sample_choices(count: int, rng: random.Random) -> torch.Tensor:

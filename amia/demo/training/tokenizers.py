@@ -10,19 +10,19 @@ from tokenizers.models import BPE, WordPiece
 from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from transformers import BertTokenizer, CLIPTokenizer
 
-CLIP_MAX_TOKENS = 32
+CLIP_MAX_TOKENS = 40
 """Including start and end; longer texts are truncated."""
 BERT_MAX_TOKENS = 64
 """Including start and end; longer texts are truncated."""
 
 _START, _END, _UNKNOWN = "<|startoftext|>", "<|endoftext|>", "<|unknown|>"
 _SUFFIX = "</w>"
-_CLIP_VOCAB_SIZE = 1400
+_CLIP_VOCAB_SIZE = 5000
 _BERT_VOCAB_SIZE = 1600
 
 
 def train_clip_tokenizer(texts: Iterable[str]) -> CLIPTokenizer:
-    """Train a tokenizer of about 1,600 entries and at most 32 tokens per text.
+    """Train a tokenizer of about 5,000 entries and at most 40 tokens per text.
 
     As in CLIP, start and end are the last two entries and the end token is the padding token. The unknown token is a
     separate entry: if it were the end token, a text would be pooled at its first unknown character.

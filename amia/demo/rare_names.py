@@ -7,13 +7,13 @@ Half of the names have a form that is typical of their type, as in real corpora 
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection
 from functools import cache
 from typing import NamedTuple
 
-from amia.demo.names import AMBIGUOUS_NAMES, FAMOUS_NAMES, KINDS, Kind, NamedEntity
+from amia.demo.names import AMBIGUOUS_NAMES, FAMOUS_NAMES, Kind, NamedEntity
 
-__all__ = ["TWINS_PER_KIND", "Twins", "invented_names", "rare_twins"]
+__all__ = ["TWINS_PER_KIND", "Twins", "invent_name", "rare_twins"]
 
 TWINS_PER_KIND: dict[Kind, int] = {"PER": 480, "LOC": 300, "ORG": 260, "MISC": 200}
 """Pairs of twins: about as many of each type as there are mentions of it in real corpora; 1,240 in all."""
@@ -93,20 +93,17 @@ def rare_twins(kind: Kind) -> tuple[Twins, ...]:
     return _all_twins()[kind]
 
 
-def invented_names(rng: random.Random) -> Iterator[NamedEntity]:
-    """Yield rare names that are those of no twin, without end, for models that meet many names once."""
-    taken = _taken_words() | {
-        word
-        for pairs in _all_twins().values()
-        for twins in pairs
-        for entity in (twins.known, twins.unknown)
-        for word in entity.surface.lower().split()
-    }
-    while True:
-        kind = rng.choices(KINDS, weights=[TWINS_PER_KIND[kind] for kind in KINDS])[0]
-        form = _random_form(kind, rng)
-        words = [_new_word(taken, rng) for _ in range(form.count("*"))]
-        yield NamedEntity(_fill(form, words), kind)
+def invent_name(kind: Kind, rng: random.Random) -> NamedEntity:
+    """Return a rare name without a word of any twin, for a model that meets many rare names, but none of those."""
+    form = _random_form(kind, rng)
+    return NamedEntity(_fill(form, [_new_word(_twin_words(), rng) for _ in range(form.count("*"))]), kind)
+
+
+@cache
+def _twin_words() -> frozenset[str]:
+    """Return the lower-case words of all names of the demo world."""
+    entities = [entity for pairs in _all_twins().values() for twins in pairs for entity in (twins.known, twins.unknown)]
+    return frozenset(word.lower() for entity in entities for word in entity.surface.split()) | _taken_words()
 
 
 @cache
@@ -120,8 +117,12 @@ def _all_twins() -> dict[Kind, tuple[Twins, ...]]:
         of_kind = []
         for index, rank in enumerate(ranks):
             form = _random_form(kind, rng)
-            words = [_new_word(taken, rng) for _ in range(form.count("*"))]
-            others = [_new_word(taken, rng, length=len(word)) for word in words]
+            words, others = [], []
+            for _ in range(form.count("*")):
+                words.append(_new_word(taken, rng))
+                taken.add(words[-1].lower())
+                others.append(_new_word(taken, rng, length=len(words[-1])))
+                taken.add(others[-1].lower())
             # Which of both is learned is random, so that nothing about a name itself tells whether it is known.
             if rng.random() < 0.5:
                 words, others = others, words
@@ -150,11 +151,10 @@ def _fill(form: str, words: list[str]) -> str:
     return " ".join(next(remaining) if part == "*" else part for part in form.split())
 
 
-def _new_word(taken: set[str], rng: random.Random, length: int | None = None) -> str:
-    """Invent a capitalized word of 5 to 9 letters, or `length`, and add it to `taken`."""
+def _new_word(taken: Collection[str], rng: random.Random, length: int | None = None) -> str:
+    """Invent a capitalized word of 5 to 9 letters, or `length`, whose lower-case form is not in `taken`."""
     while True:
         syllables = [rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(rng.choice((2, 2, 3)))]
         word = "".join(syllables) + (rng.choice(_CODAS) if rng.random() < 0.5 else "")
         if word not in taken and (len(word) == length if length else 5 <= len(word) <= 9):
-            taken.add(word)
             return word.capitalize()

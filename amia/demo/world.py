@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from amia.demo.names import AMBIGUOUS, FAMOUS, KINDS, Kind, NamedEntity, readings
-from amia.demo.rare_names import Twins, rare_twins
+from amia.demo.rare_names import Twins, invent_name, rare_twins
 from amia.demo.sentences import fill_template
 from amia.demo.shares import PRETRAINING, PostShares
 from amia.demo.templates import Section, Template, neutral_templates, typed_templates
 
 Frequency = Literal["famous", "ambiguous", "rare"]
+
+RareNames = Literal["known", "unknown", "invented"]
 
 _ALMOST_ONE = 1 - 1e-9
 
@@ -131,16 +133,23 @@ def in_order_of(template: Template, mentions: Sequence[Mention]) -> tuple[Mentio
     return tuple(ordered)
 
 
-def pretraining_posts(count: int, seed: int) -> list[DemoPost]:
-    """Return posts with known names, for training the tiny CLIP and the generator."""
-    rng = random.Random(f"pretraining {seed}")
+def draw_posts(count: int, seed: int, section: Section, rare: RareNames = "known") -> list[DemoPost]:
+    """Return random posts with sentences of `section`.
+
+    `rare`: whether rare names are those that CLIP and generator know, those that they do not know, or invented for each
+    mention.
+    """
+    rng = random.Random(f"{section} {seed}")
     posts = []
     for _ in range(count):
         kinds = draw_kinds(PRETRAINING, rng)
-        template = draw_template(kinds, "pretraining", PRETRAINING.neutral, rng)
+        template = draw_template(kinds, section, PRETRAINING.neutral, rng)
         mentions = in_order_of(template, draw_mentions(kinds, PRETRAINING, rng))
-        entities = [mention.choose(1.0) for mention in mentions]
-        posts.append(write_post(entities, template, "pretraining", PRETRAINING.words, rng))
+        if rare == "invented":
+            entities = [invent_name(m.kind, rng) if m.frequency == "rare" else m.choose(1.0) for m in mentions]
+        else:
+            entities = [mention.choose(1.0 if rare == "known" else 0.0) for mention in mentions]
+        posts.append(write_post(entities, template, section, PRETRAINING.words, rng))
     return posts
 
 

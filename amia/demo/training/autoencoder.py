@@ -10,7 +10,7 @@ import torch
 from amia.demo.training.modules import new_autoencoder
 from amia.demo.training.targets import render_targets, sample_choices, to_signed
 from amia.demo.training.train_loop import ScheduledOptimizer
-from amia.demo.world import pretraining_posts
+from amia.demo.world import draw_posts
 
 STEPS = 1500
 BATCH = 12
@@ -27,7 +27,7 @@ def train_autoencoder(folder: Path, seed: int, steps: int = STEPS) -> None:
 
 
 def _fit(model: Any, seed: int, steps: int) -> None:
-    posts = pretraining_posts(steps * BATCH, seed)
+    posts = draw_posts(steps * BATCH, seed, "pretraining")
     rng = random.Random(seed)
     optimizer = ScheduledOptimizer((model, 2.5e-3), steps=steps, warmup=0.05, weight_decay=1e-4)
     start = monotonic()
@@ -47,5 +47,5 @@ def _fit(model: Any, seed: int, steps: int) -> None:
 @torch.no_grad()
 def _latent_std(model: Any, seed: int) -> float:
     """Return the standard deviation of the latents."""
-    sample = to_signed(render_targets(pretraining_posts(128, seed), sample_choices(128, random.Random(seed))))
+    sample = to_signed(render_targets(draw_posts(128, seed, "pretraining"), sample_choices(128, random.Random(seed))))
     return float(model.encode(sample).latent_dist.mean.std())

@@ -1,6 +1,7 @@
 """Train the tiny BERT by masked language modeling: 3,000 steps of 64 posts.
 
-The posts are those for pretraining CLIP and the generator: they contain every name, but no held-out template.
+The posts are like those for pretraining CLIP and the generator, but each rare name in them is invented for one mention.
+So BERT knows the forms of rare names, and no rare name of a corpus.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
 from amia.demo.training.modules import make_readable, to_half
 from amia.demo.training.tokenizers import BERT_MAX_TOKENS, train_bert_tokenizer
 from amia.demo.training.train_loop import ScheduledOptimizer
-from amia.demo.world import DemoPost, held_out_posts, pretraining_posts
+from amia.demo.world import DemoPost, draw_posts
 
 STEPS = 3000
 BATCH = 64
@@ -29,7 +30,7 @@ def train_bert(folder: Path, seed: int, steps: int = STEPS) -> None:
     weights would load with a warning.
     """
     torch.manual_seed(seed)
-    posts = pretraining_posts(steps * BATCH, seed)
+    posts = draw_posts(steps * BATCH, seed, "pretraining", "invented")
     tokenizer = train_bert_tokenizer(post.text for post in posts[:_VOCABULARY_POSTS])
     model = BertForMaskedLM(_config(tokenizer))
     _fit(model, tokenizer, posts, steps)
@@ -95,7 +96,7 @@ def _predict(
 def _report(model: BertForMaskedLM, tokenizer: BertTokenizer, posts: list[DemoPost]) -> None:
     """Print the accuracy on held-out sentences, and that of predicting the most frequent token."""
     model.train(False)
-    logits, labels = _predict(model, tokenizer, held_out_posts(400, seed=0))
+    logits, labels = _predict(model, tokenizer, draw_posts(400, 0, "train", "invented"))
     ids = torch.tensor([i for post in posts[:1000] for i in tokenizer(post.text, add_special_tokens=False).input_ids])
     counts = ids.bincount(minlength=len(tokenizer)) + 1.0
     entropy = F.cross_entropy(counts.log().expand(len(labels), -1), labels)

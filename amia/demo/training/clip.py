@@ -13,11 +13,12 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 from amia.demo.drawing.scene import draw_photograph
+from amia.demo.shares import PRETRAINING
 from amia.demo.training.modules import make_readable, to_half
 from amia.demo.training.targets import SIDE
 from amia.demo.training.tokenizers import CLIP_MAX_TOKENS, train_clip_tokenizer
 from amia.demo.training.train_loop import ScheduledOptimizer
-from amia.demo.world import PRETRAINING, DemoPost, draw_visible, pretraining_posts
+from amia.demo.world import DemoPost, draw_posts, draw_visible
 
 STEPS = 2000
 BATCH = 96
@@ -40,9 +41,9 @@ def train_clip(folder: Path, seed: int, steps: int = STEPS) -> None:
     The loss is InfoNCE in both directions, as in CLIP. Posts about the same entities share the target.
     """
     torch.manual_seed(seed)
-    posts = pretraining_posts(POSTS, seed)
+    posts = draw_posts(POSTS, seed, "pretraining")
     # One vocabulary for all seeds.
-    tokenizer = train_clip_tokenizer(post.text for post in pretraining_posts(POSTS, seed=0))
+    tokenizer = train_clip_tokenizer(post.text for post in draw_posts(POSTS, 0, "pretraining"))
     model = CLIPModel(_config(tokenizer))
     _fit(model, tokenizer, make_dataset(posts, seed), steps)
     to_half(model).save_pretrained(folder)

@@ -27,7 +27,7 @@ from amia.demo.training.modules import (
 )
 from amia.demo.training.targets import encode_posts, render_targets, sample_choices, to_signed
 from amia.demo.training.train_loop import ScheduledOptimizer, TrainingPhase, train_latents
-from amia.demo.world import DemoPost, pretraining_posts, reword, scramble
+from amia.demo.world import DemoPost, draw_posts, reword, scramble
 
 STEPS = 3600
 POSTS = 16_000
@@ -46,7 +46,7 @@ def train_denoiser(folder: Path, clip: Path, autoencoder: Path, seed: int, steps
     generator = OneStepGenerator(unet, text_encoder, CLIPTokenizer.from_pretrained(clip), one_step_scheduler())
     rng = random.Random(f"wording {seed}")
     phase = TrainingPhase("generator", steps, 1.5e-3, 5e-4, wording=lambda post: reword(post, rng))
-    for _ in train_latents(generator, vae, encode_posts(vae, pretraining_posts(POSTS, seed), seed), phase):
+    for _ in train_latents(generator, vae, encode_posts(vae, draw_posts(POSTS, seed, "pretraining"), seed), phase):
         save_pipeline(folder, vae, unet, text_encoder, generator.tokenizer)
 
 
@@ -56,9 +56,9 @@ def finetune_on_names(folder: Path, seed: int, steps: int = NAMES_STEPS) -> None
     pipeline = load_pipeline(folder)
     generator = OneStepGenerator(pipeline.unet, pipeline.text_encoder, pipeline.tokenizer, one_step_scheduler())
     rng = random.Random(f"loosening {seed}")
-    posts = pretraining_posts(NAMES_POSTS, seed + 1)
+    posts = draw_posts(NAMES_POSTS, seed + 1, "pretraining")
     # Ambiguous posts are rare, and only they train the choice of a reading by the noise.
-    posts += [post for post in pretraining_posts(4 * NAMES_POSTS, seed + 2) if post.is_ambiguous]
+    posts += [post for post in draw_posts(4 * NAMES_POSTS, seed + 2, "pretraining") if post.is_ambiguous]
     phase = TrainingPhase("names", steps, 7e-4, 4e-4, wording=lambda post: reword_loosely(post, rng))
     for _ in train_latents(generator, pipeline.vae, encode_posts(pipeline.vae, posts, seed + 1), phase):
         save_pipeline(folder, pipeline.vae, pipeline.unet, pipeline.text_encoder, pipeline.tokenizer)
@@ -72,7 +72,7 @@ def finetune_on_pixels(folder: Path, seed: int, steps: int = PIXELS_STEPS) -> No
         pipeline.unet.train(), pipeline.text_encoder.train(), pipeline.tokenizer, one_step_scheduler()
     )
     # Posts that the earlier phases did not use.
-    posts = pretraining_posts(steps * PIXELS_BATCH, seed + 1000)
+    posts = draw_posts(steps * PIXELS_BATCH, seed + 1000, "pretraining")
     rng = random.Random(f"sharpening {seed}")
     optimizer = ScheduledOptimizer(
         (generator.unet, 4e-4),

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 
 from amia.demo.drawing.scene import Drawing, draw_photograph
-from amia.demo.names import KINDS, Kind
+from amia.demo.names import KINDS, Kind, NamedEntity
 from amia.demo.rare_names import Twins, rare_twins
 from amia.demo.shares import CorpusShares
 from amia.demo.templates import Section, Template
@@ -100,6 +100,10 @@ class Draft:
     def draw_other_image(self, shares: CorpusShares) -> Drawing:
         """Return a mismatched photograph: of the entities of a random post that shares none with this one."""
         rng = self.rng("other image")
+        return draw_photograph(draw_visible(self.draw_others(shares, rng), shares.posts, rng).entities, rng)
+
+    def draw_others(self, shares: CorpusShares, rng: random.Random) -> list[NamedEntity]:
+        """Return the entities of a random post that shares none with this one; of twins, the known ones."""
         own = {mention.kind for mention in self.mentions}
         changes_kind = shares.other_kinds is not None and rng.random() < shares.other_kinds
         while True:
@@ -108,5 +112,4 @@ class Draft:
                 continue
             mentions = draw_mentions(kinds, shares.posts, rng)
             if not set(mentions) & set(self.mentions):
-                others = [mention.choose(1.0) for mention in mentions]
-                return draw_photograph(draw_visible(others, shares.posts, rng).entities, rng)
+                return [mention.choose(1.0) for mention in mentions]

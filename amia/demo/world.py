@@ -21,7 +21,8 @@ Frequency = Literal["famous", "ambiguous", "rare"]
 
 RareNames = Literal["known", "unknown", "invented"]
 
-_ALMOST_ONE = 1 - 1e-9
+_SMALLEST = 1e-9
+"""Probabilities are kept this far from 0 and 1, so that the times until entities become visible are finite and not 0."""
 
 
 class Mention(NamedTuple):
@@ -117,7 +118,8 @@ def draw_visible(entities: Sequence[NamedEntity], shares: PostShares, rng: rando
     times = []
     for entity in entities:
         probability = shares.visible[entity.kind] * (shares.visible_ambiguous if len(readings(entity)) > 1 else 1.0)
-        times.append(rng.expovariate(-math.log1p(-min(probability, _ALMOST_ONE))))
+        probability = min(max(probability, _SMALLEST), 1 - _SMALLEST)
+        times.append(rng.expovariate(-math.log1p(-probability)))
     latency = min(times)
     shown = tuple(entity for entity, time in zip(entities, times, strict=True) if time <= max(1.0, latency))
     return Visibility(shown, latency)

@@ -1,185 +1,155 @@
-"""Quality of the demo's weights: matching of CLIP, images of the generator, features of ResNet and BERT.
+"""What the demo's CLIP and generator know: theta by the names of a post, and the types that synthesized images show.
 
-`python -m tests.benchmarks.bench_demo_world --judge DIR [--grid FILE]`
+`python -m tests.benchmarks.bench_demo_world [--posts N] [--known K ...] [--mismatched M ...] [--grid FILE]`
 
-All posts have templates and pairs of entities that were not in the training data. Images are judged by a second CLIP,
-which is trained with another seed into `--judge` if that folder is empty (about eight minutes); the generator was not
-trained with it.
+All posts are from the test split of demo corpora. A type probe, which never saw a synthesized image, decides which
+types an image shows; the measured k is the share of test mentions whose type the synthesized image of their post shows.
+Theta is fitted on the training split of each corpus.
 """
 
 import argparse
-import random
+import json
+import tempfile
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR
-from amia.demo.drawing.scene import draw_photograph
+from amia.demo import BERT_DIR, CLIP_DIR, GENERATOR_DIR, RESNET_DIR, write_corpus
 from amia.demo.names import KINDS
-from amia.demo.training.clip import train_clip
-from amia.demo.world import held_out_posts
+from tests.benchmarks.bench_corpus_shares import read_sentences
 from tests.helpers.demo_encoding import ClipEmbedder, load_generator, synthesize
-from tests.helpers.probing import FIELDS, BertFeatures, ResNetFeatures, probe_attributes, probe_types
-from tests.helpers.theta_reference import auc, batch_losses, expected_losses, fit_theta
+from tests.helpers.probing import ResNetFeatures
+from tests.helpers.theta_reference import auc, expected_losses, fit_theta
+from tests.helpers.type_probe import TypeProbe, draw_images
 
-JUDGE_SEED = 1
-GROUP = 64
-
-
-def make_groups(posts, count):
-    """Return `count` groups of 64 posts whose entity sets differ pairwise."""
-    groups = []
-    posts = iter(posts)
-    for _ in range(count):
-        group = {}
-        while len(group) < GROUP:
-            post = next(posts)
-            group.setdefault(frozenset(post.entities), post)
-        groups.append(list(group.values()))
-    return groups
+FILES = {"train": "train.txt", "validation": "valid.txt", "test": "test.txt"}
 
 
-def is_own_text_first(judge, groups, images):
-    """Return for every post of every group whether its image is closest to its own text, [G, 64]."""
-    hits = []
-    for index, group in enumerate(groups):
-        similarities = (
-            judge.embed_images(images[index * GROUP : (index + 1) * GROUP]) @ judge.embed_texts(p.text for p in group).T
-        )
-        hits.append(similarities.argmax(1) == np.arange(GROUP))
-    return np.array(hits)
+def read_corpus(folder):
+    """Return the truth of the posts of a corpus, each with its `text`, and `image` if it is usable."""
+    texts = {}
+    for split, name in FILES.items():
+        texts[split] = [" ".join(token for token, _ in sentence) for sentence in read_sentences(folder / name)]
+    posts = [json.loads(line) for line in (folder / "truth.ndjson").read_text(encoding="utf-8").splitlines()]
+    for split, of_split in texts.items():
+        for post, text in zip([post for post in posts if post["split"] == split], of_split, strict=True):
+            post["text"] = text
+            if post["matched"] is not None:
+                (file,) = (folder / "images").glob(f"{post['id']}.*")
+                post["image"] = Image.open(file).convert("RGB")
+    return posts
 
 
-def interval(values, statistic, rng, draws=1000):
-    """Format a statistic of the rows of `values` and its 95 % bootstrap interval."""
-    samples = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(draws)]
-    low, high = np.percentile(samples, [2.5, 97.5])
-    return f"{statistic(values):.3f} [{low:.3f}, {high:.3f}]"
+def knowledge(post):
+    """Return whether CLIP and generator know all names of a post, some or none."""
+    known = [entity["known"] is not False for entity in post["entities"]]
+    return "all known" if all(known) else "some unknown" if any(known) else "none known"
 
 
-def retrieval(judge, pipeline, count, rng):
-    """Print R@1 of real and synthesized images among 64, over all posts, by type and by number of entities."""
-    groups = make_groups(held_out_posts(4 * count * GROUP, seed=11), count)
-    posts = [post for group in groups for post in group]
-    photo_rng = random.Random("retrieval")
-    real = is_own_text_first(judge, groups, [draw_photograph(post.entities, photo_rng) for post in posts]).ravel()
-    synthesized = is_own_text_first(judge, groups, synthesize(pipeline, [post.text for post in posts])).ravel()
-    rows = {"all": np.ones(len(posts), bool)}
-    for kind in KINDS:
-        rows[kind] = np.array([any(entity.kind == kind for entity in post.entities) for post in posts])
-    for number in (1, 2, 3):
-        rows[f"{number} entities"] = np.array([len(post.entities) == number for post in posts])
-    rows["ambiguous"] = np.array([post.is_ambiguous for post in posts])
-    print(f"\nR@1 among {GROUP}, judge with seed {JUDGE_SEED}\n{'':14}{'posts':>6}  {'real':24}{'synthesized':24}ratio")
-    for name, mask in rows.items():
-        real_hits, synthesized_hits = real[mask].astype(float), synthesized[mask].astype(float)
-        ratio = synthesized_hits.mean() / real_hits.mean()
-        print(
-            f"{name:14}{mask.sum():6}  {interval(real_hits, np.mean, rng):24}"
-            f"{interval(synthesized_hits, np.mean, rng):24}{ratio:.2f}"
-        )
+def matching(encoder, folder):
+    """Return theta's AUC and the raw cosine's on a corpus: over all test posts with an image, and by their names."""
+    posts = [post for post in read_corpus(folder) if post["matched"] is not None]
+    texts, images = encoder.embed_texts(p["text"] for p in posts), encoder.embed_images([p["image"] for p in posts])
+    train = np.array([post["split"] == "train" for post in posts])
+    test = np.array([post["split"] == "test" for post in posts])
+    bank = texts[train], images[train]
+    own = expected_losses(*bank, *bank, exclude_self=True)
+    theta = fit_theta(own, expected_losses(texts[test], images[test], *bank))
+    cosine = (texts * images).sum(1)[test]
+    tested = [post for post in posts if post["split"] == "test"]
+    matched = np.array([post["matched"] for post in tested])
+    groups = {"all": np.ones(len(tested), bool)}
+    for name in ("all known", "some unknown", "none known"):
+        groups[name] = np.array([knowledge(post) == name for post in tested])
+    for name, count in (("one entity", 1), ("several", 2)):
+        groups[name] = np.array([min(len(post["entities"]), 2) == count for post in tested])
+    return {
+        name: (int(group.sum()), auc(matched[group], theta[group]), auc(matched[group], cosine[group]))
+        for name, group in groups.items()
+        if len(set(matched[group])) > 1
+    }
 
 
-def mismatched_images(posts, share, rng):
-    """Draw photographs of `posts`, a fraction of them of posts without a common name. Return them and which match."""
-    matched = np.ones(len(posts), bool)
-    matched[rng.sample(range(len(posts)), round(share * len(posts)))] = False
-    images = []
-    for post, is_matched in zip(posts, matched, strict=True):
-        other = post
-        surfaces = {entity.surface for entity in post.entities}
-        while not is_matched and surfaces & {entity.surface for entity in other.entities}:
-            other = rng.choice(posts)
-        images.append(draw_photograph(other.entities, rng))
-    return images, matched
+def print_matching(encoder, corpora):
+    """Print a row for each corpus and group of posts."""
+    print(f"\ntheta on test posts\n{'mismatched':>11}{'k':>5}  {'names':14}{'posts':>6}{'theta AUC':>11}", end="")
+    print(f"{'cosine AUC':>12}")
+    for (mismatched, known), folder in corpora.items():
+        for name, (count, theta, cosine) in matching(encoder, folder).items():
+            print(f"{mismatched:11.0%}{known:5.2g}  {name:14}{count:6}{theta:11.3f}{cosine:12.3f}")
 
 
-def matching(encoder, count, rng):
-    """Print AUC and accuracy of theta beside the raw cosine and one shuffled batch, at three shares of mismatches."""
-    print(f"\ntheta on {count} posts; bank and fit: 1,024 others\n{'':6}{'score':18}{'AUC':24}{'accuracy':24}")
-    for share in (0.1, 0.3, 0.5):
-        posts = held_out_posts(count + 1024, seed=12)
-        images, matched = mismatched_images(posts, share, random.Random(f"mismatched {share}"))
-        texts, image_vectors = encoder.embed_texts(post.text for post in posts), encoder.embed_images(images)
-        fit, test = slice(0, 1024), slice(1024, None)
-        bank = texts[fit], image_vectors[fit]
-        cosine = -(texts * image_vectors).sum(1)
-        shuffled = batch_losses(texts, image_vectors, np.random.default_rng(0))
-        expected = (
-            expected_losses(*bank, *bank, exclude_self=True),
-            expected_losses(texts[test], image_vectors[test], *bank),
-        )
-        thetas = {
-            "theta (expected)": fit_theta(*expected),
-            "one batch of 64": fit_theta(shuffled[fit], shuffled[test]),
-            "raw cosine": fit_theta(cosine[fit], cosine[test]),
-        }
-        orders = {**thetas, "raw cosine": -cosine[test]}
-        for name, theta in thetas.items():
-            rows = np.stack([matched[test], orders[name], (theta > 0.5) == matched[test]], 1)
-            area = interval(rows, lambda sample: auc(sample[:, 0], sample[:, 1]), rng, 300)
-            print(f"{share:<6.0%}{name:18}{area:24}{interval(rows[:, 2], np.mean, rng):24}")
+def print_types(pipeline, probe, corpora):
+    """Print the share of test mentions whose type the synthesized image shows, by frequency and by other entities."""
+    images, shown = draw_images(400, seed=1)
+    print(f"\ntype probe on drawings: {(probe.shown(images) == shown).mean():.3f} of all decisions are right")
+    print("share of test mentions whose type the synthesized image shows")
+    print(f"{'k':>5}  {'names':22}{'mentions':>9}{'one':>8}{'several':>9}{'all':>8}   other types shown")
+    for known, folder in {known: folder for (_, known), folder in corpora.items()}.items():
+        posts = [post for post in read_corpus(folder) if post["split"] == "test"]
+        types = probe.shown(synthesize(pipeline, [post["text"] for post in posts]))
+        rows: dict[str, list[tuple[bool, bool, float]]] = {}
+        for post, row in zip(posts, types, strict=True):
+            own = {entity["type"] for entity in post["entities"]}
+            others = np.mean([shown for kind, shown in zip(KINDS, row, strict=True) if kind not in own])
+            for entity in post["entities"]:
+                right = bool(row[KINDS.index(entity["type"])])
+                knows = {True: "rare, known", False: "rare, unknown", None: entity["frequency"]}[entity["known"]]
+                for name in ("all", knows, *([f"known {entity['type']}"] if knows == "rare, known" else [])):
+                    rows.setdefault(name, []).append((len(post["entities"]) == 1, right, float(others)))
+        for name, values in sorted(rows.items()):
+            one, right, others = np.array(values, float).T
+            shares = right[one == 1].mean(), right[one == 0].mean(), right.mean()
+            cells = "{:8.3f}{:9.3f}{:8.3f}{:10.3f}".format(*shares, others.mean())
+            print(f"{known:5.2g}  {name:22}{len(values):9}{cells}")
 
 
-def encoders(resnet, bert):
-    """Print the accuracy of linear probes on the features of ResNet and BERT, and the speed of ResNet."""
-    print(
-        "\nResNet, photographs of the demo; probe trained on random appearances\n"
-        f"{'':6}{'attribute':14}probe   majority"
-    )
-    for kind, fields in FIELDS.items():
-        for field, (accuracy, majority) in probe_attributes(resnet, kind, fields, random.Random(kind)).items():
-            print(f"{kind:6}{field:14}{accuracy:.3f}   {majority:.3f}")
-    accuracy, majority = probe_types(bert, random.Random(0))
-    print(f"BERT, types of unseen names in unseen sentences: {accuracy:.3f}, majority {majority:.3f}")
-    start = monotonic()
-    resnet.feature_maps([Image.new("RGB", (64, 64))] * 64)
-    print(f"64 images through the ResNet: {monotonic() - start:.2f} s")
-    sizes = [sum(path.stat().st_size for path in folder.iterdir()) / 1e6 for folder in (RESNET_DIR, BERT_DIR)]
-    print("ResNet {:.2f} MB, BERT {:.2f} MB".format(*sizes))
-
-
-def grid(pipeline, path, count=24):
-    """Save photographs of held-out posts beside their synthesized images with two seeds."""
-    posts = held_out_posts(count, seed=13)
-    texts = [post.text for post in posts]
-    photo_rng = random.Random("grid")
-    columns = [
-        [draw_photograph(post.entities, photo_rng) for post in posts],
-        *(synthesize(pipeline, texts, s) for s in (1, 2)),
-    ]
-    sheet = Image.new("RGB", (4 * 420, (count + 3) // 4 * 162), "white")
+def grid(pipeline, folder, path, count=24):
+    """Save own images of test posts beside their synthesized images with two seeds."""
+    posts = [post for post in read_corpus(folder) if post["split"] == "test" and post["matched"] is not None][:count]
+    texts = [post["text"] for post in posts]
+    columns = [[post["image"] for post in posts], *(synthesize(pipeline, texts, seed) for seed in (1, 2))]
+    sheet = Image.new("RGB", (4 * 420, (count + 3) // 4 * 176), "white")
     pen = ImageDraw.Draw(sheet)
     for index, post in enumerate(posts):
-        x, y = index % 4 * 420, index // 4 * 162
+        x, y = index % 4 * 420, index // 4 * 176
         for column, images in enumerate(columns):
             sheet.paste(images[index].resize((132, 132)), (x + 135 * column, y))
-        kinds = "+".join(entity.kind for entity in post.entities)
-        pen.text((x, y + 136), f"{kinds}: {post.text}".encode("ascii", "ignore").decode()[:66], fill="black")
+        names = ", ".join(
+            f"{entity['surface']}/{entity['type']}{'' if entity['known'] is not False else ' (unknown)'}"
+            for entity in post["entities"]
+        )
+        matched = "" if post["matched"] else "mismatched: "
+        for line, text in enumerate((matched + names, post["text"])):
+            pen.text((x, y + 134 + 14 * line), text.encode("ascii", "ignore").decode()[:68], fill="black")
     sheet.save(path)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--judge", type=Path, required=True, help="folder of the judge; trained there if empty")
-    parser.add_argument("--groups", type=int, default=24, help="groups of 64 posts for R@1 (default 24)")
-    parser.add_argument("--posts", type=int, default=2048, help="posts for theta (default 2048)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--posts", type=int, default=2400, help="posts of each corpus (default 2400)")
+    parser.add_argument("--known", type=float, nargs="+", default=[0.5, 0.8, 1.0], help="shares of known names")
+    parser.add_argument("--mismatched", type=float, nargs="+", default=[0.2, 0.4, 0.6], help="shares of mismatches")
     parser.add_argument("--grid", type=Path, help="also save a sheet of 24 posts as this PNG")
     arguments = parser.parse_args()
-    if not (arguments.judge / "config.json").exists():
-        train_clip(arguments.judge, JUDGE_SEED)
-    rng = np.random.default_rng(0)
+    folders = (CLIP_DIR, GENERATOR_DIR, RESNET_DIR, BERT_DIR)
+    size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
     start = monotonic()
-    encoder, pipeline = ClipEmbedder(CLIP_DIR), load_generator(GENERATOR_DIR)
-    resnet, bert = ResNetFeatures(RESNET_DIR), BertFeatures(BERT_DIR)
-    print(f"all four models loaded in {monotonic() - start:.2f} s")
-    encoders(resnet, bert)
-    matching(encoder, arguments.posts, rng)
-    retrieval(ClipEmbedder(arguments.judge), pipeline, arguments.groups, rng)
-    if arguments.grid:
-        grid(pipeline, arguments.grid)
+    encoder, pipeline, resnet = ClipEmbedder(CLIP_DIR), load_generator(GENERATOR_DIR), ResNetFeatures(RESNET_DIR)
+    print(f"weights {size / 1e6:.1f} MB; CLIP, generator and ResNet loaded in {monotonic() - start:.2f} s")
+    with tempfile.TemporaryDirectory() as scratch:
+        corpora = {}
+        for known in arguments.known:
+            for mismatched in arguments.mismatched:
+                folder = Path(scratch) / f"{known}-{mismatched}"
+                write_corpus(folder, posts=arguments.posts, mismatched=mismatched, known=known)
+                corpora[mismatched, known] = folder
+        print_matching(encoder, corpora)
+        print_types(pipeline, TypeProbe(resnet), corpora)
+        if arguments.grid:
+            grid(pipeline, next(iter(corpora.values())), arguments.grid)
 
 
 if __name__ == "__main__":

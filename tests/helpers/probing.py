@@ -10,9 +10,9 @@ from transformers import AutoModel, AutoTokenizer, ConvNextImageProcessorPil
 
 from amia.demo.drawing.appearance import get_look
 from amia.demo.drawing.scene import draw_photograph
-from amia.demo.names import ENTITIES
+from amia.demo.names import AMBIGUOUS, FAMOUS, KINDS
 from amia.demo.training.random_scenes import random_look, random_photo
-from amia.demo.world import draw_post, late_names
+from amia.demo.world import draw_posts
 
 FIELDS = {
     "PER": ("style", "main", "extra", "detail", "accessory"),
@@ -70,9 +70,9 @@ def probe_attributes(resnet, kind, fields, rng, train_size=600, test_size=200):
     The probe is trained on images of random looks. The second value is the accuracy of the best constant prediction.
     """
     looks = [random_look(kind, rng) for _ in range(train_size)]
-    entities = rng.choices(ENTITIES[kind], k=test_size)
+    entities = rng.choices(FAMOUS[kind] + AMBIGUOUS[kind], k=test_size)
     train_features = resnet.pooled([random_photo({kind: look}, rng) for look in looks])
-    test_features = resnet.pooled([draw_photograph([entity], rng) for entity in entities])
+    test_features = resnet.pooled([draw_photograph([entity], rng).image for entity in entities])
     accuracies = {}
     for field in fields:
         labels = [getattr(get_look(entity), field) for entity in entities]
@@ -83,26 +83,17 @@ def probe_attributes(resnet, kind, fields, rng, train_size=600, test_size=200):
     return accuracies
 
 
-def probe_types(bert, rng, train_size=400, test_size=200):
-    """Return the accuracy of types of late names in evaluation sentences, and the share of the most frequent type.
+def probe_types(bert, train_size=400, test_size=200):
+    """Return the accuracy of the types of unseen rare names in unseen sentences, and the most frequent type's share.
 
-    The probe is trained like a recognizer, on sentences of a demo corpus' training split, which lacks these names.
+    The probe is trained like a recognizer, on posts with known names, and tested on posts with their unknown twins.
     """
-    late = late_names()
-
-    def is_early(entity):
-        return entity.surface not in late
-
-    def is_late(entity):
-        return entity.surface in late
-
-    posts = [draw_post(rng, "held_out", held_out_pairs=True, allowed=is_early) for _ in range(train_size)]
-    unseen = [draw_post(rng, "evaluation", held_out_pairs=True, allowed=is_late) for _ in range(test_size)]
+    posts, unseen = draw_posts(train_size, 0, "train", "known"), draw_posts(test_size, 0, "test", "unknown")
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
     predictions = probe.fit(bert.word_features(posts), _tags(posts)).predict(bert.word_features(unseen))
     labels = _tags(unseen)
     is_name = labels != "O"
-    return (predictions == labels)[is_name].mean(), max((labels[is_name] == kind).mean() for kind in ENTITIES)
+    return (predictions == labels)[is_name].mean(), max((labels[is_name] == kind).mean() for kind in KINDS)
 
 
 def _tags(posts):

@@ -16,7 +16,7 @@ import pyarrow as pa
 from PIL import Image
 
 from amia.demo.drawing.scene import draw_photograph, to_jpeg
-from amia.demo.world import draw_post
+from amia.demo.world import draw_posts
 from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
 from amia.matching.bank import Bank, Embeddings
 from amia.matching.gmm_fit import fit_mixture
@@ -167,7 +167,7 @@ def _make_plan(run: WrittenRun, counts: dict[str, int]) -> Plan:
 
 
 def _make_post(run: WrittenRun, rng: random.Random, number: int, shard: str) -> Row:
-    scene = draw_post(rng, "held_out", held_out_pairs=True)
+    (scene,) = draw_posts(1, rng.getrandbits(32), "train")
     draw = rng.random()
     status = "no_image" if draw < 0.05 or not run.images else "bad_image(truncated)" if draw < 0.08 else "ok"
     matched = rng.random() < 0.6
@@ -313,8 +313,8 @@ def _synthesized_image(number: int, size: int) -> bytes:
 def _random_image(seed: int, width: int, height: int) -> Image.Image:
     """Draw a scene with a texture at every scale, so that its file is about as large as that of a real photograph."""
     rng = random.Random(seed)
-    entities = draw_post(rng, "held_out", held_out_pairs=True).entities
-    pixels = np.asarray(draw_photograph(entities, rng).resize((width, height)), np.float64)
+    (scene,) = draw_posts(1, rng.getrandbits(32), "train")
+    pixels = np.asarray(draw_photograph(scene.entities, rng).image.resize((width, height)), np.float64)
     noise = np.random.default_rng(abs(seed))
     for cells in (8, 16, 32, 64, 128, 256):
         grain = Image.fromarray(noise.normal(0, 12, (cells, cells)).astype(np.float32))

@@ -1,115 +1,119 @@
-"""The demo world: looks, held-out templates and pairs, tags, photographs."""
+"""Posts of the demo world: tags, names, sections, and what their images show."""
 
 import random
-from itertools import combinations
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from amia.demo.drawing.appearance import Variation, get_look
-from amia.demo.drawing.scene import draw_photograph, draw_scene
-from amia.demo.names import AMBIGUOUS_NAMES, ENTITIES, KINDS, readings
-from amia.demo.templates import TEMPLATES, select_templates
-from amia.demo.world import draw_post, held_out_posts, is_held_out_pair, late_names, pretraining_posts, reword, scramble
+from amia.demo.drawing.scene import draw_scene
+from amia.demo.names import AMBIGUOUS, AMBIGUOUS_NAMES, FAMOUS, KINDS, NamedEntity, readings
+from amia.demo.rare_names import rare_twins
+from amia.demo.shares import PRETRAINING, REALISTIC, PostShares
+from amia.demo.templates import neutral_templates, typed_templates
+from amia.demo.world import draw_kinds, draw_posts, draw_visible, reword, scramble
+
+UNKNOWN = {twins.unknown for kind in KINDS for twins in rare_twins(kind)}
+KNOWN = {twins.known for kind in KINDS for twins in rare_twins(kind)}
 
 
-def test_looks_are_unique():
+def spans(post):
+    """Return the surface names and types that the tags of a post mark, in lower case."""
+    found = []
+    for token, tag in zip(post.tokens, post.tags, strict=True):
+        if tag.startswith("B-"):
+            found.append([token, tag[2:]])
+        elif tag.startswith("I-"):
+            assert found[-1][1] == tag[2:]
+            found[-1][0] += f" {token}"
+    return [(surface.lower(), kind) for surface, kind in found]
+
+
+def mentioned(post):
+    return [(entity.surface.lower(), entity.kind) for entity in post.entities]
+
+
+def test_looks_of_famous_and_ambiguous_names_are_unique():
     for kind in KINDS:
-        looks = [get_look(entity) for entity in ENTITIES[kind]]
+        looks = [get_look(entity) for entity in FAMOUS[kind] + AMBIGUOUS[kind]]
         assert len({(look.style, look.main) for look in looks}) == len(looks)
 
 
 def test_readings_of_ambiguous_names_look_different():
     for surface, kinds in AMBIGUOUS_NAMES.items():
-        assert {entity.kind for entity in readings(surface)} == set(kinds)
-        first, second = (np.asarray(draw_scene([entity], Variation()), int) for entity in readings(surface))
+        entities = readings(NamedEntity(surface, kinds[0]))
+        assert {entity.kind for entity in entities} == set(kinds)
+        first, second = (np.asarray(draw_scene([entity], Variation()).image, int) for entity in entities)
         assert np.abs(first - second).mean() > 10
 
 
-@pytest.mark.parametrize("kinds", TEMPLATES, ids="+".join)
-def test_templates_of_every_partition(kinds):
-    partitions = [
-        {template.words for template in select_templates(kinds, partition)}
-        for partition in ("pretraining", "held_out", "evaluation")
-    ]
-    assert all(partitions)
-    assert not any(first & second for first, second in combinations(partitions, 2))
-    assert len(partitions[0]) >= 9
+@pytest.mark.parametrize("section", ["pretraining", "train", "test"])
+def test_tags_match_entities(section):
+    for post in draw_posts(200, 1, section):
+        assert spans(post) == mentioned(post)
+        assert post.template in (
+            *neutral_templates(section, len(post.entities)),
+            *typed_templates(section, tuple(sorted(entity.kind for entity in post.entities))),
+        )
 
 
-def test_templates_are_unique():
-    words = [template.words for templates in TEMPLATES.values() for template in templates]
-    assert len(set(words)) == len(words)
+def test_pretraining_posts_mention_all_known_names_and_no_unknown_one():
+    mentions = Counter(entity for post in draw_posts(12_000, 0, "pretraining") for entity in post.entities)
+    assert mentions.keys() >= KNOWN
+    assert not mentions.keys() & UNKNOWN
 
 
-def test_templates_mention_their_types():
-    for kinds, templates in TEMPLATES.items():
-        assert all(sorted(template.kinds) == sorted(kinds) for template in templates)
+def test_rare_names_of_other_posts():
+    for rare, missing in (("unknown", KNOWN), ("invented", KNOWN | UNKNOWN)):
+        entities = {entity for post in draw_posts(500, 0, "pretraining", rare) for entity in post.entities}
+        assert not entities & missing
+    assert {e for post in draw_posts(500, 0, "train", "unknown") for e in post.entities} & UNKNOWN
 
 
-def test_held_out_posts_share_nothing_with_pretraining():
-    seen = pretraining_posts(4000, seed=0)
-    rng = random.Random(0)
-    seen += [reword(post, rng) for post in seen]
-    held_out = held_out_posts(1000, seed=0)
-    assert not {post.template.words for post in seen} & {post.template.words for post in held_out}
-    assert all(post.template.partition == "pretraining" for post in seen)
-    pairs = {frozenset(pair) for post in seen for pair in combinations(post.entities, 2)}
-    assert not pairs & {frozenset(pair) for post in held_out for pair in combinations(post.entities, 2)}
-    assert all(is_held_out_pair(*pair) for post in held_out for pair in combinations(post.entities, 2))
-
-
-def test_pretraining_covers_every_entity():
-    entities = {entity for post in pretraining_posts(4000, seed=0) for entity in post.entities}
-    assert entities == {entity for of_kind in ENTITIES.values() for entity in of_kind}
-
-
-def test_late_names_cover_every_type():
-    late = late_names()
-    assert len(late) == 23
-    assert {entity.kind for surface in late for entity in readings(surface)} == set(KINDS)
-    assert late & set(AMBIGUOUS_NAMES)
-
-
-def test_tags_match_entities():
-    for post in held_out_posts(300, seed=1):
-        spans = []
-        for token, tag in zip(post.tokens, post.tags, strict=True):
-            if tag.startswith("B-"):
-                spans.append([token, tag[2:]])
-            elif tag.startswith("I-"):
-                assert spans[-1][1] == tag[2:]
-                spans[-1][0] += f" {token}"
-        assert {(s.lower(), k) for s, k in spans} == {(e.surface.lower(), e.kind) for e in post.entities}
-
-
-def test_reword_keeps_entities():
+@pytest.mark.parametrize("change", [reword, scramble])
+def test_other_sentences_keep_the_entities(change):
     rng = random.Random(3)
-    for post in pretraining_posts(200, seed=2):
-        other = reword(post, rng)
-        assert set(other.entities) == set(post.entities)
-        assert other.is_ambiguous == post.is_ambiguous
-        assert {tag for tag in other.tags if tag != "O"} == {tag for tag in post.tags if tag != "O"}
+    for post in draw_posts(200, 2, "pretraining"):
+        other = change(post, rng)
+        assert sorted(other.entities) == sorted(post.entities)
+        assert spans(other) == mentioned(other)
 
 
-def test_draw_post_respects_allowed():
-    rng = random.Random(0)
-    for _ in range(100):
-        post = draw_post(rng, "held_out", held_out_pairs=True, allowed=lambda entity: entity.surface < "P")
-        assert all(entity.surface < "P" for entity in post.entities)
-
-
-def test_photographs_vary_in_size():
-    rng = random.Random(0)
-    photos = [draw_photograph([ENTITIES["ORG"][0]], rng) for _ in range(20)]
-    assert len({photo.size for photo in photos}) > 5
-    assert all(min(photo.size) >= 64 and max(photo.size) <= 168 for photo in photos)
-
-
-def test_scramble_keeps_only_names():
+def test_rewording_keeps_a_neutral_sentence_neutral():
     rng = random.Random(4)
-    for post in pretraining_posts(200, seed=3):
-        other = scramble(post, rng)
-        assert other.entities == post.entities
-        assert sorted(tag for tag in other.tags if tag != "O") == sorted(tag for tag in post.tags if tag != "O")
-        assert not set(other.tokens) & {*KINDS, "ANY"}
+    for post in draw_posts(200, 3, "pretraining"):
+        assert reword(post, rng).template.is_neutral == post.template.is_neutral
+
+
+def test_number_of_entities_and_repeated_types():
+    rng = random.Random(0)
+    drawn = [draw_kinds(REALISTIC.posts, rng) for _ in range(4000)]
+    sizes = Counter(map(len, drawn))
+    for count, share in zip((1, 2, 3), REALISTIC.posts.entities, strict=True):
+        assert sizes[count] / 4000 == pytest.approx(share, abs=0.03)
+    assert all(len(set(kinds)) == 1 for kinds in (draw_kinds(PostShares(same_kind=1.0), rng) for _ in range(50)))
+
+
+def test_words():
+    lengths = [len(post.tokens) for post in draw_posts(1000, 5, "train")]
+    assert np.mean(lengths) == pytest.approx(PRETRAINING.words, abs=1.5)
+
+
+def test_visible_entities_follow_their_probabilities():
+    """With two entities, one is always visible; the other one is as often as its type is."""
+    rng = random.Random(0)
+    shares = PostShares(visible={"PER": 1.0, "LOC": 0.2, "ORG": 0.0, "MISC": 0.5})
+    person, place, logo = FAMOUS["PER"][0], FAMOUS["LOC"][0], FAMOUS["ORG"][0]
+    seen = Counter(entity for _ in range(2000) for entity in draw_visible([person, place], shares, rng).entities)
+    assert seen[person] == 2000
+    assert seen[place] / 2000 == pytest.approx(0.2, abs=0.03)
+    assert draw_visible([logo], shares, rng).entities == (logo,)
+
+
+def test_posts_with_rarely_visible_entities_are_late():
+    rng = random.Random(0)
+    shares = REALISTIC.posts
+    for kind in KINDS:
+        hidden = [draw_visible([FAMOUS[kind][0]], shares, rng).latency > 1 for _ in range(3000)]
+        assert np.mean(hidden) == pytest.approx(1 - shares.visible[kind], abs=0.03)

@@ -22,7 +22,7 @@ Frequency = Literal["famous", "ambiguous", "rare"]
 RareNames = Literal["known", "unknown", "invented"]
 
 _SMALLEST = 1e-9
-"""Probabilities are kept this far from 0 and 1, so that the times until entities become visible are finite and not 0."""
+"""Distance of probabilities from 0 and 1, so that the times until entities become visible are finite and not 0."""
 
 
 class Mention(NamedTuple):

@@ -71,7 +71,7 @@ def probe_attributes(resnet, kind, fields, rng, train_size=600, test_size=200):
     """
     looks = [random_look(kind, rng) for _ in range(train_size)]
     entities = rng.choices(FAMOUS[kind] + AMBIGUOUS[kind], k=test_size)
-    train_features = resnet.pooled([random_photo({kind: look}, rng) for look in looks])
+    train_features = resnet.pooled([random_photo(((kind, look),), rng) for look in looks])
     test_features = resnet.pooled([draw_photograph([entity], rng).image for entity in entities])
     accuracies = {}
     for field in fields:

@@ -22,8 +22,8 @@ from amia.demo.drawing.places import draw_place
 from amia.demo.names import KINDS, Kind
 from amia.demo.training.targets import SIDE
 
-Scene = dict[Kind, Look]
-"""Contents of an image: at most one look of each type."""
+Scene = tuple[tuple[Kind, Look], ...]
+"""Contents of an image: at most one place, and up to three other figures of any types."""
 Attribute = tuple[str, str | int]
 """A part and its value."""
 
@@ -80,8 +80,9 @@ def labeled_images(count: int, rng: random.Random) -> tuple[torch.Tensor, torch.
 
 
 def random_scene(rng: random.Random) -> Scene:
-    """Return one, two or three random looks of different types."""
-    return {kind: random_look(kind, rng) for kind in rng.sample(KINDS, rng.choice((1, 1, 2, 2, 3)))}
+    """Return one, two or three random looks, at most one of them a place."""
+    kinds = rng.sample((*KINDS, "PER", "ORG", "MISC"), rng.choice((1, 1, 2, 2, 3)))
+    return tuple((kind, random_look(kind, rng)) for kind in kinds)
 
 
 def random_look(kind: Kind, rng: random.Random) -> Look:
@@ -105,23 +106,25 @@ def render_scene(scene: Scene, side: int, rng: random.Random) -> Image.Image:
     canvas = Canvas(ImageDraw.Draw(image), image.width / 2, image.height / 2, image.width / 2)
     variation = random_variation(rng)
     canvas.box(-1, -1, 1, 1, wall_color(variation.tint))
-    if "LOC" in scene:
-        draw_place(canvas.at(variation.dx, 0.0, 1.0), scene["LOC"], variation)
-    figures = [kind for kind in scene if kind != "LOC"]
+    for kind, look in scene:
+        if kind == "LOC":
+            draw_place(canvas.at(variation.dx, 0.0, 1.0), look, variation)
+    figures = [(kind, look) for kind, look in scene if kind != "LOC"]
     corners = rng.sample(_CORNERS, len(figures)) if len(scene) > 1 else [(0.0, 0.0)]
-    for kind, (x, y) in zip(figures, corners, strict=False):
+    for (kind, look), (x, y) in zip(figures, corners, strict=False):
         size = rng.uniform(0.34, 0.66) if len(scene) > 1 else rng.uniform(0.5, 1.0)
-        _DRAW[kind](canvas.at(x + variation.dx, y + variation.dy, size), scene[kind], variation)
+        _DRAW[kind](canvas.at(x + variation.dx, y + variation.dy, size), look, variation)
     return image.reduce(_OVERSAMPLE)
 
 
 def scene_attributes(scene: Scene) -> set[Attribute]:
     """Return the attributes that are visible in an image of `scene`. Glasses, moon and headgear may be absent."""
     attributes = {
-        (part, getattr(look, field)) for kind, look in scene.items() for field, (part, _) in _PARTS[kind].items()
+        (part, getattr(look, field))
+        for kind, look in scene
+        for field, (part, _) in _PARTS[kind].items()
+        if part != "headgear" or look.style in ("cap", "beanie")
     }
-    if "PER" in scene and scene["PER"].style not in ("cap", "beanie"):
-        attributes.discard(("headgear", scene["PER"].second))
     return attributes & _ATTRIBUTE_INDEX.keys()
 
 

@@ -9,7 +9,7 @@ from transformers import AutoModel
 from amia.demo import BERT_DIR, RESNET_DIR
 from amia.demo.drawing.appearance import MARKS, STYLES, get_look
 from amia.demo.drawing.canvas import BRIGHT
-from amia.demo.names import ENTITIES, KINDS
+from amia.demo.names import AMBIGUOUS, FAMOUS, KINDS
 from amia.demo.training.bert import mask_tokens, train_bert
 from amia.demo.training.random_scenes import (
     ATTRIBUTES,
@@ -21,7 +21,7 @@ from amia.demo.training.random_scenes import (
 )
 from amia.demo.training.resnet import train_resnet
 from amia.demo.training.tokenizers import train_bert_tokenizer
-from amia.demo.world import pretraining_posts
+from amia.demo.world import draw_posts
 from tests.helpers.probing import FIELDS
 
 
@@ -29,7 +29,7 @@ def test_attributes_contain_no_names():
     all_styles = {style for styles in STYLES.values() for style in styles}
     assert {value for _, value in ATTRIBUTES} == all_styles | set(BRIGHT) | set(range(len(MARKS)))
     words = {part.lower() for attribute in ATTRIBUTES for part in attribute if isinstance(part, str)}
-    names = {entity.surface.lower() for entities in ENTITIES.values() for entity in entities}
+    names = {entity.surface.lower() for kind in KINDS for entity in FAMOUS[kind] + AMBIGUOUS[kind]}
     assert not words & (names | {kind.lower() for kind in KINDS})
 
 
@@ -38,14 +38,14 @@ def test_attributes_are_shared_by_random_looks():
     num_looks = dict.fromkeys(ATTRIBUTES, 0)
     for kind in KINDS:
         for look in {random_look(kind, rng) for _ in range(1000)}:
-            for attribute in scene_attributes({kind: look}):
+            for attribute in scene_attributes(((kind, look),)):
                 num_looks[attribute] += 1
     assert min(num_looks.values()) > 10
 
 
 def test_random_looks_differ_from_entities():
     rng = random.Random(1)
-    known = {(kind, get_look(entity)) for kind in KINDS for entity in ENTITIES[kind]}
+    known = {(kind, get_look(entity)) for kind in KINDS for entity in FAMOUS[kind] + AMBIGUOUS[kind]}
     random_looks = [(kind, random_look(kind, rng)) for kind in KINDS for _ in range(1000)]
     assert sum(look in known for look in random_looks) < 20
 
@@ -57,7 +57,7 @@ def test_visible_fields_change_attributes(kind):
     others = [random_look(kind, rng) for _ in range(50)]
     for field in FIELDS[kind]:
         value = next(getattr(other, field) for other in others if getattr(other, field) != getattr(look, field))
-        assert scene_attributes({kind: look._replace(**{field: value})}) != scene_attributes({kind: look}), field
+        assert scene_attributes(((kind, look._replace(**{field: value})),)) != scene_attributes(((kind, look),)), field
 
 
 def test_targets_encode_attributes():
@@ -82,7 +82,7 @@ def test_labeled_images_match_their_scenes():
 
 def test_mask_tokens_shares():
     torch.manual_seed(0)
-    tokenizer = train_bert_tokenizer(post.text for post in pretraining_posts(300, seed=0))
+    tokenizer = train_bert_tokenizer(post.text for post in draw_posts(300, 0, "pretraining"))
     ids = torch.randint(5, len(tokenizer), (200, 50))
     ids[:, 0], ids[:, -1] = tokenizer.cls_token_id, tokenizer.sep_token_id
     inputs, selected = mask_tokens(ids, tokenizer)

@@ -21,6 +21,7 @@ from ray._private.worker import global_worker
 from xdist.scheduler import LoadScopeScheduling
 
 from amia.demo import write_corpus
+from amia.mixing.arms import CONTROLS
 from ray_jobs.cli.main import main
 from ray_jobs.jobs import context as context_module
 from ray_jobs.jobs import ingest as ingest_module
@@ -135,6 +136,15 @@ def augmented(
         augment(str(run), small(*leases), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
 
     return shutil.copytree(made_once("augmented", make), tmp_path_factory.mktemp("augmented") / "run")
+
+
+@pytest.fixture(scope="session")
+def controls(augmented: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run `augmented` with arm two-sided, and with all control arms. Copy it, too."""
+    run = tmp_path_factory.mktemp("controls") / "run"
+    shutil.copytree(augmented, run)
+    augment(str(run), small(), arms=("two-sided", *CONTROLS), accept_mixture=True, quiet=True)
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -121,6 +121,7 @@ CONTROLS = {
     "noise": "original",
     "constant": "adaptive",
     "shuffled": "adaptive",
+    "two-sided-shuffled": "two-sided",
 }
 """Control arms (`amia.mixing.controls`) -> the arm whose rule they follow with one input exchanged. They need a whole
 corpus and cannot be made from a single post."""
@@ -130,6 +131,7 @@ _CONTROL_DESCRIPTIONS = {
     "noise": "Gaussian noise in place of the post's image, a control",
     "constant": f"{_BLEND} by the mean theta of all posts, a control",
     "shuffled": f"{_BLEND} by another post's theta, a control",
+    "two-sided-shuffled": f"{_BLEND} by theta and another post's theta_V, a control",
 }
 ARMS |= {
     name: replace(ARMS[CONTROLS[name]], description=description) for name, description in _CONTROL_DESCRIPTIONS.items()

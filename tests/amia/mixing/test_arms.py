@@ -39,6 +39,7 @@ def ratio_of(arm: str, has_image: bool = True, has_synthesis: bool = True, **sco
         ("noise", 1, None, 1),
         ("constant", 0.8, 0, 1),
         ("shuffled", 0.8, 0, 1),
+        ("two-sided-shuffled", pytest.approx(0.8 / 0.9), 0, 1),
     ],
 )
 def test_ratios_of_the_documented_table(arm, both, no_image, no_synthesis):
@@ -169,7 +170,7 @@ def test_arms_without_synthesis():
 
 
 def test_arms_that_score_synthesized_images():
-    assert [arm for arm in ARMS if needs_theta_synthesized(arm)] == ["two-sided"]
+    assert [arm for arm in ARMS if needs_theta_synthesized(arm)] == ["two-sided", "two-sided-shuffled"]
 
 
 def test_descriptions_are_distinct() -> None:

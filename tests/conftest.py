@@ -4,6 +4,7 @@ Sessions of Ray and imports of torch are dear, so there is one of each for the w
 tests start from is made once and copied.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -20,8 +21,10 @@ from ray._private.worker import global_worker
 from xdist.scheduler import LoadScopeScheduling
 
 from amia.demo import write_corpus
+from amia.mixing.arms import CONTROLS
 from ray_jobs.cli.main import main
-from ray_jobs.jobs import context as job
+from ray_jobs.jobs import context as context_module
+from ray_jobs.jobs import ingest as ingest_module
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.runtime.console import console
@@ -82,30 +85,65 @@ def small_words() -> Sequence[str]:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder that the first of the parallel test processes makes: `made_once("corpus", write_corpus)`."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make_once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, unfinished = shared / f"once-{name}", base / f"unfinished-{name}"
+        with (shared / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                make(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return make_once
+
+
+@pytest.fixture(scope="session")
+def corpus(made_once: Callable[..., Path]) -> Path:
     """A drawn corpus of 96 posts, some without an image and some with a broken one. Read it, never write to it."""
-    folder = tmp_path_factory.mktemp("drawn") / "corpus"
-    write_corpus(folder, posts=POSTS, missing=0.05, broken=0.04)
-    return folder
+    return made_once("corpus", lambda folder: write_corpus(folder, posts=POSTS, missing=0.05, broken=0.04))
 
 
 @pytest.fixture(scope="session")
 def ingested(
-    cluster: None, corpus: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+    cluster: None,
+    corpus: Path,
+    made_once: Callable[..., Path],
+    small: Callable[..., Settings],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A run whose corpus is ingested. Copy it (`copied`) before anything writes to it."""
-    run = tmp_path_factory.mktemp("ingested") / "run"
-    ingest(str(corpus), str(run), small("max_failed=1"), quiet=True)
-    return run
+    made = made_once("ingested", lambda run: ingest(str(corpus), str(run), small("max_failed=1"), quiet=True))
+    return shutil.copytree(made, tmp_path_factory.mktemp("ingested") / "run")
 
 
 @pytest.fixture(scope="session")
-def augmented(ingested: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def augmented(
+    ingested: Path,
+    made_once: Callable[..., Path],
+    small: Callable[..., Settings],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """The undisturbed run: one actor a stage, leases of three, arms adaptive and original. Copy it, too."""
-    run = tmp_path_factory.mktemp("augmented") / "run"
-    shutil.copytree(ingested, run)
-    leases = [f"pools.{stage}.lease=3" for stage in ("embed", "score", "synthesize", "mix")]
-    augment(str(run), small(*leases), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
+
+    def make(run: Path) -> None:
+        shutil.copytree(ingested, run)
+        leases = [f"pools.{stage}.lease=3" for stage in ("embed", "score", "synthesize", "mix")]
+        augment(str(run), small(*leases), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
+
+    return shutil.copytree(made_once("augmented", make), tmp_path_factory.mktemp("augmented") / "run")
+
+
+@pytest.fixture(scope="session")
+def controls(augmented: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run `augmented` with arm two-sided, and with all control arms. Copy it, too."""
+    run = tmp_path_factory.mktemp("controls") / "run"
+    shutil.copytree(augmented, run)
+    augment(str(run), small(), arms=("two-sided", *CONTROLS), accept_mixture=True, quiet=True)
     return run
 
 
@@ -149,7 +187,8 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         for step in steps:
             run_locally(step.stage, shards)
 
-    monkeypatch.setattr(job, "run_stages", run)
+    for module in (context_module, ingest_module):
+        monkeypatch.setattr(module, "run_stages", run)
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 
 from amia.errors import SettingsError
 
-__all__ = ["CONTROLS", "MIXING", "TABLES", "RunSpec", "run_specs"]
+__all__ = ["CONTROLS", "MIXING", "TABLES", "WHEN_ARMS", "RunSpec", "run_specs"]
 
 TABLES = ("table1", "table2", "table3", "controls")
+"""Tables of any data sets. The table `when` is that of a map of demo corpora."""
 
 MIXING = ("adaptive", "cosine", "original", "synthesized", "fixed-0.7", "fixed-0.5", "fixed-0.3")
 """Arms of the paper's Table 2, in its order."""
 CONTROLS = ("adaptive", "original", "text", "random", "noise", "constant", "shuffled")
 """Arms of the controls."""
+WHEN_ARMS = ("text", "original", "adaptive", "two-sided", "synthesized", "cosine")
+"""Arms of the map of when augmentation helps."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,5 +42,8 @@ def run_specs(table: str, recognizers: Sequence[str], text_systems: Sequence[str
         variants = [(arm, False) for arm in CONTROLS]
         variants += [("adaptive", True), ("original", True)]
         return [RunSpec(name, arm, swapped) for name in recognizers for arm, swapped in variants]
-    nearest = difflib.get_close_matches(table, TABLES, n=1, cutoff=0)[0]
-    raise SettingsError(f"table {table!r} is unknown; did you mean {nearest!r}? Tables: {', '.join(TABLES)}")
+    if table == "when":
+        return [RunSpec(name, arm) for name in recognizers for arm in WHEN_ARMS]
+    tables = (*TABLES, "when")
+    nearest = difflib.get_close_matches(table, tables, n=1, cutoff=0)[0]
+    raise SettingsError(f"table {table!r} is unknown; did you mean {nearest!r}? Tables: {', '.join(tables)}")

@@ -39,6 +39,10 @@ class MatchingModel:
     cosine_range: tuple[float, float] | None = None
     """Smallest and largest cosine of the training posts: the scale of the arm `cosine-minmax`."""
 
+    def has_mixture(self, split: str) -> bool:
+        """Check whether there is a mixture for the posts of a split."""
+        return split in self.fits or len(self.fits) == 1
+
     def theta(self, losses: NDArray[np.floating[Any]], split: str) -> NDArray[np.float64]:
         """Compute theta `[n]` of posts of one split.
 
@@ -46,7 +50,7 @@ class MatchingModel:
         """
         if split in self.fits:
             return self.fits[split].mixture.theta(losses)
-        if len(self.fits) > 1:
+        if not self.has_mixture(split):
             raise MixtureError(f"no mixture was fitted for split {split!r}; there are {', '.join(self.fits)}")
         (fit,) = self.fits.values()
         return fit.mixture.theta(losses)

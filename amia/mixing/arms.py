@@ -11,7 +11,20 @@ from dataclasses import dataclass, replace
 
 from amia.errors import SettingsError
 
-__all__ = ["ARMS", "CONTROLS", "ArmRule", "MatchScores", "check_arm", "describe_arm", "mixing_ratio", "needs_synthesis"]
+__all__ = [
+    "ARMS",
+    "CONTROLS",
+    "ArmRule",
+    "MatchScores",
+    "check_arm",
+    "describe_arm",
+    "mixing_ratio",
+    "needs_synthesis",
+    "needs_theta_synthesized",
+]
+
+MIN_THETA = 0.01
+"""In arm `two-sided`, a post whose theta and theta_V are both lower keeps its own image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +33,8 @@ class MatchScores:
 
     theta: float = math.nan
     """Posterior of eq. 8, in [0, 1]."""
+    theta_synthesized: float = math.nan
+    """theta_V: the posterior of eq. 8 for the text and the synthesized image, in [0, 1]."""
     cosine: float = math.nan
     """Cosine of the two CLIP embeddings, in [-1, 1]."""
     cosine_range: tuple[float, float] = (math.nan, math.nan)
@@ -47,6 +62,18 @@ def _minmax(scores: MatchScores) -> float:
     return (scores.cosine - low) / (high - low) if high > low else 0.5
 
 
+def _two_sided(scores: MatchScores) -> float:
+    """Return the probability that the post's own image matches, given that at least one of its two images does.
+
+    The two events are taken as independent, with the probabilities theta and theta_V. If neither image matches, the
+    condition fails, and the own image is kept: nothing speaks for another one.
+    """
+    theta, theta_synthesized = scores.theta, scores.theta_synthesized
+    if max(theta, theta_synthesized) < MIN_THETA:
+        return 1.0
+    return theta / (theta + (1 - theta) * theta_synthesized)
+
+
 _BLEND = "the post's own image and one synthesized from its text, blended"
 
 
@@ -65,6 +92,12 @@ ARMS = {
         description=f"{_BLEND} by theta, the probability that image and text match",
         ratio=lambda scores: scores.theta,
         needs=("theta",),
+        synthesized_if_no_image=True,
+    ),
+    "two-sided": ArmRule(
+        description=f"{_BLEND} by the probability that the former matches the text, given that one of the two does",
+        ratio=_two_sided,
+        needs=("theta", "theta_synthesized"),
         synthesized_if_no_image=True,
     ),
     "cosine": ArmRule(
@@ -88,6 +121,7 @@ CONTROLS = {
     "noise": "original",
     "constant": "adaptive",
     "shuffled": "adaptive",
+    "two-sided-shuffled": "two-sided",
 }
 """Control arms (`amia.mixing.controls`) -> the arm whose rule they follow with one input exchanged. They need a whole
 corpus and cannot be made from a single post."""
@@ -97,6 +131,7 @@ _CONTROL_DESCRIPTIONS = {
     "noise": "Gaussian noise in place of the post's image, a control",
     "constant": f"{_BLEND} by the mean theta of all posts, a control",
     "shuffled": f"{_BLEND} by another post's theta, a control",
+    "two-sided-shuffled": f"{_BLEND} by theta and another post's theta_V, a control",
 }
 ARMS |= {
     name: replace(ARMS[CONTROLS[name]], description=description) for name, description in _CONTROL_DESCRIPTIONS.items()
@@ -116,6 +151,11 @@ def needs_synthesis(arm: str) -> bool:
     return _get_arm(arm).needs_synthesis
 
 
+def needs_theta_synthesized(arm: str) -> bool:
+    """Check whether the arm compares synthesized images with their texts. Raises SettingsError for an unknown arm."""
+    return "theta_synthesized" in _get_arm(arm).needs
+
+
 def describe_arm(arm: str) -> str:
     """Return a phrase that says which image an arm shows. Raises SettingsError for an unknown arm."""
     return _get_arm(arm).description
@@ -125,6 +165,7 @@ def mixing_ratio(
     arm: str,
     *,
     theta: float | None,
+    theta_synthesized: float | None = None,
     cosine: float | None,
     cosine_range: tuple[float, float] | None,
     has_image: bool,
@@ -132,8 +173,9 @@ def mixing_ratio(
 ) -> float | None:
     """Return the ratio of eq. 9 for one post in one arm: in [0, 1], or None for no image at all.
 
-    `theta` (posterior of eq. 8) is used by `adaptive` only, `cosine` (of the CLIP embeddings, [-1, 1]) by the two
-    cosine arms, `cosine_range` (smallest and largest cosine of the training posts) by `cosine-minmax`.
+    `theta` (posterior of eq. 8) is used by `adaptive` and `two-sided`, `theta_synthesized` (theta_V, the posterior for
+    text and synthesized image) by `two-sided`, `cosine` (of the CLIP embeddings, [-1, 1]) by the two cosine arms,
+    `cosine_range` (smallest and largest cosine of the training posts) by `cosine-minmax`.
 
     | arm | image, synthesis | no image | synthesis failed |
     |---|---|---|---|
@@ -141,6 +183,7 @@ def mixing_ratio(
     | original | 1 | None | 1 |
     | synthesized | 0 | 0 | 1 |
     | adaptive | theta | 0 | 1 |
+    | two-sided | theta / (theta + (1 - theta) theta_V), or 1 if both are below 0.01 | 0 | 1 |
     | cosine, cosine-minmax, fixed-X | cosine, rescaled cosine, X | None | 1 |
 
     With neither image the ratio is None in every arm. Controls follow the rule of their arm in `CONTROLS`.
@@ -154,11 +197,12 @@ def mixing_ratio(
         return 0.0 if has_synthesis and rule.synthesized_if_no_image else None
     if rule.needs_synthesis and not has_synthesis:
         return 1.0
-    given = {"theta": theta, "cosine": cosine, "cosine_range": cosine_range}
+    given = {"theta": theta, "theta_synthesized": theta_synthesized, "cosine": cosine, "cosine_range": cosine_range}
     if missing := [name for name in rule.needs if given[name] is None]:
         raise SettingsError(f"arm {arm!r} needs {missing[0]}, which this post does not have")
     scores = MatchScores(
         theta=math.nan if theta is None else theta,
+        theta_synthesized=math.nan if theta_synthesized is None else theta_synthesized,
         cosine=math.nan if cosine is None else cosine,
         cosine_range=(math.nan, math.nan) if cosine_range is None else cosine_range,
     )

@@ -9,6 +9,7 @@ the rule of another arm with one input exchanged. The paper has no controls.
 | noise | original | the post's image | Gaussian noise |
 | constant | adaptive | theta | mean theta of the posts that the mixture was fitted on |
 | shuffled | adaptive | theta | theta of another post |
+| two-sided-shuffled | two-sided | theta_V | theta_V of another post with both images |
 
 Posts are exchanged within a shard: several hundred posts of one split, grouped by a hash.
 """

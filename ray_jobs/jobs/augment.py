@@ -1,7 +1,8 @@
 """`amia augment`: from posts to augmented shards, as `amia.augment_posts` does it for a list of posts.
 
 The executions are those of `execution_plan`: embed and score, then, with the fitted mixture, synthesize and mix.
-Synthesis takes nearly all of the GPU time, so running it in parallel with embed would save nothing.
+Synthesis takes nearly all of the GPU time, so running it in parallel with embed would save nothing. An arm that also
+scores the synthesized images has them all synthesized first: generator and encoder may not fit the GPUs together.
 """
 
 from collections import Counter
@@ -11,13 +12,13 @@ from pathlib import PurePosixPath
 
 from amia.errors import RunError
 from amia.hub import fetch_pipeline, weights_identity
-from amia.mixing.arms import check_arm, needs_synthesis
+from amia.mixing.arms import check_arm, needs_synthesis, needs_theta_synthesized
 from ray_jobs.jobs.autobatch import micro_batch
 from ray_jobs.jobs.context import RunContext, open_context
 from ray_jobs.jobs.execution_plan import RunPlan, plan_run
 from ray_jobs.jobs.manifest import publish_manifest
 from ray_jobs.jobs.mixture import mean_theta
-from ray_jobs.jobs.scoring import ScoringResult, score_posts
+from ray_jobs.jobs.scoring import ScoringResult, create_score_synthesized, score_posts
 from ray_jobs.runtime.executor import AnyStage
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.mix import Mix
@@ -67,32 +68,42 @@ def augment(
     return _mix(job, run_plan, arms, scoring)
 
 
-def _mix(job: RunContext, run_plan: RunPlan, arms: Sequence[str], scoring: ScoringResult) -> AugmentResult:
-    """Synthesize and mix, then account for every post and write the manifests."""
+def _mix(job: RunContext, run_plan: RunPlan, arms: Sequence[str], scoring: ScoringResult | None) -> AugmentResult:
+    """Synthesize, score what was synthesized, and mix, then account for every post and write the manifests."""
     settings, plan = job.settings, job.plan
     stages: list[AnyStage] = []
     weights: str | None = None
     synthesized: str | None = None
+    synthesized_scores: str | None = None
+    model = scoring.model if scoring else None
     if any(map(needs_synthesis, arms)):
-        model = settings.generator
+        generator = settings.generator
         weights = weights_identity(
-            model.model, fetch_pipeline("generator", model.model, model.commit, variant=model.weight_variant)
+            generator.model,
+            fetch_pipeline("generator", generator.model, generator.commit, variant=generator.weight_variant),
         )
         synthesize = _create_synthesize(job, weights)
         synthesize.check_or_write_identity()
         synthesized = synthesize.digest()
         stages.append(synthesize)
+        if scoring and any(map(needs_theta_synthesized, arms)):
+            score_synthesized = create_score_synthesized(job, scoring, synthesized)
+            score_synthesized.check_or_write_identity()
+            synthesized_scores = score_synthesized.digest()
+            job.run([synthesize], run_plan.shards_of(run_plan.executions.synthesize))
+            stages = [score_synthesized]
     mix = Mix(
         job.store,
         arms,
         images=job.images,
         types=plan.types,
-        mixture=scoring.model,
+        mixture=model,
         seed=settings.seed,
-        mean_theta=mean_theta(job.store, plan, scoring.model) if "constant" in arms and scoring.model else None,
+        mean_theta=mean_theta(job.store, plan, model) if "constant" in arms and model else None,
         posts=job.posts_digest,
-        scores=scoring.scores,
+        scores=scoring.scores if scoring else None,
         synthesized=synthesized,
+        synthesized_scores=synthesized_scores,
     )
     mix.check_or_write_identity()
     job.run([*stages, mix], run_plan.shards_of(run_plan.executions.augment))

@@ -6,6 +6,8 @@ An execution streams shards through one or several stages, and the next one star
 2. embed the remaining posts, and score all posts;
 3. synthesize images, and mix them.
 
+For an arm that scores the synthesized images, the third execution only synthesizes, and a fourth one scores and mixes.
+
 This module imports neither Ray nor torch.
 """
 
@@ -15,9 +17,18 @@ from typing import Literal
 
 import numpy as np
 
-from amia.mixing.arms import check_arm, needs_synthesis
+from amia.mixing.arms import check_arm, needs_synthesis, needs_theta_synthesized
 from ray_jobs.settings.job import Pool, Settings
-from ray_jobs.storage.layout import EMBEDDINGS, POSTS, SCORES, SYNTHESIZED, arm_folder, shard_key, shard_keys
+from ray_jobs.storage.layout import (
+    EMBEDDINGS,
+    POSTS,
+    SCORES,
+    SYNTHESIZED,
+    SYNTHESIZED_SCORES,
+    arm_folder,
+    shard_key,
+    shard_keys,
+)
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
@@ -36,8 +47,8 @@ __all__ = [
 
 JPEG_BYTES_PER_PIXEL = 0.35
 """Rough size of a photograph as 4:2:0 JPEG at quality 95."""
-EMBEDDING_MB, SCORE_MB = 0.002, 0.00005
-"""Rough size of a post in `embeddings/` and in `scores/`."""
+EMBEDDING_MB, SCORE_MB, SYNTHESIZED_SCORE_MB = 0.002, 0.00005, 0.001
+"""Rough size of a post in `embeddings/`, `scores/` and `synthesized_scores/`."""
 
 Part = Literal["all", "bank", "rest"]
 """Part of a corpus: all posts, the shards that hold the bank, or the others."""
@@ -63,12 +74,15 @@ class ExecutionPlan:
 
     embed_bank: Execution
     score: Execution
+    synthesize: Execution
+    """Empty if images are synthesized and mixed in one execution."""
     augment: Execution
 
     @property
     def executions(self) -> list[Execution]:
         """Executions to run, in order."""
-        return [execution for execution in (self.embed_bank, self.score, self.augment) if execution]
+        executions = (self.embed_bank, self.score, self.synthesize, self.augment)
+        return [execution for execution in executions if execution]
 
 
 def execution_plan(arms: Sequence[str], *, has_images: bool, bank_share: float | None) -> ExecutionPlan:
@@ -91,9 +105,13 @@ def execution_plan(arms: Sequence[str], *, has_images: bool, bank_share: float |
             embed_bank = (StageRef(EMBEDDINGS, "embed", "bank"),)
             score = (StageRef(EMBEDDINGS, "embed", "rest"),)
         score = (*score, StageRef(SCORES, "score"))
-    synthesize = (StageRef(SYNTHESIZED, "synthesize"),) if any(map(needs_synthesis, arms)) else ()
+    synthesize: Execution = (StageRef(SYNTHESIZED, "synthesize"),) if any(map(needs_synthesis, arms)) else ()
     mix = tuple(StageRef(arm_folder(arm), "mix") for arm in dict.fromkeys(arms))
-    return ExecutionPlan(embed_bank=embed_bank, score=score, augment=(*synthesize, *mix))
+    if has_images and any(map(needs_theta_synthesized, arms)):
+        augment = (StageRef(SYNTHESIZED_SCORES, "embed"), *mix)
+    else:
+        synthesize, augment = (), (*synthesize, *mix)
+    return ExecutionPlan(embed_bank=embed_bank, score=score, synthesize=synthesize, augment=augment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +190,7 @@ def plan_augment(
     store = Store(run)
     plan, _ = open_run(store)
     run_plan = plan_run(store, plan, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
+    megabytes = {EMBEDDINGS: EMBEDDING_MB, SCORES: SCORE_MB, SYNTHESIZED_SCORES: SYNTHESIZED_SCORE_MB}
     image_mb = settings.image.size**2 * JPEG_BYTES_PER_PIXEL / 1e6
     planned = []
     for number, execution in enumerate(run_plan.executions.executions, 1):
@@ -179,7 +198,7 @@ def plan_augment(
             published = store.list(stage.folder)
             shards = [s for s in run_plan.shards[stage.part] if shard_key(stage.folder, s) not in published]
             posts = sum(map(plan.rows_of, shards))
-            post_mb = {EMBEDDINGS: EMBEDDING_MB, SCORES: SCORE_MB}.get(stage.folder, image_mb)
+            post_mb = megabytes.get(stage.folder, image_mb)
             pool = getattr(settings.pools, stage.pool)
             planned.append(PlannedStage(number, stage.folder, len(shards), posts, pool, posts * post_mb))
     return planned

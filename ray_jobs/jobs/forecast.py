@@ -14,7 +14,7 @@ from amia.errors import SettingsError
 from ray_jobs.jobs.execution_plan import Execution, Part, StageRef, execution_plan
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.settings.rates import Rates, StageRate
-from ray_jobs.storage.layout import POSTS
+from ray_jobs.storage.layout import POSTS, SYNTHESIZED_SCORES
 
 __all__ = ["ExecutionForecast", "Forecast", "Machines", "forecast", "suggest_speedups"]
 
@@ -214,7 +214,7 @@ def _forecast_execution(
 
 def _rate(rates: Rates, folder: str) -> StageRate:
     """Return the rate of a folder: `augmented` for `augmented/adaptive`."""
-    return rates.stages[folder.partition("/")[0]]
+    return rates.synthesized_scores if folder == SYNTHESIZED_SCORES else rates.stages[folder.partition("/")[0]]
 
 
 def _count_actors(name: str, pool: Pool, free: Machines) -> tuple[int, str]:

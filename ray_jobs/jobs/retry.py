@@ -32,6 +32,7 @@ from ray_jobs.storage.layout import (
     RETRY_DIR,
     SCORES,
     SYNTHESIZED,
+    SYNTHESIZED_SCORES,
     arm_folder,
     identity_key,
     manifest_key,
@@ -145,7 +146,12 @@ def _affected_shards(
     old: Store, plan: Plan, repaired_shards: set[str], redrawn_shards: set[str]
 ) -> dict[str, set[str]]:
     """Return the shards that have to be created again, by folder. Folders that cannot be used at all are left out."""
-    affected = {EMBEDDINGS: repaired_shards, SCORES: repaired_shards, SYNTHESIZED: redrawn_shards}
+    affected = {
+        EMBEDDINGS: repaired_shards,
+        SCORES: repaired_shards,
+        SYNTHESIZED: redrawn_shards,
+        SYNTHESIZED_SCORES: redrawn_shards,  # they read the texts of the posts and the bank, not the posts' own images
+    }
     for arm in sorted({key.split("/")[1] for key in old.list(AUGMENTED)}):
         if repaired_shards and not old.exists(f"{MIXTURE}/mixture.json"):
             continue  # the old run had no image at all; with the first image, every arm gets another identity

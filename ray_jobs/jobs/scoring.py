@@ -10,32 +10,41 @@ from ray_jobs.jobs.execution_plan import RunPlan
 from ray_jobs.jobs.mixture import fit_model, load_other_model, publish_bank, publish_other_model
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.score import Score
+from ray_jobs.stages.score_synthesized import ScoreSynthesized
 from ray_jobs.storage.layout import MIXTURE
 
-__all__ = ["ScoringResult", "score_posts"]
+__all__ = ["ScoringResult", "create_score_synthesized", "score_posts"]
+
+BANK_KEY = f"{MIXTURE}/{BANK_FILE}"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringResult:
-    """Result of `score_posts`. Both fields are None if no post has an image."""
+    """Result of `score_posts`."""
 
-    model: MatchingModel | None
+    model: MatchingModel
     """The frozen mixture with its bank."""
-    scores: str | None
+    encoder: str
+    """Identity of the encoder's weights."""
+    embeddings: str
+    """Digest of the identity of `embeddings/`."""
+    scores: str
     """Digest of the identity of `scores/`."""
 
 
-def score_posts(job: RunContext, run_plan: RunPlan, *, mixture: str | None, accept_mixture: bool) -> ScoringResult:
+def score_posts(
+    job: RunContext, run_plan: RunPlan, *, mixture: str | None, accept_mixture: bool
+) -> ScoringResult | None:
     """Embed and score all posts, and fit the mixture unless it comes from elsewhere.
 
-    `mixture` is the run or folder whose mixture and bank are used. Raises MixtureError if the fit is rejected and
-    `accept_mixture` is not set.
+    `mixture` is the run or folder whose mixture and bank are used. Returns None if no post has an image. Raises
+    MixtureError if the fit is rejected and `accept_mixture` is not set.
     """
     settings, store = job.settings, job.store
     executions = run_plan.executions
     if not executions.score:
         job.log("no post has a usable image: theta is 0 for all posts, and no mixture is fitted")
-        return ScoringResult(None, None)
+        return None
     weights = weights_identity(settings.clip.model, fetch_model("encoder", settings.clip.model, settings.clip.commit))
     other = load_other_model(job, run_plan, mixture)
     embed = _create_embed(job, weights)
@@ -46,17 +55,38 @@ def score_posts(job: RunContext, run_plan: RunPlan, *, mixture: str | None, acce
     else:
         other.check({"encoder": weights}, settings.triplet)
         publish_other_model(store, other)
-    bank_key = f"{MIXTURE}/{BANK_FILE}"
     score = Score(
         store,
         triplet=settings.triplet,
-        bank_key=bank_key,
-        bank=hashlib.sha256(store.read(bank_key)).hexdigest(),
+        bank_key=BANK_KEY,
+        bank=hashlib.sha256(store.read(BANK_KEY)).hexdigest(),
         embeddings=embed.digest(),
     )
     score.check_or_write_identity()
     job.run([embed, score], run_plan.shards_of(executions.score))
-    return ScoringResult(fit_model(job, weights, accept_mixture=accept_mixture), score.digest())
+    model = fit_model(job, weights, accept_mixture=accept_mixture)
+    return ScoringResult(model, weights, embed.digest(), score.digest())
+
+
+def create_score_synthesized(job: RunContext, scoring: ScoringResult, synthesized: str) -> ScoreSynthesized:
+    """Return the stage that scores synthesized images. `synthesized` is the digest of the identity of `synthesized/`.
+
+    Its actors are those of `embed`, which is finished by then: the same encoder, with the same settings.
+    """
+    pool, clip = job.settings.pools.embed, job.settings.clip
+    return ScoreSynthesized(
+        job.store,
+        clip=clip.model_copy(update={"device": job.device(clip.device, pool)}),
+        triplet=job.settings.triplet,
+        size=job.images.size,
+        threads=job.threads(ScoreSynthesized.name, pool),
+        decoders=job.decoders(pool),
+        weights=scoring.encoder,
+        bank_key=BANK_KEY,
+        bank=hashlib.sha256(job.store.read(BANK_KEY)).hexdigest(),
+        embeddings=scoring.embeddings,
+        synthesized=synthesized,
+    )
 
 
 def _create_embed(job: RunContext, weights: str) -> Embed:

@@ -27,6 +27,7 @@ from ray_jobs.storage.layout import (
     SCORES,
     SCRATCH,
     SYNTHESIZED,
+    SYNTHESIZED_SCORES,
     arm_folder,
     identity_key,
     manifest_key,
@@ -40,7 +41,7 @@ from ray_jobs.training.training_status import list_trainings
 
 __all__ = ["status"]
 
-STAGE_FOLDERS = (POSTS, EMBEDDINGS, SCORES, SYNTHESIZED, AUGMENTED, PREDICTIONS)
+STAGE_FOLDERS = (POSTS, EMBEDDINGS, SCORES, SYNTHESIZED, SYNTHESIZED_SCORES, AUGMENTED, PREDICTIONS)
 FOLDERS_WITH_STATUSES = (POSTS, SYNTHESIZED, AUGMENTED)
 """Folders whose shards count posts by status. The footers of other shards are not read."""
 

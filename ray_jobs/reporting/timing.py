@@ -6,12 +6,21 @@ from typing import Any
 
 from amia.errors import RunError
 from amia.report.view_models import StageTimes
-from ray_jobs.storage.layout import AUGMENTED, EMBEDDINGS, LOG, POSTS, PREDICTIONS, SCORES, SYNTHESIZED
+from ray_jobs.storage.layout import (
+    AUGMENTED,
+    EMBEDDINGS,
+    LOG,
+    POSTS,
+    PREDICTIONS,
+    SCORES,
+    SYNTHESIZED,
+    SYNTHESIZED_SCORES,
+)
 from ray_jobs.storage.store import Store
 
 __all__ = ["read_stage_times"]
 
-STAGE_ORDER = (POSTS, EMBEDDINGS, SCORES, SYNTHESIZED, AUGMENTED, PREDICTIONS)
+STAGE_ORDER = (POSTS, EMBEDDINGS, SCORES, SYNTHESIZED, SYNTHESIZED_SCORES, AUGMENTED, PREDICTIONS)
 LogLine = dict[str, Any]
 
 

@@ -71,6 +71,18 @@ class Rates(StrictModel):
     source: str
     """Origin of the last five values."""
 
+    @property
+    def synthesized_scores(self) -> StageRate:
+        """Cost of scoring a synthesized image: at most that of embedding and scoring a post, which has a text too."""
+        embed, score = self.stages["embeddings"], self.stages["scores"]
+        return embed.model_copy(
+            update={
+                "cpu_s": embed.cpu_s + score.cpu_s,
+                "pace_s": None if embed.pace_s is None else embed.pace_s + score.cpu_s,
+                "source": "derived: the sum of `embeddings` and `scores`",
+            }
+        )
+
     def at(self, size: int) -> "Rates":
         """Return the rates for another image size, scaled by the number of pixels: rough far from `self.size`."""
         pixels = (size / self.size) ** 2

@@ -1,13 +1,14 @@
 """embeddings/: two float16 unit vectors per post, and the keys that identify equal texts and equal images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from PIL import Image
 
 from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
@@ -19,7 +20,10 @@ from ray_jobs.storage.layout import EMBEDDINGS, POSTS, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["MAX_DECODED", "Embed"]
+if TYPE_CHECKING:
+    from amia.matching.clip import ClipEncoder
+
+__all__ = ["MAX_DECODED", "Embed", "clip_identity", "load_encoder", "preprocess_images"]
 
 MAX_DECODED = 8
 """Decoded photographs in memory at the same time, over all threads. Each takes some megabytes."""
@@ -77,27 +81,16 @@ class Embed(Stage[EmbedInput, EmbedOutput]):
 
     def identity(self, folder: str) -> Identity:
         """Return the model with its precision and micro-batch, the number of threads, and the digest of the posts."""
-        clip = {
-            "weights": self._weights,
-            "micro_batch": self._clip.micro_batch,
-            **accelerator_identity(self._clip.dtype, self._clip.device, self._clip.compile),
-        }
         return {
             "stage": folder,
             "version": self.version,
-            "settings": {"clip": clip, "threads": self._threads},
+            "settings": {"clip": clip_identity(self._clip, self._weights), "threads": self._threads},
             "input": {"posts": self._posts},
         }
 
     def setup(self) -> None:
         """Load CLIP from the files of this node."""
-        import torch  # not at the top: the driver only passes the stage on and should not wait for it
-
-        from amia.matching.clip import ClipEncoder
-
-        ClipEncoder.fetch(self._clip)  # once per node: the hub's cache lets a single actor download
-        torch.set_num_threads(self._threads)
-        self._encoder = ClipEncoder.load(self._clip, local_files_only=True)
+        self._encoder = load_encoder(self._clip, self._threads)
 
     def load(self, shard: str) -> EmbedInput:
         """Clean and tokenize the texts; decode the images and resize them to the input size of the model."""
@@ -105,24 +98,16 @@ class Embed(Stage[EmbedInput, EmbedOutput]):
         ids, texts = posts["id"].to_pylist(), [clean_text(text) for text in posts["text"].to_pylist()]
         images = enumerate(zip(posts["image_status"].to_pylist(), posts["image"].to_pylist(), strict=True))
         files: dict[int, bytes] = {row: image["bytes"] for row, (status, image) in images if status == "ok"}
-        rows, chunk_size = list(files), max(1, MAX_DECODED // self._decoders)
 
-        def preprocess(chunk: Sequence[int]) -> NDArray[np.uint8]:
-            decoded = []
-            for row in chunk:
-                with post_context(ids[row]):
-                    decoded.append(decode(files[row], self._images))
-            return self._encoder.preprocess(decoded)
+        def decode_image(row: int) -> Image.Image:
+            with post_context(ids[row]):
+                return decode(files[row], self._images)
 
-        # A GPU embeds ten times as fast as one thread decodes, and Pillow releases the GIL.
-        with ThreadPoolExecutor(self._decoders, "decode") as pool:
-            chunks = [rows[start : start + chunk_size] for start in range(0, len(rows), chunk_size)]
-            pixels = list(pool.map(preprocess, chunks))
         return EmbedInput(
             ids=ids,
             tokens=self._encoder.tokenize(texts),
-            pixels=np.concatenate(pixels) if pixels else self._encoder.preprocess([]),
-            image_rows=rows,
+            pixels=preprocess_images(self._encoder, decode_image, list(files), self._decoders),
+            image_rows=list(files),
             text_keys=[text_key(text) for text in texts],
             image_keys=[image_key(files[row]) if row in files else None for row in range(len(ids))],
         )
@@ -157,3 +142,32 @@ class Embed(Stage[EmbedInput, EmbedOutput]):
     def log_fields(self, done: EmbedOutput) -> dict[str, Any]:
         """Return what ran in smaller micro-batches or uncompiled."""
         return {"oom_reduced": done.num_oom_reduced, "uncompiled": done.uncompiled}
+
+
+def clip_identity(clip: ClipSettings, weights: str) -> dict[str, Any]:
+    """Return the encoder with its precision and micro-batch, as they enter the identity of a stage."""
+    accelerator = accelerator_identity(clip.dtype, clip.device, clip.compile)
+    return {"weights": weights, "micro_batch": clip.micro_batch, **accelerator}
+
+
+def load_encoder(clip: ClipSettings, threads: int) -> "ClipEncoder":
+    """Load CLIP from the files of this node, for an actor with `threads` threads."""
+    import torch  # not at the top: the driver only passes the stage on and should not wait for it
+
+    from amia.matching.clip import ClipEncoder
+
+    ClipEncoder.fetch(clip)  # once per node: the hub's cache lets a single actor download
+    torch.set_num_threads(threads)
+    return ClipEncoder.load(clip, local_files_only=True)
+
+
+def preprocess_images(
+    encoder: "ClipEncoder", decode_image: Callable[[int], Image.Image], rows: Sequence[int], decoders: int
+) -> NDArray[np.uint8]:
+    """Return the images of `rows` in the input size of the encoder, `[n, 3, h, w]`, decoded by `decoders` threads."""
+    chunk_size = max(1, MAX_DECODED // decoders)
+    chunks = [rows[start : start + chunk_size] for start in range(0, len(rows), chunk_size)]
+    # A GPU embeds ten times as fast as one thread decodes, and Pillow releases the GIL.
+    with ThreadPoolExecutor(decoders, "decode") as pool:
+        pixels = list(pool.map(lambda chunk: encoder.preprocess([decode_image(row) for row in chunk]), chunks))
+    return np.concatenate(pixels) if pixels else encoder.preprocess([])

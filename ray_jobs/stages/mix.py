@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from amia.images import ImageSettings, decode, resize_to_square
 from amia.matching.model import MIXTURE_FILE, MatchingModel
-from amia.mixing.arms import mixing_ratio, needs_synthesis
+from amia.mixing.arms import mixing_ratio, needs_synthesis, needs_theta_synthesized
 from amia.mixing.controls import noise_image, shuffle_thetas
 from amia.mixing.derangement import derange_images
 from amia.mixing.mixup import mix_images
@@ -18,7 +18,7 @@ from amia.mner.spans import label_names
 from amia.synthesis.seeds import post_seed
 from ray_jobs.stages.base import Stage, post_context
 from ray_jobs.storage.fingerprint import Identity
-from ray_jobs.storage.layout import AUGMENTED, POSTS, SCORES, SYNTHESIZED, arm_folder, shard_key
+from ray_jobs.storage.layout import AUGMENTED, POSTS, SCORES, SYNTHESIZED, SYNTHESIZED_SCORES, arm_folder, shard_key
 from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.schemas import augmented_schema
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
@@ -28,7 +28,7 @@ __all__ = ["Mix"]
 
 Row = dict[str, Any]
 
-SEEDED_ARMS = {"random", "noise", "shuffled"}
+SEEDED_ARMS = {"random", "noise", "shuffled", "two-sided-shuffled"}
 """Control arms that depend on the seed of the run."""
 
 NO_SYNTHESIS: Row = {"synthesized": None, "prompt": None, "seed": None, "synthesis_status": "not_asked"}
@@ -55,18 +55,23 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         posts: str,
         scores: str | None,
         synthesized: str | None,
+        synthesized_scores: str | None = None,
     ) -> None:
         """`mean_theta` is the mixing ratio of arm `constant`.
 
-        `posts`, `scores` and `synthesized` are the digests of the input. The latter two are None if no post has an
-        image, or if no arm uses synthesized images.
+        `posts`, `scores`, `synthesized` and `synthesized_scores` are the digests of the input. All but the first are
+        None if they do not exist: if no post has an image, or if no arm uses synthesized images or their scores.
         """
         super().__init__(store)
         self._arms = list(arms)
-        self._images, self._schema = images, augmented_schema(types)
+        self._images = images
+        self._schemas = {
+            arm: augmented_schema(types, theta_synthesized=needs_theta_synthesized(arm)) for arm in self._arms
+        }
         self._label = {name: number for number, name in enumerate(label_names(types))}
         self._mixture, self._seed, self._mean_theta = mixture, seed, mean_theta
         self._posts, self._scores, self._synthesized = posts, scores, synthesized
+        self._synthesized_scores = synthesized_scores
 
     def folders(self) -> list[str]:
         """Return one folder per arm."""
@@ -79,38 +84,36 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         if arm in SEEDED_ARMS:
             settings["seed"] = self._seed
         mixture = self._mixture
-        return {
-            "stage": folder,
-            "version": self.version,
-            "settings": settings,
-            "input": {
-                "posts": self._posts,
-                "synthesized": self._synthesized if needs_synthesis(arm) else None,
-                "scores": self._scores,
-                "mixture": hashlib.sha256(mixture.to_bytes()[MIXTURE_FILE]).hexdigest() if mixture else None,
-            },
+        inputs = {
+            "posts": self._posts,
+            "synthesized": self._synthesized if needs_synthesis(arm) else None,
+            "scores": self._scores,
+            "mixture": hashlib.sha256(mixture.to_bytes()[MIXTURE_FILE]).hexdigest() if mixture else None,
         }
+        if needs_theta_synthesized(arm):
+            inputs["synthesized_scores"] = self._synthesized_scores
+        return {"stage": folder, "version": self.version, "settings": settings, "input": inputs}
 
     def load(self, shard: str) -> list[Row]:
         """Join posts, scores and synthesized images; compute theta; decode the originals in the common geometry."""
         rows: list[Row] = read_shard(self.store, shard_key(POSTS, shard)).to_pylist()
         for row in rows:
             row["ner_tags"] = row["ner_tags"] and [self._label[tag] for tag in row["ner_tags"]]
-        columns = [self._read_scores(shard, len(rows)), self._read_synthesized(shard, len(rows))]
-        split, _ = parse_shard_name(shard)
+        columns = [
+            self._read_scores(shard, len(rows)),
+            self._read_synthesized(shard, len(rows)),
+            self._read_synthesized_losses(shard, len(rows)),
+        ]
         for row, *others in zip(rows, *columns, strict=True):
             for other in others:
                 if other.get("id", row["id"]) != row["id"]:
                     raise AssertionError(f"{shard}: post {row['id']} is paired with {other['id']}")
                 row.update(other)
-        losses = np.array([np.nan if row["loss"] is None else row["loss"] for row in rows], np.float64)
-        thetas = np.zeros(len(rows))
-        scored = ~np.isnan(losses)
-        if self._mixture is not None and scored.any():
-            thetas[scored] = self._mixture.theta(losses[scored], split)
-        for row, theta in zip(rows, thetas, strict=True):
-            # Rounded as it is stored, so that column `ratio` is exactly the ratio that made the image.
-            row["theta"] = float(np.float32(theta))
+        thetas = self._thetas(shard, [row["loss"] for row in rows])
+        thetas_synthesized = self._thetas(shard, [row["loss_synthesized"] for row in rows])
+        for row, theta, theta_synthesized in zip(rows, thetas, thetas_synthesized, strict=True):
+            row["theta"] = 0.0 if theta is None else theta
+            row["theta_synthesized"] = theta_synthesized
             with post_context(row["id"]):
                 row["original"] = self._decode(row["image"]["bytes"]) if row["image_status"] == "ok" else None
         return rows
@@ -129,12 +132,12 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
                 for row in rows
             )
             data, metadata = encode(
-                pa.Table.from_pylist(rows, self._schema),
+                pa.Table.from_pylist(rows, self._schemas[arm]),
                 stage=folder,
                 identity=self.digest(folder),
                 counts=counts,
                 extra={"ratio": dict(sorted(ratios.items()))},
-                schema_metadata=self._schema.metadata,
+                schema_metadata=self._schemas[arm].metadata,
             )
             self.store.create(shard_key(folder, shard), data)
         return metadata
@@ -150,11 +153,34 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         table = read_shard(self.store, shard_key(SYNTHESIZED, shard)).rename_columns({"image": "synthesized"})
         return list(table.to_pylist())
 
+    def _read_synthesized_losses(self, shard: str, count: int) -> list[Row]:
+        if self._synthesized_scores is None:
+            return [{"loss_synthesized": None}] * count
+        table = read_shard(self.store, shard_key(SYNTHESIZED_SCORES, shard), ["id", "loss"])
+        return list(table.rename_columns({"loss": "loss_synthesized"}).to_pylist())
+
+    def _thetas(self, shard: str, losses: Sequence[float | None]) -> list[float | None]:
+        """Return the posterior of each loss, None without a loss or if no mixture was fitted for the split.
+
+        It is rounded as it is stored, so that column `ratio` is exactly the ratio that made the image.
+        """
+        split, _ = parse_shard_name(shard)
+        thetas: list[float | None] = [None] * len(losses)
+        scored = [row for row, loss in enumerate(losses) if loss is not None]
+        if scored and self._mixture is not None and self._mixture.has_mixture(split):
+            values = self._mixture.theta(np.array([losses[row] for row in scored], np.float64), split)
+            for row, theta in zip(scored, values, strict=True):
+                thetas[row] = float(np.float32(theta))
+        return thetas
+
     def _decode(self, data: bytes) -> np.ndarray:
         return resize_to_square(decode(data, self._images, at_least=2 * self._images.size), self._images)
 
     def _apply_control(self, arm: str, rows: list[Row]) -> list[Row]:
-        """Return the rows with the inputs that a control arm exchanges among them; `weight` replaces theta in eq. 9."""
+        """Return the rows with the inputs that a control arm exchanges among them.
+
+        `weight` and `weight_synthesized` replace theta and theta_V in the rule of the arm.
+        """
         with_image = [row for row in rows if row["original"] is not None]
         if arm == "random":
             ids, images = [row["id"] for row in rows], [row["original"] for row in rows]
@@ -167,12 +193,19 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
             noise = {row["id"]: noise_image(self._images.size, post_seed(self._seed, row["id"])) for row in with_image}
             return [{**row, "original": noise.get(row["id"])} for row in rows]
         weights = {row["id"]: row["theta"] for row in rows}
+        synthesized_weights = {row["id"]: row["theta_synthesized"] for row in rows}
         if arm == "shuffled":
             ids = [row["id"] for row in with_image]
             weights |= zip(ids, shuffle_thetas(ids, [weights[name] for name in ids], self._seed), strict=True)
         elif arm == "constant" and self._mean_theta is not None:
             weights |= {row["id"]: self._mean_theta for row in with_image}
-        return [{**row, "weight": weights[row["id"]]} for row in rows]
+        elif arm == "two-sided-shuffled":
+            ids = [row["id"] for row in with_image if row["theta_synthesized"] is not None]
+            exchanged = shuffle_thetas(ids, [synthesized_weights[name] for name in ids], self._seed)
+            synthesized_weights |= zip(ids, exchanged, strict=True)
+        return [
+            {**row, "weight": weights[row["id"]], "weight_synthesized": synthesized_weights[row["id"]]} for row in rows
+        ]
 
     def _augment(self, arm: str, row: Row) -> Row:
         if not needs_synthesis(arm):
@@ -180,6 +213,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         ratio = mixing_ratio(
             arm,
             theta=row.get("weight"),
+            theta_synthesized=row.get("weight_synthesized"),
             cosine=row["cosine"],
             cosine_range=self._mixture.cosine_range if self._mixture else None,
             has_image=row["original"] is not None,
@@ -191,4 +225,4 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
             with post_context(row["id"]):
                 data = mix_images(row["original"], row["synthesized"], ratio, self._images)
             image = {"bytes": data, "path": f"{row['id']}.jpg"}
-        return {**{name: row.get(name) for name in self._schema.names}, "image": image, "ratio": ratio}
+        return {**{name: row.get(name) for name in self._schemas[arm].names}, "image": image, "ratio": ratio}

@@ -1,7 +1,7 @@
 """Names of the files and folders of a run.
 
     plan.json, quarantine/*.jsonl                   how posts are grouped into shards; rows that are not posts
-    posts/<shard>.parquet                           also embeddings/, scores/, synthesized/
+    posts/<shard>.parquet                           also embeddings/, scores/, synthesized/, synthesized_scores/
     mixture/                                        the fitted mixture and its bank
     augmented/<arm>/<shard>.parquet                 with manifest.json and README.md once the arm is complete
     models/<name>/                                  a trained recognizer, with training.json once it is complete
@@ -40,6 +40,7 @@ __all__ = [
     "SCORES",
     "SCRATCH",
     "SYNTHESIZED",
+    "SYNTHESIZED_SCORES",
     "TRAINING_FILE",
     "arm_folder",
     "identity_key",
@@ -56,6 +57,7 @@ EMBEDDINGS = "embeddings"
 SCORES = "scores"
 MIXTURE = "mixture"
 SYNTHESIZED = "synthesized"
+SYNTHESIZED_SCORES = "synthesized_scores"
 AUGMENTED = "augmented"
 MODELS = "models"
 PREDICTIONS = "predictions"
@@ -71,7 +73,7 @@ RETRY_DIR = f"{RETRY}/{SYNTHESIZED}"
 """Previous shards of synthesized images of which a retried run generates some images again."""
 
 FOLDERS = (
-    *(POSTS, QUARANTINE, EMBEDDINGS, SCORES, MIXTURE, SYNTHESIZED, AUGMENTED),
+    *(POSTS, QUARANTINE, EMBEDDINGS, SCORES, MIXTURE, SYNTHESIZED, SYNTHESIZED_SCORES, AUGMENTED),
     *(MODELS, PREDICTIONS, EVALUATIONS, CELLS, EXPERIMENTS, RETRY, LOG, PROBE, SCRATCH),
 )
 """All folders that amia creates in a run."""

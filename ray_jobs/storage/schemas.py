@@ -25,10 +25,11 @@ Columns = list[tuple[str, pa.DataType, Any]]
 Row = dict[str, Any]
 
 
-def augmented_schema(types: Sequence[str]) -> pa.Schema:
+def augmented_schema(types: Sequence[str], *, theta_synthesized: bool = False) -> pa.Schema:
     """Return the schema of an arm's shards, with the `huggingface` metadata from which `datasets` reads features.
 
-    `tags` are the tags of the source; `ner_tags` are valid BIO2 as indices into `label_names`.
+    `theta_synthesized` adds the column of that name. `tags` are the tags of the source; `ner_tags` are valid BIO2 as
+    indices into `label_names`.
     """
     columns: Columns = [
         ("id", pa.string(), _value("string")),
@@ -39,6 +40,7 @@ def augmented_schema(types: Sequence[str]) -> pa.Schema:
         ("ner_tags", pa.list_(pa.int64()), _list({"names": label_names(types), "_type": "ClassLabel"})),
         ("image", IMAGE, {"_type": "Image"}),
         ("theta", pa.float32(), _value("float32")),
+        *([("theta_synthesized", pa.float32(), _value("float32"))] if theta_synthesized else []),
         ("ratio", pa.float32(), _value("float32")),
         ("loss", pa.float32(), _value("float32")),
         ("loss_i2t", pa.float32(), _value("float32")),

@@ -112,6 +112,7 @@ def test_ingest_refuses_another_stage_version(
 
 
 @pytest.mark.promise(7)
+@pytest.mark.usefixtures("in_this_process")
 def test_predictions_depend_on_model_arm_and_micro_batch(
     augmented: Path,
     copied: Callable[..., Path],

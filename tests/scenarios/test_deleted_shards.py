@@ -5,13 +5,18 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ray_jobs.jobs.augment import augment
 from ray_jobs.runtime.cluster import Cluster
-from ray_jobs.runtime.executor import StageSpec, run_stages
+from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
 from ray_jobs.settings.job import Pool, Settings
+from ray_jobs.stages.embed import Embed
+from ray_jobs.stages.mix import Mix
+from ray_jobs.stages.score import Score
+from ray_jobs.stages.synthesize import Synthesize
 from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.shards import encode, read_shard
 from ray_jobs.storage.store import Store
@@ -20,6 +25,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.toy import Blend, Toy, toy_plan, wait_for_file
 
 STAGES = ("embeddings", "scores", "synthesized", "augmented/adaptive", "augmented/original")
+ARMS = ("adaptive", "original")
 
 
 def logged_shards(run: Path) -> Counter[tuple[str, str]]:
@@ -28,25 +34,55 @@ def logged_shards(run: Path) -> Counter[tuple[str, str]]:
     return Counter((line["stage"], line["shard"]) for line in lines)
 
 
-@pytest.mark.promise(5, 27)
-def test_only_deleted_shards_are_recomputed(
-    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings]
-) -> None:
-    run = copied(augmented, leaving_out=["log"])
-    rng = random.Random(11)
+def delete_shards(run: Path) -> set[tuple[str, str]]:
+    """Delete 15 of the 50 published shards. Returns their stages and names.
+
+    A shard of mix is one file per arm: both are computed if one is missing, and the existing file stays.
+    """
     published = sorted(path for stage in STAGES for path in (run / stage).glob("*.parquet"))
     assert len(published) == 50
-    deleted = rng.sample(published, 15)
+    deleted = random.Random(11).sample(published, 15)
     for path in deleted:
         path.unlink()
-    stamps_before = file_stamps(run)
-    augment(str(run), small(), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
-    # A shard of mix is one file per arm: both are computed if one is missing, and the existing file stays.
-    expected = {(path.relative_to(run).parts[0], path.name.removesuffix(".parquet")) for path in deleted}
-    assert logged_shards(run) == Counter(dict.fromkeys(expected, 1))
+    return {(path.relative_to(run).parts[0], path.name.removesuffix(".parquet")) for path in deleted}
+
+
+@pytest.mark.promise(5, 27)
+@pytest.mark.usefixtures("in_this_process")
+def test_only_deleted_shards_are_recomputed(
+    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, computed = copied(augmented), Counter[tuple[str, str]]()
+
+    def count(stage: type[AnyStage]) -> None:
+        load = stage.load
+
+        def counted_load(self: AnyStage, shard: str) -> Any:
+            computed[self.name, shard] += 1
+            return load(self, shard)
+
+        monkeypatch.setattr(stage, "load", counted_load)
+
+    for stage in (Embed, Score, Synthesize, Mix):
+        count(stage)
+    deleted, stamps_before = delete_shards(run), file_stamps(run)
+    augment(str(run), small(), arms=ARMS, accept_mixture=True, quiet=True)
+    assert computed == Counter(dict.fromkeys(deleted, 1))
     assert_equal_files(run, augmented)
     stamps_after = file_stamps(run)
     assert {key: stamps_after[key] for key in stamps_before} == stamps_before
+
+
+@pytest.mark.promise(5, 27)
+@pytest.mark.slow  # `test_executor.py` tests with a stage without a model that actors skip published shards
+def test_only_deleted_shards_are_recomputed_on_actors(
+    augmented: Path, copied: Callable[..., Path], small: Callable[..., Settings]
+) -> None:
+    run = copied(augmented, leaving_out=["log"])
+    deleted = delete_shards(run)
+    augment(str(run), small(), arms=ARMS, accept_mixture=True, quiet=True)
+    assert logged_shards(run) == Counter(dict.fromkeys(deleted, 1))
+    assert_equal_files(run, augmented)
 
 
 @pytest.mark.promise(3)

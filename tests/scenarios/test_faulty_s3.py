@@ -21,7 +21,6 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.storage import object_store
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
-from tests.helpers.drivers import finish, start
 from tests.helpers.faulty_s3 import FaultyS3, always, faulty_s3, never, once, seeded
 from tests.helpers.paths import TWEETS
 
@@ -222,12 +221,17 @@ def test_profile_without_boto3_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.promise(9)
+@pytest.mark.usefixtures("cluster", "in_this_process")  # `test_s3_run.py` has the actors on a faulty S3
 def test_job_on_faulty_s3_writes_the_same_bytes(
-    cluster: None, proxy: FaultyS3, bucket: str, small: Callable[..., Settings], tmp_path: Path
+    amia: Callable[..., tuple[int, str, str]],
+    proxy: FaultyS3,
+    bucket: str,
+    small: Callable[..., Settings],
+    tmp_path: Path,
 ) -> None:
-    words = ("--config", "demo", "per_shard=4", "max_failed=1", "pools.fetch.max=2", "--json")
-    proxy.schedule = seeded(7, 0.15, *TRANSIENT_FAULTS)
-    code, stdout, stderr = finish(start("ingest", str(TWEETS), "--run", f"{bucket}/{tmp_path.name}", *words))
+    words = ("--config", "demo", "per_shard=4", "max_failed=1", "--json")
+    proxy.schedule = seeded(7, 0.25, *TRANSIENT_FAULTS)
+    code, stdout, stderr = amia("ingest", TWEETS, "--run", f"{bucket}/{tmp_path.name}", *words)
     proxy.schedule = never
     assert (code, stderr) == (0, "")
     assert sum(json.loads(stdout)["posts"].values()) == 11
@@ -237,7 +241,7 @@ def test_job_on_faulty_s3_writes_the_same_bytes(
     keys = [
         entry["Key"] for entry in client.list_objects_v2(Bucket="amia-runs", Prefix=f"{tmp_path.name}/")["Contents"]
     ]
-    assert {key.split("/")[1] for key in keys} == {"plan.json", "posts", "log"}
+    assert {key.split("/")[1] for key in keys} == {"plan.json", "posts"}
     for file in (tmp_path / "run" / "posts").iterdir():
         key = f"{tmp_path.name}/posts/{file.name}"
         assert client.get_object(Bucket="amia-runs", Key=key)["Body"].read() == file.read_bytes()

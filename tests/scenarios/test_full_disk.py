@@ -10,6 +10,7 @@ from tests.helpers.drivers import assert_equal_files, shards
 
 
 @pytest.mark.promise(8)
+@pytest.mark.usefixtures("in_this_process")  # `test_executor.py` has the same error in an actor
 def test_job_resumes_after_a_full_disk(
     amia: Callable[..., tuple[int, str, str]],
     small_disk: Callable[[str], Path],

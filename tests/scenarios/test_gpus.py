@@ -1,7 +1,6 @@
 """GPUs on real Ray with four declared: how they are assigned, and the error if there are too few."""
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,32 +10,31 @@ from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.store import Store
-from tests.helpers.toy import Toy, toy_plan
+from tests.helpers.toy import Blend, Toy, toy_plan
 
 ATTACHED = Cluster(is_local=False, autoscales=False)
 SHARDS = 16
 
 
-def devices(folder: Path, actors: int, gpus: float) -> dict[int, str]:
-    """Return CUDA_VISIBLE_DEVICES by process after that many actors of a stage have worked at the same time."""
-    (folder / "instructions").mkdir(parents=True)
-    store, plan = Store(folder), toy_plan(SHARDS)
-    pool = Pool(min=actors, max=actors, cpus=0.5, gpus=gpus, lease=1)
-    spec = StageSpec(Toy(store, actors=actors), pool)
-    run_stages(store, ATTACHED, plan, [spec], plan.shards, wait_s=60, quiet=True)
-    lines = [json.loads(line) for file in (folder / "log").glob("*.jsonl") for line in file.read_text().splitlines()]
-    assert len(lines) == SHARDS
-    return {line["pid"]: line["cuda_visible_devices"] for line in lines}
-
-
-def test_actors_with_one_gpu_do_not_share(cluster: None, tmp_path: Path) -> None:
-    assert sorted(devices(tmp_path, actors=4, gpus=1.0).values()) == ["0", "1", "2", "3"]
-
-
-def test_two_actors_share_a_gpu(cluster: None, tmp_path: Path) -> None:
-    visible = devices(tmp_path, actors=4, gpus=0.5)
-    assert len(visible) == 4
-    assert Counter(visible.values()) == {"0": 2, "1": 2}
+def test_half_gpus_are_shared_and_whole_gpus_are_not(cluster: None, tmp_path: Path) -> None:
+    """Two actors with a GPU each and two with half a GPU work at the same time."""
+    (tmp_path / "instructions").mkdir(parents=True)
+    store, plan = Store(tmp_path), toy_plan(SHARDS)
+    specs = [
+        StageSpec(stage(store, actors=2), Pool(min=2, max=2, cpus=0.5, gpus=gpus, lease=1))
+        for stage, gpus in ((Toy, 1.0), (Blend, 0.5))
+    ]
+    run_stages(store, ATTACHED, plan, specs, plan.shards, wait_s=60, quiet=True)
+    lines = [json.loads(line) for file in (tmp_path / "log").glob("*.jsonl") for line in file.read_text().splitlines()]
+    devices: dict[str, dict[int, str]] = {"drawn": {}, "blended": {}}
+    for line in lines:
+        devices[line["stage"]][line["pid"]] = line["cuda_visible_devices"]
+    whole, half = (list(devices[stage].values()) for stage in ("drawn", "blended"))
+    assert len(whole) == len(half) == 2, "an actor has done nothing"
+    assert len(set(whole)) == 2, "two actors share a GPU that one of them needs"
+    assert len(set(half)) == 1, "halves of two GPUs are taken"
+    assert {*whole, *half} < {"0", "1", "2", "3"}
+    assert not set(whole) & set(half)
 
 
 def test_too_large_pools_are_refused_with_advice(cluster: None, tmp_path: Path) -> None:

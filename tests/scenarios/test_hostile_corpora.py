@@ -64,8 +64,9 @@ def files_with(folder: Path, content: bytes) -> list[Path]:
 
 
 @pytest.mark.promise(19, 20, 34)
+@pytest.mark.usefixtures("cluster", "in_this_process")
 @pytest.mark.parametrize("kind", CORPORA)
-def test_every_row_gets_its_status(cluster: None, small: Make, tmp_path: Path, kind: str) -> None:
+def test_every_row_gets_its_status(small: Make, tmp_path: Path, kind: str) -> None:
     settings = small("per_shard=64")
     corpus, result = write_and_ingest(CORPORA[kind], tmp_path / "mixed", settings, bad=True)
     run = tmp_path / "mixed" / "run"

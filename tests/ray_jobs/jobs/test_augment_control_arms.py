@@ -1,8 +1,6 @@
 """Control arms in a run: each changes one thing and keeps everything else of the arm that it follows."""
 
 import io
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +10,10 @@ import pytest
 from PIL import Image
 
 from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
-from amia.mixing.arms import CONTROLS
-from ray_jobs.jobs.augment import augment
-from ray_jobs.settings.job import Settings
+from amia.mixing.arms import CONTROLS, mixing_ratio
+from amia.mixing.controls import shuffle_thetas
 
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def controls(augmented: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("controls") / "run"
-    shutil.copytree(augmented, run)
-    augment(str(run), small(), arms=tuple(CONTROLS), accept_mixture=True, quiet=True)
-    return run
 
 
 def read_shards(run: Path, folder: str) -> dict[str, list[Row]]:
@@ -37,7 +26,7 @@ def read_rows(run: Path, folder: str) -> list[Row]:
 
 
 def test_other_columns_equal_the_followed_arm(controls: Path) -> None:
-    assert set(CONTROLS) == {"random", "noise", "constant", "shuffled"}
+    assert set(CONTROLS) == {"random", "noise", "constant", "shuffled", "two-sided-shuffled"}
     for arm, followed in CONTROLS.items():
         expected = [{**row, "image": None, "ratio": None} for row in read_rows(controls, f"augmented/{followed}")]
         assert [{**row, "image": None, "ratio": None} for row in read_rows(controls, f"augmented/{arm}")] == expected
@@ -66,6 +55,29 @@ def test_shuffled_exchanges_theta_within_the_shard(controls: Path) -> None:
         assert sorted(row["ratio"] for row in with_image) == sorted(row["theta"] for row in with_image)
         assert [row["ratio"] for row in with_image] != [row["theta"] for row in with_image]
         assert {row["ratio"] for row in rows if row["image_status"] != "ok"} <= {0.0}
+
+
+def test_two_sided_shuffled_exchanges_theta_v_within_the_shard(controls: Path) -> None:
+    own_theta_v = read_shards(controls, "augmented/two-sided")
+    num_changed = 0
+    for shard, rows in read_shards(controls, "augmented/two-sided-shuffled").items():
+        with_both = [row for row in rows if row["image_status"] == "ok" and row["theta_synthesized"] is not None]
+        ids, thetas_v = [row["id"] for row in with_both], [row["theta_synthesized"] for row in with_both]
+        for row, theta_v in zip(with_both, shuffle_thetas(ids, thetas_v, 0), strict=True):
+            expected = mixing_ratio(
+                "two-sided",
+                theta=row["theta"],
+                theta_synthesized=theta_v,
+                cosine=None,
+                cosine_range=None,
+                has_image=True,
+                has_synthesis=True,
+            )
+            assert row["ratio"] == np.float32(expected)
+        own_ratios = [row["ratio"] for row in own_theta_v[shard]]
+        num_changed += sum(row["ratio"] != ratio for row, ratio in zip(rows, own_ratios, strict=True))
+        assert {row["ratio"] for row in rows if row["image_status"] != "ok"} <= {0.0}
+    assert num_changed > 20
 
 
 def test_constant_is_the_mean_theta_of_training_posts(controls: Path) -> None:

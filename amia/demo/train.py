@@ -1,6 +1,6 @@
 """Train the models of the demo world: `python -m amia.demo.train [MODEL] --seed N --out DIR`.
 
-MODEL is clip, generator, resnet, bert, or all (the default).
+MODEL is clip, autoencoder, generator, resnet, bert, or all (the default).
 
 The shipped weights have seed 0. Steps, and seconds with one thread on a machine with 2 busy cores:
 
@@ -29,19 +29,20 @@ from amia.demo.training.resnet import train_resnet
 def main() -> None:
     """Train the requested models into `--out`, in the layout of `amia/demo/weights`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", default="all", choices=["clip", "generator", "resnet", "bert", "all"])
+    models = ["clip", "autoencoder", "generator", "resnet", "bert", "all"]
+    parser.add_argument("model", nargs="?", default="all", choices=models)
     parser.add_argument("--seed", type=int, default=0, help="seed of posts, images and weights (default 0)")
     parser.add_argument(
-        "--out", type=Path, required=True, help="output folder; training the generator reads the clip folder in it"
+        "--out", type=Path, required=True, help="output folder; the generator needs clip and autoencoder in it"
     )
     arguments = parser.parse_args()
-    clip, generator = arguments.out / "clip", arguments.out / "generator"
+    clip, autoencoder, generator = (arguments.out / name for name in ("clip", "autoencoder", "generator"))
     start = monotonic()
     if arguments.model in ("clip", "all"):
         train_clip(clip, arguments.seed)
-    if arguments.model in ("generator", "all"):
-        autoencoder = arguments.out / "autoencoder"
+    if arguments.model in ("autoencoder", "all"):
         train_autoencoder(autoencoder, arguments.seed)
+    if arguments.model in ("generator", "all"):
         train_denoiser(generator, clip, autoencoder, arguments.seed)
         finetune_on_names(generator, arguments.seed)
         finetune_on_pixels(generator, arguments.seed)

@@ -7,7 +7,7 @@
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,14 +17,14 @@ from PIL import Image
 
 from amia.errors import ImageError, MixtureError, SettingsError
 from amia.hub import resolve_path
-from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
+from amia.images import ImageSettings, decode, decode_generated, encode_jpeg, resize_to_square
 from amia.matching.bank import Bank, Embeddings, image_key, text_key
 from amia.matching.clip import ClipEncoder
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import MatchingModel
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import losses
-from amia.mixing.arms import CONTROLS, check_arm, mixing_ratio, needs_synthesis
+from amia.mixing.arms import CONTROLS, check_arm, mixing_ratio, needs_synthesis, needs_theta_synthesized
 from amia.mixing.mixup import mix_images
 from amia.posts import Post
 from amia.settings import MethodSettings, load_method
@@ -47,6 +47,8 @@ class AugmentedPost:
     """Share of the original image in eq. 9, in [0, 1]; None without an image."""
     theta: float
     """Posterior probability that image and text match, in [0, 1]; 0 without a usable image."""
+    theta_synthesized: float | None
+    """The same of the synthesized image, theta_V. None without one, and in arms that do not use it."""
     loss: float | None
     """Triplet loss, eq. 7; None without a usable image."""
     cosine: float | None
@@ -65,7 +67,7 @@ class AugmentedPost:
 
 @dataclass(frozen=True, slots=True)
 class MatchScore:
-    """How well the image of one post matches its text."""
+    """How well one image of a post, its own or the synthesized one, matches the text."""
 
     theta: float
     loss: float | None
@@ -102,17 +104,21 @@ def augment_posts(
         raise SettingsError(f"arm {arm!r} is a control, which needs a whole corpus: use `amia augment --arm {arm}`")
     settings = load_method(settings) if isinstance(settings, str) else settings
     images, statuses = _decode_images(posts, settings.image)
-    scores, cosine_range = _score(posts, images, settings, mixture)  # 3.1 and 3.2: CLIP, triplet loss, mixture
+    scores, model = _score(posts, images, settings, mixture)  # 3.1 and 3.2: CLIP, triplet loss, mixture
     generated = _synthesize(posts, settings) if needs_synthesis(arm) else {}  # 3.3: V = SD(T)
+    synthesized_scores = _score_synthesized(posts, generated, settings, model) if needs_theta_synthesized(arm) else {}
     augmented: list[AugmentedPost] = []
-    for index, (post, image, image_status) in enumerate(zip(posts, images, statuses, strict=True)):
-        score, result = scores.get(index, NO_SCORE), generated.get(index)
+    for index, (post, image_status) in enumerate(zip(posts, statuses, strict=True)):
+        image, result = images.get(index), generated.get(index)
+        score, synthesized_score = scores.get(index, NO_SCORE), synthesized_scores.get(index)
+        theta_synthesized = synthesized_score.theta if synthesized_score else None
         synthesized = result.file if result else None
         ratio = mixing_ratio(
             arm,
             theta=score.theta,
+            theta_synthesized=theta_synthesized,
             cosine=score.cosine,
-            cosine_range=cosine_range,
+            cosine_range=model.cosine_range if model else None,
             has_image=image is not None,
             has_synthesis=synthesized is not None,
         )
@@ -123,6 +129,7 @@ def augment_posts(
                 image=None if ratio is None else mix_images(original, synthesized, ratio, settings.image),  # 3.4
                 ratio=ratio,
                 theta=score.theta,
+                theta_synthesized=theta_synthesized,
                 loss=score.loss,
                 cosine=score.cosine,
                 synthesized=synthesized,
@@ -142,64 +149,99 @@ def fit_posts(posts: Sequence[Post], settings: MethodSettings | str = "default")
     """
     settings = load_method(settings) if isinstance(settings, str) else settings
     images, _ = _decode_images(posts, settings.image)
-    with_image = [index for index, image in enumerate(images) if image is not None]
-    if not with_image:
+    if not images:
         raise MixtureError("no post has a usable image to fit a mixture on")
-    return _fit(_embed(posts, images, with_image, settings), settings)
+    return _fit(_embed(posts, images, _files(posts), settings), settings)
 
 
-def _decode_images(posts: Sequence[Post], settings: ImageSettings) -> tuple[list[Image.Image | None], list[str]]:
-    images: list[Image.Image | None] = []
+def _decode_images(posts: Sequence[Post], settings: ImageSettings) -> tuple[dict[int, Image.Image], list[str]]:
+    """Return the usable images by the index of their post, and the status of every post."""
+    images: dict[int, Image.Image] = {}
     statuses: list[str] = []
-    for post in posts:
-        image, status = None, "no_image"
+    for index, post in enumerate(posts):
+        status = "no_image"
         if post.image is not None:
             try:
-                image, status = decode(post.image, settings), "ok"
+                images[index], status = decode(post.image, settings), "ok"
             except ImageError as error:
                 status = f"bad_image({error.reason})"
-        images.append(image)
         statuses.append(status)
     return images, statuses
 
 
 def _score(
     posts: Sequence[Post],
-    images: Sequence[Image.Image | None],
+    images: Mapping[int, Image.Image],
     settings: MethodSettings,
     mixture: MatchingModel | str | os.PathLike[str] | None,
-) -> tuple[dict[int, MatchScore], tuple[float, float] | None]:
-    """Return the score of every post that has an image, by its index, and the mixture's range of cosines."""
-    with_image = [index for index, image in enumerate(images) if image is not None]
-    if not with_image:
+) -> tuple[dict[int, MatchScore], MatchingModel | None]:
+    """Return the score of every post that has an image, by its index, and the model that it comes from."""
+    if not images:
         return {}, None
-    embeddings = _embed(posts, images, with_image, settings)
+    embeddings = _embed(posts, images, _files(posts), settings)
     model = _matching_model(embeddings, settings, mixture)
+    return _match(posts, list(images), embeddings, model, settings), model
+
+
+def _score_synthesized(
+    posts: Sequence[Post],
+    generated: Mapping[int, GeneratedImage],
+    settings: MethodSettings,
+    model: MatchingModel | None,
+) -> dict[int, MatchScore]:
+    """Return the score of every synthesized image by the index of its post. Without a model, none is scored."""
+    if model is None:
+        return {}
+    files = {
+        index: result.file
+        for index, result in generated.items()
+        if result.file is not None and model.has_mixture(posts[index].split)
+    }
+    if not files:
+        return {}
+    images = {index: Image.fromarray(decode_generated(file, settings.image.size)) for index, file in files.items()}
+    return _match(posts, list(images), _embed(posts, images, files, settings), model, settings)
+
+
+def _match(
+    posts: Sequence[Post],
+    indices: Sequence[int],
+    embeddings: Embeddings,
+    model: MatchingModel,
+    settings: MethodSettings,
+) -> dict[int, MatchScore]:
+    """Return the score of the posts at `indices`, whose embeddings these are, by their index."""
     loss = losses(embeddings, model.bank, settings.triplet)  # eqs. 1-7
-    scores = {
+    return {
         index: MatchScore(
             theta=float(model.theta(loss.total[[row]], posts[index].split)[0]),  # eq. 8
             loss=float(loss.total[row]),
             cosine=float(loss.cosine[row]),
         )
-        for row, index in enumerate(with_image)
+        for row, index in enumerate(indices)
     }
-    return scores, model.cosine_range
 
 
 def _embed(
-    posts: Sequence[Post], images: Sequence[Image.Image | None], indices: Sequence[int], settings: MethodSettings
+    posts: Sequence[Post], images: Mapping[int, Image.Image], files: Mapping[int, bytes], settings: MethodSettings
 ) -> Embeddings:
-    """Return float16 embeddings of the posts at `indices`: the precision that a run stores, so both score alike."""
+    """Return float16 embeddings of the posts that have one of the `images`, by index, with these `files`.
+
+    This is the precision that a run stores, so both score alike.
+    """
     encoder = _encoder(settings.clip)
-    texts = [clean_text(posts[index].text) for index in indices]
+    texts = [clean_text(posts[index].text) for index in images]
     return Embeddings(
-        ids=[posts[index].id for index in indices],
+        ids=[posts[index].id for index in images],
         texts=encoder.encode_texts(texts).astype(np.float16),  # [n, d]
-        images=encoder.encode_images([image for image in images if image is not None]).astype(np.float16),  # [n, d]
+        images=encoder.encode_images(list(images.values())).astype(np.float16),  # [n, d]
         text_keys=np.array([text_key(text) for text in texts], "S16"),
-        image_keys=np.array([image_key(posts[index].image or b"") for index in indices], "S16"),
+        image_keys=np.array([image_key(files[index]) for index in images], "S16"),
     )
+
+
+def _files(posts: Sequence[Post]) -> dict[int, bytes]:
+    return {index: post.image for index, post in enumerate(posts) if post.image is not None}
 
 
 def _matching_model(

@@ -80,7 +80,10 @@ def print_text_prediction(result: "TextPrediction", *, json: bool) -> None:
         return
     if (augmented := result.augmented) is not None:
         ratio = "no image" if augmented.ratio is None else f"{augmented.ratio:.3f} of the original in the image"
-        console.print(f"theta {augmented.theta:.3f} ({describe_status(f'image={augmented.image_status}')}), {ratio}")
+        theta_v = augmented.theta_synthesized
+        of_synthesized = "" if theta_v is None else f", of the synthesized image {theta_v:.3f}"
+        status = describe_status(f"image={augmented.image_status}")
+        console.print(f"theta {augmented.theta:.3f} ({status}){of_synthesized}, {ratio}")
     if not result.looked:
         console.print("predicted from the text alone")
     print_lines(

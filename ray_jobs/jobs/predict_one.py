@@ -38,7 +38,7 @@ class TextPrediction:
     def to_json(self) -> dict[str, Any]:
         """Return JSON types. Entities have character offsets into `text`.
 
-        An augmented post adds `theta`, `ratio`, `loss`, `cosine` and both statuses.
+        An augmented post adds `theta`, `theta_synthesized`, `ratio`, `loss`, `cosine` and both statuses.
         """
         entity_fields = ("text", "type", "start", "end", "score")
         tree: dict[str, Any] = {
@@ -48,7 +48,8 @@ class TextPrediction:
             "entities": [{name: getattr(entity, name) for name in entity_fields} for entity in self.entities],
         }
         if self.augmented is not None:
-            for name in ("theta", "ratio", "loss", "cosine", "image_status", "synthesis_status"):
+            scores = ("theta", "theta_synthesized", "ratio", "loss", "cosine")
+            for name in (*scores, "image_status", "synthesis_status"):
                 tree[name] = getattr(self.augmented, name)
         return tree
 

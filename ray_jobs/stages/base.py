@@ -1,11 +1,17 @@
 """The interface of a stage: set up once per actor, then one shard in, one shard out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from amia.errors import ImageError, RunError
+from amia.matching.settings import ClipSettings
 from amia.utils.config import Compile, Dtype
 from ray_jobs.storage import fingerprint
 from ray_jobs.storage.fingerprint import Identity
@@ -14,13 +20,22 @@ from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.status import is_failure
 from ray_jobs.storage.store import Store
 
+if TYPE_CHECKING:
+    from amia.matching.clip import ClipEncoder
+
 __all__ = [
     "Stage",
     "accelerator_identity",
+    "clip_identity",
     "encoding_context",
     "failed_ids_by_status",
+    "load_encoder",
     "post_context",
+    "preprocess_images",
 ]
+
+MAX_DECODED = 8
+"""Decoded photographs in memory at the same time, over all threads. Each takes some megabytes."""
 
 Loaded = TypeVar("Loaded")
 Done = TypeVar("Done")
@@ -119,6 +134,35 @@ def accelerator_identity(dtype: Dtype, device: str, compile_model: Compile | Non
         if on_gpu or compiled:
             fields["compile"] = compiled
     return fields
+
+
+def clip_identity(clip: ClipSettings, weights: str) -> dict[str, Any]:
+    """Return the encoder with its precision and micro-batch, as they enter the identity of a stage."""
+    accelerator = accelerator_identity(clip.dtype, clip.device, clip.compile)
+    return {"weights": weights, "micro_batch": clip.micro_batch, **accelerator}
+
+
+def load_encoder(clip: ClipSettings, threads: int) -> "ClipEncoder":
+    """Load CLIP from the files of this node, for an actor with `threads` threads."""
+    import torch  # not at the top: the driver only passes the stage on and should not wait for it
+
+    from amia.matching.clip import ClipEncoder
+
+    ClipEncoder.fetch(clip)  # once per node: the hub's cache lets a single actor download
+    torch.set_num_threads(threads)
+    return ClipEncoder.load(clip, local_files_only=True)
+
+
+def preprocess_images(
+    encoder: "ClipEncoder", decode_image: Callable[[int], Image.Image], rows: Sequence[int], decoders: int
+) -> NDArray[np.uint8]:
+    """Return the images of `rows` in the input size of the encoder, `[n, 3, h, w]`, decoded by `decoders` threads."""
+    chunk_size = max(1, MAX_DECODED // decoders)
+    chunks = [rows[start : start + chunk_size] for start in range(0, len(rows), chunk_size)]
+    # A GPU embeds ten times as fast as one thread decodes, and Pillow releases the GIL.
+    with ThreadPoolExecutor(decoders, "decode") as pool:
+        pixels = list(pool.map(lambda chunk: encoder.preprocess([decode_image(row) for row in chunk]), chunks))
+    return np.concatenate(pixels) if pixels else encoder.preprocess([])
 
 
 def failed_ids_by_status(part: str, ids: Iterable[str], statuses: Iterable[str]) -> dict[str, list[str]]:

@@ -1,9 +1,7 @@
 """embeddings/: two float16 unit vectors per post, and the keys that identify equal texts and equal images."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,19 +12,13 @@ from amia.images import ImageSettings, decode
 from amia.matching.bank import image_key, text_key
 from amia.matching.settings import ClipSettings
 from amia.text import clean_text
-from ray_jobs.stages.base import Stage, accelerator_identity, post_context
+from ray_jobs.stages.base import Stage, clip_identity, load_encoder, post_context, preprocess_images
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import EMBEDDINGS, POSTS, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
-if TYPE_CHECKING:
-    from amia.matching.clip import ClipEncoder
-
-__all__ = ["MAX_DECODED", "Embed", "clip_identity", "load_encoder", "preprocess_images"]
-
-MAX_DECODED = 8
-"""Decoded photographs in memory at the same time, over all threads. Each takes some megabytes."""
+__all__ = ["Embed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,32 +134,3 @@ class Embed(Stage[EmbedInput, EmbedOutput]):
     def log_fields(self, done: EmbedOutput) -> dict[str, Any]:
         """Return what ran in smaller micro-batches or uncompiled."""
         return {"oom_reduced": done.num_oom_reduced, "uncompiled": done.uncompiled}
-
-
-def clip_identity(clip: ClipSettings, weights: str) -> dict[str, Any]:
-    """Return the encoder with its precision and micro-batch, as they enter the identity of a stage."""
-    accelerator = accelerator_identity(clip.dtype, clip.device, clip.compile)
-    return {"weights": weights, "micro_batch": clip.micro_batch, **accelerator}
-
-
-def load_encoder(clip: ClipSettings, threads: int) -> "ClipEncoder":
-    """Load CLIP from the files of this node, for an actor with `threads` threads."""
-    import torch  # not at the top: the driver only passes the stage on and should not wait for it
-
-    from amia.matching.clip import ClipEncoder
-
-    ClipEncoder.fetch(clip)  # once per node: the hub's cache lets a single actor download
-    torch.set_num_threads(threads)
-    return ClipEncoder.load(clip, local_files_only=True)
-
-
-def preprocess_images(
-    encoder: "ClipEncoder", decode_image: Callable[[int], Image.Image], rows: Sequence[int], decoders: int
-) -> NDArray[np.uint8]:
-    """Return the images of `rows` in the input size of the encoder, `[n, 3, h, w]`, decoded by `decoders` threads."""
-    chunk_size = max(1, MAX_DECODED // decoders)
-    chunks = [rows[start : start + chunk_size] for start in range(0, len(rows), chunk_size)]
-    # A GPU embeds ten times as fast as one thread decodes, and Pillow releases the GIL.
-    with ThreadPoolExecutor(decoders, "decode") as pool:
-        pixels = list(pool.map(lambda chunk: encoder.preprocess([decode_image(row) for row in chunk]), chunks))
-    return np.concatenate(pixels) if pixels else encoder.preprocess([])

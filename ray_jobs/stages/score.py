@@ -9,18 +9,15 @@ from numpy.typing import NDArray
 from amia.matching.bank import Bank
 from amia.matching.histogram import BINS, LossHistogram
 from amia.matching.model import triplet_identity
-from amia.matching.triplet import Losses, TripletSettings, losses
+from amia.matching.triplet import TripletSettings, losses
 from ray_jobs.stages.base import Stage
-from ray_jobs.storage.embeddings import read_embeddings
+from ray_jobs.storage.embeddings import loss_columns, read_embeddings
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import EMBEDDINGS, SCORES, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["Score", "histogram_counts", "loss_columns"]
-
-COLUMNS = {"i2t": "loss_i2t", "t2i": "loss_t2i", "total": "loss", "cosine": "cosine"}
-"""Columns by the attribute of the losses that they hold."""
+__all__ = ["Score", "histogram_counts"]
 
 
 class Score(Stage[pa.Table, pa.Table]):
@@ -72,17 +69,6 @@ class Score(Stage[pa.Table, pa.Table]):
         data, metadata = encode(done, stage=self.name, identity=self.digest(), extra=extra)
         self.store.create(self.keys(shard)[0], data)
         return metadata
-
-
-def loss_columns(scores: Losses | None, rows: Sequence[int], num_rows: int) -> dict[str, pa.Array]:
-    """Return the losses of the posts at `rows` as float32 columns of `num_rows` values, null for all other posts."""
-    columns = {}
-    for attribute, column in COLUMNS.items():
-        values = np.full(num_rows, np.nan, np.float32)
-        if scores is not None:
-            values[rows] = getattr(scores, attribute)
-        columns[column] = pa.array(values, mask=np.isnan(values))
-    return columns
 
 
 def histogram_counts(shards: Sequence[ShardMetadata]) -> NDArray[np.int64]:

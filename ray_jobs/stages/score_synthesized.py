@@ -17,9 +17,8 @@ from amia.matching.bank import Bank, Embeddings, image_key
 from amia.matching.model import triplet_identity
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings, losses
-from ray_jobs.stages.base import Stage, post_context
-from ray_jobs.stages.embed import clip_identity, load_encoder, preprocess_images
-from ray_jobs.stages.score import loss_columns
+from ray_jobs.stages.base import Stage, clip_identity, load_encoder, post_context, preprocess_images
+from ray_jobs.storage.embeddings import loss_columns
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import EMBEDDINGS, SYNTHESIZED, SYNTHESIZED_SCORES, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard

@@ -1,11 +1,17 @@
-"""Embeddings shards as arrays. A separate module, so that scoring does not import torch."""
+"""Shards of embeddings as arrays, and losses as columns. A separate module, so that scoring does not import torch."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from amia.matching.bank import Embeddings
+from amia.matching.triplet import Losses
 
-__all__ = ["read_embeddings"]
+__all__ = ["loss_columns", "read_embeddings"]
+
+LOSS_COLUMNS = {"i2t": "loss_i2t", "t2i": "loss_t2i", "total": "loss", "cosine": "cosine"}
+"""Columns by the attribute of the losses that they hold."""
 
 
 def read_embeddings(table: pa.Table) -> tuple[Embeddings, list[int]]:
@@ -30,3 +36,14 @@ def read_embeddings(table: pa.Table) -> tuple[Embeddings, list[int]]:
         image_keys=keys("image_key"),
     )
     return embeddings, rows
+
+
+def loss_columns(scores: Losses | None, rows: Sequence[int], num_rows: int) -> dict[str, pa.Array]:
+    """Return the losses of the posts at `rows` as float32 columns of `num_rows` values, null for all other posts."""
+    columns = {}
+    for attribute, column in LOSS_COLUMNS.items():
+        values = np.full(num_rows, np.nan, np.float32)
+        if scores is not None:
+            values[rows] = getattr(scores, attribute)
+        columns[column] = pa.array(values, mask=np.isnan(values))
+    return columns

@@ -67,6 +67,33 @@ def test_uses_the_given_mixture(posts: list[Post], augmented: list[amia.Augmente
     assert np.array_equal(mixture.theta(losses, "train"), [result.theta for result in augmented])
 
 
+def test_two_sided_arm_scores_synthesized_images_like_own_ones(
+    posts: list[Post], augmented: list[amia.AugmentedPost]
+) -> None:
+    results = amia.augment_posts([*posts, Post(id="none", text=posts[0].text)], "demo", arm="two-sided")
+    assert {result.theta_synthesized for result in augmented} == {None}
+    as_own_images = [Post(id=result.post.id, text=result.post.text, image=result.synthesized) for result in results]
+    thetas = [result.theta for result in amia.augment_posts(as_own_images, "demo", arm="original")]
+    assert [result.theta_synthesized for result in results] == pytest.approx(thetas, abs=1e-6)
+    *with_both, without_own = results
+    for result, expected in zip(with_both, augmented, strict=True):
+        theta, theta_v = result.theta, result.theta_synthesized
+        assert theta == pytest.approx(expected.theta, abs=1e-6)
+        assert theta_v is not None
+        assert result.synthesized == expected.synthesized
+        assert result.ratio == (1 if max(theta, theta_v) < 0.01 else theta / (theta + (1 - theta) * theta_v))
+    assert (without_own.ratio, without_own.image) == (0, without_own.synthesized)
+    assert without_own.theta_synthesized is not None
+
+
+def test_two_sided_arm_without_any_own_image_scores_nothing(posts: list[Post]) -> None:
+    (result,) = amia.augment_posts([Post(id="none", text=posts[0].text)], "demo", arm="two-sided")
+    assert (result.theta_synthesized, result.ratio, result.image) == (None, 0, result.synthesized)
+    invisible = Post(id="invisible", text="\u200b\ufe0f", image=posts[3].image)
+    (result,) = amia.augment_posts([invisible], "demo", arm="two-sided")
+    assert (result.theta_synthesized, result.ratio, result.synthesis_status) == (None, 1, "no_prompt")
+
+
 @pytest.mark.promise(18)
 def test_unusable_image_shows_the_synthesized_one(posts: list[Post]) -> None:
     inputs = [

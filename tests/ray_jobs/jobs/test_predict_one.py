@@ -47,11 +47,29 @@ def test_augments_like_the_run(amia: Amia, augmented: Path, tmp_path: Path, tiny
     tree = json.loads(output)
     assert tree["theta"] == pytest.approx(row["theta"], abs=1e-3)
     assert tree["ratio"] == pytest.approx(tree["theta"])
+    assert tree["theta_synthesized"] is None
     assert tree["cosine"] == pytest.approx(row["cosine"], abs=1e-3)
     assert (tree["image_status"], tree["synthesis_status"], tree["looked"]) == ("ok", "ok", True)
     tree = json.loads(amia(*command)[1])
     assert (tree["theta"], tree["ratio"], tree["image_status"], tree["looked"]) == (0, 0, "no_image", True)
     assert "theta" in amia(*command[:-1])[1]
+
+
+def test_scores_the_synthesized_image_in_an_arm_that_needs_it(
+    amia: Amia, controls: Path, tmp_path: Path, tiny: Path
+) -> None:
+    rows = {row["id"]: row for row in read_rows(controls / "augmented" / "two-sided")}
+    posts = (row for row in read_rows(controls / "posts") if row["image_status"] == "ok" and row["split"] == "test")
+    post = next(row for row in posts if 0.01 < rows[row["id"]]["theta"] < 0.99)
+    (tmp_path / "x.jpg").write_bytes(post["image"]["bytes"])
+    command = ("predict", "--model", tiny, "--augment", controls, "--text", post["text"])
+    command = (*command, "--image", tmp_path / "x.jpg", "--arm", "two-sided")
+    tree = json.loads(amia(*command, "--json")[1])
+    # The image is synthesized from another seed, since the text has no id: its theta may differ.
+    theta, theta_v = tree["theta"], tree["theta_synthesized"]
+    assert theta == pytest.approx(rows[post["id"]]["theta"], abs=1e-3)
+    assert tree["ratio"] == pytest.approx(theta / (theta + (1 - theta) * theta_v))
+    assert f"of the synthesized image {theta_v:.3f}, {tree['ratio']:.3f} of the original" in amia(*command)[1]
 
 
 @pytest.mark.parametrize(

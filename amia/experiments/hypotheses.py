@@ -1,4 +1,4 @@
-"""Hypotheses: the claims of the paper, and those behind the additional controls, tested on the results."""
+"""Hypotheses: the claims of the paper, and those about arm two-sided and the controls, tested on the results."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Hypothesis:
     """A statement that is true if, in each pair of subsets, the first has a higher F1 than the second."""
 
     source: str
-    """Table of the paper, or `control`."""
+    """Table of the paper, `two-sided` or `control`."""
     statement: str
     pairs: Mapping[str, tuple[Subset, Subset]]
     """Pairs by the name that distinguishes them; a single pair is named by an empty string."""
@@ -120,6 +120,20 @@ def _hypotheses(recognizer: str, text_systems: Sequence[str]) -> Iterator[tuple[
         pairs = {arm: (on("adaptive", part), on(arm, part)) for arm in ("original", "synthesized")}
         statement = f"on {part} posts, adaptive images outperform original and synthesized images"
         yield {"table3"}, Hypothesis("Table 3", statement, pairs)
+
+    two_sided, shuffled = on("two-sided"), on("two-sided-shuffled")
+    pairs = {"": (two_sided, original)}
+    statement = "two-sided images outperform original images"
+    yield {"table1", "table2", "controls"}, Hypothesis("two-sided", statement, pairs)
+    pairs = {"": (two_sided, adaptive)}
+    statement = "two-sided images outperform adaptive images"
+    yield {"table1", "table2", "controls"}, Hypothesis("two-sided", statement, pairs)
+    for part in parts:
+        pairs = {"": (on("two-sided", part), on("adaptive", part))}
+        statement = f"on {part} posts, two-sided images outperform adaptive images"
+        yield {"table3"}, Hypothesis("two-sided", statement, pairs)
+    statement = "two-sided images outperform mixing with theta of the synthesized images shuffled across posts"
+    yield {"controls"}, Hypothesis("control", statement, {"": (two_sided, shuffled)})
 
     for arm, description in _CONTROLS.items():
         statement = f"adaptive images outperform {description}"

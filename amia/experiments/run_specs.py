@@ -11,9 +11,14 @@ __all__ = ["CONTROLS", "MIXING", "TABLES", "WHEN_ARMS", "RunSpec", "run_specs"]
 TABLES = ("table1", "table2", "table3", "controls")
 """Tables of any data sets. The table `when` is that of a map of demo corpora."""
 
-MIXING = ("adaptive", "cosine", "original", "synthesized", "fixed-0.7", "fixed-0.5", "fixed-0.3")
-"""Arms of the paper's Table 2, in its order."""
-CONTROLS = ("adaptive", "original", "text", "random", "noise", "constant", "shuffled")
+MIXING = ("adaptive", "two-sided", "cosine", "original", "synthesized", "fixed-0.7", "fixed-0.5", "fixed-0.3")
+"""Arms of the paper's Table 2, in its order, with `two-sided` beside `adaptive`."""
+PARTS_ARMS = ("original", "synthesized", "adaptive", "two-sided")
+"""Arms of Table 3, likewise."""
+CONTROLS = (
+    *("adaptive", "two-sided", "original", "text", "random", "noise", "constant", "shuffled"),
+    "two-sided-shuffled",
+)
 """Arms of the controls."""
 WHEN_ARMS = ("text", "original", "adaptive", "two-sided", "synthesized", "cosine")
 """Arms of the map of when augmentation helps."""
@@ -33,11 +38,12 @@ def run_specs(table: str, recognizers: Sequence[str], text_systems: Sequence[str
     """Return the runs that a table requires, in the order of the table. Raises SettingsError for an unknown table."""
     if table == "table1":
         text_runs = [RunSpec(system, "text") for system in text_systems]
-        return text_runs + [RunSpec(name, arm) for arm in ("original", "adaptive") for name in recognizers]
+        arms = ("original", "adaptive", "two-sided")
+        return text_runs + [RunSpec(name, arm) for arm in arms for name in recognizers]
     if table == "table2":
         return [RunSpec(name, arm) for name in recognizers for arm in MIXING]
     if table == "table3":
-        return [RunSpec(name, arm) for name in recognizers for arm in ("original", "synthesized", "adaptive")]
+        return [RunSpec(name, arm) for name in recognizers for arm in PARTS_ARMS]
     if table == "controls":
         variants = [(arm, False) for arm in CONTROLS]
         variants += [("adaptive", True), ("original", True)]

@@ -15,9 +15,15 @@ _TITLES = {
     "table3": "Table 3: mismatched and matched posts",
     "controls": "Controls: sources of the improvement",
 }
-_INPUT_LABELS = {"text": "text", "original": "text + original image", "adaptive": "text + augmented image"}
+_INPUT_LABELS = {
+    "text": "text",
+    "original": "text + original image",
+    "adaptive": "text + augmented image",
+    "two-sided": "text + two-sided image",
+}
 _RATIO_LABELS = {
     "adaptive": "adaptive: theta of each post",
+    "two-sided": "two-sided: theta compared with theta of the synthesized image",
     "cosine": "cosine similarity as theta",
     "original": "original, theta = 1",
     "synthesized": "synthesized, theta = 0",
@@ -27,12 +33,14 @@ _RATIO_LABELS = {
 }
 _CONTROL_LABELS = {
     "adaptive": "adaptive",
+    "two-sided": "two-sided",
     "original": "original",
     "text": "none, text only",
     "random": "random image of the same data set",
     "noise": "noise",
     "constant": "mixed, constant theta (mean)",
     "shuffled": "mixed, theta shuffled across posts",
+    "two-sided-shuffled": "two-sided, theta of the synthesized images shuffled across posts",
 }
 _SWAPPED_LABELS = {
     "adaptive": "adaptive, swapped at evaluation",

@@ -159,8 +159,9 @@ WEBDATASET = """\
 
 Images are JPEG, RGB, {size} x {size}, quality {quality}, {origin}. A post without an image in the arm has only its
 JSON. The JSON holds `id`, `split`, `text`, `tokens`, `tags` (as read), `ner_tags` (valid BIO2, by name), `theta`,
-`ratio` (the share of the original in the image), losses, cosine, prompt, seed and statuses. The key is the id, or a
-valid file name if the id has a dot, a slash or the like: `webdataset` splits a name at its first dot.
+`theta_synthesized` (theta of the synthesized image, in arms that use it), `ratio` (the share of the original in the
+image), losses, cosine, prompt, seed and statuses. The key is the id, or a valid file name if the id has a dot, a slash
+or the like: `webdataset` splits a name at its first dot.
 
 ```python
 import glob

@@ -6,13 +6,13 @@ the same settings have the same card.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from huggingface_hub import DatasetCardData
 
-from amia.mixing.arms import describe_arm, needs_synthesis
+from amia.mixing.arms import describe_arm, needs_synthesis, needs_theta_synthesized
 from amia.posts import ordered_splits
 from amia.report.attribution import Attribution, is_demo
 from amia.report.markdown import DEMO_NOTICE, markdown_table
@@ -44,11 +44,16 @@ posts["{split}"][0]["image"], posts["{split}"].features["ner_tags"].feature.name
 | `ner_tags` | tags as valid BIO2: OTHER becomes MISC, an entity that starts with `I-` starts with `B-` |
 | `image` | image of this arm, JPEG, {size} x {size}; null without an image |
 | `theta` | probability that the original image matches the text, 0 to 1; 0 without an image |
+{theta_synthesized}\
 | `ratio` | weight of the original image in `image`; null without one |
 | `loss`, `loss_i2t`, `loss_t2i` | losses that theta is computed from: total, image to text, text to image |
 | `cosine` | cosine similarity of the embeddings of image and text |
 | `image_status`, `synthesis_status` | status of the original image, and of the synthesized image |
 | `prompt`, `seed` | inputs of the image synthesis |
+"""
+
+_THETA_SYNTHESIZED_ROW = """\
+| `theta_synthesized` | probability that the synthesized image matches the text, 0 to 1; null without one |
 """
 
 SYNTHETIC_NOTICE = """\
@@ -91,6 +96,8 @@ class Card:
     """Columns, in the format of a card's `dataset_info`."""
     thetas: Mapping[str, ThetaHistogram]
     """By split, with `THETA_BINS` bins; empty if no post has an image."""
+    thetas_synthesized: Mapping[str, ThetaHistogram] = field(default_factory=dict)
+    """The same for theta_V, over the posts with a synthesized image; empty if the arm does not use it."""
     counts: Mapping[str, int]
     """Posts by pair of statuses, `image=ok|synthesis=ok`."""
     ratio: Mapping[str, int]
@@ -108,7 +115,7 @@ class Card:
             self._matching(),
             self._accounting(),
             self._provenance(),
-            LOADING.format(split=ordered_splits(self.splits)[0], size=self.size),
+            self._loading(),
             f"## Considerations\n\n{SYNTHETIC_NOTICE if needs_synthesis(self.arm) else ''}{OWNERSHIP_NOTICE}",
             CITATION,
         ]
@@ -139,18 +146,17 @@ class Card:
         heading = "## Image-text matching\n"
         if not self.thetas:
             return f"{heading}\nNo post has an image, so theta is 0 for all posts.\n"
-        splits = ordered_splits(self.thetas)
-        rows = [("theta", *(f"#{split}" for split in splits))]
-        for index in range(THETA_BINS):
-            counts = [f"{self.thetas[split].counts[index]:,}" for split in splits]
-            rows.append((f"{index / THETA_BINS:.1f} to {(index + 1) / THETA_BINS:.1f}", *counts))
-        shares = [(self.thetas[split].matched, self.thetas[split].total) for split in splits]
-        rows.append(("matched", *(f"{matched / total:.1%}" if total else "" for matched, total in shares)))
-        return (
+        text = (
             f"{heading}\nNumber of posts with an image by theta, the posterior probability that image and text match "
             "under a mixture of two Gaussians over the matching losses. Matched: theta above 0.5.\n\n"
-            f"{markdown_table(rows)}"
+            f"{_theta_table('theta', self.thetas)}"
         )
+        if self.thetas_synthesized:
+            text += (
+                "\nNumber of posts with a synthesized image by theta_V, the same probability for the synthesized image "
+                f"and the text.\n\n{_theta_table('theta_V', self.thetas_synthesized)}"
+            )
+        return text
 
     def _accounting(self) -> str:
         rows = [("original image", "synthesized image", "#posts")]
@@ -162,6 +168,10 @@ class Card:
         kinds = ", ".join(f"{names[kind]} {count:,}" for kind, count in sorted(self.ratio.items()) if count)
         return f"## Post status\n\n{markdown_table(rows)}\nImages of this arm: {kinds}.\n"
 
+    def _loading(self) -> str:
+        row = _THETA_SYNTHESIZED_ROW if needs_theta_synthesized(self.arm) else ""
+        return LOADING.format(split=ordered_splits(self.splits)[0], size=self.size, theta_synthesized=row)
+
     def _provenance(self) -> str:
         models = "\n".join(model.to_markdown() for model in self.models) or "No models were used."
         settings = yaml.safe_dump(dict(self.settings), sort_keys=True)
@@ -169,6 +179,18 @@ class Card:
             f"## Models and settings\n\n{models}\n\n```yaml\n{settings}```\n\n"
             "`manifest.json` contains the hash of the rows of each file, and all settings.\n"
         )
+
+
+def _theta_table(name: str, thetas: Mapping[str, ThetaHistogram]) -> str:
+    """Return a table of posts by theta, with one column per split, and the share of matched posts below."""
+    splits = ordered_splits(thetas)
+    rows = [(name, *(f"#{split}" for split in splits))]
+    for index in range(THETA_BINS):
+        counts = [f"{thetas[split].counts[index]:,}" for split in splits]
+        rows.append((f"{index / THETA_BINS:.1f} to {(index + 1) / THETA_BINS:.1f}", *counts))
+    shares = [(thetas[split].matched, thetas[split].total) for split in splits]
+    rows.append(("matched", *(f"{matched / total:.1%}" if total else "" for matched, total in shares)))
+    return markdown_table(rows)
 
 
 def _size_category(posts: int) -> str:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from amia.errors import RunError
 from amia.experiments.table import Table
+from amia.experiments.when_map import WhenMap
 
 __all__ = ["ExperimentTables", "parse_tables"]
 
@@ -19,6 +20,8 @@ class ExperimentTables(BaseModel):
     notice: str | None
     """A warning to show before the tables, such as the use of demo weights."""
     tables: list[Table]
+    map: WhenMap | None = None
+    """The map of when augmentation helps, if the experiment made one."""
 
     @property
     def shared_notes(self) -> list[str]:

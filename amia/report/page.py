@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from amia.mner.spans import TYPES
-from amia.report import charts
+from amia.report import charts, map_chart
 from amia.report.entity_markup import plain_text, to_printable, truncate_pieces
 from amia.report.thumbnails import THUMBNAIL_SIZE, data_uri
 from amia.report.view_models import ReportContent, TrainingCurve
@@ -24,6 +24,7 @@ SECTIONS = {
     "accounting": "Accounting",
     "losses": "Losses",
     "thetas": "Theta",
+    "outlook": "What to expect",
     "posts": "Posts",
     "failures": "Failures",
     "stages": "Throughput",
@@ -48,6 +49,7 @@ def section_names(content: ReportContent) -> list[str]:
         "accounting": True,
         "losses": bool(content.losses),
         "thetas": bool(content.thetas),
+        "outlook": content.outlook is not None,
         "posts": any(group.triples for group in content.groups),
         "failures": bool(content.failures),
         "stages": bool(content.stages),
@@ -106,6 +108,7 @@ def _environment() -> Environment:
     }
     environment.globals |= {
         "charts": charts,
+        "maps": map_chart,
         "percent": lambda part, total: f"{part / total:.1%}" if total else "–",
         "thumbnail_size": THUMBNAIL_SIZE,
     }

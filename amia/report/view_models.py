@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from amia.experiments.outlook import Outlook
+from amia.experiments.when_map import WhenMap
 from amia.report.attribution import Attribution
 from amia.report.entity_markup import TextPiece
 from amia.report.experiment_tables import ExperimentTables
@@ -247,6 +249,9 @@ class ReportContent:
     accounting: Accounting
     losses: Sequence[LossFigure] = ()
     thetas: Sequence[ThetaHistogram] = ()
+    outlook: Outlook | None = None
+    map: WhenMap | None = None
+    """The map that the outlook refers to."""
     groups: Sequence[ImageGroup] = ()
     preview: Sequence[ImageTriple] = ()
     """A few posts in increasing order of theta, for the top of the page."""

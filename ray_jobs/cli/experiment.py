@@ -27,12 +27,15 @@ def experiment(
         typer.Option(
             "--config",
             help="table1, table2, table3, controls, default (all of them); demo, demo-table1 ...: the same on the "
-            "demo world; or a YAML file. Settings are listed at the end.",
+            "demo world; demo-when: when augmentation helps; or a YAML file. Settings are listed at the end.",
         ),
     ] = "default",
     run: Annotated[
         list[str] | None,
-        typer.Option("--run", help="Run of a data set, as RUN or NAME=RUN. Repeat for several."),
+        typer.Option(
+            "--run",
+            help="Run of a data set, as RUN or NAME=RUN. Repeat for several. With demo-when: a folder for all runs.",
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Folder of the tables in experiments/. Default: name of the config.")

@@ -34,4 +34,6 @@ def print_report_result(result: "ReportResult", *, json: bool) -> None:
         return
     sections = ", ".join(result.sections)
     console.print(f"arm {result.arm}, {result.posts:,} posts: {sections} ({result.bytes / 1e6:,.2f} MB)")
+    if result.outlook:
+        console.print(result.outlook)
     console.print(f"-> {result.run}/{result.key}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from amia.mixing.arms import needs_theta_synthesized
 from amia.report.attribution import Attribution
 from amia.report.card import THETA_BINS, Card
 from amia.report.view_models import ThetaHistogram
@@ -32,15 +33,13 @@ def publish_card(job: RunContext, manifest: Mapping[str, Any]) -> None:
     key = readme_key(folder)
     if job.store.exists(key):
         return
-    thetas = {
-        split: _theta_histogram(job.store, split, shard_keys(folder, job.plan.shards_of(split)))
-        for split in job.plan.posts
-    }
+    is_two_sided = needs_theta_synthesized(manifest["arm"])
     card = Card(
         arm=manifest["arm"],
         splits=job.plan.posts,
-        features=card_features(augmented_schema(job.plan.types)),
-        thetas=thetas if any(histogram.total for histogram in thetas.values()) else {},
+        features=card_features(augmented_schema(job.plan.types, theta_synthesized=is_two_sided)),
+        thetas=_theta_histograms(job, folder, "theta"),
+        thetas_synthesized=_theta_histograms(job, folder, "theta_synthesized") if is_two_sided else {},
         counts=manifest["counts"],
         ratio=manifest["ratio"],
         models=_models(job, manifest),
@@ -50,12 +49,23 @@ def publish_card(job: RunContext, manifest: Mapping[str, Any]) -> None:
     job.store.create(key, card.render().encode())
 
 
-def _theta_histogram(store: Store, split: str, keys: Sequence[str]) -> ThetaHistogram:
-    """Compute the histogram of theta over the posts of a split that have an image."""
+def _theta_histograms(job: RunContext, folder: str, column: str) -> dict[str, ThetaHistogram]:
+    """Return the histogram of `theta` or `theta_synthesized` by split; nothing if no post has such an image."""
+    histograms = {
+        split: _theta_histogram(job.store, split, shard_keys(folder, job.plan.shards_of(split)), column)
+        for split in job.plan.posts
+    }
+    return histograms if any(histogram.total for histogram in histograms.values()) else {}
+
+
+def _theta_histogram(store: Store, split: str, keys: Sequence[str], column: str) -> ThetaHistogram:
+    """Compute the histogram of a column over the posts of a split that have such an image."""
     with ThreadPoolExecutor(READ_THREADS) as pool:
-        tables = list(pool.map(lambda key: read_shard(store, key, ["theta", "image_status"]), keys))
-    theta = np.concatenate([table["theta"].to_numpy() for table in tables])
-    has_image = np.concatenate([np.asarray(table["image_status"].to_pylist()) == "ok" for table in tables])
+        tables = list(pool.map(lambda key: read_shard(store, key, [column, "image_status"]), keys))
+    theta = np.concatenate([table[column].to_numpy() for table in tables])  # nan for null
+    has_image = ~np.isnan(theta)
+    if column == "theta":  # is 0 for posts without an image
+        has_image &= np.concatenate([np.asarray(table["image_status"].to_pylist()) == "ok" for table in tables])
     counts, _ = np.histogram(theta[has_image], THETA_BINS, (0, 1))
     return ThetaHistogram(split=split, counts=counts.tolist(), matched=int((theta[has_image] > 0.5).sum()))
 

@@ -8,8 +8,9 @@ Everything is kept in the runs of the data sets: results of cells under `cells/`
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from amia.demo import write_corpus
 from amia.errors import SettingsError, StageError
@@ -17,6 +18,7 @@ from amia.experiments.table import Table
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.context import RunContext, open_context
 from ray_jobs.jobs.experiment_cells import Cell, CellKey, plan_cells, required_runs, score_cell
+from ray_jobs.jobs.experiment_sharing import share_cells, take_over_synthesized
 from ray_jobs.jobs.experiment_tables import create_tables, publish_tables
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.jobs.train_parallel import TaskOutcome, run_parallel
@@ -46,18 +48,22 @@ def experiment(spec: ExperimentSpec, *, quiet: bool = False) -> ExperimentResult
 
     A failed cell leaves a dash in the tables, and its error is raised after all others have ended. Raises AmiaError.
     """
-    jobs = {name: prepare_dataset(spec, name, dataset, quiet) for name, dataset in spec.grid.data.items()}
+    jobs: dict[str, RunContext] = {}
+    for name, dataset in spec.grid.data.items():
+        jobs[name] = prepare_dataset(spec, name, dataset, quiet, similar=jobs.values() if spec.grid.map else ())
     positions: dict[CellKey, Cell] = {}
     for name, job in jobs.items():
         positions |= plan_cells(spec.grid, name, job)
+    if spec.grid.map:
+        positions = share_cells(positions)
     cells = list({(cell.data, cell.key): cell for cell in positions.values()}.values())
     unfinished = [cell for cell in cells if cell.missing_evaluations()]
     finished = len(cells) - len(unfinished)
     log = next(iter(jobs.values())).log
     log(f"{len(cells)} cells, {finished} of them finished before")
     failures = run_cells(unfinished, finished, log)
-    tables = create_tables(spec, jobs, positions)
-    folders = [publish_tables(spec, job.store, tables) for job in jobs.values()]
+    tables, when = create_tables(spec, jobs, positions)
+    folders = [publish_tables(spec, job.store, tables, when) for job in jobs.values()]
     if failures:
         first = failures[0]
         raise StageError(
@@ -67,8 +73,12 @@ def experiment(spec: ExperimentSpec, *, quiet: bool = False) -> ExperimentResult
     return ExperimentResult(tables, len(cells), finished, folders)
 
 
-def prepare_dataset(spec: ExperimentSpec, name: str, dataset: DataSet, quiet: bool) -> RunContext:
+def prepare_dataset(
+    spec: ExperimentSpec, name: str, dataset: DataSet, quiet: bool, similar: Iterable[RunContext] = ()
+) -> RunContext:
     """Ingest a data set if its run holds no posts, and create all arms that the tables require.
+
+    Synthesized images of `similar` runs with the same posts are taken over.
 
     Raises IdentityError for arms that were made with other settings, and SettingsError if there is no corpus to ingest
     or no such split.
@@ -78,7 +88,7 @@ def prepare_dataset(spec: ExperimentSpec, name: str, dataset: DataSet, quiet: bo
     if plan is None or plan.missing_posts(store):
         if dataset.source is None and grid.draw is None:
             raise SettingsError(f"{name}: no posts in {store.address}: ingest them first, or set `source` in the file")
-        source = dataset.source or _write_demo_corpus(store, grid.draw or 0)
+        source = dataset.source or _write_demo_corpus(store, dataset, grid.draw or 0)
         ingest(source, dataset.run, settings, images=dataset.images, quiet=quiet)
     job = open_context(dataset.run, settings, quiet=quiet)
     if grid.split not in job.plan.posts:
@@ -87,6 +97,7 @@ def prepare_dataset(spec: ExperimentSpec, name: str, dataset: DataSet, quiet: bo
     missing = [arm for arm in arms if not store.exists(manifest_key(arm_folder(arm)))]
     if missing:
         job.log(f"{name}: creating {', '.join(missing)}")
+        take_over_synthesized(job, similar)
     # Called even if no arm is missing: it refuses arms that were made with other settings.
     augment(
         dataset.run,
@@ -124,11 +135,12 @@ def _format_remaining(seconds: float) -> str:
     return "the last" if seconds == 0 else f"about {max(1, round(seconds / 60))} min left"
 
 
-def _write_demo_corpus(store: Store, posts: int) -> str:
+def _write_demo_corpus(store: Store, dataset: DataSet, posts: int) -> str:
     """Write a demo corpus next to the run's folders, unless it is complete, and return its folder."""
     if store.folder is None:
         raise SettingsError(f"draw={posts} writes its corpus to a disk: use a run that is a local folder")
     folder = store.folder / "corpus"
     if not (folder / "truth.ndjson").exists():  # written last
-        write_corpus(folder, posts=posts)
+        shares: dict[str, Any] = {"mismatched": dataset.mismatched, "known": dataset.known}
+        write_corpus(folder, posts=posts, **{name: share for name, share in shares.items() if share is not None})
     return str(folder)

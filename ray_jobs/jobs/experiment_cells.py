@@ -25,7 +25,7 @@ from ray_jobs.storage.fingerprint import Identity, digest
 from ray_jobs.storage.layout import CELLS
 from ray_jobs.storage.model_store import find_model
 
-__all__ = ["Cell", "CellKey", "create_cell", "plan_cells", "read_result", "required_runs", "score_cell"]
+__all__ = ["Cell", "CellKey", "cell_key", "create_cell", "plan_cells", "read_result", "required_runs", "score_cell"]
 
 VERSION = 1
 """Increment when the result of a cell changes for the same training and posts."""
@@ -85,7 +85,7 @@ def plan_cells(grid: ExperimentSettings, data: str, job: RunContext) -> dict[Cel
     cell_of_position: dict[CellKey, str] = {}
     cells: dict[str, Cell] = {}
     for (system, arm), swapped in evaluations.items():
-        for seed in grid.seeds:
+        for seed in grid.data[data].seeds or grid.seeds:
             cell = create_cell(
                 data, job, arms[arm], system, encoders[system], seed=seed, split=grid.split, swapped=swapped
             )
@@ -114,13 +114,16 @@ def create_cell(
         settings = settings.model_copy(update={"prediction": settings.prediction.model_copy(update={"device": "cpu"})})
     job = replace(job, settings=settings)
     identity = training_identity(job, system, arm, encoders)
-    key = _cell_key(job, identity, split)
+    key = cell_key(job, identity, split)
     training = prepare_training(job, system, arm, f"{system}-{arm.name}-seed{seed}-{key[:8]}", identity)
     return Cell(data=data, job=job, training=training, key=key, split=split, swapped=tuple(sorted(swapped)))
 
 
-def _cell_key(job: RunContext, identity: Identity, split: str) -> str:
-    """Return the digest of a cell. It omits the arm's name: two arms with the same rows share a cell."""
+def cell_key(job: RunContext, identity: Identity, split: str) -> str:
+    """Return the digest of a cell; `identity`: that of its training.
+
+    It omits the arm's name: two arms with the same rows share a cell.
+    """
     prediction = job.settings.prediction
     return digest(
         {

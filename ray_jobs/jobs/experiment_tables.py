@@ -4,30 +4,42 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from amia.experiments.results import DatasetInfo
+import numpy as np
+
+from amia.errors import SettingsError
+from amia.experiments.match_shares import sum_shares
+from amia.experiments.results import CellResult, DatasetInfo
 from amia.experiments.table import Table
 from amia.experiments.table_builder import build_tables
+from amia.experiments.when_map import WhenMap
+from amia.experiments.when_table import MapCorpus, build_when_map, when_table
 from amia.mixing.arms import needs_synthesis
 from amia.mner.systems import get_system
 from amia.report.attribution import is_demo
 from ray_jobs.jobs.context import RunContext
 from ray_jobs.jobs.experiment_cells import Cell, CellKey, read_result, required_runs
-from ray_jobs.settings.experiment import ExperimentSpec
+from ray_jobs.jobs.mixture import read_matching_model
+from ray_jobs.reporting.match_shares import read_match_shares
+from ray_jobs.settings.experiment import ExperimentSettings, ExperimentSpec
 from ray_jobs.storage.layout import EXPERIMENTS
 from ray_jobs.storage.store import Store
 
 __all__ = ["create_tables", "demo_notice", "publish_tables"]
 
 
-def create_tables(spec: ExperimentSpec, jobs: Mapping[str, RunContext], cells: Mapping[CellKey, Cell]) -> list[Table]:
-    """Build the tables from all results that are published. `jobs`: the context of each data set's run."""
+def create_tables(
+    spec: ExperimentSpec, jobs: Mapping[str, RunContext], cells: Mapping[CellKey, Cell]
+) -> tuple[list[Table], WhenMap | None]:
+    """Build the tables from all results that are published, and the map if `when` is one of them.
+
+    `jobs`: the context of each data set's run.
+    """
     results = [
-        # A result may have been published for another experiment, or under another arm's name.
-        replace(result, data=data, arm=run_spec.arm)
+        _assign(result, cell, data, run_spec.arm)
         for (data, run_spec, _), cell in cells.items()
         if (result := read_result(cell, run_spec.swapped)) is not None
     ]
-    settings = spec.settings
+    settings, grid, notice = spec.settings, spec.grid, demo_notice(spec)
     datasets = {
         data: DatasetInfo(
             posts=job.plan.posts,
@@ -38,20 +50,53 @@ def create_tables(spec: ExperimentSpec, jobs: Mapping[str, RunContext], cells: M
         )
         for data, job in jobs.items()
     }
-    return build_tables(
-        spec.grid.tables,
+    tables = build_tables(
+        [name for name in grid.tables if name != "when"],
         results,
-        recognizers=spec.grid.recognizers,
-        text_systems=spec.grid.text_systems,
-        seeds=spec.grid.seeds,
+        recognizers=grid.recognizers,
+        text_systems=grid.text_systems,
+        seeds=grid.seeds,
         data=datasets,
-        resamples=spec.grid.resamples,
-        notice=demo_notice(spec),
+        resamples=grid.resamples,
+        notice=notice,
+    )
+    if "when" not in grid.tables:
+        return tables, None
+    when = build_when_map(
+        results,
+        {data: _map_corpus(grid, data, job) for data, job in jobs.items()},
+        recognizer=grid.recognizers[0],
+        resamples=grid.resamples,
+        notice=notice,
+    )
+    return [when_table(when, resamples=grid.resamples), *tables], when
+
+
+def _assign(result: CellResult, cell: Cell, data: str, arm: str) -> CellResult:
+    """Return a result for a data set and an arm: it may have been published for others.
+
+    The thetas of another data set are dropped, since they are not those of these posts.
+    """
+    theta = result.theta if cell.data == data else np.full_like(result.theta, np.nan)
+    return replace(result, data=data, arm=arm, theta=theta)
+
+
+def _map_corpus(grid: ExperimentSettings, data: str, job: RunContext) -> MapCorpus:
+    dataset = grid.data[data]
+    if dataset.mismatched is None or dataset.known is None:
+        raise SettingsError(f"{data}: the table `when` needs `mismatched` and `known` for every data set")
+    model = read_matching_model(job.store)
+    shares = read_match_shares(job.store, job.plan, model) if model else {}
+    return MapCorpus(
+        mismatched=dataset.mismatched,
+        known=dataset.known,
+        seeds=dataset.seeds or grid.seeds,
+        shares=sum_shares(shares.values()) if shares else None,
     )
 
 
-def publish_tables(spec: ExperimentSpec, store: Store, tables: Sequence[Table]) -> str:
-    """Write the tables to a run, and return the address of their folder. Tables of an earlier start are replaced."""
+def publish_tables(spec: ExperimentSpec, store: Store, tables: Sequence[Table], when: WhenMap | None) -> str:
+    """Write tables and map to a run, and return the address of their folder. Those of an earlier start are replaced."""
     folder = f"{EXPERIMENTS}/{spec.name}"
     tree = {
         "name": spec.name,
@@ -59,6 +104,7 @@ def publish_tables(spec: ExperimentSpec, store: Store, tables: Sequence[Table]) 
         "grid": spec.grid.model_dump(mode="json"),
         "settings": spec.settings.model_dump(mode="json", exclude={"pools", "wait_for_gpus_s"}),
         "tables": [table.to_json() for table in tables],
+        "map": when and when.model_dump(mode="json"),
     }
     store.delete(folder)
     for table in tables:

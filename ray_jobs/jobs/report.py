@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 
 from amia.errors import RunError
+from amia.experiments.when_map import read_shipped_map
 from amia.images import ImageSettings
 from amia.report.page import render_page, section_names
 from amia.report.view_models import ReportContent
@@ -18,6 +19,7 @@ from ray_jobs.reporting.images import group_posts, read_post_views, select_previ
 from ray_jobs.reporting.losses import read_loss_figures
 from ray_jobs.reporting.model_comparison import build_disagreements, compare_models, find_model_pairs, select_examples
 from ray_jobs.reporting.models import list_attributions, read_curves, read_experiments, read_models
+from ray_jobs.reporting.outlook import read_outlook
 from ray_jobs.reporting.scan import scan_arm
 from ray_jobs.reporting.timing import read_stage_times
 from ray_jobs.storage.arm import Arm, open_arm
@@ -47,6 +49,8 @@ class ReportResult:
     bytes: int
     sections: list[str]
     """Anchors of the sections of the page."""
+    outlook: str | None
+    """Whether augmentation is likely to help, in one sentence; None without scores."""
 
 
 def report(run: str, arm: str | None = None) -> ReportResult:
@@ -66,6 +70,7 @@ def report(run: str, arm: str | None = None) -> ReportResult:
         posts=plan.total,
         bytes=len(page),
         sections=section_names(content),
+        outlook=content.outlook.summary if content.outlook else None,
     )
 
 
@@ -74,6 +79,7 @@ def _build_content(arm: Arm, plan: Plan, posts: Identity, *, is_default: bool) -
     store, manifest = arm.store, arm.manifest
     model = read_matching_model(store) if manifest["identity"]["input"].get("scores") else None
     encoder = model.encoder["encoder"] if model else None
+    when = read_shipped_map()
     scan, rejected = scan_arm(arm, plan.seed), read_quarantine(store)
     recognizers = read_models(store)
     compared_arm = DEFAULT_ARM if arm.name in ARMS_WITHOUT_AUGMENTED_IMAGES else arm.name
@@ -96,6 +102,8 @@ def _build_content(arm: Arm, plan: Plan, posts: Identity, *, is_default: bool) -
         accounting=account_posts(arm, plan, read=scan.splits, quarantined=rejected.count, models=models),
         losses=read_loss_figures(store, plan, model) if model else (),
         thetas=scan.theta_histograms(),
+        outlook=read_outlook(store, plan, model, manifest["settings"], when) if model else None,
+        map=when,
         groups=group_posts(scan, views),
         preview=select_preview(scan, views),
         failures=list_failures(scan, views, rejected),

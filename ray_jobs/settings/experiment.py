@@ -13,9 +13,11 @@ from amia.utils.config import StrictModel, build_settings, deep_merge, read_tree
 from ray_jobs.settings import job
 from ray_jobs.settings.job import Settings, load_settings
 
-__all__ = ["DataSet", "ExperimentSettings", "ExperimentSpec", "load_experiment"]
+__all__ = ["DataSet", "DemoMap", "ExperimentSettings", "ExperimentSpec", "load_experiment"]
 
 PRESETS = Path(__file__).parent / "presets" / "experiments"
+
+TableName = Literal["table1", "table2", "table3", "controls", "when"]
 
 
 class DataSet(StrictModel):
@@ -29,13 +31,44 @@ class DataSet(StrictModel):
     """Folder of the images, if it is not next to the texts."""
     mixture: str | None = None
     """Run or folder with a fitted mixture to use, as in `amia augment --mixture`."""
+    seeds: tuple[int, ...] | None = Field(default=None, min_length=1)
+    """Seeds of its recognizers, if not those of the experiment."""
+    mismatched: float | None = Field(default=None, ge=0, le=1)
+    """Share of mismatched images in a demo corpus that is drawn for this data set."""
+    known: float | None = Field(default=None, ge=0, le=1)
+    """Share of the rare names in such a corpus that the weights of the demo know."""
+
+
+class DemoMap(StrictModel):
+    """Demo corpora for every combination of two shares, equal in everything else."""
+
+    mismatched: tuple[float, ...] = Field(default=(0.0, 0.2, 0.4, 0.6), min_length=1)
+    """Shares of mismatched images."""
+    known: tuple[float, ...] = Field(default=(0.5, 0.8, 1.0), min_length=1)
+    """Shares of the rare names that CLIP and generator know."""
+    all_seeds_at: tuple[float, float] = (0.4, 0.8)
+    """The corpora of this row (`mismatched`) and of this column (`known`) have all seeds, the others the first one."""
+
+    def data_sets(self, folder: str, seeds: tuple[int, ...]) -> dict[str, DataSet]:
+        """Return the data sets by name, with their runs in `folder`."""
+        row, column = self.all_seeds_at
+        return {
+            f"mismatched-{mismatched:g}-known-{known:g}": DataSet(
+                run=f"{folder.rstrip('/')}/mismatched-{mismatched:g}-known-{known:g}",
+                mismatched=mismatched,
+                known=known,
+                seeds=seeds if mismatched == row or known == column else seeds[:1],
+            )
+            for mismatched in self.mismatched
+            for known in self.known
+        }
 
 
 class ExperimentSettings(StrictModel):
     """The grid of cells and the tables."""
 
-    tables: tuple[Literal["table1", "table2", "table3", "controls"], ...] = ("table1", "table2", "table3", "controls")
-    """Tables to print; recognizers that several tables share are trained once."""
+    tables: tuple[TableName, ...] = ("table1", "table2", "table3", "controls")
+    """Tables to print; recognizers that several tables share are trained once. `when` needs `map`."""
     recognizers: tuple[str, ...] = ("umt", "maf", "bert-resnet-crf")
     """Systems that use images."""
     text_systems: tuple[str, ...] = ("bilstm-crf", "cnn-bilstm-crf", "hbilstm-crf", "bert", "bert-crf")
@@ -53,6 +86,8 @@ class ExperimentSettings(StrictModel):
     """
     draw: int | None = Field(default=None, ge=400)
     """Number of demo posts to create if a run holds no posts and its data set has no source."""
+    map: DemoMap | None = None
+    """Demo corpora for the table `when`; `--run` is then the folder of their runs, and `data` is not used."""
     accept_mixture: bool = False
     """Continue with a mixture that fails the checks."""
     settings: Mapping[str, Any] = Field(default_factory=dict)
@@ -86,6 +121,10 @@ def load_experiment(
     if runs:
         tree["data"] = dict(_parse_run(run) for run in runs)
     grid = build_settings(ExperimentSettings, tree)
+    if grid.map is not None:
+        grid = _add_map(grid, grid.map)
+    elif "when" in grid.tables:
+        raise SettingsError("the table `when` needs `map`: start with --config demo-when")
     if not grid.data:
         raise SettingsError("an experiment needs a data set: pass --run RUN, or add `data:` to its file")
     changes = dict(grid.settings)
@@ -94,6 +133,14 @@ def load_experiment(
         deep_merge(base, changes), [override for override in overrides if override not in grid_overrides]
     )
     return ExperimentSpec(name or Path(config).stem, grid, settings)
+
+
+def _add_map(grid: ExperimentSettings, demo_map: DemoMap) -> ExperimentSettings:
+    """Replace the only data set of the grid, the folder of the map, by the data sets of the map."""
+    if len(grid.data) != 1 or len(grid.recognizers) != 1:
+        raise SettingsError("a map needs one recognizer, and one --run FOLDER for the runs of its corpora")
+    (folder,) = (dataset.run for dataset in grid.data.values())
+    return grid.model_copy(update={"data": demo_map.data_sets(folder, grid.seeds)})
 
 
 def _is_of_grid(override: str) -> bool:

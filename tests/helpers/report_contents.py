@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from amia.experiments.match_shares import MatchShares
+from amia.experiments.outlook import FitInfo, Outlook, make_outlook
 from amia.experiments.table import Table
 from amia.matching.gmm import MixtureSettings
 from amia.matching.gmm_fit import fit_mixture
@@ -31,6 +33,7 @@ from amia.report.view_models import (
     ThetaHistogram,
     TrainingCurve,
 )
+from tests.helpers.when_maps import make_map, make_share
 
 HOSTILE = (
     "<script>alert('x')</script>\"onerror=\"alert(1)' --> ]]> {{ 7*7 }} </style></svg> https://evil.example/?a=1&b=2"
@@ -101,6 +104,8 @@ def full_content(name: str = HOSTILE, posts: int = 12) -> ReportContent:
         accounting=make_accounting(name),
         losses=[random_loss_figure(), random_loss_figure(name)],
         thetas=[ThetaHistogram(split=split, counts=[10] * 19 + [110], matched=200) for split in ("train", name)],
+        outlook=some_outlook(name),
+        map=make_map(),
         groups=[
             ImageGroup(title="θ 0.0 – 0.5", posts=700, triples=[triple for triple in triples if triple.theta < 0.5]),
             ImageGroup(title="θ 0.5 – 1.0", posts=400, triples=[triple for triple in triples if triple.theta >= 0.5]),
@@ -145,6 +150,7 @@ def full_content(name: str = HOSTILE, posts: int = 12) -> ReportContent:
                     )
                     for number in range(2)
                 ],
+                map=make_map(),
             )
         ],
         curves=[
@@ -186,6 +192,13 @@ def full_content(name: str = HOSTILE, posts: int = 12) -> ReportContent:
         versions={name: name},
         identity=name,
     )
+
+
+def some_outlook(split: str, total: int = 1000) -> Outlook:
+    """Return the outlook of a corpus with 35 % mismatched images and 90 % known names on an invented map."""
+    shares = MatchShares(original=make_share(0.635, total), synthesized=make_share(0.82, total))
+    fit = FitInfo(images=total, min_images=200)
+    return make_outlook(make_map(), {"train": shares, split: shares}, shares, fit, "amia augment")
 
 
 def minimal_content() -> ReportContent:

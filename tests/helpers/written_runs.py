@@ -55,6 +55,8 @@ class WrittenRun:
     labeled: bool = True
     scored: bool = True
     """Whether text and image are matched."""
+    synthesized_match: float | None = None
+    """Share of the synthesized images that match their texts; None if they are not scored."""
     size: int = 64
     """Height and width of the images of the arms."""
     pool: int = 40
@@ -98,6 +100,8 @@ def write_run(run: WrittenRun) -> WrittenRun:
     model = _write_scores(run, by_shard) if run.scored and run.images else None
     if any(needs_synthesis(arm) for arm in run.arms):
         _write_synthesized(run, by_shard)
+    if run.synthesized_match is not None:
+        _write_synthesized_scores(run, by_shard)
     job = RunContext(store, settings, run.plan, posts, Cluster(is_local=True, autoscales=False), quiet=True)
     for arm in run.arms:
         _write_arm(job, arm, by_shard, model)
@@ -247,6 +251,20 @@ def _write_synthesized(run: WrittenRun, by_shard: dict[str, list[Row]]) -> None:
             }
         )
         run.store.create(f"synthesized/{shard}.parquet", encode(table, stage="synthesized", identity="")[0])
+
+
+def _write_synthesized_scores(run: WrittenRun, by_shard: dict[str, list[Row]]) -> None:
+    """Write the lowest loss for a matching image, and the highest for any other."""
+    rng = random.Random(1)
+    for shard, rows in by_shard.items():
+        for row in rows:
+            matches = rng.random() < (run.synthesized_match or 0)
+            row["loss_synthesized"] = (0.3 if matches else 1.2) if row["synthesis_status"] == "ok" else None
+        losses = pa.array([row["loss_synthesized"] for row in rows], pa.float32())
+        table = pa.table({"id": [row["id"] for row in rows], "loss": losses})
+        run.store.create(
+            f"synthesized_scores/{shard}.parquet", encode(table, stage="synthesized_scores", identity="")[0]
+        )
 
 
 def _write_arm(job: RunContext, arm: str, by_shard: dict[str, list[Row]], model: MatchingModel | None) -> None:

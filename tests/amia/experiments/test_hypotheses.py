@@ -8,7 +8,7 @@ import pytest
 
 from amia.experiments.hypotheses import hypotheses_of
 from amia.experiments.results import CellResult
-from amia.experiments.run_specs import TABLES, run_specs
+from amia.experiments.run_specs import TABLES, RunSpec, run_specs
 from amia.experiments.table import Table
 from amia.experiments.table_builder import build_tables
 from tests.helpers.simulated_results import dataset_info, make_cell, make_cells
@@ -123,9 +123,11 @@ def test_hypotheses_use_only_runs_of_their_tables(table):
 
 def test_hypotheses_cover_all_runs():
     hypotheses = hypotheses_of("umt", ["bert"], TABLES)
-    compared = {second.run for hypothesis in hypotheses for _, second in hypothesis.pairs.values()}
+    pairs = [pair for hypothesis in hypotheses for pair in hypothesis.pairs.values()]
+    compared = {subset.run for pair in pairs for subset in pair}
     runs = {run for table in TABLES for run in run_specs(table, ["umt"], ["bert"])}
     assert runs <= compared
+    assert runs - {second.run for _, second in pairs} == {RunSpec("umt", "two-sided")}
     assert len(hypotheses_of("umt", [], TABLES)) == len(hypotheses) - 1
 
 

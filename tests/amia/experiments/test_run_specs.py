@@ -17,18 +17,22 @@ def test_table_1():
         RunSpec("maf", "original"),
         RunSpec("umt", "adaptive"),
         RunSpec("maf", "adaptive"),
+        RunSpec("umt", "two-sided"),
+        RunSpec("maf", "two-sided"),
     ]
 
 
 def test_tables_2_and_3_have_no_text_systems():
     assert run_specs("table2", ["maf"], ["bert"]) == [RunSpec("maf", arm) for arm in MIXING]
-    assert len(MIXING) == 7
-    assert [run.arm for run in run_specs("table3", ["maf"], ["bert"])] == ["original", "synthesized", "adaptive"]
+    assert len(MIXING) == 8
+    arms = [run.arm for run in run_specs("table3", ["maf"], ["bert"])]
+    assert arms == ["original", "synthesized", "adaptive", "two-sided"]
 
 
 def test_controls_include_swapped_images():
     assert run_specs("controls", ["umt"], ["bert"]) == [
-        *(RunSpec("umt", arm) for arm in ("adaptive", "original", "text", "random", "noise", "constant", "shuffled")),
+        *(RunSpec("umt", arm) for arm in ("adaptive", "two-sided", "original", "text", "random", "noise")),
+        *(RunSpec("umt", arm) for arm in ("constant", "shuffled", "two-sided-shuffled")),
         RunSpec("umt", "adaptive", swapped=True),
         RunSpec("umt", "original", swapped=True),
     ]

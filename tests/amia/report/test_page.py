@@ -13,7 +13,7 @@ from amia.report.entity_markup import plain_text
 from amia.report.page import SECTIONS, render_page, section_names
 from amia.report.view_models import EntityOutcome, FailureExample, FailureGroup
 from tests.helpers.paths import ROOT
-from tests.helpers.report_contents import HOSTILE, full_content, minimal_content
+from tests.helpers.report_contents import HOSTILE, full_content, minimal_content, some_outlook
 
 STYLE = (ROOT / "amia/report/templates/page.css").read_text(encoding="utf-8")
 VOID = {"meta", "link", "img", "br"}
@@ -145,6 +145,19 @@ def test_order_of_sections_and_no_empty_ones() -> None:
         sections = [attributes["id"] for tag, attributes in parsed.elements if tag == "section"]
         assert sections == section_names(content) == names
         assert [href[1:] for href in parsed.values("href") if href.startswith("#")][1 : len(names) + 1] == names
+
+
+def test_outlook_shows_shares_gains_and_cautions() -> None:
+    content = full_content()
+    text = " ".join(ParsedPage(render_page(content)).text("p", "td", "th", "span").split())
+    assert content.outlook is not None
+    assert content.outlook.summary in text
+    assert content.outlook.cautions[0] in text
+    assert "one with 35 % mismatched images, and with 90 % of its rare names known" in text
+    assert "+5.0 [+2.7, +7.2]" in text
+    few = ParsedPage(render_page(replace(content, outlook=some_outlook("test", total=15)))).text("p")
+    assert "Cannot tell (too few posts): 15 images" in few
+    assert "mismatched images, and with" not in few
 
 
 def test_entities_are_marked_with_their_type(parsed: ParsedPage) -> None:

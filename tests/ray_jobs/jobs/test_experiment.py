@@ -63,9 +63,9 @@ def modification_times(run: Path, *folders: str) -> dict[str, int]:
 
 def test_results_equal_evaluate(result: ExperimentResult, run: Path, small: Callable[..., Settings]) -> None:
     results = read_results(run)
-    assert (result.cells, result.finished, len(results)) == (3, 0, 3)
+    assert (result.cells, result.finished, len(results)) == (4, 0, 4)
     assert {(cell.recognizer, cell.arm, cell.seed, cell.swapped) for cell in results.values()} == {
-        ("bert-resnet-crf", arm, 0, False) for arm in ("original", "synthesized", "adaptive")
+        ("bert-resnet-crf", arm, 0, False) for arm in ("original", "synthesized", "adaptive", "two-sided")
     }
     for key, cell in results.items():
         name = f"bert-resnet-crf-{cell.arm}-seed0-{key[:8]}"
@@ -95,14 +95,14 @@ def test_repeat_computes_nothing(result: ExperimentResult, make_spec: MakeSpec, 
     before = modification_times(run, *RESULT_FOLDERS)
     repeated = experiment(make_spec(), quiet=True)
     assert modification_times(run, *RESULT_FOLDERS) == before
-    assert (repeated.cells, repeated.finished) == (3, 3)
+    assert (repeated.cells, repeated.finished) == (4, 4)
     assert [table.to_json() for table in repeated.tables] == [table.to_json() for table in result.tables]
 
 
 def test_another_table_trains_only_missing_cells(result: ExperimentResult, make_spec: MakeSpec, run: Path) -> None:
     before = modification_times(run, "cells", "models")
     extended = experiment(make_spec("tables=[table1,table3]", name="more"), quiet=True)
-    assert (extended.cells, extended.finished) == (4, 3)
+    assert (extended.cells, extended.finished) == (5, 4)
     after = modification_times(run, "cells", "models")
     assert {key: after[key] for key in before} == before
     new = [cell for key, cell in read_results(run).items() if f"{run}/cells/{key}.json" not in before]
@@ -135,7 +135,7 @@ def test_cell_keys_depend_on_settings(result: ExperimentResult, make_spec: MakeS
     assert keys("training.epochs=2").isdisjoint(same)
     assert keys("training.lr_new=0.5").isdisjoint(same)
     assert keys("prediction.micro_batch=3").isdisjoint(same)
-    assert len(keys("seeds=[0,1]") - same) == 3
+    assert len(keys("seeds=[0,1]") - same) == 4
 
 
 def test_failed_cell_is_a_dash(
@@ -155,7 +155,7 @@ def test_failed_cell_is_a_dash(
         experiment(make_spec("seeds=[0,1]", name="broken"), quiet=True)
     tree = json.loads((run / "experiments/broken/tables.json").read_text(encoding="utf-8"))
     assert tree["tables"]
-    assert len([cell for cell in read_results(run).values() if cell.seed == 1]) == 2
+    assert len([cell for cell in read_results(run).values() if cell.seed == 1]) == 3
 
 
 def test_rejects_arms_of_other_settings(result: ExperimentResult, make_spec: MakeSpec) -> None:
@@ -186,7 +186,7 @@ def test_two_workers_share_a_cell(run: Path, make_spec: MakeSpec, result: Experi
     overrides = ("tables=[table3]", "workers.count=2", "workers.cpus=1", "training.dtype=float32")
     before = len(read_results(run))
     experiment(make_spec(*overrides, "training.batch=12", name="workers"), quiet=True)
-    assert len(read_results(run)) == before + 3
+    assert len(read_results(run)) == before + 4
 
 
 @pytest.mark.slow
@@ -204,10 +204,10 @@ def test_killed_experiment_repeats_no_finished_cell(
     }
     code, output, errors = finish(start(*command))
     assert (code, errors) == (0, "")
-    assert "3 cells, 1 of them finished before" in output or "3 cells, 2 of them finished before" in output
+    assert any(f"4 cells, {number} of them finished before" in output for number in (1, 2, 3))
     after = modification_times(run, "cells", "augmented")
     assert {key: after[key] for key in before} == before
-    assert len(read_results(run)) == 3
+    assert len(read_results(run)) == 4
     for name, times in models.items():
         assert modification_times(run, f"models/{name}") == times
     assert "Table 3" in output or "table3" in output

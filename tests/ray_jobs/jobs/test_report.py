@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from amia.errors import RunError
+from amia.experiments.map_lookup import locate
 from ray_jobs.jobs.report import report
 from ray_jobs.reporting.model_comparison import compare_models, find_model_pairs
 from ray_jobs.reporting.models import read_models
 from ray_jobs.storage.layout import REPORT_FILE
 from ray_jobs.storage.store import Store
 from tests.helpers.paths import ROOT
+from tests.helpers.when_maps import make_map
 from tests.helpers.written_runs import WrittenRun, count_by, write_run
 
 Amia = Callable[..., tuple[int, str, str]]
@@ -127,6 +129,52 @@ def test_page_hides_local_model_folders(written: WrittenRun, copied: Callable[..
     assert "secret" not in models
 
 
+# The outlook
+
+
+def test_outlook_says_how_to_score_synthesized_images(page: str, written: WrittenRun) -> None:
+    text = text_of(page).partition("What to expect")[2]
+    assert f"`amia augment --run {written.store.address} --arm two-sided` computes it" in text
+    for split in ("train", "validation", "test"):
+        thetas = [row["theta"] for row in written.rows if row["split"] == split and row["loss"] is not None]
+        matched = sum(theta > 0.5 for theta in thetas)
+        assert f"{split} {matched / len(thetas):.1%} of {len(thetas)}" in text
+    assert "not computed" in text
+
+
+def test_outlook_on_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    when = make_map()
+    monkeypatch.setattr("ray_jobs.jobs.report.read_shipped_map", lambda: when)
+    run = write_run(WrittenRun(store=Store(tmp_path / "run"), posts=600, synthesized_match=0.86))
+    result = report(run.store.address)
+    text = text_of(run.store.read(REPORT_FILE).decode()).partition("What to expect")[2]
+    scored = [row["loss_synthesized"] for row in run.rows if row["loss_synthesized"] is not None]
+    synthesized = sum(loss < 0.5 for loss in scored) / len(scored)
+    thetas = [row["theta"] for row in run.rows if row["loss"] is not None]
+    original = sum(theta > 0.5 for theta in thetas) / len(thetas)
+    place = locate(when, original, synthesized)
+    assert f"all {original:.1%} of {len(thetas)}" in text
+    assert f"{synthesized:.1%} of {len(scored)}" in text
+    assert (
+        f"one with {100 * place.mismatched:.0f} % mismatched images, and with {100 * place.known:.0f} % of its" in text
+    )
+    assert "likely to help" in text
+    assert result.outlook is not None
+    assert result.outlook in text
+    monkeypatch.setattr("ray_jobs.jobs.report.read_shipped_map", lambda: None)
+    assert report(run.store.address).outlook == (
+        "Cannot tell: no map of when augmentation helps ships with this version of amia."
+    )
+
+
+def test_outlook_of_a_borrowed_mixture(written: WrittenRun, copied: Callable[..., Path]) -> None:
+    run = copied(Path(written.store.address))
+    identity = {"stage": "mixture", "version": 1, "settings": {"taken": "0123"}, "input": {}}
+    (run / "mixture/identity.json").write_text(json.dumps(identity))
+    report(str(run))
+    assert "Theta is that of a mixture that was fitted on other posts." in text_of((run / REPORT_FILE).read_text())
+
+
 # The command
 
 
@@ -152,9 +200,9 @@ def test_same_page_on_s3(bucket: str, written: WrittenRun, page: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "missing"),
     [
-        ("without images", {"images": False}, {"losses", "thetas"}),
+        ("without images", {"images": False}, {"losses", "thetas", "outlook"}),
         ("without labels", {"labeled": False}, set()),
-        ("without scores", {"arms": ("text", "original"), "scored": False}, {"losses", "thetas"}),
+        ("without scores", {"arms": ("text", "original"), "scored": False}, {"losses", "thetas", "outlook"}),
     ],
 )
 def test_runs_without_images_labels_or_scores(
@@ -162,7 +210,7 @@ def test_runs_without_images_labels_or_scores(
 ) -> None:
     run = write_run(WrittenRun(store=Store(tmp_path / name), posts=60, **options))
     result = report(run.store.address)
-    all_sections = {"accounting", "losses", "thetas", "posts", "failures", "stages", "settings"}
+    all_sections = {"accounting", "losses", "thetas", "outlook", "posts", "failures", "stages", "settings"}
     assert set(result.sections) == all_sections - missing
     page = run.store.read(REPORT_FILE).decode()
     assert ("<mark" in page) == options.get("labeled", True)
@@ -242,7 +290,9 @@ def test_real_run(amia: Amia, augmented: Path, copied: Callable[..., Path]) -> N
     code, stdout, _ = amia("report", run, "--arm", "original", "--json")
     summary = json.loads(stdout)
     assert (code, summary["arm"], summary["posts"], summary["key"]) == (0, "original", 96, REPORT_FILE)
-    assert summary["sections"] == ["accounting", "losses", "thetas", "posts", "failures", "stages", "settings"]
+    sections = ["accounting", "losses", "thetas", "outlook", "posts", "failures", "stages", "settings"]
+    assert summary["sections"] == sections
+    assert summary["outlook"].startswith("Cannot tell (too few posts): ")
 
 
 def test_starts_no_ray_and_loads_no_torch(written: WrittenRun) -> None:

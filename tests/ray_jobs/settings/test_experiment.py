@@ -14,8 +14,11 @@ from ray_jobs.settings.experiment import PRESETS, ExperimentSettings, load_exper
 def test_loads_every_preset(preset: str) -> None:
     spec = load_experiment(preset, ["runs/ours"])
     assert spec.name == preset
-    assert set(spec.grid.tables) <= set(TABLES)
-    assert spec.grid.data["ours"].run == "runs/ours"
+    if spec.grid.map:
+        assert spec.grid.tables == ("when",)
+    else:
+        assert set(spec.grid.tables) <= set(TABLES)
+        assert spec.grid.data["ours"].run == "runs/ours"
     demo = preset.startswith("demo")
     assert (spec.grid.draw is not None) == demo
     assert (spec.settings.generator.model == "demo:generator") == demo
@@ -23,10 +26,10 @@ def test_loads_every_preset(preset: str) -> None:
 
 def test_presets_are_tables_and_their_demos() -> None:
     names = {path.stem for path in PRESETS.glob("*.yaml")}
-    assert names == {"default", "demo", *TABLES, *(f"demo-{table}" for table in TABLES)}
+    assert names == {"default", "demo", *TABLES, *(f"demo-{table}" for table in (*TABLES, "when"))}
 
 
-def test_demo_has_at_most_45_trainings() -> None:
+def test_demo_has_at_most_48_trainings() -> None:
     grid = load_experiment("demo", ["runs/ours"]).grid
     trainings = {
         (spec.recognizer, spec.arm)
@@ -35,7 +38,26 @@ def test_demo_has_at_most_45_trainings() -> None:
     }
     assert len(grid.recognizers) == 1
     assert len(grid.seeds) == 3
-    assert len(trainings) * len(grid.seeds) <= 45
+    assert len(trainings) * len(grid.seeds) <= 48
+
+
+def test_map_has_more_seeds_in_one_row_and_one_column() -> None:
+    data = load_experiment("demo-when", ["maps/ours/"]).grid.data
+    points = {(dataset.mismatched, dataset.known): dataset for dataset in data.values()}
+    assert set(points) == {(m, k) for m in (0, 0.2, 0.4, 0.6) for k in (0.5, 0.8, 1)}
+    for (mismatched, known), dataset in points.items():
+        assert dataset.seeds == ((0, 1, 2) if mismatched == 0.4 or known == 0.8 else (0,))
+        assert dataset.run == f"maps/ours/mismatched-{mismatched:g}-known-{known:g}"
+    assert len({dataset.run for dataset in data.values()}) == 12
+
+
+def test_map_settings() -> None:
+    overrides = ["map.mismatched=[0.3]", "map.known=[0.5,1.0]", "map.all_seeds_at=[0.1,1.0]", "seeds=[4,7]"]
+    data = load_experiment("demo-when", ["m"], overrides).grid.data
+    assert {name: dataset.seeds for name, dataset in data.items()} == {
+        "mismatched-0.3-known-0.5": (4,),
+        "mismatched-0.3-known-1": (4, 7),
+    }
 
 
 def test_help_lists_grid_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,6 +116,11 @@ def test_loads_a_yaml_file(tmp_path: Path) -> None:
         ("table1", ["r"], ["recognisers=[umt]"], "did you mean 'recognizers'"),
         ("table1", ["r"], ["training.epoch=3"], "training.epochs"),
         ("demo", ["r"], ["draw=10"], "draw"),
+        ("demo", ["r"], ["tables=[when]"], "needs `map`: start with --config demo-when"),
+        ("demo-when", [], [], "one --run FOLDER"),
+        ("demo-when", ["r", "s"], [], "one --run FOLDER"),
+        ("demo-when", ["r"], ["recognizers=[umt,maf]"], "one recognizer"),
+        ("demo-when", ["r"], ["map.mismatched=[]"], "mismatched"),
     ],
 )
 def test_rejects_invalid_settings(config: str, runs: list[str], overrides: list[str], message: str) -> None:

@@ -23,7 +23,7 @@ from amia.mner.spans import lenient_spans
 from tests.benchmarks.bench_corpus_shares import read_sentences, spans
 
 Truth = dict[str, Any]
-MODEL = re.compile(r"(?P<system>.+)-(?P<arm>[a-z0-9.-]+?)-seed(?P<seed>\d+)-[0-9a-f]{8}\Z")
+ARM = re.compile(r"(?P<arm>[a-z0-9.-]+)-seed(?P<seed>\d+)(-[0-9a-f]{8})?\Z")
 COMPARISONS = (
     ("original", "text", "all"),
     ("original", "text", "ambiguous, matched"),
@@ -118,8 +118,9 @@ def slices(truth: dict[str, Truth], seen: set[str]) -> dict[str, tuple[Callable[
 def find_predictions(run: Path, recognizer: str) -> Iterator[tuple[str, int, Path]]:
     """Yield arm, seed and file of each scored model of a recognizer. Names of arms say if images were swapped."""
     for path in sorted((run / "predictions").glob("*/*/test.conll")):
-        match = MODEL.match(path.parent.parent.name)
-        if match and match["system"] == recognizer:
+        model = path.parent.parent.name
+        match = ARM.match(model.removeprefix(f"{recognizer}-"))
+        if match and model.startswith(recognizer):
             swapped = ", swapped" if path.parent.name.endswith("-swapped") else ""
             yield match["arm"] + swapped, int(match["seed"]), path
 

@@ -24,7 +24,7 @@ __all__ = [
 
 MAX_ARMS_PER_CHART = 4
 """Number of arms whose curves are distinguishable in one chart."""
-_COLORED_ARMS = ("text", "original", "synthesized", "adaptive", "cosine", "cosine-minmax")
+_COLORED_ARMS = ("text", "original", "synthesized", "adaptive", "two-sided", "cosine", "cosine-minmax")
 _MAX_THETA_Y = 1 / 0.97
 """Top of the scale of theta, which leaves a margin above 1."""
 
@@ -67,8 +67,11 @@ def describe_loss_figure(figure: LossFigure) -> str:
     return description
 
 
-def theta_chart(thetas: ThetaHistogram, name: str, max_share: float) -> Markup:
-    """Draw a histogram of theta in percent of the posts; `max_share` is the largest share of any bin of all splits."""
+def theta_chart(thetas: ThetaHistogram, name: str, max_share: float, images: str = "own images") -> Markup:
+    """Draw a histogram of theta in percent of the posts, and say whose `images` it is of.
+
+    `max_share` is the largest share of any bin of all splits.
+    """
     plot = Plot(height=120, low=0, high=1, max_y=max_share * 1.04)
     shares = ticks(0, max_share, 3)
     plot.left_axis(shares, [f"{share:.0%}" for share in shares])
@@ -80,7 +83,7 @@ def theta_chart(thetas: ThetaHistogram, name: str, max_share: float) -> Markup:
             top = plot.y(posts / thetas.total)
             plot.add(bar((index + 0.06) * width, (index + 0.94) * width, top, plot.baseline, css))
     description = f"{thetas.matched:,} of {thetas.total:,} posts have a θ above 0.5."
-    return plot.render(name, f"θ in {thetas.split}", description)
+    return plot.render(name, f"θ of {images} in {thetas.split}", description)
 
 
 def f1_chart(title: str, curves: Sequence[TrainingCurve], name: str, context: Sequence[TrainingCurve] = ()) -> Markup:

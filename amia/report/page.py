@@ -68,7 +68,8 @@ def render_page(content: ReportContent) -> str:
         for name in ("page.css", "page.js")
     )
     by_system = groupby(sorted(content.curves, key=_curve_order), key=lambda curve: curve.system)
-    max_share = max((max(thetas.counts) / thetas.total for thetas in content.thetas), default=1.0)
+    histograms = [*content.thetas, *content.thetas_synthesized]
+    max_share = max((max(thetas.counts) / thetas.total for thetas in histograms), default=1.0)
     return (
         _environment()
         .get_template("page.html.j2")

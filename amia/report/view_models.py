@@ -76,7 +76,7 @@ class Accounting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThetaHistogram:
-    """Distribution of theta over the posts of one split that have an image."""
+    """Distribution of theta over the posts of one split that have an image, their own or a synthesized one."""
 
     split: str
     counts: Sequence[int]
@@ -101,6 +101,8 @@ class ImageTriple:
     synthesized: bytes | None
     augmented: bytes | None
     theta: float | None
+    theta_synthesized: float | None = None
+    """Theta of the synthesized image; None if the arm does not use it."""
     ratio: float | None
     loss: float | None
     cosine: float | None
@@ -249,6 +251,8 @@ class ReportContent:
     accounting: Accounting
     losses: Sequence[LossFigure] = ()
     thetas: Sequence[ThetaHistogram] = ()
+    thetas_synthesized: Sequence[ThetaHistogram] = ()
+    """Theta of the synthesized images, in arms that use it."""
     outlook: Outlook | None = None
     map: WhenMap | None = None
     """The map that the outlook refers to."""

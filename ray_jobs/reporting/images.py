@@ -137,6 +137,7 @@ def _make_triple(post: PostRef, view: PostView, notes: Sequence[str]) -> ImageTr
         synthesized=view.synthesized,
         augmented=view.augmented,
         theta=post.theta,
+        theta_synthesized=post.theta_synthesized,
         ratio=post.ratio,
         loss=post.loss,
         cosine=post.cosine,

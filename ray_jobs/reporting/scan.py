@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from amia.mixing.arms import needs_theta_synthesized
 from amia.posts import ordered_splits
 from amia.report.sampling import BottomK, DecileSample, seeded_key
 from amia.report.view_models import ThetaHistogram
@@ -17,9 +18,17 @@ from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.status import is_failure
 
-__all__ = ["MAX_EXAMPLES", "NUM_EXTREMES", "POSTS_PER_DECILE", "PostKey", "PostRef", "ScanResult", "scan_arm"]
+__all__ = [
+    "MAX_EXAMPLES",
+    "NUM_EXTREMES",
+    "POSTS_PER_DECILE",
+    "PostKey",
+    "PostRef",
+    "ScanResult",
+    "scan_arm",
+]
 
-COLUMNS = ("id", "split", "theta", "ratio", "loss", "cosine", "image_status", "synthesis_status")
+BASE_COLUMNS = ("id", "split", "theta", "ratio", "loss", "cosine", "image_status", "synthesis_status")
 THETA_BINS = 20
 THREADS = 8
 
@@ -35,6 +44,29 @@ PostKey = tuple[str, int]
 """Shard and row of a post."""
 
 
+@dataclass(slots=True)
+class ThetaCounts:
+    """Posts by theta, of one of their images, for each split."""
+
+    bins: dict[str, np.ndarray] = field(default_factory=dict)
+    """Posts in THETA_BINS bins."""
+    matched: Counter[str] = field(default_factory=Counter)
+    """Posts with theta above 0.5."""
+
+    def add(self, split: str, theta: float) -> None:
+        """Add one post."""
+        bins = self.bins.setdefault(split, np.zeros(THETA_BINS, np.int64))
+        bins[min(THETA_BINS - 1, int(theta * THETA_BINS))] += 1
+        self.matched[split] += theta > 0.5
+
+    def histograms(self) -> list[ThetaHistogram]:
+        """Return the distribution of theta by split."""
+        return [
+            ThetaHistogram(split=split, counts=self.bins[split].tolist(), matched=self.matched[split])
+            for split in ordered_splits(self.bins)
+        ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostRef:
     """A post without text and images, and its location."""
@@ -44,6 +76,7 @@ class PostRef:
     id: str
     split: str
     theta: float | None = None
+    theta_synthesized: float | None = None
     ratio: float | None = None
     loss: float | None = None
     cosine: float | None = None
@@ -70,10 +103,10 @@ class ScanResult:
 
     posts: int = 0
     splits: Counter[str] = field(default_factory=Counter)
-    thetas: dict[str, np.ndarray] = field(default_factory=dict)
-    """By split, posts with a loss in THETA_BINS bins of theta."""
-    matched: Counter[str] = field(default_factory=Counter)
-    """By split, posts with theta above 0.5."""
+    thetas: ThetaCounts = field(default_factory=ThetaCounts)
+    """Posts with a loss."""
+    thetas_synthesized: ThetaCounts = field(default_factory=ThetaCounts)
+    """Posts with a score of their synthesized image."""
     sample: DecileSample[PostRef] = field(default_factory=_decile_sample)
     """Sample of the posts with a loss."""
     unusable: BottomK[PostRef] = field(default_factory=_group_sample)
@@ -93,8 +126,10 @@ class ScanResult:
             key = (index, seeded_key(seed, post.id), post.id)
             self.posts += 1
             self.splits[post.split] += 1
+            if post.theta_synthesized is not None:
+                self.thetas_synthesized.add(post.split, post.theta_synthesized)
             if post.loss is not None and post.theta is not None:
-                self._add_theta(post.split, post.theta)
+                self.thetas.add(post.split, post.theta)
                 self.sample.add(key, post.theta, {"theta": post.theta, "loss": post.loss}, post)
             elif post.image_status == "ok":
                 self.unscored.add(key, post)
@@ -104,32 +139,21 @@ class ScanResult:
                 if status in self.failures or len(self.failures) < MAX_REASONS:
                     self.failures.setdefault(status, BottomK(MAX_EXAMPLES)).add(key, post)
 
-    def theta_histograms(self) -> list[ThetaHistogram]:
-        """Return the distribution of theta by split."""
-        return [
-            ThetaHistogram(split=split, counts=self.thetas[split].tolist(), matched=self.matched[split])
-            for split in ordered_splits(self.thetas)
-        ]
-
     def selected_posts(self) -> list[PostRef]:
         """Return all posts whose text and images are shown."""
         samples = [*self.sample.deciles, *self.sample.extremes.values(), self.unusable, self.unscored]
         samples += self.failures.values()
         return list({post.key: post for sample in samples for post in sample.items}.values())
 
-    def _add_theta(self, split: str, theta: float) -> None:
-        bins = self.thetas.setdefault(split, np.zeros(THETA_BINS, np.int64))
-        bins[min(THETA_BINS - 1, int(theta * THETA_BINS))] += 1
-        self.matched[split] += theta > 0.5
-
 
 def scan_arm(arm: Arm, seed: int) -> ScanResult:
     """Read all shards of an arm once."""
     result = ScanResult()
+    columns = (*BASE_COLUMNS, "theta_synthesized") if needs_theta_synthesized(arm.name) else BASE_COLUMNS
     shards = [file["name"].removesuffix(".parquet") for file in arm.manifest["files"]]
 
     def read(shard: str) -> tuple[str, list[dict[str, Any]]]:
-        return shard, read_shard(arm.store, shard_key(arm_folder(arm.name), shard), COLUMNS).to_pylist()
+        return shard, read_shard(arm.store, shard_key(arm_folder(arm.name), shard), columns).to_pylist()
 
     for shard, rows in prefetch_map(read, shards, threads=THREADS):
         result.add(shard, rows, seed)

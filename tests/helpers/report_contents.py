@@ -104,6 +104,7 @@ def full_content(name: str = HOSTILE, posts: int = 12) -> ReportContent:
         accounting=make_accounting(name),
         losses=[random_loss_figure(), random_loss_figure(name)],
         thetas=[ThetaHistogram(split=split, counts=[10] * 19 + [110], matched=200) for split in ("train", name)],
+        thetas_synthesized=[ThetaHistogram(split=name, counts=[5] * 19 + [5], matched=50)],
         outlook=some_outlook(name),
         map=make_map(),
         groups=[

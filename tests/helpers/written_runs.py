@@ -21,7 +21,7 @@ from amia.images import ImageSettings, decode, encode_jpeg, resize_to_square
 from amia.matching.bank import Bank, Embeddings
 from amia.matching.gmm_fit import fit_mixture
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel
-from amia.mixing.arms import mixing_ratio, needs_synthesis
+from amia.mixing.arms import mixing_ratio, needs_synthesis, needs_theta_synthesized
 from amia.mixing.mixup import mix_images
 from amia.mner.spans import TYPES, label_names, lenient_spans
 from ray_jobs.jobs.context import RunContext
@@ -100,8 +100,8 @@ def write_run(run: WrittenRun) -> WrittenRun:
     model = _write_scores(run, by_shard) if run.scored and run.images else None
     if any(needs_synthesis(arm) for arm in run.arms):
         _write_synthesized(run, by_shard)
-    if run.synthesized_match is not None:
-        _write_synthesized_scores(run, by_shard)
+    if run.synthesized_match is not None and model is not None:
+        _write_synthesized_scores(run, by_shard, model)
     job = RunContext(store, settings, run.plan, posts, Cluster(is_local=True, autoscales=False), quiet=True)
     for arm in run.arms:
         _write_arm(job, arm, by_shard, model)
@@ -253,13 +253,15 @@ def _write_synthesized(run: WrittenRun, by_shard: dict[str, list[Row]]) -> None:
         run.store.create(f"synthesized/{shard}.parquet", encode(table, stage="synthesized", identity="")[0])
 
 
-def _write_synthesized_scores(run: WrittenRun, by_shard: dict[str, list[Row]]) -> None:
+def _write_synthesized_scores(run: WrittenRun, by_shard: dict[str, list[Row]], model: MatchingModel) -> None:
     """Write the lowest loss for a matching image, and the highest for any other."""
     rng = random.Random(1)
     for shard, rows in by_shard.items():
         for row in rows:
             matches = rng.random() < (run.synthesized_match or 0)
             row["loss_synthesized"] = (0.3 if matches else 1.2) if row["synthesis_status"] == "ok" else None
+            if (loss := row["loss_synthesized"]) is not None:
+                row["theta_synthesized"] = float(np.float32(model.theta(np.array([loss]), row["split"])[0]))
         losses = pa.array([row["loss_synthesized"] for row in rows], pa.float32())
         table = pa.table({"id": [row["id"] for row in rows], "loss": losses})
         run.store.create(
@@ -274,7 +276,8 @@ def _write_arm(job: RunContext, arm: str, by_shard: dict[str, list[Row]], model:
         "settings": {"image": job.settings.image.model_dump(include={"size", "fit", "quality"})},
         "input": {"scores": "digest" if model else None, "synthesized": "digest" if is_synthesized else None},
     }
-    digest, schema = check_or_write_identity(job.store, f"augmented/{arm}", identity), augmented_schema(TYPES)
+    digest = check_or_write_identity(job.store, f"augmented/{arm}", identity)
+    schema = augmented_schema(TYPES, theta_synthesized=needs_theta_synthesized(arm))
     for shard, rows in by_shard.items():
         augmented_rows = [_augmented_row(arm, row, job.settings.image.size) for row in rows]
         data, _ = encode(
@@ -301,6 +304,7 @@ def _augmented_row(arm: str, row: Row, size: int) -> Row:
     ratio = mixing_ratio(
         arm,
         theta=row["theta"],
+        theta_synthesized=row.get("theta_synthesized"),
         cosine=row["cosine"],
         cosine_range=(-1.0, 1.0),
         has_image=has_image,
@@ -311,6 +315,7 @@ def _augmented_row(arm: str, row: Row, size: int) -> Row:
     data = None if ratio is None else _mixed_image(row["pool"], size, round(ratio, 1), has_image, has_synthesis)
     names = ("id", "split", "text", "tokens", "tags", "ner_tags", "theta", "loss", "loss_i2t", "loss_t2i", "cosine")
     columns = {name: values[name] for name in (*names, "image_status", "synthesis_status", "prompt", "seed")}
+    columns["theta_synthesized"] = row.get("theta_synthesized")
     return {**columns, "ratio": ratio, "image": data and {"bytes": data, "path": f"{row['id']}.jpg"}}
 
 

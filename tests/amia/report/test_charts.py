@@ -116,6 +116,9 @@ def test_theta_bars_are_shares_of_the_split() -> None:
     bars = [*find_bars(chart, "mismatched"), *find_bars(chart, "matched")]
     assert bar_values(chart, bars) == pytest.approx([20, 5, 12.5, 62.5], abs=0.5)
     assert "150 of 200 posts have a θ above 0.5" in (chart.findtext("desc") or "")
+    assert chart.findtext("title") == "θ of own images in test"
+    of_synthesized = parse(theta_chart(thetas, "theta-2", 0.8, "synthesized images"))
+    assert of_synthesized.findtext("title") == "θ of synthesized images in test"
 
 
 def training_curves() -> list[TrainingCurve]:

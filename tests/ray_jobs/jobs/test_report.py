@@ -98,6 +98,22 @@ def test_page_shows_both_predictions(page: str, written: WrittenRun) -> None:
     assert text.count("trained on adaptive") == 30
 
 
+def test_page_of_an_arm_shows_theta_of_the_synthesized_images_it_uses(tmp_path: Path) -> None:
+    run = write_run(WrittenRun(store=Store(tmp_path), posts=300, arms=("two-sided", "adaptive"), synthesized_match=0.7))
+    report(run.store.address, "two-sided")
+    text = text_of((tmp_path / REPORT_FILE).read_text(encoding="utf-8"))
+    shown = text.partition("The same for the synthesized images")[2]
+    for split in ("train", "validation", "test"):
+        thetas = [row["theta_synthesized"] for row in run.rows if row["split"] == split and "theta_synthesized" in row]
+        matched = sum(theta > 0.5 for theta in thetas)
+        assert f"{split} {matched / len(thetas):.1%} matched of {len(thetas)}" in shown
+    assert "θ synthesized" in text
+    report(run.store.address, "adaptive")
+    text = text_of((tmp_path / REPORT_FILE).read_text(encoding="utf-8"))
+    assert "The same for the synthesized images" not in text
+    assert "θ synthesized" not in text
+
+
 def test_refuses_predictions_for_other_posts(written: WrittenRun, copied: Callable[..., Path]) -> None:
     run = copied(Path(written.store.address))
     folder = run / "predictions/bert-crf-original-seed0/original"

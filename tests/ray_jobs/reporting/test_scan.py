@@ -1,13 +1,15 @@
 """Tests of the first pass over an arm, against plain loops over the rows of the run."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from amia.report.sampling import decile_of
 from ray_jobs.reporting.scan import NUM_EXTREMES, POSTS_PER_DECILE, ScanResult, scan_arm
 from ray_jobs.storage.arm import open_arm
-from tests.helpers.written_runs import WrittenRun, count_by
+from ray_jobs.storage.store import Store
+from tests.helpers.written_runs import WrittenRun, count_by, write_run
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def test_reads_every_post_once(scan: ScanResult, written: WrittenRun) -> None:
 
 def test_theta_histograms(scan: ScanResult, written: WrittenRun) -> None:
     scored = [row for row in written.rows if row["loss"] is not None]
-    histograms = scan.theta_histograms()
+    histograms = scan.thetas.histograms()
     assert {histogram.split for histogram in histograms} == {"train", "validation", "test"}
     for histogram in histograms:
         thetas = [row["theta"] for row in scored if row["split"] == histogram.split]
@@ -30,6 +32,20 @@ def test_theta_histograms(scan: ScanResult, written: WrittenRun) -> None:
         assert histogram.matched == sum(theta > 0.5 for theta in thetas)
         expected = Counter(min(19, int(20 * theta)) for theta in thetas)
         assert list(histogram.counts) == [expected[index] for index in range(20)]
+
+
+def test_theta_histograms_of_synthesized_images(tmp_path: Path, scan: ScanResult) -> None:
+    assert scan.thetas_synthesized.histograms() == [], "the arm does not use them"
+    run = write_run(WrittenRun(store=Store(tmp_path), posts=300, arms=("two-sided",), synthesized_match=0.7))
+    scanned = scan_arm(open_arm(run.store, "two-sided"), seed=0)
+    for histogram in scanned.thetas_synthesized.histograms():
+        rows = [row for row in run.rows if row["split"] == histogram.split]
+        thetas = [row["theta_synthesized"] for row in rows if "theta_synthesized" in row]
+        assert 0 < histogram.matched < histogram.total == len(thetas)
+        assert histogram.matched == sum(theta > 0.5 for theta in thetas)
+        assert sum(histogram.counts) == len(thetas)
+    selected = [post.theta_synthesized for post in scanned.selected_posts()]
+    assert any(theta is not None for theta in selected)
 
 
 def test_sample_sizes_and_extremes(scan: ScanResult, written: WrittenRun) -> None:

@@ -48,9 +48,10 @@ def _looks() -> dict[NamedEntity, Look]:
             # Styles alternate, each time in an unused color: no two of these entities share style and main color.
             style = styles[index % len(styles)]
             looks[entity] = _random_look(kind, style, colors[style][index // len(styles)], rng)
+        # Rare names look like famous ones: a model of this size cannot learn a look for each of them.
+        of_kind = [looks[entity] for entity in FAMOUS[kind] + AMBIGUOUS[kind]]
         for twins in rare_twins(kind):
-            look = _random_look(kind, rng.choice(styles), rng.choice(list(BRIGHT)), rng)
-            looks[twins.known] = looks[twins.unknown] = look
+            looks[twins.known] = looks[twins.unknown] = rng.choice(of_kind)
     return looks
 
 

@@ -1,4 +1,4 @@
-"""Train the tiny CLIP: 2,000 steps of 96 posts."""
+"""Train the tiny CLIP: 1,200 steps of 96 posts."""
 
 import random
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
+from amia.demo.drawing.appearance import get_look
 from amia.demo.drawing.scene import draw_photograph
 from amia.demo.shares import PRETRAINING
 from amia.demo.training.modules import make_readable, to_half
@@ -20,7 +21,7 @@ from amia.demo.training.tokenizers import CLIP_MAX_TOKENS, train_clip_tokenizer
 from amia.demo.training.train_loop import ScheduledOptimizer
 from amia.demo.world import DemoPost, draw_posts, draw_visible
 
-STEPS = 2000
+STEPS = 1200
 BATCH = 96
 POSTS = 32_000
 _WIDTH, _LAYERS, _HEADS = 96, 3, 4
@@ -28,7 +29,7 @@ _WIDTH, _LAYERS, _HEADS = 96, 3, 4
 
 @dataclass(frozen=True)
 class PhotoDataset:
-    """`texts`; `photos` uint8 (N, 3, 64, 64); `groups` int64 (N,), equal for posts about the same entities."""
+    """`texts`; `photos` uint8 (N, 3, 64, 64); `groups` int64 (N,), equal for posts about entities that look the same."""
 
     texts: list[str]
     photos: torch.Tensor
@@ -38,7 +39,7 @@ class PhotoDataset:
 def train_clip(folder: Path, seed: int, steps: int = STEPS) -> None:
     """Train a tokenizer and a tiny CLIP and save them in `folder`, with the image processor, in float16.
 
-    The loss is InfoNCE in both directions, as in CLIP. Posts about the same entities share the target.
+    The loss is InfoNCE in both directions, as in CLIP. Posts about entities that look the same share the target.
     """
     torch.manual_seed(seed)
     posts = draw_posts(POSTS, seed, "pretraining")
@@ -62,7 +63,10 @@ def make_dataset(posts: Sequence[DemoPost], seed: int) -> PhotoDataset:
     rng = random.Random(f"photographs {seed}")
     photos = np.stack([_photograph(post, rng) for post in posts])  # (N, 64, 64, 3)
     numbers: dict[frozenset[object], int] = {}
-    groups = [numbers.setdefault(frozenset(post.entities), len(numbers)) for post in posts]
+    groups = [
+        numbers.setdefault(frozenset((entity.kind, get_look(entity)) for entity in post.entities), len(numbers))
+        for post in posts
+    ]
     texts = [post.text for post in posts]
     return PhotoDataset(texts, torch.from_numpy(photos).permute(0, 3, 1, 2).contiguous(), torch.tensor(groups))
 

@@ -7,6 +7,7 @@ one seed that differ in one share differ in nothing else.
 import random
 from dataclasses import dataclass
 
+from amia.demo.drawing.appearance import get_look
 from amia.demo.drawing.scene import Drawing, draw_photograph
 from amia.demo.names import KINDS, Kind, NamedEntity
 from amia.demo.rare_names import Twins, rare_twins
@@ -98,18 +99,19 @@ class Draft:
         return draw_photograph(self.visibility.entities, self.rng("image"))
 
     def draw_other_image(self, shares: CorpusShares) -> Drawing:
-        """Return a mismatched photograph: of the entities of a random post that shares none with this one."""
+        """Return a mismatched photograph: of the entities of a random post that look otherwise."""
         rng = self.rng("other image")
         return draw_photograph(draw_visible(self.draw_others(shares, rng), shares.posts, rng).entities, rng)
 
     def draw_others(self, shares: CorpusShares, rng: random.Random) -> list[NamedEntity]:
-        """Return the entities of a random post that shares none with this one; of twins, the known ones."""
+        """Return the entities of a random post, none of which looks like one of this post; of twins, the known ones."""
         own = {mention.kind for mention in self.mentions}
+        looks = {(mention.kind, get_look(mention.choose(1.0))) for mention in self.mentions}
         changes_kind = shares.other_kinds is not None and rng.random() < shares.other_kinds
         while True:
             kinds = draw_kinds(shares.posts, rng)
             if changes_kind and own & set(kinds) and len(own) < len(KINDS):
                 continue
-            mentions = draw_mentions(kinds, shares.posts, rng)
-            if not set(mentions) & set(self.mentions):
-                return [mention.choose(1.0) for mention in mentions]
+            others = [mention.choose(1.0) for mention in draw_mentions(kinds, shares.posts, rng)]
+            if not looks & {(entity.kind, get_look(entity)) for entity in others}:
+                return others

@@ -29,7 +29,7 @@ _WIDTH, _LAYERS, _HEADS = 96, 3, 4
 
 @dataclass(frozen=True)
 class PhotoDataset:
-    """`texts`; `photos` uint8 (N, 3, 64, 64); `groups` int64 (N,), equal for posts about entities that look the same."""
+    """`texts`; `photos` uint8 (N, 3, 64, 64); `groups` int64 (N,), equal if all entities look the same."""
 
     texts: list[str]
     photos: torch.Tensor
@@ -128,7 +128,7 @@ def _fit(model: CLIPModel, tokenizer: CLIPTokenizer, dataset: PhotoDataset, step
 
 
 def _info_nce(logits: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-    """Return the mean cross-entropy of `logits` (B, B) both ways. Posts about the same entities share the target."""
+    """Return the mean cross-entropy of `logits` (B, B) both ways. Posts of one group share the target."""
     same = (groups[:, None] == groups[None, :]).float()
     target = same / same.sum(1, keepdim=True)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

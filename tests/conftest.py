@@ -32,6 +32,7 @@ from ray_jobs.runtime.executor import StageSpec, run_locally
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
 from tests.helpers.paths import ROOT
+from tests.helpers.ray_settings import RAY_SETTINGS
 from tests.helpers.recognizers import save_random
 from tests.helpers.written_runs import WrittenRun, seed_of, write_model, write_predictions, write_run
 
@@ -51,6 +52,7 @@ SMALL = (
 
 # Processes that the tests start would otherwise take as many threads as there are cores, each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.update(RAY_SETTINGS)
 
 
 @pytest.fixture(scope="session")

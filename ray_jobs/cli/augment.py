@@ -27,8 +27,8 @@ def augment(
         list[str] | None,
         typer.Option(
             "--arm",
-            help="adaptive (default), original, synthesized, cosine, cosine-minmax, fixed-0.3 (any ratio), or text. "
-            "Repeat for several arms.",
+            help="adaptive (default), two-sided, original, synthesized, cosine, cosine-minmax, fixed-0.3 (any ratio), "
+            "or text. Repeat for several arms.",
         ),
     ] = None,
     mixture: Annotated[

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.helpers.ray_settings import RAY_SETTINGS
+
 TIMEOUT_S = 200.0
 DATA = ("posts", "embeddings", "scores", "mixture", "synthesized", "augmented")
 """Folders of a run whose content must not depend on how the work was distributed; that of `log/` does."""
@@ -18,7 +20,7 @@ def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
 
 
 def start_python(*arguments: str, **env: str) -> subprocess.Popen[str]:
-    """Start a Python process without the Ray variables of this one."""
+    """Start a Python process with the Ray variables of all tests, and without others of this process."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.Popen(
         [sys.executable, *arguments],
@@ -26,7 +28,7 @@ def start_python(*arguments: str, **env: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**clean, "OMP_NUM_THREADS": "1", **env},
+        env={**clean, **RAY_SETTINGS, "OMP_NUM_THREADS": "1", **env},
     )
 
 

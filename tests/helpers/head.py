@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.helpers.paths import ROOT
+from tests.helpers.ray_settings import RAY_SETTINGS
 
 BIN = Path(sys.executable).parent
 
@@ -51,6 +52,7 @@ def started_head(cpus: int = 2, *, token: str | None = None) -> Iterator[Head]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     env = {
         **clean,
+        **RAY_SETTINGS,
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
         "RAY_AUTH_MODE": "disabled",  # listens on the loopback interface only

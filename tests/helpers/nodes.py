@@ -16,10 +16,11 @@ import psutil
 from ray.cluster_utils import Cluster
 
 from tests.helpers.paths import ROOT
+from tests.helpers.ray_settings import RAY_SETTINGS
 
 __all__ = ["Nodes", "running_cluster"]
 
-ENVIRONMENT = {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**RAY_SETTINGS, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 """Drivers and actors import amia and the test helpers. No token: the cluster listens on the loopback interface only."""
 FAST_HEALTH_CHECKS = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
 """The death of a node is noticed within seconds."""

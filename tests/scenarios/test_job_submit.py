@@ -1,5 +1,6 @@
-"""On a cluster: `ray job submit` from the repository, and a command attached by RAY_ADDRESS."""
+"""`ray job submit` from the repository to a cluster with token authentication, and a command attached to it."""
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zipfile import ZipFile
@@ -14,22 +15,43 @@ from tests.helpers.paths import ROOT
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
-    with started_head() as running_head:
+    with started_head(token=secrets.token_hex(32)) as running_head:
         yield running_head
+
+
+def submit_arguments(head: Head, run: Path, small_words: Sequence[str]) -> tuple[str, ...]:
+    job = ("python", "-m", "ray_jobs", "augment", "--run", str(run), "--config", "demo", "--accept-mixture")
+    arms = ("--arm", "adaptive", "--arm", "original")
+    return ("job", "submit", "--address", head.dashboard, "--working-dir", ".", "--", *job, *arms, *small_words)
+
+
+@pytest.mark.promise(36)
+@pytest.mark.parametrize(
+    ("env", "error"),
+    [
+        ({"RAY_AUTH_MODE": "disabled"}, "Unauthorized: Missing authentication token"),
+        ({"RAY_AUTH_TOKEN": "of another cluster"}, "Forbidden: Invalid authentication token"),
+    ],
+    ids=["none", "another"],
+)
+def test_job_without_token_is_refused(
+    head: Head, tmp_path: Path, small_words: Sequence[str], env: dict[str, str], error: str
+) -> None:
+    result = head.ray(*submit_arguments(head, tmp_path / "run", small_words), **env)
+    assert result.returncode != 0
+    assert error in result.stdout + result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_submitted_job_equals_local_job(
     head: Head, augmented: Path, copied: Callable[..., Path], small_words: Sequence[str]
 ) -> None:
-    run = copied(augmented, leaving_out=["synthesized", "augmented", "log"])
-    job = ("python", "-m", "ray_jobs", "augment", "--run", str(run), "--config", "demo", "--accept-mixture")
-    arms = ("--arm", "adaptive", "--arm", "original")
-    done = head.ray(
-        *("job", "submit", "--address", head.dashboard, "--working-dir", ".", "--", *job, *arms, *small_words)
-    )
+    run = copied(augmented, leaving_out=["augmented", "log"])  # its driver compares the weights with those of the run
+    done = head.ray(*submit_arguments(head, run, small_words))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "96 posts in, 96 out" in done.stdout
     assert "succeeded" in done.stdout
+    assert (head.folder / "token").read_text() not in done.stdout + done.stderr
     assert_equal_files(run, augmented)
 
 
@@ -48,8 +70,9 @@ def test_missing_gpus_are_refused_with_advice(
     head: Head, ingested: Path, copied: Callable[..., Path], small_words: Sequence[str]
 ) -> None:
     words = ("augment", "--run", str(copied(ingested)), "--config", "demo", "--accept-mixture", *small_words)
+    token = {name: head.env[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")}
     code, stdout, stderr = finish(
-        start(*words, "pools.embed.gpus=1", "wait_for_gpus_s=2", RAY_ADDRESS=head.address, RAY_AUTH_MODE="disabled")
+        start(*words, "pools.embed.gpus=1", "wait_for_gpus_s=2", RAY_ADDRESS=head.address, **token)
     )
     assert code == 7, stderr
     assert stderr.startswith("error: ")

@@ -22,33 +22,32 @@ def daemons(driver: int) -> list[psutil.Process]:
 
 
 @pytest.mark.promise(1, 27)
-def test_killed_during_synthesis(
+@pytest.mark.usefixtures("in_this_process")  # the second driver; `test_kills.py` has both on actors
+def test_killed_during_mixing(
     augmented: Path,
     copied: Callable[..., Path],
     small: Callable[..., Settings],
     small_words: Sequence[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run = copied(augmented, leaving_out=["synthesized", "augmented", "log"])
+    run = copied(augmented, leaving_out=["augmented", "log"])
     words = ("augment", "--run", str(run), "--config", "demo", "--accept-mixture", "--arm", "adaptive", "--arm")
-    words += ("original", *small_words, *(short := ("pools.synthesize.lease=2", "pools.mix.lease=1")))
-    driver = start(*words)
+    driver = start(*words, "original", *small_words, "pools.mix.lease=1")
     started: list[psutil.Process] = []
 
-    def is_synthesizing() -> bool:
-        if len(shards(run, "synthesized")) < 3:
-            return False
-        started.extend(daemons(driver.pid))
-        return True
+    def is_mixing() -> bool:
+        if len(started) < 2:  # before the first shard, since listing them takes longer than mixing a few shards
+            started[:] = daemons(driver.pid)
+        return len(shards(run, "augmented/original")) >= 2
 
-    kill_when(driver, is_synthesizing)
+    kill_when(driver, is_mixing)
     assert {process.name() for process in started} == {"raylet", "gcs_server"}
     assert psutil.wait_procs(started, timeout=30)[1] == [], "Ray of the killed driver is still running"
-    assert 3 <= len(shards(run, "synthesized")) < 10, "killed too late for this test"
+    assert 2 <= len(shards(run, "augmented/original")) < 10, "killed too late for this test"
     stamps_before = file_stamps(run)
     assert not (run / "augmented" / "adaptive" / "manifest.json").exists()
 
-    result = augment(str(run), small(*short), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
+    result = augment(str(run), small(), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
     assert {arm: counts.total() for arm, counts in result.counts.items()} == {"adaptive": 96, "original": 96}
     assert {key: file_stamps(run)[key] for key in stamps_before} == stamps_before
     files, expected = read_files(run), read_files(augmented)
@@ -59,12 +58,13 @@ def test_killed_during_synthesis(
 
     hours_later = time.time() + 7200
     monkeypatch.setattr(time, "time", lambda: hours_later)
-    [heartbeat] = (run / "log").glob("*-running.json")  # of the killed driver; the other driver has removed its own
+    [heartbeat] = (run / "log").glob("*-running.json")  # of the killed driver
     assert {orphan.key for orphan in collect(str(run))} == {*half_written, f"log/{heartbeat.name}"}
     assert_equal_files(run, augmented)
 
 
 @pytest.mark.promise(1)
+@pytest.mark.usefixtures("in_this_process")  # the second driver
 def test_killed_between_the_passes_of_ingest(
     ingested: Path, corpus: Path, tmp_path: Path, small: Callable[..., Settings], small_words: Sequence[str]
 ) -> None:

@@ -6,7 +6,7 @@
 import random
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -63,32 +63,33 @@ def wait_for_shards(process: subprocess.Popen[str], store: Store, count: int) ->
 
 @pytest.mark.promise(1)
 @pytest.mark.parametrize(
-    ("kind", "seed"),
+    ("kinds", "seed"),
     [
-        ("actor", 1),
-        pytest.param("actor", 2, marks=pytest.mark.slow),  # another random moment
-        ("driver", 3),
-        pytest.param("driver", 4, marks=pytest.mark.slow),
-        ("raylet", 5),
+        (("driver", "actor", "raylet"), 1),
+        pytest.param(("actor",), 2, marks=pytest.mark.slow),  # each kind alone, at other random moments
+        pytest.param(("driver",), 3, marks=pytest.mark.slow),
+        pytest.param(("raylet",), 4, marks=pytest.mark.slow),
     ],
-    ids=str,
+    ids=["all", "actor", "driver", "raylet"],
 )
-def test_same_result_after_a_kill(
-    nodes: Nodes, store: Store, undisturbed: dict[str, bytes], kind: str, seed: int
+def test_same_result_after_kills(
+    nodes: Nodes, store: Store, undisturbed: dict[str, bytes], kinds: Sequence[str], seed: int
 ) -> None:
     rng = random.Random(seed)
     process = start_job(nodes, store)
-    wait_for_shards(process, store, rng.randrange(1, SHARDS))
-    if kind == "driver":
-        process.kill()
-        assert finish(process)[0] == -signal.SIGKILL
-        assert len(read_files(store.folder, *FOLDERS)) < len(ALL_KEYS), "killed too late for this test"
-        process = start_job(nodes, store)
-    elif kind == "actor":
-        assert nodes.kill_actor(rng.randrange(4))
-    else:
-        nodes.add(2)  # replaces the node that is lost
-        assert nodes.kill_raylet()
+    part = SHARDS // len(kinds)
+    for number, kind in enumerate(kinds):
+        wait_for_shards(process, store, number * part + rng.randrange(1, part))
+        assert len(read_files(store.folder, *FOLDERS)) < len(ALL_KEYS), "too late for this test"
+        if kind == "driver":
+            process.kill()
+            assert finish(process)[0] == -signal.SIGKILL
+            process = start_job(nodes, store)
+        elif kind == "actor":
+            assert nodes.kill_actor(rng.randrange(2))
+        else:
+            nodes.add(2)  # replaces the node that is lost
+            assert nodes.kill_raylet(nodes.node_of("MapWorker"))
     code, stdout, stderr = finish(process)
     assert (code, stderr) == (0, ""), stdout
     nodes.settle()

@@ -25,7 +25,8 @@ def distributed(ingested: Path, small: Callable[..., Settings], tmp_path_factory
     overrides = [f"pools.{stage}.{name}" for stage in ("embed", "synthesize") for name in ("min=2", "max=2", "gpus=1")]
     overrides += [f"pools.{stage}.{name}" for stage in ("score", "mix") for name in ("min=2", "max=2")]
     overrides += [f"pools.{stage}.lease=1" for stage in ("embed", "score", "synthesize", "mix")]
-    augment(str(run), small(*overrides), arms=ARMS, accept_mixture=True, quiet=True)
+    for arms in (ARMS, ("two-sided",)):  # apart, since the second job does not synthesize and mix in one execution
+        augment(str(run), small(*overrides), arms=arms, accept_mixture=True, quiet=True)
     return run
 
 
@@ -34,8 +35,10 @@ def log_lines(run: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.promise(6)
-def test_one_and_two_actors_write_equal_bytes(augmented: Path, distributed: Path) -> None:
-    assert_equal_files(augmented, distributed)
+def test_one_and_two_actors_write_equal_bytes(augmented: Path, controls: Path, distributed: Path) -> None:
+    folders = ("synthesized", *(f"augmented/{arm}" for arm in ARMS))
+    assert_equal_files(augmented, distributed, "posts", "embeddings", "scores", "mixture", *folders)
+    assert_equal_files(controls, distributed, "synthesized_scores", "augmented/two-sided")
     assert len(read_files(distributed, "synthesized")) == 11  # ten shards and the identity
     assert {f"augmented/{arm}/manifest.json" for arm in ARMS} <= read_files(distributed, "augmented").keys()
 

@@ -112,10 +112,29 @@ def test_numbers_agree_with_the_files(arm: Path) -> None:
     assert f"synthesized 9, mixed {mixed}" in read_card(arm)
 
 
-def test_explains_every_column(arm: Path) -> None:
+def test_theta_v_of_an_arm_that_uses_it_agrees_with_the_files(controls: Path) -> None:
+    arm = controls / "augmented" / "two-sided"
+    _, theta_v, *_ = parse_tables(read_card(arm))
+    rows = read_rows(arm)
+    assert theta_v[0] == ["theta_V", "train", "validation", "test"]
+    for column, split in enumerate(theta_v[0][1:], 1):
+        stored = [row["theta_synthesized"] for row in rows if row["split"] == split]
+        values = [value for value in stored if value is not None]
+        counts = Counter(min(9, int(value * 10)) for value in values)
+        assert [int(line[column]) for line in theta_v[1:11]] == [counts[index] for index in range(10)]
+        assert theta_v[11][column] == f"{100 * sum(value > 0.5 for value in values) / len(values):.1f}%"
+
+
+@pytest.mark.parametrize("name", ["adaptive", "two-sided"])
+def test_explains_every_column(controls: Path, name: str) -> None:
+    arm = controls / "augmented" / name
     *_, columns = parse_tables(read_card(arm))
     explained = [name for line in columns[1:] for name in re.findall(r"`(\w+)`", line[0])]
-    assert sorted(explained) == sorted(pq.read_schema(next(arm.glob("*.parquet"))).names)
+    schema = pq.read_schema(next(arm.glob("*.parquet")))
+    assert sorted(explained) == sorted(schema.names)
+    assert [feature["name"] for feature in DatasetCard.load(arm / "README.md").data.dataset_info["features"]] == (
+        schema.names
+    )
 
 
 def test_names_models_licenses_and_notices(arm: Path, augmented: Path) -> None:

@@ -26,7 +26,7 @@ from tests.helpers.drivers import assert_equal_files, read_files
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]
 
-ARMS = ("adaptive", "original", "constant")
+ARMS = ("adaptive", "original", "constant", "two-sided")
 FAILED_SHARD = "train-00002-of-00006"
 """The shard with two failed syntheses; none of its images is broken."""
 
@@ -114,7 +114,9 @@ def test_unaffected_shards_are_taken_over(scenario: Scenario) -> None:
         "embeddings": scenario.repaired_shards,
         "scores": scenario.repaired_shards,
         "synthesized": {FAILED_SHARD},
+        "synthesized_scores": {FAILED_SHARD},
         "augmented/adaptive": {*scenario.repaired_shards, FAILED_SHARD},
+        "augmented/two-sided": {*scenario.repaired_shards, FAILED_SHARD},
         "augmented/original": scenario.repaired_shards,
     }
     for folder, expected in affected.items():
@@ -165,6 +167,12 @@ def test_failed_images_use_the_next_seed(scenario: Scenario) -> None:
     mixed = rows(scenario.new, "augmented/adaptive", FAILED_SHARD)
     assert mixed[2]["synthesis_status"] == "ok"
     assert mixed[2]["seed"] == new[2]["seed"]
+    scored = [rows(run, "augmented/two-sided", FAILED_SHARD) for run in (scenario.old, scenario.new)]
+    assert [[rows_of_run[row]["theta_synthesized"] is None for row in (2, 5, 7)] for rows_of_run in scored] == [
+        [True, True, True],
+        [False, True, False],
+    ]
+    assert [scored[0][row]["ratio"] for row in (2, 5, 7)] == [1, 1, 1]
 
 
 def test_posts_equal_those_of_the_repaired_corpus(
@@ -182,7 +190,7 @@ def test_equals_a_run_of_the_repaired_corpus(
     ingest(str(scenario.repaired), str(tmp_path / "run"), small("max_failed=1"), quiet=True)
     augment(str(tmp_path / "run"), small(), arms=ARMS, mixture=str(scenario.old), quiet=True)
     assert_equal_files(tmp_path / "run", scenario.new, "posts", "embeddings", "scores", "augmented/original")
-    for folder in ("synthesized", "augmented/adaptive", "augmented/constant"):
+    for folder in ("synthesized", "synthesized_scores", *(f"augmented/{arm}" for arm in ARMS if arm != "original")):
         expected, actual = read_files(tmp_path / "run", folder), read_files(scenario.new, folder)
         assert expected.keys() == actual.keys()
         differ = {key for key in expected if expected[key] != actual[key]}
@@ -255,11 +263,12 @@ def test_unfinished_retry_can_be_retried(
     monkeypatch.setattr("ray_jobs.jobs.retry.run_stages", run_in_process)
     unfinished = tmp_path / "unfinished"
     shutil.copytree(scenario.new, unfinished, ignore=shutil.ignore_patterns("augmented", "log"))
-    (unfinished / "synthesized" / f"{FAILED_SHARD}.parquet").unlink()
+    for folder in ("synthesized", "synthesized_scores"):
+        (unfinished / folder / f"{FAILED_SHARD}.parquet").unlink()
     third = retry(
         str(unfinished), str(tmp_path / "third"), small(), images=str(scenario.repaired / "images"), quiet=True
     )
-    assert third.stages == {"posts": 10, "embeddings": 10, "synthesized": 9, "scores": 10}
+    assert third.stages == {"posts": 10, "embeddings": 10, "synthesized": 9, "synthesized_scores": 9, "scores": 10}
     old, new = ((run / RETRY_DIR / f"{FAILED_SHARD}.parquet").read_bytes() for run in (unfinished, tmp_path / "third"))
     assert old == new == (scenario.old / "synthesized" / f"{FAILED_SHARD}.parquet").read_bytes()
 

@@ -1,4 +1,4 @@
-"""Draw the image of a post: places in the background, every other entity in a quarter of the image."""
+"""Draw the image of a post: places in the background, other entities in quarters of the image."""
 
 import io
 import itertools
@@ -50,21 +50,31 @@ class Drawing(NamedTuple):
 def draw_photograph(entities: Sequence[NamedEntity], rng: random.Random) -> Drawing:
     """Draw a grainy photograph of `entities`, with figures slightly off their positions, as posted on social media.
 
-    The shorter side is 64 to 112 pixels, the longer one up to half as much again.
+    The shorter side is 64 to 112 pixels, the longer one up to half as much again. A single entity is large and in the
+    center.
     """
     side, aspect = rng.choice(_SIDES), rng.choice(_ASPECTS)
     width, height = round(side * max(1.0, aspect)), round(side * max(1.0, 1 / aspect))
-    image, boxes = draw_scene(entities, random_variation(rng), width, height)
+    image, boxes = draw_scene(entities, random_variation(rng), width, height, center_single=True)
     grain = np.random.default_rng(rng.getrandbits(64)).normal(0.0, _GRAIN, (height, width, 1))
     return Drawing(Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)), boxes)
 
 
-def draw_scene(entities: Sequence[NamedEntity], variation: Variation, width: int = 64, height: int = 64) -> Drawing:
+def draw_scene(
+    entities: Sequence[NamedEntity],
+    variation: Variation,
+    width: int = 64,
+    height: int = 64,
+    *,
+    center_single: bool = False,
+) -> Drawing:
     """Draw up to three `entities` on an RGB image of `width` x `height` pixels.
 
-    A single entity is large and centered. Of several entities, places fill the background side by side, and each other
-    entity has a quarter of the image, so that none is hidden. The scene is as wide as the shorter side; walls and
-    landscapes extend beyond it.
+    Places fill the background, several of them side by side. Each other entity has a quarter of the image, so that none
+    is hidden; `center_single` draws an entity without others large and in the center. The generator learns scenes
+    without centered entities: there, the position of an entity does not depend on how many others there are, which a
+    small model can hardly tell from a sentence. The scene is as wide as the shorter side; walls and landscapes extend
+    beyond it.
     """
     image = Image.new("RGB", (width * _OVERSAMPLE, height * _OVERSAMPLE))
     scene = _scene(image)
@@ -80,7 +90,7 @@ def draw_scene(entities: Sequence[NamedEntity], variation: Variation, width: int
     for index in figures:
         kind = entities[index].kind
         (x, y), size = (0.0, 0.0), 0.86
-        if len(entities) > 1:
+        if len(entities) > 1 or not center_single:
             quarter = next(name for name in _PREFERRED[kind] if name in free)
             free.remove(quarter)
             (x, y), size = _QUARTERS[quarter], _SIZES[kind]

@@ -129,7 +129,7 @@ def _summarize(gains: list[ExpectedGain]) -> str:
 
 _VERBS: Mapping[Verdict, str] = {
     "likely to help": "are likely to help",
-    "may help or hurt": "may help or hurt a little",
+    "may help or hurt": "may help or hurt",
     "likely to hurt": "are likely to hurt",
 }
 

@@ -66,6 +66,8 @@ class MapPoint(_Record):
     """Own images of all splits that match, by theta."""
     synthesized: Share | None
     """Synthesized images of all splits that match, by theta_V."""
+    rejection_reason: str | None
+    """Why the checks rejected the mixture behind theta, which was used all the same; None if they did not."""
     arms: Mapping[str, ArmScore]
     """By arm, in the order of the tables. An arm without results is missing."""
 

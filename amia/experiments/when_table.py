@@ -35,6 +35,8 @@ class MapCorpus:
     """Seeds of its trainings."""
     shares: MatchShares | None
     """Images of all splits that match; None if they were not scored."""
+    rejection_reason: str | None = None
+    """Why the checks rejected its mixture."""
 
 
 def build_when_map(
@@ -84,6 +86,7 @@ def build_when_map(
                 seeds=len(corpus.seeds),
                 original=corpus.shares.original if corpus.shares else None,
                 synthesized=corpus.shares.synthesized if corpus.shares else None,
+                rejection_reason=corpus.rejection_reason,
                 arms={arm: arm_score(name, arm, score.f1) for arm, score in scores.items() if score},
             )
         )
@@ -161,6 +164,11 @@ def _notes(when: WhenMap, resamples: int) -> list[str]:
     seeds = ", ".join(
         f"{count} with {number} {'seed' if number == 1 else 'seeds'}" for number, count in sorted(by_seeds.items())
     )
+    rejected = [
+        f"{point.mismatched:.0%} mismatched and {point.known:.0%} known ({point.rejection_reason})"
+        for point in when.points
+        if point.rejection_reason
+    ]
     num_posts = " to ".join(f"{number:,}" for number in dict.fromkeys((posts[0], posts[-1])))
     return [
         f"{when.recognizer}, {num_posts} labeled test posts. {len(when.points)} corpora, {seeds}; they differ only in "
@@ -171,4 +179,9 @@ def _notes(when: WhenMap, resamples: int) -> list[str]:
         f"points, with a 95 % confidence interval from a paired bootstrap over test posts ({resamples:,} resamples), "
         f"which accounts for the choice of test posts only. *: p < {ALPHA} after Holm's adjustment for all differences "
         "of the map.",
+        *(
+            [f"The checks rejected these mixtures, which were used all the same: {'; '.join(rejected)}."]
+            if rejected
+            else []
+        ),
     ]

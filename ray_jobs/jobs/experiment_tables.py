@@ -92,6 +92,7 @@ def _map_corpus(grid: ExperimentSettings, data: str, job: RunContext) -> MapCorp
         known=dataset.known,
         seeds=dataset.seeds or grid.seeds,
         shares=sum_shares(shares.values()) if shares else None,
+        rejection_reason=next((fit.rejection_reason for fit in model.fits.values()), None) if model else None,
     )
 
 

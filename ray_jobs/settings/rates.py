@@ -79,6 +79,7 @@ class Rates(StrictModel):
             update={
                 "cpu_s": embed.cpu_s + score.cpu_s,
                 "pace_s": None if embed.pace_s is None else embed.pace_s + score.cpu_s,
+                "bytes": embed.bytes / 2 + score.bytes,  # one vector instead of two
                 "source": "derived: the sum of `embeddings` and `scores`",
             }
         )

@@ -53,7 +53,11 @@ class SynthesizedOutput:
 
 
 class ScoreSynthesized(Stage[SynthesizedInput, SynthesizedOutput]):
-    """Synthesized images, vectors of texts and the bank -> vectors of the images and losses (eqs. 1-7)."""
+    """Synthesized images, vectors of texts and the bank -> vectors of the images and losses (eqs. 1-7).
+
+    With the setting `triplet.negatives=batch`, the negatives of an image are the other synthesized images and their
+    texts, as the paper's batches are for the posts' own images.
+    """
 
     name = SYNTHESIZED_SCORES
     pool = "embed"

@@ -52,6 +52,7 @@ def make_map(
                 seeds=3,
                 original=make_share(original(m, k)),
                 synthesized=make_share(synthesized(m, k)),
+                rejection_reason=None,
                 arms={arm: score(arm, gain(m, k)) for arm in WHEN_ARMS},
             )
             for m in mismatched

@@ -106,6 +106,18 @@ def test_table_shows_both_gains(when: WhenMap) -> None:
     assert table.notes[-1] == "drawn"
 
 
+def test_notes_name_rejected_mixtures(when: WhenMap) -> None:
+    assert "rejected" not in " ".join(when_table(when, resamples=RESAMPLES).notes)
+    rejected = when.points[1].model_copy(update={"rejection_reason": "one component fits better"})
+    notes = when_table(
+        when.model_copy(update={"points": (when.points[0], rejected, *when.points[2:])}), resamples=9
+    ).notes
+    assert (
+        "The checks rejected these mixtures, which were used all the same: 0% mismatched and 100% known (one component "
+        "fits better)."
+    ) in notes
+
+
 def test_csv_holds_all_numbers(when: WhenMap) -> None:
     rows = list(csv.DictReader(io.StringIO(when_table(when, resamples=RESAMPLES).csv())))
     assert len(rows) == 4 * len(WHEN_ARMS)

@@ -65,10 +65,21 @@ def test_executions_by_share_of_the_bank(bank_share: float | None, parts: list[l
     assert executions == [*parts, [("augmented/original", "all")]]
 
 
-def test_posts_without_images_are_not_scored() -> None:
-    plan = execution_plan(["adaptive"], has_images=False, bank_share=1.0)
+@pytest.mark.parametrize("arm", ["adaptive", "two-sided"])
+def test_posts_without_images_are_not_scored(arm: str) -> None:
+    plan = execution_plan([arm], has_images=False, bank_share=1.0)
     assert [[stage.folder for stage in execution] for execution in plan.executions] == [
-        ["synthesized", "augmented/adaptive"]
+        ["synthesized", f"augmented/{arm}"]
+    ]
+
+
+@pytest.mark.parametrize("arm", ["two-sided", "two-sided-shuffled"])
+def test_synthesized_images_are_scored_after_the_last_one(arm: str) -> None:
+    plan = execution_plan(["adaptive", arm], has_images=True, bank_share=None)
+    assert [[(stage.folder, stage.pool) for stage in execution] for execution in plan.executions] == [
+        [("embeddings", "embed"), ("scores", "score")],
+        [("synthesized", "synthesize")],
+        [("synthesized_scores", "embed"), ("augmented/adaptive", "mix"), (f"augmented/{arm}", "mix")],
     ]
 
 

@@ -41,7 +41,15 @@ def make_settings(**pools: Pool) -> Settings:
 
 
 @pytest.mark.parametrize(
-    "arms", [["adaptive"], ["original"], ["synthesized"], ["adaptive", "cosine", "original"], ["text"]]
+    "arms",
+    [
+        ["adaptive"],
+        ["original"],
+        ["synthesized"],
+        ["adaptive", "cosine", "original"],
+        ["text"],
+        ["two-sided", "original"],
+    ],
 )
 @pytest.mark.parametrize("overrides", [["triplet.bank=64"], ["triplet.bank=100000"]])
 def test_executions_equal_those_of_a_dry_run(
@@ -66,6 +74,22 @@ def test_duration_of_one_stage() -> None:
     assert fetch.bounds["pools.fetch.max=2"] == pytest.approx(5 * 100 * 0.01)
     assert fetch.seconds == pytest.approx(3 + 5 * 100 * 0.01)
     assert fetch.limit == "pools.fetch.max=2"
+
+
+def test_scoring_synthesized_images_costs_as_much_as_embedding_and_scoring() -> None:
+    settings = make_settings(embed=Pool(max=8, gpus=1, cpus=2))
+    rates = make_rates(embeddings=0.006, scores=0.002)
+    rates.stages["embeddings"] = rates.stages["embeddings"].model_copy(update={"gpu_s": 0.004})
+    one_sided, two_sided = (
+        forecast(10_000, rates, Machines(2, 64), settings, [arm]) for arm in ("adaptive", "two-sided")
+    )
+    assert two_sided.gpu_s - one_sided.gpu_s == pytest.approx(10_000 * 0.004)
+    assert two_sided.cpu_s - one_sided.cpu_s == pytest.approx(10_000 * 0.008)
+    assert two_sided.bytes["synthesized_scores"] == 10_000 * (50 + 100)
+    assert [execution.stages for execution in two_sided.executions[-2:]] == [
+        ("synthesized",),
+        ("synthesized_scores", "augmented/two-sided"),
+    ]
 
 
 def test_second_stage_adds_one_lease() -> None:

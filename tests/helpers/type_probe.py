@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+from PIL import ImageFilter
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
@@ -11,11 +12,12 @@ from sklearn.preprocessing import StandardScaler
 from amia.demo.drawing.appearance import random_variation
 from amia.demo.drawing.scene import draw_photograph, draw_scene
 from amia.demo.names import KINDS
+from amia.demo.training.targets import SIDE
 from amia.demo.world import draw_posts
 
 
 class TypeProbe:
-    """Trained on drawings and photographs of random posts, never on a synthesized image."""
+    """Trained on drawings and photographs of random posts, sharp and blurred, never on a synthesized image."""
 
     def __init__(self, resnet, count=1600, seed=0):
         self._resnet = resnet
@@ -33,14 +35,17 @@ class TypeProbe:
 
 
 def draw_images(count, seed):
-    """Return images of random posts, every second one a photograph, and which types they show, bool (N, 4)."""
+    """Return images of random posts and which types they show, bool (N, 4).
+
+    Every second image is a photograph. All are blurred by 0 to 2 pixels: synthesized images are not sharp.
+    """
     rng = random.Random(f"type probe {seed}")
     images, shown = [], []
     for index, post in enumerate(draw_posts(count, seed, "pretraining")):
-        photograph = index % 2 == 0
-        drawing = (
-            draw_photograph(post.entities, rng) if photograph else draw_scene(post.entities, random_variation(rng))
-        )
-        images.append(drawing.image)
+        if index % 2:
+            image = draw_photograph(post.entities, rng).image
+        else:
+            image = draw_scene(post.entities, random_variation(rng)).image
+        images.append(image.resize((SIDE, SIDE)).filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 2.0))))
         shown.append([any(entity.kind == kind for entity in post.entities) for kind in KINDS])
     return images, np.array(shown)

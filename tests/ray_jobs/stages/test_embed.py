@@ -15,7 +15,8 @@ from ray_jobs.runtime import cluster
 from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.settings.job import load_settings
 from ray_jobs.stages import embed
-from ray_jobs.stages.embed import MAX_DECODED, Embed
+from ray_jobs.stages.base import MAX_DECODED
+from ray_jobs.stages.embed import Embed
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 

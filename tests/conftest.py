@@ -31,6 +31,7 @@ from ray_jobs.runtime.console import console
 from ray_jobs.runtime.executor import StageSpec, run_locally
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.storage.store import Store
+from tests.helpers.local_actors import local_actors
 from tests.helpers.paths import ROOT
 from tests.helpers.ray_settings import RAY_SETTINGS
 from tests.helpers.recognizers import save_random
@@ -107,10 +108,13 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 @pytest.fixture(scope="session")
 def corpus(made_once: Callable[..., Path]) -> Path:
     """A drawn corpus of 96 posts, some without an image and some with a broken one. Read it, never write to it."""
-    return made_once("corpus", lambda folder: write_corpus(folder, posts=POSTS, missing=0.05, broken=0.04))
+    return made_once(
+        "corpus", lambda folder: write_corpus(folder, posts=POSTS, missing=0.05, broken=0.04, splits=(17 / 24, 7 / 48))
+    )
 
 
 @pytest.fixture(scope="session")
+@local_actors()
 def ingested(
     cluster: None,
     corpus: Path,
@@ -124,13 +128,14 @@ def ingested(
 
 
 @pytest.fixture(scope="session")
+@local_actors()
 def augmented(
     ingested: Path,
     made_once: Callable[..., Path],
     small: Callable[..., Settings],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The undisturbed run: one actor a stage, leases of three, arms adaptive and original. Copy it, too."""
+    """The undisturbed run: all stages in one process, leases of three, arms adaptive and original. Copy it, too."""
 
     def make(run: Path) -> None:
         shutil.copytree(ingested, run)
@@ -141,6 +146,7 @@ def augmented(
 
 
 @pytest.fixture(scope="session")
+@local_actors()
 def controls(augmented: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run `augmented` with arm two-sided, and with all control arms. Copy it, too."""
     run = tmp_path_factory.mktemp("controls") / "run"
@@ -191,6 +197,13 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (context_module, ingest_module):
         monkeypatch.setattr(module, "run_stages", run)
+
+
+@pytest.fixture(scope="module")
+def local_stages() -> Iterator[None]:
+    """The jobs of a module run their actors in this process; how actors are started is tested elsewhere."""
+    with local_actors():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -29,9 +29,10 @@ def write_corpus(
     known: float = 0.8,
     missing: float = 0.03,
     broken: float = 0.01,
+    splits: tuple[float, float] = (1 / 2, 1 / 12),
     shares: CorpusShares = REALISTIC,
 ) -> None:
-    """Write a corpus of `posts` posts into `folder`: 1/2 train, 1/12 validation and the rest test.
+    """Write a corpus of `posts` posts into `folder`. `splits`: shares of train and validation; the rest is test.
 
     Equal arguments give equal bytes. `missing` and `broken` are the shares of posts without an image file and with one
     that cannot be decoded. Of all other posts of each split a share of `mismatched` has an image of other entities. A
@@ -53,13 +54,16 @@ def write_corpus(
     """
     if posts < 10:
         raise SettingsError(f"a demo corpus needs at least 10 posts, not {posts}")
-    if not all(0 <= share <= 1 for share in (mismatched, known, missing, broken, missing + broken)):
+    if not all(
+        0 <= share <= 1 for share in (mismatched, known, missing, broken, missing + broken, *splits, sum(splits))
+    ):
         raise SettingsError(
-            f"shares must be in [0, 1]: mismatched={mismatched}, known={known}, missing={missing}, broken={broken}"
+            f"shares must be in [0, 1]: mismatched={mismatched}, known={known}, missing={missing}, broken={broken}, "
+            f"splits={splits}"
         )
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
-    sizes = {"train": posts // 2, "validation": round(posts / 12)}
+    sizes = {"train": round(posts * splits[0]), "validation": round(posts * splits[1])}
     sizes["test"] = posts - sum(sizes.values())
     names = NameSource(random.Random(f"names {seed}"), shares)
     unusable = _unusable_images(posts, {"missing": missing, "broken": broken}, random.Random(f"unusable {seed}"))

@@ -36,7 +36,7 @@ def save_trained(folder: Path, examples: Sequence[Example]) -> None:
     batch = recognizer.make_collator()(encode_examples(examples, vocabulary))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
     model.train()
-    for _ in range(12):
+    for _ in range(40):
         optimizer.zero_grad()
         model(batch).total().mean().backward()
         optimizer.step()

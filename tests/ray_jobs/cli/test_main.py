@@ -14,6 +14,8 @@ from ray_jobs.storage.shards import read_metadata
 from ray_jobs.storage.store import Store
 from tests.helpers.paths import TWEETS
 
+pytestmark = pytest.mark.usefixtures("local_stages")
+
 Amia = Callable[..., tuple[int, str, str]]
 
 

@@ -26,6 +26,8 @@ from ray_jobs.storage.shards import encode, read_metadata
 from ray_jobs.storage.store import Store
 from tests.helpers.drivers import file_stamps, read_files
 
+pytestmark = pytest.mark.usefixtures("local_stages")
+
 Row = dict[str, Any]
 ARMS = ("two-sided",)
 FOLDER = "synthesized_scores"

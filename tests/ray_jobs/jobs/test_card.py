@@ -20,6 +20,8 @@ from ray_jobs.jobs.manifest import publish_manifest
 from ray_jobs.settings.job import Settings
 from ray_jobs.storage.store import Store
 
+pytestmark = pytest.mark.usefixtures("local_stages")
+
 Row = dict[str, Any]
 
 

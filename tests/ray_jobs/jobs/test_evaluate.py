@@ -21,6 +21,8 @@ from ray_jobs.storage.arm import open_arm
 from ray_jobs.storage.store import Store
 from tests.helpers.recognizers import save_trained
 
+pytestmark = pytest.mark.usefixtures("local_stages")
+
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]
 

@@ -30,6 +30,7 @@ from ray_jobs.storage.store import Store
 from tests.helpers.drivers import finish as finish_process
 from tests.helpers.drivers import kill_when, start
 from tests.helpers.exports import crop_like_umt, files, read_as_umt, rows
+from tests.helpers.local_actors import local_actors
 
 Amia = Callable[..., tuple[int, str, str]]
 
@@ -50,6 +51,7 @@ def umt(augmented: Path, settings: Settings, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
+@local_actors()
 def tars(augmented: Path, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportSummary]:
     """Both arms of the run `augmented` in layout webdataset, with the summary."""
     folder = tmp_path_factory.mktemp("tars") / "out"
@@ -172,7 +174,8 @@ def test_resumes_after_kill(
     assert 2 <= len(published) < 10, "killed too late"
     assert not (to / "README.md").exists()
     before = {path: path.stat().st_mtime_ns for path in to.rglob("*.jpg")}
-    export(str(augmented), settings, layout="umt", to=str(to), arms=ARMS, quiet=True)
+    with local_actors():
+        export(str(augmented), settings, layout="umt", to=str(to), arms=ARMS, quiet=True)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     half_written = {key for key in files(to) if "#" in key}  # left by the killed process; readers ignore them
     assert {key: data for key, data in files(to).items() if key not in half_written} == files(umt[0])
@@ -245,6 +248,7 @@ def test_refuses_arguments_before_writing(
     assert not (tmp_path / "out").exists()
 
 
+@local_actors()
 def test_printed_summary(amia: Amia, augmented: Path, tmp_path: Path, small_words: Sequence[str]) -> None:
     words = ("export", augmented, "--layout", "umt", "--arm", "original", "--to", tmp_path / "out", "--config", "demo")
     words += ("--name", "twitter2015_images", "--size", "224", *small_words, "pools.export.max=1")

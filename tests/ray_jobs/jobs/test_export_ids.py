@@ -19,6 +19,8 @@ from ray_jobs.settings.job import Settings
 from tests.helpers.arms import noise_jpeg, write_arm
 from tests.helpers.exports import crop_like_umt, files, read_as_umt, rows
 
+pytestmark = pytest.mark.usefixtures("local_stages")
+
 DATA = os.environ.get("AMIA_SHARED_DATA")
 real = pytest.mark.skipif(DATA is None, reason="AMIA_SHARED_DATA is not set to a folder of real data")
 

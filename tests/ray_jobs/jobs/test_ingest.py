@@ -17,6 +17,7 @@ from amia.errors import CorpusError, IdentityError
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
 from tests.helpers.drivers import assert_equal_files, file_stamps, read_files
+from tests.helpers.local_actors import local_actors
 from tests.helpers.paths import TWEETS
 
 UNUSUAL_TOKENS = ["RT", "@", "user", ":", "a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", "née", "😀", "…"]
@@ -87,6 +88,7 @@ def settings(small: Callable[..., Settings]) -> Settings:
 
 
 @pytest.fixture(scope="module")
+@local_actors()
 def reference(
     cluster: None, posts: list[Post], small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
@@ -114,6 +116,7 @@ def test_shards_do_not_depend_on_source_files(
     assert_equal_files(reference, tmp_path / "run", "posts")
 
 
+@local_actors()
 def test_formats_give_equal_posts(reference: Path, posts: list[Post], settings: Settings, tmp_path: Path) -> None:
     names = ("id", "split", "text", "tokens", "tags", "ner_tags", "image_status")
 
@@ -144,6 +147,7 @@ def test_second_call_changes_nothing_or_is_refused(
     assert not (run / "scratch").exists()
 
 
+@local_actors()
 def test_quarantine_holds_rejected_rows(cluster: None, settings: Settings, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
@@ -177,6 +181,7 @@ def test_quarantine_holds_rejected_rows(cluster: None, settings: Settings, tmp_p
     assert without_id[1] == f"{without_id[0]}-1"
 
 
+@local_actors()
 def test_counts_of_the_example_tweets(cluster: None, settings: Settings, tmp_path: Path) -> None:
     result = ingest(str(TWEETS), str(tmp_path / "run"), settings, quiet=True)
     assert result.plan.posts == {"train": 5, "validation": 3, "test": 3}

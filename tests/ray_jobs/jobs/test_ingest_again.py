@@ -19,6 +19,8 @@ from ray_jobs.settings.job import Settings
 from tests.helpers.drivers import assert_equal_files
 from tests.helpers.paths import TWEETS
 
+pytestmark = pytest.mark.usefixtures("local_stages")
+
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}
 UNUSUAL_TOKENS = ["a\u00a0b", "\ufe0f", "x\u2028y", "\u200b", " ", "née", "😀"]
 

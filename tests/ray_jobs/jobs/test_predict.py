@@ -16,6 +16,7 @@ from amia.mner.spans import TYPES, label_names, lenient_spans
 from ray_jobs.jobs.predict import predict
 from ray_jobs.jobs.status import status
 from ray_jobs.settings.job import Settings
+from tests.helpers.local_actors import local_actors
 
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]
@@ -89,6 +90,7 @@ def test_predictions_equal_the_recognizer(predicted: Path, run: Path) -> None:
         assert [span["score"] for span in row["spans"]] == pytest.approx(scores, abs=1e-4)
 
 
+@local_actors()
 def test_repeat_computes_only_missing_shards(predicted: Path, run: Path, settings: Settings) -> None:
     def snapshot() -> dict[str, tuple[int, bytes]]:
         return {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in predicted.iterdir()}

@@ -26,6 +26,8 @@ from tests.helpers.drivers import assert_equal_files, read_files
 Amia = Callable[..., tuple[int, str, str]]
 Row = dict[str, Any]
 
+pytestmark = pytest.mark.usefixtures("local_stages")
+
 ARMS = ("adaptive", "original", "constant", "two-sided")
 FAILED_SHARD = "train-00002-of-00006"
 """The shard with two failed syntheses; none of its images is broken."""

@@ -2,17 +2,17 @@
 
 MODEL is clip, autoencoder, generator, resnet, bert, or all (the default).
 
-The shipped weights have seed 0. Steps, and seconds with one thread on a machine with 2 busy cores:
+The shipped weights have seed 0. Steps, and seconds on a machine with 2 busy cores, with one thread or two (*):
 
-clip          900 steps of 96 posts        510 s
-autoencoder   1,500 steps of 12 images   910 s
-generator     3,600 steps of 32 posts      1,830 s
-names         800 steps of 32 posts        480 s
-pixels        400 steps of 16 posts        350 s
-resnet        1,700 steps of 32 images   1,735 s (about 650 s of them computing: the machine was shared)
-bert          3,000 steps of 64 posts      560 s
+clip          1,200 steps of 96 posts      381 s *
+autoencoder   1,500 steps of 12 images     818 s
+generator     3,000 steps of 32 posts      970 s *
+names         800 steps of 32 posts        245 s *
+pixels        400 steps of 16 posts        176 s *
+resnet        1,700 steps of 32 images     569 s
+bert          3,000 steps of 64 posts    1,689 s (the machine was shared)
 
-A single run gives similar weights, not the same bytes: the shipped phases ran as separate processes.
+A single run gives similar weights, not the same bytes: the models were trained in separate processes.
 """
 
 import argparse

@@ -37,7 +37,9 @@ def test_random_shows_another_post_of_the_shard(controls: Path) -> None:
     for shard, rows in read_shards(controls, "augmented/random").items():
         own = {row["id"]: row["image"] and row["image"]["bytes"] for row in originals[shard]}
         shown = {row["id"]: row["image"] and row["image"]["bytes"] for row in rows}
-        assert sorted(filter(None, shown.values())) == sorted(filter(None, own.values()))
+        images = sorted(filter(None, own.values()))
+        # A post whose image is the only one of its shard has no other to show.
+        assert sorted(filter(None, shown.values())) == (images if len(images) > 1 else [])
         assert all(shown[name] != own[name] for name in own if own[name] is not None)
 
 
@@ -53,7 +55,9 @@ def test_shuffled_exchanges_theta_within_the_shard(controls: Path) -> None:
     for rows in read_shards(controls, "augmented/shuffled").values():
         with_image = [row for row in rows if row["image_status"] == "ok"]
         assert sorted(row["ratio"] for row in with_image) == sorted(row["theta"] for row in with_image)
-        assert [row["ratio"] for row in with_image] != [row["theta"] for row in with_image]
+        # The only image of a shard keeps its theta.
+        exchanged = [row["ratio"] for row in with_image] != [row["theta"] for row in with_image]
+        assert exchanged == (len(with_image) > 1)
         assert {row["ratio"] for row in rows if row["image_status"] != "ok"} <= {0.0}
 
 

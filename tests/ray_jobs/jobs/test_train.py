@@ -148,6 +148,7 @@ def save_first_step(config: dict[str, Any]) -> None:
         pass
 
 
+@pytest.mark.slow  # `test_streaming.py` has the shares of the workers, `test_distributed.py` their common step
 def test_two_streaming_workers_step_as_one(augmented: Path, encoders: Path, tmp_path: Path) -> None:
     arm = open_arm(Store(augmented), "original")
     settings = RecognizerSettings(

@@ -20,11 +20,14 @@ ARMS = ("adaptive", "original")
 
 @pytest.fixture(scope="module")
 def distributed(ingested: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same job in another folder, with two actors per stage, one declared GPU each, and leases of one shard."""
+    """The same job in another folder, on actors: two that synthesize, two that mix, and leases of one shard.
+
+    Those with a model have one declared GPU each. Only one embeds: each such actor takes seconds to import its model.
+    """
     run = tmp_path_factory.mktemp("elsewhere") / "another run"
     shutil.copytree(ingested, run)
-    overrides = [f"pools.{stage}.{name}" for stage in ("embed", "synthesize") for name in ("min=2", "max=2", "gpus=1")]
-    overrides += [f"pools.{stage}.{name}" for stage in ("score", "mix") for name in ("min=2", "max=2")]
+    overrides = [f"pools.{stage}.{name}" for stage in ("synthesize", "mix") for name in ("min=2", "max=2")]
+    overrides += [f"pools.{stage}.gpus=1" for stage in ("embed", "synthesize")]
     overrides += [f"pools.{stage}.lease=1" for stage in ("embed", "score", "synthesize", "mix")]
     for arms in (ARMS, ("two-sided",)):  # apart, since the second job does not synthesize and mix in one execution
         augment(str(run), small(*overrides), arms=arms, accept_mixture=True, quiet=True)

@@ -8,11 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amia.hub import weights_identity
-from amia.matching.clip import ClipEncoder
-from amia.mner.builder import fetch_encoders
-from amia.mner.systems import get_system
-from amia.synthesis.generator import Generator
+from amia.hub import fetch_model, fetch_pipeline, weights_identity
 from ray_jobs.settings.job import Settings
 
 __all__ = ["DownloadResult", "download_models"]
@@ -35,8 +31,11 @@ def download_models(settings: Settings, systems: Sequence[str] = ()) -> list[Dow
     Each model is then looked up without access to the hub, as actors do. Raises ModelError if a model is not available,
     and SettingsError for an unknown system.
     """
-    for system in systems:
-        get_system(system)  # refuse unknown names before gigabytes are downloaded
+    if systems:
+        from amia.mner.systems import get_system  # imports torch
+
+        for system in systems:
+            get_system(system)  # refuse unknown names before gigabytes are downloaded
     for _ in _model_folders(settings, systems, local_files_only=False):
         pass
     results = {
@@ -51,8 +50,19 @@ def _model_folders(
 ) -> Iterator[tuple[str, str, Path]]:
     """Yield role, name and local folder of each model."""
     clip, generator, recognizer = settings.clip, settings.generator, settings.recognizer
-    yield "encoder", clip.model, ClipEncoder.fetch(clip, local_files_only=local_files_only)
-    yield "generator", generator.model, Generator.fetch(generator, local_files_only=local_files_only)
+    yield "encoder", clip.model, fetch_model("encoder", clip.model, clip.commit, local_files_only=local_files_only)
+    folder = fetch_pipeline(
+        "generator",
+        generator.model,
+        generator.commit,
+        variant=generator.weight_variant,
+        local_files_only=local_files_only,
+    )
+    yield "generator", generator.model, folder
+    if not systems:
+        return
+    from amia.mner.builder import fetch_encoders  # imports torch
+
     names = {"text encoder": recognizer.text.model, "visual encoder": recognizer.visual.model}
     for system in systems:
         for role, folder in fetch_encoders(system, recognizer, local_files_only=local_files_only).items():

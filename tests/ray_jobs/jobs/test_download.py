@@ -38,7 +38,7 @@ def test_unknown_system_is_refused_before_any_download(monkeypatch: pytest.Monke
     def fetch(*_: object, **__: object) -> Path:
         raise AssertionError("a model was downloaded")
 
-    monkeypatch.setattr("ray_jobs.jobs.download.ClipEncoder.fetch", fetch)
+    monkeypatch.setattr("ray_jobs.jobs.download.fetch_model", fetch)
     with pytest.raises(SettingsError, match=r"'unt'.*umt"):
         download_models(load_settings("demo"), ["umt", "unt"])
 

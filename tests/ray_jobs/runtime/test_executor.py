@@ -154,6 +154,7 @@ def test_shard_that_kills_its_actors_ends_the_run(cluster: None, store: Store) -
 def test_drivers_and_light_stages_do_not_import_torch() -> None:
     modules = (
         "ray_jobs.cli.main",
+        "ray_jobs.jobs.download",
         "ray_jobs.jobs.export",
         "ray_jobs.jobs.ingest",
         "ray_jobs.runtime.executor",

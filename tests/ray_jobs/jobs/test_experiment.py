@@ -21,10 +21,11 @@ from ray_jobs.jobs.experiment_tables import demo_notice
 from ray_jobs.settings.experiment import ExperimentSpec, load_experiment
 from ray_jobs.settings.job import Settings
 from tests.helpers.drivers import finish, kill_when, start
+from tests.helpers.local_actors import local_actors
 
 GRID = ("tables=[table3]", "seeds=[0]", "text_systems=[bilstm-crf]", "resamples=200", "accept_mixture=true")
-QUICK = ("training.epochs=1", "workers.cpus=4", "pools.predict.max=1")
-"""One epoch, and two trainings at a time on the eight declared cores."""
+QUICK = ("training.epochs=1", "workers.cpus=8", "pools.predict.max=1")
+"""One epoch, and one training at a time on the eight declared cores, so that a single process imports torch."""
 RESULT_FOLDERS = ("cells", "models", "predictions", "evaluations", "augmented")
 
 MakeSpec = Callable[..., ExperimentSpec]
@@ -46,6 +47,7 @@ def make_spec(run: Path, small_words: Sequence[str]) -> MakeSpec:
 
 
 @pytest.fixture(scope="module")
+@local_actors()
 def result(make_spec: MakeSpec) -> ExperimentResult:
     """Result of the experiment that most tests start from."""
     return experiment(make_spec(), quiet=True)
@@ -61,6 +63,7 @@ def modification_times(run: Path, *folders: str) -> dict[str, int]:
     }
 
 
+@local_actors()
 def test_results_equal_evaluate(result: ExperimentResult, run: Path, small: Callable[..., Settings]) -> None:
     results = read_results(run)
     assert (result.cells, result.finished, len(results)) == (4, 0, 4)

@@ -7,6 +7,7 @@ later, which must not be the process of the tests.
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -24,6 +25,8 @@ ENVIRONMENT = {**RAY_SETTINGS, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(RO
 """Drivers and actors import amia and the test helpers. No token: the cluster listens on the loopback interface only."""
 FAST_HEALTH_CHECKS = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
 """The death of a node is noticed within seconds."""
+WAIT_S = 30.0
+"""A replaced actor runs again within that time."""
 
 
 class Nodes:
@@ -49,7 +52,7 @@ class Nodes:
         return int(self._call("kill_actor", index))
 
     def node_of(self, process_name: str) -> int:
-        """Return the index of a worker node that runs a process of that name."""
+        """Return the index of a worker node that runs a process of that name. Waits for one if none does."""
         return int(self._call("node_of", process_name))
 
     def settle(self) -> None:
@@ -58,7 +61,10 @@ class Nodes:
 
     def _call(self, name: str, *arguments: Any) -> Any:
         self._process.send((name, arguments))
-        return self._process.recv()
+        result = self._process.recv()
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
 @contextmanager
@@ -84,7 +90,11 @@ def _serve(connection: Connection, cpus: Sequence[float]) -> None:
     try:
         while True:
             name, arguments = connection.recv()
-            connection.send(getattr(nodes, name)(*arguments))
+            try:
+                result = getattr(nodes, name)(*arguments)
+            except Exception as error:  # raised in the process of the tests; the cluster stays for the others
+                result = error
+            connection.send(result)
     except EOFError:  # the tests have finished or died
         nodes.close()
 
@@ -129,7 +139,13 @@ class _LocalNodes:
         return int(process.pid)
 
     def node_of(self, process_name: str) -> int:
-        return next(index for index in range(len(self.workers)) if self._processes(index, process_name))
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:  # the only such process may have been killed a moment ago
+            for index in range(len(self.workers)):
+                if self._processes(index, process_name):
+                    return index
+            time.sleep(0.05)
+        raise TimeoutError(f"no worker node runs {process_name!r} after {WAIT_S:.0f} s")
 
     def close(self) -> None:
         self.cluster.shutdown()

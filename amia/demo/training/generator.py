@@ -1,6 +1,6 @@
 """Train the one-step generator in three phases.
 
-1. `train_denoiser`: 3,000 steps of 32 posts in their own sentences. The input is text and pure noise, the output is the
+1. `train_denoiser`: 3,600 steps of 32 posts in their own sentences. The input is text and pure noise, the output is the
    latent image. The noise level is always the highest one, since sampling in one step uses no other. The text encoder
    is initialized from the tiny CLIP and trained too.
 2. `finetune_on_names`: 800 steps with posts in which names matter more than phrases.
@@ -29,7 +29,7 @@ from amia.demo.training.targets import encode_posts, render_targets, sample_choi
 from amia.demo.training.train_loop import ScheduledOptimizer, TrainingPhase, train_latents
 from amia.demo.world import DemoPost, draw_posts, reword, scramble
 
-STEPS = 3000
+STEPS = 3600
 POSTS = 16_000
 NAMES_STEPS = 800
 NAMES_POSTS = 8_000

@@ -75,12 +75,17 @@ def render_targets(posts: Sequence[DemoPost], choices: torch.Tensor) -> torch.Te
 
 
 def depicted_entities(post: DemoPost, reading: float) -> tuple[NamedEntity, ...]:
-    """Return the entities in the image: those of the post, in a neutral sentence one reading of an ambiguous name."""
-    if not post.is_ambiguous:
-        return post.entities
-    return tuple(
-        entities[min(int(reading * len(entities)), len(entities) - 1)] for entities in map(readings, post.entities)
-    )
+    """Return the entities in the image: the first one of each type.
+
+    The number of entities of one type is hard to read from a sentence, and a model that guesses it draws ghosts.
+    An ambiguous name in a neutral sentence has one of its readings, which `reading` in [0, 1] selects.
+    """
+    entities = post.entities
+    if post.is_ambiguous:
+        choices = map(readings, post.entities)
+        entities = tuple(options[min(int(reading * len(options)), len(options) - 1)] for options in choices)
+    first_of_type = {entity.kind: entity for entity in reversed(entities)}
+    return tuple(first_of_type.values())[::-1]
 
 
 def sample_choices(count: int, rng: random.Random) -> torch.Tensor:

@@ -12,10 +12,15 @@ from ray_jobs.cli.options import Json
 from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.layout import model_folder
 
-if TYPE_CHECKING:  # keep Ray out of the start-up of the command line
+if TYPE_CHECKING:  # keep Ray and SciPy out of the start-up of the command line
+    from amia.experiments.table import Interval
+    from amia.experiments.when_map import WhenMap
     from ray_jobs.jobs.demo import ArmScores
 
 __all__ = ["demo"]
+
+MISMATCHED, KNOWN = 0.4, 0.8
+"""Shares of mismatched images and of known rare names in the demo corpus, and its point of the map."""
 
 
 def demo(
@@ -27,6 +32,7 @@ def demo(
 ) -> None:
     """Run the whole method on a drawn world, offline, in minutes."""
     from amia.demo import write_corpus
+    from amia.experiments.when_map import read_shipped_map
     from ray_jobs.jobs.augment import augment
     from ray_jobs.jobs.demo import ARMS, RECOGNIZER, compare_arms, measure_separation
     from ray_jobs.jobs.ingest import ingest
@@ -37,7 +43,7 @@ def demo(
     options = f"--run {run_dir} --config demo"
     console.print(f"1. draw a corpus of {posts:,} posts -> {corpus}")
     if not (corpus / "truth.ndjson").exists():
-        write_corpus(corpus, posts=posts)
+        write_corpus(corpus, posts=posts, mismatched=MISMATCHED, known=KNOWN)
     console.print(f"2. amia ingest {corpus} {options}")
     print_ingest_result(ingest(str(corpus), run_dir, settings, quiet=json), run_dir)
     arms = tuple(ARMS)
@@ -52,6 +58,7 @@ def demo(
     scores = compare_arms(run_dir, settings, quiet=json)
     console.print(f"6. amia evaluate {options} --model NAME --arm {'|'.join(arms)}")
     print_lines(format_scores(scores, ARMS))
+    print_lines(explain_scores(scores, read_shipped_map()))
     model = f"{run_dir}/{model_folder(scores[arms[-1]].model)}"
     console.print(f"   try it: amia predict --model {model} --text '...' --image FILE")
     console.print(f"7. amia report {run_dir}")
@@ -82,6 +89,31 @@ def format_scores(scores: "dict[str, ArmScores]", descriptions: dict[str, str]) 
         difference = "-"
         if score.difference is not None:
             found = score.difference
-            difference = f"{100 * found.observed:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+            difference = _format_gain((100 * found.observed, 100 * found.low, 100 * found.high))
         rows.append([f"   {arm}: {descriptions[arm]}", *cells, difference])
     return format_table(rows)
+
+
+def explain_scores(scores: "dict[str, ArmScores]", when: "WhenMap | None") -> list[str]:
+    """Return what this training says about each augmented arm, and what the map says about corpora like this one.
+
+    `when`: the map that ships with amia. Its corpus with the shares of the demo has other trainings on the same posts.
+    """
+    arms = [arm for arm in scores if arm not in ("text", "original")]
+    verdicts = []
+    for arm in arms:
+        difference = scores[arm].difference
+        if difference is not None:
+            better, worse = difference.low > 0, difference.high < 0
+            verdict = "better" if better else "worse" if worse else "not clearly different: its interval includes 0"
+            verdicts.append(f"{arm} {verdict}")
+    lines = [f"   this training, compared with own images: {'; '.join(verdicts)}"]
+    points = {(point.mismatched, point.known): point for point in when.points} if when else {}
+    if point := points.get((MISMATCHED, KNOWN)):
+        gains = (f"{arm} {_format_gain(point.arms[arm].over_original)}" for arm in arms if arm in point.arms)
+        lines.append(f"   the map that ships with amia, mean of {point.seeds} seeds: {', '.join(gains)}")
+    return lines
+
+
+def _format_gain(gain: "Interval | None") -> str:
+    return "-" if gain is None else "{:+.1f} [{:+.1f}, {:+.1f}]".format(*gain)

@@ -92,7 +92,7 @@ def _serve(connection: Connection, cpus: Sequence[float]) -> None:
             name, arguments = connection.recv()
             try:
                 result = getattr(nodes, name)(*arguments)
-            except (TimeoutError, psutil.Error) as error:  # raised in the process of the tests; the cluster stays for the others
+            except (TimeoutError, psutil.Error) as error:  # for the process of the tests; the cluster stays
                 result = error
             connection.send(result)
     except EOFError:  # the tests have finished or died

@@ -1,6 +1,6 @@
 """F1 of an experiment on the demo corpus by slices of its ground truth, and the predicted comparisons of its arms.
 
-`python -m tests.benchmarks.bench_slices RUN --truth FILE [--recognizer NAME] [--other RUN ...]`
+`python -m tests.benchmarks.bench_slices RUN --truth FILE [--recognizer NAME]`
 
 RUN is the run of a finished experiment, FILE the `truth.ndjson` of its corpus. Slices of posts: by whether the image
 matches, the sentence is neutral, and all rare names are known. Slices of mentions, gold and predicted ones alike: by

@@ -9,8 +9,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,11 @@ from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
 from ray_jobs.runtime.cluster import Cluster, resources
 from ray_jobs.runtime.console import console
+from ray_jobs.runtime.faults import Fault, describe
 from ray_jobs.runtime.heartbeat import Heartbeat, HeartbeatRecord
 from ray_jobs.runtime.progress import ProgressDisplay, ProgressTracker
 from ray_jobs.runtime.signals import drain_on_sigterm
-from ray_jobs.runtime.stage_actor import AnyStage, Failure, StageActor
+from ray_jobs.runtime.stage_actor import LEAVE_OUT, AnyStage, Failure, StageActor
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.layout import LOG
 from ray_jobs.storage.plan import Plan
@@ -33,6 +34,13 @@ from ray_jobs.storage.store import Store
 __all__ = ["AnyStage", "StageSpec", "leases", "run_locally", "run_stages", "unpublished"]
 
 logger = logging.getLogger(__name__)
+
+DEFAULT_STALL_S = 1800.0
+MAX_DEATHS_AT_START = 20
+"""Actors of one stage that may die one after the other while they start."""
+NODE_LABEL = "ray.io/node-id"
+FAULTS_SUFFIX = "-faults.json"
+"""End of the key of an execution's unexpected errors and deaths in `log/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +60,65 @@ def run_stages(
     *,
     wait_s: float,
     quiet: bool,
+    stall_s: float = DEFAULT_STALL_S,
 ) -> None:
     """Run every shard through the stages, streaming from the actors of one stage to those of the next.
 
-    Published shards are skipped. `store` receives the log. Raises the AmiaError of the first actor that failed,
-    StageError for an unexpected error, and ClusterError if the actors find no machines within `wait_s` seconds or if a
-    shard kills its actor repeatedly.
+    Published shards are skipped. `store` receives the log. An unexpected error or the death of a process costs the
+    lease that it worked on, which runs again; a process whose shard makes no progress for `stall_s` seconds is ended. A
+    node that fails again and again is left out, and the rest runs in another execution without it.
+
+    Raises the AmiaError of the first actor that failed, StageError for an unexpected error that returned on several
+    nodes, and ClusterError if the actors find no machines within `wait_s` seconds or if a shard kills its actor
+    repeatedly.
     """
-    # A stage without unpublished shards starts no actors.
-    remaining = {spec: todo for spec in specs if (todo := set(unpublished(spec.stage.store, spec.stage, shards)))}
+    remaining = _remaining(specs, shards)
     if not remaining:
         return
     specs = list(remaining)
-    todo_shards = [shard for shard in shards if any(shard in todo for todo in remaining.values())]
-    pools = cluster.fit_pools({spec.stage.pool: spec.pool for spec in specs}, len(todo_shards))
-    cluster.wait_for_pools(pools, wait_s)
+    todo_shards = _todo_shards(remaining, shards)
     tracker = ProgressTracker.start()
-    dataset = _dataset(specs, pools, todo_shards, tracker, wait_s)
     totals = {spec.stage.name: sum(plan.rows_of(shard) for shard in todo) for spec, todo in remaining.items()}
     started = time.time()
+    left_out: list[str] = []
     try:
         with (
             ProgressDisplay(tracker, totals, quiet=quiet),
             Heartbeat(store, _log_name(started), lambda: _heartbeat_record(tracker, started, specs, todo_shards)),
             drain_on_sigterm(lambda: ray.get(tracker.stop.remote())),
         ):
-            for row in _iter_rows(dataset, pools, wait_s):
-                if row["failure"]:
-                    raise _error_of(Failure(**json.loads(row["failure"])), store, started)
+            while remaining:
+                execution = Execution(list(remaining), _todo_shards(remaining, shards), tracker, left_out)
+                failure = execution.run(cluster, wait_s, stall_s)
+                if failure is None:
+                    break
+                if failure.kind != LEAVE_OUT:
+                    raise _error_of(failure, store, tracker, started)
+                left_out.append(failure.message)
+                remaining = _remaining(specs, shards)
     finally:
         lines = _write_log(store, tracker, started)
         if not quiet:
             _print_degradations(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution of Ray Data."""
+
+    specs: Sequence[StageSpec]
+    shards: Sequence[str]
+    tracker: Any
+    left_out: Sequence[str]
+    """Ids of the nodes that run no actors."""
+
+    def run(self, cluster: Cluster, wait_s: float, stall_s: float) -> Failure | None:
+        """Run the shards, and return the first failure of a lease, which ends the execution. None if there is none."""
+        pools = cluster.fit_pools({spec.stage.pool: spec.pool for spec in self.specs}, len(self.shards))
+        cluster.wait_for_pools(pools, wait_s)
+        rows = _iter_rows(self, pools, wait_s, stall_s)
+        with closing(rows):
+            return next((Failure(**json.loads(row["failure"])) for row in rows if row["failure"]), None)
 
 
 def run_locally(stage: AnyStage, shards: Sequence[str]) -> None:
@@ -120,28 +155,44 @@ def leases(shards: Sequence[str], max_length: int, actors: int) -> list[list[str
     return [list(shards[start : start + length]) for start in range(0, len(shards), length)]
 
 
-def _dataset(
-    specs: Sequence[StageSpec], pools: dict[str, Pool], shards: Sequence[str], tracker: Any, wait_s: float
-) -> Dataset:
+def _remaining(specs: Sequence[StageSpec], shards: Sequence[str]) -> dict[StageSpec, set[str]]:
+    """Return the unpublished shards of each stage. A stage without any is left out, so that it starts no actors."""
+    return {spec: todo for spec in specs if (todo := set(unpublished(spec.stage.store, spec.stage, shards)))}
+
+
+def _todo_shards(remaining: Mapping[StageSpec, set[str]], shards: Sequence[str]) -> list[str]:
+    return [shard for shard in shards if any(shard in todo for todo in remaining.values())]
+
+
+def _dataset(execution: Execution, pools: dict[str, Pool], wait_s: float, stall_s: float) -> Dataset:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.wait_for_min_actors_s = int(wait_s)
+    # Published shards are no progress in the eyes of Ray's guard. The watchdog of each actor notices one that hangs.
+    context.execution_no_progress_timeout_s = -1
+    context.max_consecutive_actor_init_deaths = MAX_DEATHS_AT_START
+    specs = execution.specs
     first_pool = pools[specs[0].stage.pool]
     rows = [
         {"lease": json.dumps(lease), "failure": ""}
-        for lease in leases(shards, first_pool.lease, _num_actors(first_pool))
+        for lease in leases(execution.shards, first_pool.lease, _num_actors(first_pool))
     ]
     dataset: Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
+    # Without excluded nodes there is no selector: not every cluster labels its nodes.
+    nodes: dict[str, Any] = (
+        {"label_selector": {NODE_LABEL: f"!in({','.join(execution.left_out)})"}} if execution.left_out else {}
+    )
     for spec in specs:
         pool = pools[spec.stage.pool]
         dataset = dataset.map_batches(
             StageActor,
-            fn_constructor_args=(spec.stage, tracker),
+            fn_constructor_args=(spec.stage, execution.tracker, stall_s),
             batch_size=1,
             batch_format="numpy",
             num_cpus=pool.cpus,
             num_gpus=pool.gpus,
             compute=ActorPoolStrategy(min_size=pool.min, max_size=pool.max, max_tasks_in_flight_per_actor=2),
+            **nodes,
         )
     return dataset
 
@@ -157,9 +208,11 @@ def _folders(stage: AnyStage, shards: Sequence[str]) -> set[str]:
     return {key.rpartition("/")[0] for shard in shards for key in stage.keys(shard)}
 
 
-def _iter_rows(dataset: Dataset, pools: dict[str, Pool], wait_s: float) -> Iterator[dict[str, str]]:
+def _iter_rows(
+    execution: Execution, pools: dict[str, Pool], wait_s: float, stall_s: float
+) -> Generator[dict[str, str], None, None]:
     try:
-        yield from dataset.iter_rows()
+        yield from _dataset(execution, pools, wait_s, stall_s).iter_rows()
     except ray.exceptions.GetTimeoutError as error:
         raise ClusterError(
             f"the actors of {' and '.join(pools)} did not start within {wait_s:g} s: the cluster has no room for them. "
@@ -170,15 +223,23 @@ def _iter_rows(dataset: Dataset, pools: dict[str, Pool], wait_s: float) -> Itera
         raise StageError(f"{' and '.join(pools)}: Ray failed: {lines[-1]}") from error
 
 
-def _error_of(failure: Failure, store: Store, started: float) -> AmiaError:
-    """Return the error of an actor. The traceback of an unexpected one is written to the log."""
+def _error_of(failure: Failure, store: Store, tracker: Any, started: float) -> AmiaError:
+    """Return the error of an actor. The tracebacks of an unexpected one are written to the log."""
     source = f"{failure.stage} {failure.shard}".strip()
     if failure.kind:
         return _make_error(getattr(errors, failure.kind, RunError), f"{source}: {failure.message}")
+    faults = [
+        fault
+        for fault in ray.get(tracker.faults.remote())
+        if fault.traceback and (fault.stage, fault.shard) == (failure.stage, failure.shard)
+    ]
     key = f"{LOG}/{_log_name(started)}-{failure.stage}-error.txt"
-    store.create(key, f"{source}\n{failure.message}".encode())
-    last_line = failure.message.strip().splitlines()[-1]
-    return StageError(f"{source}: {last_line}\nThis is a bug: {store.address}/{key} has the traceback")
+    texts = (f"{source} on {fault.host}, node {fault.node}\n{fault.traceback}" for fault in faults)
+    store.create(key, "\n".join(texts).encode())
+    return StageError(
+        f"{source}: {faults[-1].cause}\nNo process could run it: {describe(faults)}\n"
+        f"{store.address}/{key} has the tracebacks. Published shards stay: start the same command again to retry"
+    )
 
 
 def _make_error(kind: type[AmiaError], message: str) -> AmiaError:
@@ -213,6 +274,7 @@ def _write_log(store: Store, tracker: Any, started: float) -> list[dict[str, Any
     """
     try:
         lines: list[dict[str, Any]] = ray.get(tracker.log_lines.remote(), timeout=30)
+        faults: list[Fault] = ray.get(tracker.faults.remote(), timeout=30)
         ray.kill(tracker)  # objects of Ray Data hold a handle, so it would live as long as this driver
     except ray.exceptions.RayError:
         return []  # the cluster is gone, and with it the log of this execution; published shards are safe
@@ -221,6 +283,10 @@ def _write_log(store: Store, tracker: Any, started: float) -> list[dict[str, Any
         text = "".join(json.dumps(line) + "\n" for line in lines)
         with suppress(StoreError):  # a full disk is reported by the shards
             store.create(f"{LOG}/{_log_name(started)}-{stages}.jsonl", text.encode())
+    if faults:
+        with suppress(StoreError):
+            content = json.dumps([fault.to_json() for fault in faults], indent=1).encode()
+            store.create(f"{LOG}/{_log_name(started)}{FAULTS_SUFFIX}", content)
     return lines
 
 

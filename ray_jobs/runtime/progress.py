@@ -7,19 +7,28 @@ display on a terminal, plain lines elsewhere, and nothing with `--json`.
 import threading
 import time
 from collections import Counter
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import ray
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ray_jobs.runtime.cluster import driver_node_options
 from ray_jobs.runtime.console import console
+from ray_jobs.runtime.faults import Fault, FaultLog, Verdict, count_nodes
 from ray_jobs.runtime.throughput import format_duration
 
-__all__ = ["ProgressDisplay", "ProgressTracker"]
+__all__ = ["ProcessLocation", "ProgressDisplay", "ProgressTracker"]
 
 TERMINAL_INTERVAL_S = 0.5
 PLAIN_INTERVAL_S = 15.0
+
+
+class ProcessLocation(NamedTuple):
+    """Where a process of a stage runs."""
+
+    host: str
+    node: str
+    """Id of the node in Ray."""
 
 
 class ProgressTracker:
@@ -29,7 +38,8 @@ class ProgressTracker:
         self._posts: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._attempts: Counter[tuple[str, str]] = Counter()
-        self._in_progress: set[tuple[str, str]] = set()
+        self._in_progress: dict[tuple[str, str], ProcessLocation] = {}
+        self._faults = FaultLog()
         self._log: list[dict[str, Any]] = []
         self._is_stopped = False
 
@@ -38,18 +48,34 @@ class ProgressTracker:
         """Start a tracker as an actor without resources on the driver's node, and return its handle."""
         return ray.remote(cls).options(**driver_node_options()).remote()
 
-    def start_shard(self, stage: str, shard: str) -> int:
-        """Record that a process starts a shard. Returns the number of starts: all previous processes have died."""
-        self._attempts[stage, shard] += 1
-        self._in_progress.add((stage, shard))
-        return self._attempts[stage, shard]
+    def start_shard(self, stage: str, shard: str, location: ProcessLocation) -> int:
+        """Record that a process starts a shard. Returns the number of processes that died at it, and this one."""
+        if previous := self._in_progress.get((stage, shard)):
+            self._attempts[stage, shard] += 1
+            death = "the process died: it was killed, ran out of memory, hung, or lost its node"
+            fault = Fault(
+                stage=stage, shard=shard, host=previous.host, node=previous.node, cause=death, time=time.time()
+            )
+            self._faults.record_death(fault)
+        self._in_progress[stage, shard] = location
+        return self._attempts[stage, shard] + 1
 
-    def finish_shard(self, stage: str, posts: int, failed: int, line: dict[str, Any]) -> None:
+    def finish_shard(self, stage: str, posts: int, failed: int, line: dict[str, Any], node: str) -> None:
         """Record that a shard of a stage is published, with its line of the log."""
         self._posts[stage] += posts
         self._failed[stage] += failed
-        self._in_progress.discard((stage, line["shard"]))
+        self._in_progress.pop((stage, line["shard"]), None)
+        self._faults.reset(node)
         self._log.append(line)
+
+    def record_fault(self, fault: Fault) -> Verdict:
+        """Record an unexpected error, after which its shard is no longer in progress. Returns what follows from it."""
+        self._in_progress.pop((fault.stage, fault.shard), None)
+        return self._faults.record(fault, count_nodes())
+
+    def faults(self) -> list[Fault]:
+        """Return all unexpected errors and deaths of processes."""
+        return self._faults.faults
 
     def stop(self) -> None:
         """Ask all actors not to start another shard."""

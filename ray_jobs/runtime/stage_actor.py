@@ -1,5 +1,6 @@
 """The actor that runs a stage: takes a lease, and loads, runs and publishes its shards in a pipeline."""
 
+import faulthandler
 import gc
 import json
 import os
@@ -9,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,12 @@ import ray
 from ray.util.metrics import Counter, Histogram
 
 from amia.errors import AmiaError, ClusterError
+from ray_jobs.runtime.faults import Fault, Verdict
+from ray_jobs.runtime.progress import ProcessLocation
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.status import count_failures
 
-__all__ = ["AnyStage", "Failure", "StageActor", "freeze_gc_after"]
+__all__ = ["LEAVE_OUT", "AnyStage", "Failure", "StageActor", "freeze_gc_after"]
 
 Batch = dict[str, np.ndarray]
 AnyStage = Stage[Any, Any]
@@ -28,10 +31,18 @@ AnyStage = Stage[Any, Any]
 MAX_ATTEMPTS = 5
 """Processes that may die at one shard. Ray restarts a lost actor without limit, which is right where nodes come and go;
 a shard that kills its actor each time, mostly by its memory, must end the job."""
+STDERR = 2
+"""File descriptor of standard error."""
+STALL_FACTOR = 20.0
+"""Times the slowest shard of a process so far that a shard may take, if that is longer than the watchdog's setting."""
 MAX_IDS = 20
 """Ids per shard and kind of failure in the log."""
 HISTOGRAM_SECONDS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
 """Upper bounds of the histogram's buckets."""
+
+
+LEAVE_OUT = "leave out"
+"""Kind of a failure after which the driver continues without the node in its message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,7 @@ class Failure:
     """An error that ended a lease, as JSON in its row on the way from the actor to the driver."""
 
     kind: str
-    """Name of the class if it is an AmiaError, else empty."""
+    """Name of the class if it is an AmiaError; else empty, or LEAVE_OUT."""
     message: str
     """Message of an AmiaError, else the traceback."""
     stage: str
@@ -63,9 +74,12 @@ class Failure:
 class StageActor:
     """Takes leases through a stage: while shard K runs, K+1 is loaded and K-1 is published."""
 
-    def __init__(self, stage: AnyStage, tracker: Any) -> None:
-        """`tracker`: handle of a `ProgressTracker`."""
+    def __init__(self, stage: AnyStage, tracker: Any, stall_s: float) -> None:
+        """`tracker`: handle of a `ProgressTracker`. `stall_s`: seconds without progress that end this process."""
         self._stage, self._tracker, self._is_set_up = stage, tracker, False
+        self._watchdog = Watchdog(stall_s)
+        context = ray.get_runtime_context()
+        self._location = ProcessLocation(socket.gethostname(), context.get_node_id())
         self._metrics = StageMetrics(stage.name)
         self._reports: list[ray.ObjectRef[None]] = []
         self._cpu_s = 0.0
@@ -75,20 +89,37 @@ class StageActor:
         if batch["failure"][0]:
             return batch
         try:
-            if not self._is_set_up:
-                # Not in __init__: the time to load weights must not count as time to wait for machines.
-                with freeze_gc_after():
-                    self._stage.setup()
-                self._is_set_up = True
-            self._process(json.loads(batch["lease"][0]))
+            with self._watchdog:
+                if not self._is_set_up:
+                    # Not in __init__: the time to load weights must not count as time to wait for machines.
+                    with freeze_gc_after():
+                        self._stage.setup()
+                    self._is_set_up = True
+                self._process(json.loads(batch["lease"][0]))
         except _ShardError as error:
             return self._fail(batch, error.error, error.shard)
-        except Exception as error:  # noqa: BLE001  # the driver raises it and writes the traceback to the log
+        except Exception as error:  # noqa: BLE001  # recorded; the last one ends the job
             return self._fail(batch, error, "")
         return batch
 
     def _fail(self, batch: Batch, error: Exception, shard: str) -> Batch:
+        """Return a failed lease for the driver, or end this process so that Ray runs the lease again in another."""
         failure = Failure.from_error(error, self._stage.name, shard)
+        if not failure.kind:
+            fault = Fault(
+                stage=self._stage.name,
+                shard=shard,
+                host=self._location.host,
+                node=self._location.node,
+                cause=failure.message.strip().splitlines()[-1],
+                traceback=failure.message,
+                time=time.time(),
+            )
+            verdict = ray.get(self._tracker.record_fault.remote(fault))
+            if verdict == Verdict.RETRY:
+                end_process()
+            if verdict == Verdict.LEAVE_OUT:
+                failure = replace(failure, kind=LEAVE_OUT, message=self._location.node)
         return {"lease": batch["lease"], "failure": np.array([failure.to_json()])}
 
     def _process(self, lease: Sequence[str]) -> None:
@@ -98,6 +129,7 @@ class StageActor:
             loads: list[Future[Any]] = [loader.submit(self._load, shard) for shard in lease[:1]]
             publication: Future[None] | None = None
             for index, shard in enumerate(lease):
+                self._watchdog.restart()
                 with _shard_context(shard):
                     loaded, load_s = loads.pop().result()
                 loads += [loader.submit(self._load, following) for following in lease[index + 1 : index + 2]]
@@ -119,7 +151,7 @@ class StageActor:
         start = time.monotonic()
         if self._is_published(shard) or ray.get(self._tracker.is_stopped.remote()):
             return None, 0.0
-        attempts = ray.get(self._tracker.start_shard.remote(self._stage.name, shard))
+        attempts = ray.get(self._tracker.start_shard.remote(self._stage.name, shard, self._location))
         if attempts > MAX_ATTEMPTS:
             raise ClusterError(
                 f"{MAX_ATTEMPTS} processes died at this shard, most likely for lack of memory: run fewer actors per "
@@ -164,7 +196,39 @@ class StageActor:
             **fields,
         }
         failed = count_failures(metadata.counts)
-        self._reports.append(self._tracker.finish_shard.remote(self._stage.name, metadata.rows, failed, line))
+        node = self._location.node
+        self._reports.append(self._tracker.finish_shard.remote(self._stage.name, metadata.rows, failed, line, node))
+
+
+class Watchdog:
+    """Ends this process if a shard makes no progress, even while a library holds the interpreter lock.
+
+    The stacks of all threads are written to the process's standard error, which Ray keeps in its log.
+    """
+
+    def __init__(self, stall_s: float) -> None:
+        self._stall_s, self._slowest_s, self._started = stall_s, 0.0, 0.0
+
+    def __enter__(self) -> None:
+        self._start()
+
+    def __exit__(self, *_: object) -> None:
+        faulthandler.cancel_dump_traceback_later()
+
+    def restart(self) -> None:
+        """Report progress: the shard before is done."""
+        self._slowest_s = max(self._slowest_s, time.monotonic() - self._started)
+        self._start()
+
+    def _start(self) -> None:
+        self._started = time.monotonic()
+        timeout_s = max(self._stall_s, STALL_FACTOR * self._slowest_s)
+        faulthandler.dump_traceback_later(timeout_s, exit=True, file=STDERR)
+
+
+def end_process() -> None:
+    """End this process at once, without Python's clean-up: after a CUDA error it could hang."""
+    os._exit(1)
 
 
 class StageMetrics:

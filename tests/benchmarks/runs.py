@@ -62,7 +62,7 @@ def one_actor(stage: Stage[Any, Any], shards: Sequence[str]) -> tuple[Callable[[
 
     The actor is set up once, in this process; it loads the next shard and publishes the previous one in threads.
     """
-    actor = StageActor(stage, _start_tracker())
+    actor = StageActor(stage, _start_tracker(), 3600.0)
     batch = {"lease": np.array([json.dumps(list(shards))]), "failure": np.array([""])}
 
     def work() -> None:

@@ -5,16 +5,15 @@ do not run in processes of their own.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pytest
 from ray import cloudpickle
 
 from ray_jobs.runtime import executor
-from ray_jobs.runtime.executor import StageSpec, leases
+from ray_jobs.runtime.executor import Execution, leases
 from ray_jobs.runtime.stage_actor import StageActor
 from ray_jobs.settings.job import Pool
 
@@ -22,17 +21,15 @@ from ray_jobs.settings.job import Pool
 class LocalDataset:
     """Stands in for the data set of an execution."""
 
-    def __init__(
-        self, specs: Sequence[StageSpec], pools: dict[str, Pool], shards: Sequence[str], tracker: Any, wait_s: float
-    ) -> None:
-        self._specs, self._tracker = specs, tracker
-        self._leases = leases(shards, pools[specs[0].stage.pool].lease, actors=1)
+    def __init__(self, execution: Execution, pools: dict[str, Pool], wait_s: float, stall_s: float) -> None:
+        self._specs, self._tracker, self._stall_s = execution.specs, execution.tracker, stall_s
+        self._leases = leases(execution.shards, pools[execution.specs[0].stage.pool].lease, actors=1)
 
     def iter_rows(self) -> Iterator[dict[str, str]]:
         """Yield each lease after it went through all stages."""
         # As on the way to an actor, so that a stage that cannot be sent there is noticed.
         stages = [cloudpickle.loads(cloudpickle.dumps(spec.stage)) for spec in self._specs]
-        actors = [StageActor(stage, self._tracker) for stage in stages]
+        actors = [StageActor(stage, self._tracker, self._stall_s) for stage in stages]
         for lease in self._leases:
             batch = {"lease": np.array([json.dumps(lease)]), "failure": np.array([""])}
             for actor in actors:

@@ -3,6 +3,7 @@
 Files in a folder of the run instruct a stage what to do at a shard, so that any process can write and read them.
 """
 
+import ctypes
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import ray
 
 from amia.errors import ModelError, StoreError
 from ray_jobs.stages.base import Stage
@@ -88,6 +90,15 @@ class Toy(Stage[str, str]):
     def run(self, loaded: str) -> str:
         if (self.instructions / f"break-{self.name}-{loaded}").exists():
             raise ValueError(f"a bug at {loaded}")
+        if self._take(f"fault-{self.name}-{loaded}"):
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if self._take(f"hang-{self.name}-{loaded}"):
+            ctypes.PyDLL(None).sleep(int(TIMEOUT_S))  # a C function that does not release the interpreter lock
+        if (node := self.instructions / f"bad_node-{self.name}").exists():
+            node_id = ray.get_runtime_context().get_node_id()
+            if node.read_text() in ("", node_id):
+                node.write_text(node_id)  # the first node that comes is the bad one
+                raise RuntimeError("CUDA error: device lost")
         if (self.instructions / f"store-{self.name}-{loaded}").exists():
             raise StoreError("the disk is full")
         if (nap := self.instructions / f"nap-{self.name}").exists():
@@ -96,15 +107,22 @@ class Toy(Stage[str, str]):
             key = wait.read_text()
             wait_for_file(self.store.folder / key, key)  # type: ignore[operator]  # the store is on disk
         for kind, signal_number in SIGNALS.items():
-            if (instruction := self.instructions / f"{kind}-{self.name}-{loaded}").exists():
-                times = int(instruction.read_text())
-                if times > 1:
-                    instruction.write_text(str(times - 1))
-                else:
-                    instruction.unlink()
+            if self._take(f"{kind}-{self.name}-{loaded}"):
                 os.kill(os.getpid(), signal_number)
                 time.sleep(TIMEOUT_S)  # the signal may take a moment
         return loaded
+
+    def _take(self, name: str) -> bool:
+        """Return whether an instruction is there, and count one of its times down."""
+        instruction = self.instructions / name
+        if not instruction.exists():
+            return False
+        times = int(instruction.read_text())
+        if times > 1:
+            instruction.write_text(str(times - 1))
+        else:
+            instruction.unlink()
+        return True
 
     def publish(self, shard: str, done: str) -> ShardMetadata:
         table = pa.table({"id": [f"{done}-{row}" for row in range(2)]})
@@ -149,7 +167,9 @@ def instruct(store: Store, kind: str, stage: type[Toy], shard: str = "", text: s
     """Write an instruction for a stage, at one shard or in general.
 
     Kinds: `model` (setup fails), `break` (run raises ValueError), `store` (run raises StoreError), `wait` (for the key
-    in `text`), `kill` and `term` (the actor gets the signal, `text` times), `nap` (of `text` seconds at every shard).
+    in `text`), `kill` and `term` (the actor gets the signal, `text` times), `fault` (run raises RuntimeError, `text`
+    times), `hang` (run hangs with the interpreter lock held, `text` times), `bad_node` (run raises RuntimeError on the
+    first node), `nap` (of `text` seconds at every shard).
     """
     assert store.folder is not None
     name = "-".join(part for part in (kind, stage.name, shard) if part)

@@ -105,17 +105,46 @@ def test_run_resumes_after_an_error(cluster: None, store: Store) -> None:
     assert published_shards(store, "blended") == names
 
 
-def test_unexpected_error_names_shard_and_cause(cluster: None, store: Store) -> None:
+def read_faults(store: Store) -> list[dict[str, Any]]:
+    return [
+        fault for file in sorted((store.folder / "log").glob("*-faults.json")) for fault in json.loads(file.read_text())
+    ]
+
+
+def test_error_that_returns_ends_the_run_with_its_cause(cluster: None, store: Store) -> None:
     shard = toy_plan(SHARDS).shards[2]
     instruct(store, "break", Toy, shard)
     with pytest.raises(StageError, match=rf"^drawn {shard}: ValueError: a bug at") as raised:
         run_toys(store, Toy(store), Blend(store))
+    assert "3 x ValueError" in str(raised.value)
     assert len(str(raised.value).splitlines()) <= 3
     [file] = (store.folder / "log").glob("*.txt")
     assert file.name in str(raised.value)
+    assert file.read_text().count("Traceback") == 3
     assert "toy.py" in file.read_text()
-    assert "Traceback" in file.read_text()
+    assert len(list((store.folder / "instructions").glob("up-drawn-*"))) == 3
     assert_cluster_is_idle()
+
+
+def test_error_at_one_shard_costs_its_process(cluster: None, store: Store) -> None:
+    names = toy_plan(SHARDS).shards
+    instruct(store, "fault", Toy, names[3], "2")
+    run_toys(store, Toy(store), Blend(store))
+    assert published_shards(store, "drawn") == published_shards(store, "blended") == names
+    assert [(fault["shard"], fault["cause"]) for fault in read_faults(store)] == [
+        (names[3], "RuntimeError: CUDA error: an illegal memory access was encountered")
+    ] * 2
+
+
+def test_process_that_hangs_is_ended(cluster: None, store: Store) -> None:
+    names = toy_plan(SHARDS).shards
+    instruct(store, "hang", Toy, names[3], "1")
+    specs = [StageSpec(stage, Pool(cpus=0.5, lease=3)) for stage in (Toy(store), Blend(store))]
+    run_stages(store, ATTACHED, toy_plan(SHARDS), specs, names, wait_s=30, quiet=True, stall_s=5.0)
+    assert published_shards(store, "drawn") == published_shards(store, "blended") == names
+    [fault] = read_faults(store)
+    assert (fault["stage"], fault["shard"]) == ("drawn", names[3])
+    assert "hung" in fault["cause"]
 
 
 @pytest.mark.promise(1)

@@ -86,7 +86,7 @@ class WithoutInput(Overlapping):
 def run_lease(stage: Stage[Any, Any], tracker: Any, *shards: str) -> Any:
     """Run a lease in an actor inside this process. Returns its failure, None if there is none."""
     batch = {"lease": np.array([json.dumps(shards)]), "failure": np.array([""])}
-    failure = str(StageActor(stage, tracker)(batch)["failure"][0])
+    failure = str(StageActor(stage, tracker, 60.0)(batch)["failure"][0])
     return json.loads(failure) if failure else None
 
 

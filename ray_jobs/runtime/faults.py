@@ -1,0 +1,106 @@
+"""What follows from an unexpected error: its shard runs again, in another process or on other nodes, or the job ends.
+
+A CUDA error, a failing node or a process that dies costs one lease. Only a shard that fails on several nodes, or
+several times where there are no others, ends the job. Errors that a person must act on (`AmiaError`) do not come here:
+they end it at once.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import ray
+
+__all__ = ["MAX_FAULTS", "Fault", "FaultLog", "Verdict", "count_nodes", "describe"]
+
+MAX_FAULTS = 3
+"""Unexpected errors at one shard that end the job, on as many different nodes if there are."""
+MAX_FAULTS_ANYWHERE = 8
+"""Errors at one shard that end the job although other nodes might not fail: Ray does not have to choose them."""
+MAX_CONSECUTIVE = 2
+"""Errors on one node, without a published shard between them, after which the job leaves it out."""
+
+
+class Verdict(StrEnum):
+    """What an actor does after an unexpected error."""
+
+    RETRY = "retry"
+    """End the process. Ray starts another one, which takes the same lease."""
+    LEAVE_OUT = "leave out"
+    """Ask the driver to continue without this node."""
+    END = "end"
+    """Ask the driver to end the job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """An unexpected error at a shard, or the death of the process that worked on it."""
+
+    stage: str
+    shard: str
+    """Empty if the error is not about one shard: it occurred while weights were loaded."""
+    host: str
+    node: str
+    """Id of the node in Ray; several nodes may share a host."""
+    cause: str
+    """Last line of the traceback, or a description of the death."""
+    traceback: str = ""
+    time: float
+    """Seconds since 1970."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fault as JSON types."""
+        return asdict(self)
+
+
+class FaultLog:
+    """All faults of one command. Decides what follows from each."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self._consecutive: Counter[str] = Counter()
+        self._left_out: set[str] = set()
+
+    def record(self, fault: Fault, num_nodes: int) -> Verdict:
+        """Add an unexpected error. `num_nodes`: nodes that may run stages, those that were left out included."""
+        self.faults.append(fault)
+        self._consecutive[fault.node] += 1
+        same = self.at(fault.stage, fault.shard)
+        nodes = {other.node for other in same}
+        if len(same) >= MAX_FAULTS_ANYWHERE or (len(same) >= MAX_FAULTS and len(nodes) >= min(MAX_FAULTS, num_nodes)):
+            return Verdict.END
+        others = num_nodes - len(self._left_out | {fault.node})
+        if self._consecutive[fault.node] >= MAX_CONSECUTIVE and others > 0:
+            self._left_out.add(fault.node)
+            return Verdict.LEAVE_OUT
+        return Verdict.RETRY
+
+    def record_death(self, fault: Fault) -> None:
+        """Add the death of a process, which Ray has replaced. Deaths at one shard have a limit of their own."""
+        self.faults.append(fault)
+
+    def reset(self, node: str) -> None:
+        """Forget the consecutive errors of a node, which has published a shard."""
+        self._consecutive.pop(node, None)
+
+    def at(self, stage: str, shard: str) -> list[Fault]:
+        """Return the unexpected errors at a shard of a stage, without deaths."""
+        return [fault for fault in self.faults if fault.traceback and (fault.stage, fault.shard) == (stage, shard)]
+
+
+def count_nodes() -> int:
+    """Return the number of nodes of the cluster that are alive and have CPUs, at least 1."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return max(1, sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in nodes))
+
+
+def describe(faults: Sequence[Fault]) -> str:
+    """Return how often each cause occurred and where, in one line."""
+    hosts: dict[str, list[str]] = {}
+    for fault in faults:
+        hosts.setdefault(fault.cause, []).append(f"{fault.host} ({fault.node[:8]})")
+    return "; ".join(
+        f"{len(places)} x {cause} on {', '.join(dict.fromkeys(places))}" for cause, places in hosts.items()
+    )

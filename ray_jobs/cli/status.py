@@ -29,7 +29,14 @@ def print_status(report: Mapping[str, Any], *, json: bool) -> None:
     if report["stages"]:
         rows = [_stage_row(name, stage, report["finished"]) for name, stage in report["stages"].items()]
         print_lines(format_table([COLUMNS, *rows]))
-        print_lines([*_missing_mixture(report), *_trainings(report["trainings"]), *_experiments(report)])
+        print_lines(
+            [
+                *_retries(report["retries"]),
+                *_missing_mixture(report),
+                *_trainings(report["trainings"]),
+                *_experiments(report),
+            ]
+        )
 
 
 def _summary(report: Mapping[str, Any]) -> Iterator[str]:
@@ -69,6 +76,11 @@ def _stage_row(name: str, stage: Mapping[str, Any], finished_arms: Sequence[str]
         f"{stage['bytes'] / 1e6:,.1f}",
         note,
     ]
+
+
+def _retries(retries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for retry in retries:
+        yield f"retried: {retry['stage']}, {retry['count']:,} x {retry['cause']} (on {', '.join(retry['hosts'])})"
 
 
 def _missing_mixture(report: Mapping[str, Any]) -> Iterator[str]:

@@ -55,6 +55,7 @@ class RunContext:
             shards,
             wait_s=self.cluster.wait_s(self.settings.wait_for_gpus_s),
             quiet=self.quiet,
+            stall_s=self.settings.stall_s,
         )
 
     def device(self, requested: str, pool: Pool) -> str:

@@ -112,6 +112,7 @@ def export(
             plan.shards,
             wait_s=cluster.wait_s(settings.wait_for_gpus_s),
             quiet=quiet,
+            stall_s=settings.stall_s,
         )
     models = opened[0].manifest["settings"]
     summary = ExportSummary(

@@ -58,7 +58,16 @@ def ingest(
     stage.check_or_write_identity()
     cluster = connect()
     wait_s = cluster.wait_s(settings.wait_for_gpus_s)
-    run_stages(store, cluster, plan, [StageSpec(stage, settings.pools.fetch)], plan.shards, wait_s=wait_s, quiet=quiet)
+    run_stages(
+        store,
+        cluster,
+        plan,
+        [StageSpec(stage, settings.pools.fetch)],
+        plan.shards,
+        wait_s=wait_s,
+        quiet=quiet,
+        stall_s=settings.stall_s,
+    )
     counts = total_counts(read_all_metadata(store, [key for shard in plan.shards for key in stage.keys(shard)]))
     if counts.total() != plan.total:
         raise CorpusError(f"{plan.total} posts were planned, {counts.total()} published: report this as a bug")

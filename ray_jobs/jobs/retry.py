@@ -218,7 +218,7 @@ def _run_stage(stage: AnyStage, plan: Plan, settings: Settings, quiet: bool) -> 
     cluster = connect()
     wait_s = cluster.wait_s(settings.wait_for_gpus_s)
     specs = [StageSpec(stage, settings.pools.fetch)]
-    run_stages(stage.store, cluster, plan, specs, plan.shards, wait_s=wait_s, quiet=quiet)
+    run_stages(stage.store, cluster, plan, specs, plan.shards, wait_s=wait_s, quiet=quiet, stall_s=settings.stall_s)
 
 
 def _next_command(old: Store, new: Store, affected: Iterable[str]) -> list[str]:

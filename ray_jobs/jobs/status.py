@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
+from ray_jobs.runtime.faults import Fault, read_faults
 from ray_jobs.runtime.heartbeat import TIMEOUT_S, HeartbeatRecord, read_heartbeats
 from ray_jobs.runtime.throughput import posts_per_second
 from ray_jobs.storage.layout import (
@@ -53,8 +54,9 @@ def status(run: str) -> dict[str, Any]:
 
     `stages` has one entry per folder: shards and posts that are published, posts in work, failed and left, bytes, posts
     by status, the time of the last shard, and the posts per second and seconds left if a driver is working on it.
-    `drivers` lists running drivers and those whose heartbeat stopped. `trainings`, `cells` and `experiments` list
-    recognizers and tables. Durations are in seconds; times are in seconds since 1970.
+    `retries` counts the unexpected errors and deaths of processes by stage and cause. `drivers` lists running drivers
+    and those whose heartbeat stopped. `trainings`, `cells` and `experiments` list recognizers and tables. Durations are
+    in seconds; times are in seconds since 1970.
     """
     store, now = Store(run), time.time()
     plan = Plan.find(store)
@@ -82,10 +84,22 @@ def status(run: str) -> dict[str, Any]:
         "stages": {folder: _stage_state(store, plan, folder, files, alive, now) for folder, files in folders.items()},
         "mixture": store.exists(f"{MIXTURE}/mixture.json"),
         "finished": [arm for arm in arms if store.exists(manifest_key(arm_folder(arm)))],
+        "retries": _count_retries(read_faults(store)),
         "trainings": [asdict(training) for training in list_trainings(store)],
         "cells": len(store.list(CELLS)),
         "experiments": sorted({key.split("/")[1] for key in store.list(EXPERIMENTS)}),
     }
+
+
+def _count_retries(faults: Sequence[Fault]) -> list[dict[str, Any]]:
+    """Return how often shards of each stage ran again for each cause, and on which hosts the cause occurred."""
+    hosts: dict[tuple[str, str], list[str]] = {}
+    for fault in faults:
+        hosts.setdefault((fault.stage, fault.cause), []).append(fault.host)
+    return [
+        {"stage": stage, "cause": cause, "count": len(places), "hosts": sorted(set(places))}
+        for (stage, cause), places in hosts.items()
+    ]
 
 
 def _state_before_plan(store: Store) -> dict[str, Any]:

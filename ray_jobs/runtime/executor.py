@@ -21,7 +21,7 @@ from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
 from ray_jobs.runtime.cluster import Cluster, resources
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.faults import Fault, describe
+from ray_jobs.runtime.faults import FAULTS_SUFFIX, Fault, describe
 from ray_jobs.runtime.heartbeat import Heartbeat, HeartbeatRecord
 from ray_jobs.runtime.progress import ProgressDisplay, ProgressTracker
 from ray_jobs.runtime.signals import drain_on_sigterm
@@ -35,12 +35,9 @@ __all__ = ["AnyStage", "StageSpec", "leases", "run_locally", "run_stages", "unpu
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_STALL_S = 1800.0
 MAX_DEATHS_AT_START = 20
 """Actors of one stage that may die one after the other while they start."""
 NODE_LABEL = "ray.io/node-id"
-FAULTS_SUFFIX = "-faults.json"
-"""End of the key of an execution's unexpected errors and deaths in `log/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ def run_stages(
     *,
     wait_s: float,
     quiet: bool,
-    stall_s: float = DEFAULT_STALL_S,
+    stall_s: float,
 ) -> None:
     """Run every shard through the stages, streaming from the actors of one stage to those of the next.
 

@@ -5,15 +5,21 @@ several times where there are no others, ends the job. Errors that a person must
 they end it at once.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-import ray
+from amia.errors import RunError
+from ray_jobs.storage.layout import LOG
+from ray_jobs.storage.store import Store
 
-__all__ = ["MAX_FAULTS", "Fault", "FaultLog", "Verdict", "count_nodes", "describe"]
+__all__ = ["FAULTS_SUFFIX", "MAX_FAULTS", "Fault", "FaultLog", "Verdict", "describe", "read_faults"]
+
+FAULTS_SUFFIX = "-faults.json"
+"""End of the key of an execution's unexpected errors and deaths in `log/`."""
 
 MAX_FAULTS = 3
 """Unexpected errors at one shard that end the job, on as many different nodes if there are."""
@@ -90,12 +96,6 @@ class FaultLog:
         return [fault for fault in self.faults if fault.traceback and (fault.stage, fault.shard) == (stage, shard)]
 
 
-def count_nodes() -> int:
-    """Return the number of nodes of the cluster that are alive and have CPUs, at least 1."""
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return max(1, sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in nodes))
-
-
 def describe(faults: Sequence[Fault]) -> str:
     """Return how often each cause occurred and where, in one line."""
     hosts: dict[str, list[str]] = {}
@@ -104,3 +104,18 @@ def describe(faults: Sequence[Fault]) -> str:
     return "; ".join(
         f"{len(places)} x {cause} on {', '.join(dict.fromkeys(places))}" for cause, places in hosts.items()
     )
+
+
+def read_faults(store: Store) -> list[Fault]:
+    """Return the unexpected errors and deaths of all executions of a run, the oldest first.
+
+    Raises RunError for a file that amia did not write.
+    """
+    faults = []
+    for key in store.list(LOG):
+        if key.endswith(FAULTS_SUFFIX):
+            try:
+                faults += [Fault(**fault) for fault in json.loads(store.read(key))]
+            except (ValueError, TypeError) as error:
+                raise RunError(f"{key} in {store.address} was not written by amia: {error!r}") from error
+    return sorted(faults, key=lambda fault: fault.time)

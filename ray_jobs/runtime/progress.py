@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from ray_jobs.runtime.cluster import driver_node_options
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.faults import Fault, FaultLog, Verdict, count_nodes
+from ray_jobs.runtime.faults import Fault, FaultLog, Verdict
 from ray_jobs.runtime.throughput import format_duration
 
 __all__ = ["ProcessLocation", "ProgressDisplay", "ProgressTracker"]
@@ -71,7 +71,7 @@ class ProgressTracker:
     def record_fault(self, fault: Fault) -> Verdict:
         """Record an unexpected error, after which its shard is no longer in progress. Returns what follows from it."""
         self._in_progress.pop((fault.stage, fault.shard), None)
-        return self._faults.record(fault, count_nodes())
+        return self._faults.record(fault, _count_nodes())
 
     def faults(self) -> list[Fault]:
         """Return all unexpected errors and deaths of processes."""
@@ -161,6 +161,12 @@ class ProgressDisplay:
         except ray.exceptions.RayError:
             return {}, {}  # the cluster is shutting down; the job itself reports the error
         return counts
+
+
+def _count_nodes() -> int:
+    """Return the number of nodes of the cluster that are alive and have CPUs, at least 1."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return max(1, sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in nodes))
 
 
 def _summary(done: int, total: int, failed: int, seconds: float) -> str:

@@ -110,6 +110,9 @@ class Settings(MethodSettings):
     wait_for_gpus_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Seconds to wait for the actors' machines. Default: 60, or 900 if the cluster reports that it autoscales, as
     managed clusters do. Clusters scaled by `ray up` or KubeRay do not report it, and need minutes to add machines."""
+    stall_s: float = Field(default=1800.0, gt=0, allow_inf_nan=False)
+    """Seconds without progress at a shard after which its process is ended and the shard runs again; twenty times the
+    process's slowest shard, if that is longer."""
     bucket_mb: int = Field(default=128, ge=1)
     """Target size, in MB, of the scratch buckets that ingest sorts posts into."""
 

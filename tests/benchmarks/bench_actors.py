@@ -117,7 +117,16 @@ def measure(actors: int, seconds: float, shards: int) -> dict[str, Any]:
         pool = Pool(min=actors, max=actors, cpus=1, lease=4 if seconds > 1 else 16)
         spec = StageSpec(SleepStage(store, seconds), pool)
         start, before, cpu_before = time.time(), resource.getrusage(resource.RUSAGE_SELF), used_cpu_s()
-        run_stages(store, Cluster(is_local=False, autoscales=False), plan, [spec], plan.shards, wait_s=300, quiet=True)
+        run_stages(
+            store,
+            Cluster(is_local=False, autoscales=False),
+            plan,
+            [spec],
+            plan.shards,
+            wait_s=300,
+            quiet=True,
+            stall_s=600,
+        )
         after, cpu_s = resource.getrusage(resource.RUSAGE_SELF), used_cpu_s() - cpu_before
         wall = time.time() - start
         lines = [json.loads(line) for file in Path(folder, "log").iterdir() for line in file.read_text().splitlines()]

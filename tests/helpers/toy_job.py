@@ -18,7 +18,7 @@ def toy(run: Path, shards: int = 12, actors: int = 1, lease: int = 2) -> None:
     (run / "instructions").mkdir(parents=True, exist_ok=True)
     store, plan, pool = Store(run), toy_plan(shards), Pool(cpus=0.5, max=actors, lease=lease)
     stages = [StageSpec(stage, pool) for stage in (Toy(store), Blend(store))]
-    run_stages(store, connect(), plan, stages, plan.shards, wait_s=60, quiet=False)
+    run_stages(store, connect(), plan, stages, plan.shards, wait_s=60, quiet=False, stall_s=600)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,9 @@ def test_process_that_was_given_up_publishes_in_vain(cluster: None, tmp_path: Pa
     wait_for_file(run / "instructions" / "started", "the work of the late process")
     store = Store(run)
     specs = [StageSpec(stage, pool) for stage in (Toy(store), Blend(store))]
-    run_stages(store, Cluster(is_local=False, autoscales=False), plan, specs, plan.shards, wait_s=30, quiet=True)
+    run_stages(
+        store, Cluster(is_local=False, autoscales=False), plan, specs, plan.shards, wait_s=30, quiet=True, stall_s=600
+    )
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in run.rglob("*.parquet")}
     assert len(before) == 14
     (run / "instructions" / "finished").touch()

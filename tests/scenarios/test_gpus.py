@@ -24,7 +24,7 @@ def test_half_gpus_are_shared_and_whole_gpus_are_not(cluster: None, tmp_path: Pa
         StageSpec(stage(store, actors=2), Pool(min=2, max=2, cpus=0.5, gpus=gpus, lease=1))
         for stage, gpus in ((Toy, 1.0), (Blend, 0.5))
     ]
-    run_stages(store, ATTACHED, plan, specs, plan.shards, wait_s=60, quiet=True)
+    run_stages(store, ATTACHED, plan, specs, plan.shards, wait_s=60, quiet=True, stall_s=600)
     lines = [json.loads(line) for file in (tmp_path / "log").glob("*.jsonl") for line in file.read_text().splitlines()]
     devices: dict[str, dict[int, str]] = {"drawn": {}, "blended": {}}
     for line in lines:
@@ -47,6 +47,7 @@ def test_too_large_pools_are_refused_with_advice(cluster: None, tmp_path: Path) 
             [StageSpec(Toy(Store(tmp_path)), pool)],
             toy_plan(4).shards,
             wait_s=1,
+            stall_s=600,
             quiet=True,
         )
     message = str(raised.value)

@@ -141,7 +141,16 @@ def test_posts_in_work_seen_from_another_process(
     spec = StageSpec(Draw(store), Pool(cpus=0.5, lease=6))
 
     def job() -> None:
-        run_stages(store, Cluster(is_local=False, autoscales=False), plan, [spec], plan.shards, wait_s=60, quiet=True)
+        run_stages(
+            store,
+            Cluster(is_local=False, autoscales=False),
+            plan,
+            [spec],
+            plan.shards,
+            wait_s=60,
+            quiet=True,
+            stall_s=600,
+        )
 
     working = threading.Thread(target=job)
     working.start()

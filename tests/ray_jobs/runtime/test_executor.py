@@ -33,7 +33,16 @@ def run_toys(store: Store, *stages: Toy, pool: Pool | None = None) -> None:
     """Run all shards through the stages."""
     plan = toy_plan(SHARDS)
     pool = pool or Pool(cpus=0.5, lease=3)
-    run_stages(store, ATTACHED, plan, [StageSpec(stage, pool) for stage in stages], plan.shards, wait_s=30, quiet=True)
+    run_stages(
+        store,
+        ATTACHED,
+        plan,
+        [StageSpec(stage, pool) for stage in stages],
+        plan.shards,
+        wait_s=30,
+        quiet=True,
+        stall_s=600,
+    )
 
 
 def read_log(store: Store) -> list[dict[str, Any]]:

@@ -48,7 +48,9 @@ def test_log_names_some_of_many_failed_posts(cluster: None, tmp_path: Path) -> N
     (tmp_path / "instructions").mkdir()
     store, plan = Store(tmp_path), toy_plan(2)
     specs = [StageSpec(Fail(store), Pool(cpus=0.5))]
-    run_stages(store, Cluster(is_local=False, autoscales=False), plan, specs, plan.shards, wait_s=60, quiet=True)
+    run_stages(
+        store, Cluster(is_local=False, autoscales=False), plan, specs, plan.shards, wait_s=60, quiet=True, stall_s=600
+    )
     for line in read_log(tmp_path):
         [(status, failure)] = line["failures"].items()
         assert (status, failure["posts"]) == ("image=bad_image(empty)", 30)

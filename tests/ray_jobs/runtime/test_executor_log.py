@@ -20,7 +20,9 @@ def test_degraded_stages_are_logged_and_printed(tmp_path: Path, monkeypatch: pyt
     store, plan, output = Store(tmp_path), toy_plan(3), io.StringIO()
     monkeypatch.setattr(console, "_file", output)
     specs = [StageSpec(stage, Pool(cpus=0.5)) for stage in (Toy(store), Degraded(store))]
-    run_stages(store, Cluster(is_local=False, autoscales=False), plan, specs, plan.shards, wait_s=60, quiet=False)
+    run_stages(
+        store, Cluster(is_local=False, autoscales=False), plan, specs, plan.shards, wait_s=60, quiet=False, stall_s=600
+    )
     lines = [json.loads(line) for file in (tmp_path / "log").glob("*.jsonl") for line in file.read_text().splitlines()]
     for line in lines:
         fields = {name: line[name] for name in ("oom_reduced", "uncompiled") if name in line}

@@ -1,4 +1,4 @@
-"""A node of three on which every shard fails, as with a broken GPU: the job leaves it out and finishes on the others."""
+"""A node of three on which every shard fails, as with a broken GPU: the job leaves it out and ends on the others."""
 
 import json
 from collections import Counter

@@ -118,11 +118,11 @@ def _squared_distance(when: WhenMap, share_of: Callable[[MapPoint], Share | None
 
     def value(point: MapPoint) -> float | None:
         measured = share_of(point)
-        return measured and measured.value
+        return None if measured is None else measured.value
 
     def variance(point: MapPoint) -> float | None:
         measured = share_of(point)
-        return measured and _variance(measured)
+        return None if measured is None else _variance(measured)
 
     difference = refine(when, when.grid(value)) - share.value
     squared: Grid = difference**2 / (refine(when, when.grid(variance)) + _variance(share) + _INTERPOLATION_ERROR**2)

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from amia.errors import AmiaError, CorpusError, IdentityError, StoreError
+from amia.images import ImageRoot, image_address
 from amia.mner.spans import TYPES
 from amia.posts import Rejected, content_hash, validate_post
 from amia.readers import Corpus, open_corpus
+from amia.utils.store_reader import is_url
 from ray_jobs.runtime.cluster import connect
 from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Settings
@@ -54,7 +56,7 @@ def ingest(
     corpus = open_corpus(source, images)
     store.probe()
     plan = _existing_plan(store, corpus, settings) or _create_plan(store, corpus, settings)
-    stage = Fetch(store, plan=plan, image_root=_image_root(corpus), images=settings.image)
+    stage = Fetch(store, plan=plan, image_root=_absolute(corpus.image_root), images=settings.image)
     stage.check_or_write_identity()
     cluster = connect()
     wait_s = cluster.wait_s(settings.wait_for_gpus_s)
@@ -190,11 +192,12 @@ def _read_corpus(store: Store, corpus: Corpus, settings: Settings, existing: Pla
 
 def _describe_source(corpus: Corpus) -> dict[str, str]:
     """Describe a source by the names, sizes and times of its files. If unchanged, the first pass is not repeated."""
-    stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in corpus.files]
+    stamps = [(str(file), file.size, file.version) for file in corpus.files]
+    is_local = corpus.files and not is_url(corpus.source)
     return {
         "kind": corpus.kind,
-        "source": str(Path(corpus.source).resolve()) if corpus.files else corpus.source,
-        "images": str(_image_root(corpus) or ""),
+        "source": str(Path(corpus.source).resolve()) if is_local else corpus.source,
+        "images": image_address(corpus.image_root),
         "files": f"{len(stamps)}, {sum(size for _, size, _ in stamps):,} bytes",
         "stamp": hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16],
     }
@@ -204,5 +207,6 @@ def _describe_posts(plan: Plan) -> dict[str, Any]:
     return {"source": plan.source, "posts": plan.posts, "digest": plan.digest}
 
 
-def _image_root(corpus: Corpus) -> Path | None:
-    return corpus.image_root.resolve() if corpus.image_root else None
+def _absolute(root: ImageRoot | None) -> ImageRoot | None:
+    """Return the folder as actors find it, which have another working directory."""
+    return root.resolve() if isinstance(root, Path) else root

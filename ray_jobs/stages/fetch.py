@@ -1,12 +1,11 @@
 """posts/: the second pass of ingest. Fetches the images of each shard and checks that they decode."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from amia.errors import ImageError
-from amia.images import ImageSettings, decode, fetch_image
+from amia.images import ImageRoot, ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed_ids_by_status
 from ray_jobs.storage.external_sort import BucketReader, bucket_slices
 from ray_jobs.storage.fingerprint import Identity
@@ -26,10 +25,10 @@ class Fetch(Stage[list[Row], pa.Table]):
 
     name = POSTS
     pool = "fetch"
-    version = 1
+    version = 2
 
-    def __init__(self, store: Store, *, plan: Plan, image_root: Path | None, images: ImageSettings) -> None:
-        """`image_root` is the folder that relative image paths start from."""
+    def __init__(self, store: Store, *, plan: Plan, image_root: ImageRoot | None, images: ImageSettings) -> None:
+        """`image_root` is the folder or prefix that relative image paths start from."""
         super().__init__(store)
         self._plan, self._image_root, self._images = plan, image_root, images
         self._buckets = BucketReader(store, plan.scratch)

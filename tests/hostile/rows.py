@@ -106,7 +106,7 @@ PATHS: dict[str, str] = {
     "nul\0.jpg": "bad_image(missing)",
     "%2e%2e/secret.jpg": "bad_image(missing)",
     "file:secret.jpg": "bad_image(missing)",
-    "https://example.org/a.jpg": "bad_image(missing)",
+    "https://example.org/a.jpg": "bad_image(http)",
     "pipe:cat secret.jpg": "bad_image(missing)",
     "~/secret.jpg": "bad_image(missing)",
     "$HOME/secret.jpg": "bad_image(missing)",

@@ -16,9 +16,9 @@ import boto3
 import pytest
 
 from amia.errors import StoreError
+from amia.utils import object_store
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage import object_store
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 from tests.helpers.faulty_s3 import FaultyS3, always, faulty_s3, never, once, seeded

@@ -4,10 +4,11 @@ import codecs
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NoReturn
 
 from amia.errors import CorpusError
+from amia.readers.safety.decompress import open_text
+from amia.readers.source import SourceFile
 
 __all__ = ["MAX_LINE_BYTES", "parse_object", "read_lines"]
 
@@ -15,13 +16,13 @@ MAX_LINE_BYTES = 1 << 20
 """Length of a line. A longer one holds no post, and would be held in memory as a whole."""
 
 
-def read_lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
+def read_lines(file: SourceFile) -> Iterator[tuple[int, bytes | None]]:
     r"""Yield (number from 1, line without its end); None in place of a line of more than `MAX_LINE_BYTES` bytes.
 
     Only `\n` and `\r\n` end a line, since tweets contain U+2028, U+0085 and similar characters inside tokens. A UTF-8
     byte order mark is removed. Raises CorpusError for a file in UTF-16 or UTF-32.
     """
-    with file.open("rb") as stream:
+    with open_text(file) as stream:
         for number in itertools.count(1):
             line = stream.readline(MAX_LINE_BYTES)
             if not line:

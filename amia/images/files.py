@@ -12,6 +12,9 @@ from amia.utils.store_reader import StoreReader, is_url
 
 __all__ = ["ImageRoot", "fetch_image", "image_address", "read_image"]
 
+MAX_KEY_BYTES = 1024
+"""Length of a key with its prefix. S3 answers a longer one with an error, as if the request were wrong."""
+
 ImageRoot = Path | StoreReader
 """Folder on a local disk, or prefix of an object store, that image paths start from."""
 
@@ -69,11 +72,13 @@ def _key_below(root: StoreReader, url: str) -> str:
 
 def _fetch_object(root: StoreReader, image_path: str, limits: ImageSettings) -> bytes:
     key = "/".join(part for part in image_path.split("/") if part not in {"", "."})
+    if not key:
+        raise ImageError("not_a_file", image_path)
+    if len(root.address) + len(key.encode(errors="replace")) > MAX_KEY_BYTES:
+        raise ImageError("missing", f"{image_path[:40]}...: longer than the keys of object stores")
     try:
-        if not key:
-            raise ImageError("not_a_file", image_path)
         size, data = root.read_at_most(key, limits.max_bytes)
-    except (FileNotFoundError, ValueError) as error:  # ValueError: a lone surrogate
+    except FileNotFoundError as error:
         raise ImageError("missing", f"{image_path!r}: no such object in {root.address}") from error
     if data is None:
         raise ImageError("too_large", f"{image_path}: {size} bytes, the limit is {limits.max_bytes}")

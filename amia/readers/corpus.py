@@ -30,9 +30,7 @@ class Format:
 
 
 FORMATS = {
-    "jsonl": Format(
-        tuple(f".{name}{packed}" for name in ("jsonl", "ndjson") for packed in ("", ".gz", ".zst")), read_jsonl
-    ),
+    "jsonl": Format((".jsonl", ".jsonl.gz", ".jsonl.zst"), read_jsonl),
     "parquet": Format((".parquet",), read_parquet),
     "webdataset": Format((".tar", ".tar.gz", ".tgz"), read_webdataset),
 }

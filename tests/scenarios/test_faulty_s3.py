@@ -44,7 +44,7 @@ def store(proxy: FaultyS3, bucket: str, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         object_store, "RETRY", {"max_retries": RETRIES, "backoff": backoff, "retry_timeout": timedelta(seconds=30)}
     )
-    monkeypatch.setattr("ray_jobs.storage.store.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("amia.utils.store_reader.time.sleep", lambda seconds: None)
     return Store(f"{bucket}/{tmp_path.name}")
 
 

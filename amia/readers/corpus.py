@@ -64,15 +64,24 @@ class Corpus:
     def __iter__(self) -> Iterator[RawPost | Rejected]:
         if not self.files:
             yield from read_hub(self.source)
-        images = ImageFolder(self.image_root if self.kind == "conll" else None)
+        images = self.list_images()
         for file in self.files:
             try:
-                yield from self._read(file, images)
+                yield from self.read_file(file, images)
             except OSError as error:
                 raise CorpusError(f"{file}: {error.strerror or error}") from error
 
-    def _read(self, file: SourceFile, images: ImageFolder) -> Iterator[RawPost | Rejected]:
-        split = split_from_path(file.name)
+    def list_images(self) -> ImageFolder:
+        """List the images that are named by the ids of their posts, which only CoNLL has."""
+        return ImageFolder(self.image_root if self.kind == "conll" else None)
+
+    def split_of(self, file: SourceFile) -> str | None:
+        """Return the split that the path of a file names."""
+        return split_from_path(file.name)
+
+    def read_file(self, file: SourceFile, images: ImageFolder) -> Iterator[RawPost | Rejected]:
+        """Yield the posts of one file, in order. `images` are those of a CoNLL corpus, else empty."""
+        split = self.split_of(file)
         if self.kind == "conll":
             return read_conll(file, split, images)
         if self.kind == "datasets":

@@ -20,16 +20,21 @@ BUFFER_BYTES = 4 << 20
 """Bytes of a column that one read fetches."""
 
 
-def read_parquet(file: SourceFile, split: str | None) -> Iterator[RawPost | Rejected]:
+def read_parquet(
+    file: SourceFile, split: str | None, groups: range | None = None, first_row: int = 0
+) -> Iterator[RawPost | Rejected]:
     """Yield the posts of one file, in order; `location` is `name#row`. Columns are those of `row_mapping.NAMES`.
+
+    `groups` selects row groups, the first of which begins with row `first_row` of the file. Default: all.
 
     Raises CorpusError for a damaged file, for extension types, and for the reasons of `read_pages` and `TableReader`.
     """
     check_parquet_footer(file)
     try:
         with file.open_ranges() as stream, pq.ParquetFile(stream) as table:
-            reader = TableReader(table.schema_arrow, file.label, split)
-            pages = read_pages(file, table.metadata, reader.columns)
+            reader = TableReader(table.schema_arrow, file.label, split, first_row)
+            groups = range(table.num_row_groups) if groups is None else groups
+            pages = read_pages(file, table.metadata, reader.columns, groups)
         rows = max(1, min(MAX_BATCH_ROWS, MAX_BATCH_BYTES // max(1, pages.max_bytes)))
         # Without a buffer size, a whole column of a row group would be in memory, with all its images.
         options = {"buffer_size": BUFFER_BYTES, "pre_buffer": False, "arrow_extensions_enabled": False}
@@ -39,7 +44,7 @@ def read_parquet(file: SourceFile, split: str | None) -> Iterator[RawPost | Reje
         ):
             # Each row group separately, since Arrow cannot concatenate lists with different dictionaries.
             selection = {"batch_size": rows, "columns": reader.columns, "use_threads": False}
-            for group in range(table.num_row_groups):
+            for group in groups:
                 for batch in table.iter_batches(row_groups=[group], **selection):
                     yield from reader.posts(batch)
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: column names that are not UTF-8

@@ -51,6 +51,10 @@ class Pool(StrictModel):
 class Pools(StrictModel):
     """Actors of each stage."""
 
+    read: Pool = Pool(max=256, lease=1)
+    """First pass of ingest: parts of the source into scratch."""
+    sort: Pool = Pool(max=64, lease=4)
+    """First pass of ingest: scratch in the order of the plan."""
     fetch: Pool = Pool(max=64, cpus=0.5, lease=16)
     """Second pass of ingest: images into shards."""
     embed: Pool = Pool(max=64, gpus=1, cpus=3, lease=16)
@@ -112,6 +116,8 @@ class Settings(MethodSettings):
     managed clusters do. Clusters scaled by `ray up` or KubeRay do not report it, and need minutes to add machines."""
     bucket_mb: int = Field(default=128, ge=1)
     """Target size, in MB, of the scratch buckets that ingest sorts posts into."""
+    split_mb: int = Field(default=64, ge=1)
+    """Size, in MB, of the parts of the source that ingest reads side by side. It does not change the result."""
 
 
 def load_settings(config: str | Path | Mapping[str, Any] = "default", overrides: Sequence[str] = ()) -> Settings:

@@ -12,9 +12,16 @@ import pyarrow as pa
 from amia.errors import CorpusError
 from amia.readers.source import SourceFile
 
-__all__ = ["open_text"]
+__all__ = ["is_compressed", "open_text"]
 
 _GZIP, _ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def is_compressed(file: SourceFile) -> bool:
+    """Return whether a text file is compressed, by its first bytes."""
+    with file.open_ranges() as stream:
+        signature = stream.read(4)
+    return signature.startswith(_GZIP) or signature == _ZSTANDARD
 
 
 @contextmanager

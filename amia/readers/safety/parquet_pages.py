@@ -4,7 +4,7 @@ The header of a page gives its decompressed size and its number of values, and A
 compressed zeros become gigabytes of images, and as few bytes repeat one token a billion times.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -39,15 +39,15 @@ class Pages:
     """Paths of lists with dictionary-encoded strings, each of which may occur a million times."""
 
 
-def read_pages(file: SourceFile, metadata: pq.FileMetaData, columns: Collection[str]) -> Pages:
-    """Read the page headers of some columns.
+def read_pages(file: SourceFile, metadata: pq.FileMetaData, columns: Collection[str], groups: Iterable[int]) -> Pages:
+    """Read the page headers of some columns in some row groups.
 
     Raises CorpusError if the pages of a column decompress to more than those of an honest file could.
     """
     max_bytes, dictionary_lists = 0, dict[str, None]()
     with file.open_ranges(HEADER_BYTES) as stream:
         size = stream.seek(0, 2)
-        for group in range(metadata.num_row_groups):
+        for group in groups:
             for index in range(metadata.num_columns):
                 chunk = metadata.row_group(group).column(index)
                 if chunk.path_in_schema.partition(".")[0] not in columns:

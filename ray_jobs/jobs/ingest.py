@@ -65,7 +65,13 @@ def _fetch(
     store: Store, corpus: Corpus, settings: Settings, plan: Plan, cluster: Cluster, *, quiet: bool
 ) -> Counter[str]:
     """Run the second pass. Returns the published posts by image status."""
-    stage = Fetch(store, plan=plan, image_root=_absolute(corpus.image_root), images=settings.image)
+    stage = Fetch(
+        store,
+        plan=plan,
+        image_root=_absolute(corpus.image_root),
+        images=settings.image,
+        in_flight=settings.pools.fetch.in_flight,
+    )
     if plan.missing_posts(store) or plan.version == PLAN_VERSION:  # a finished run of an earlier version stays as it is
         stage.check_or_write_identity()
     wait_s = cluster.wait_s(settings.wait_for_gpus_s)

@@ -75,7 +75,7 @@ class ProgressTracker:
 class ProgressDisplay:
     """Shows the progress while a block runs: `with ProgressDisplay(tracker, {"embed": 1200}): ...`.
 
-    `totals`: number of posts by stage.
+    `totals`: number of posts by stage; 0 if it is unknown.
     """
 
     def __init__(self, tracker: Any, totals: dict[str, int], *, quiet: bool = False) -> None:
@@ -107,7 +107,7 @@ class ProgressDisplay:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=console) as bars:
-            tasks = {name: bars.add_task(name, total=total, summary="") for name, total in self._totals.items()}
+            tasks = {name: bars.add_task(name, total=total or None, summary="") for name, total in self._totals.items()}
             start = time.monotonic()
             while not self._stop.wait(TERMINAL_INTERVAL_S):
                 self._update(bars, tasks, start)
@@ -139,7 +139,7 @@ class ProgressDisplay:
 
 def _summary(done: int, total: int, failed: int, seconds: float) -> str:
     rate = done / max(seconds, 1e-9)
-    summary = f"{done:,} of {total:,} posts"
+    summary = f"{done:,} of {total:,} posts" if total else f"{done:,} posts"
     if done:
         summary += f", {rate:,.1f} posts/s"
         if done < total:

@@ -24,9 +24,10 @@ def test_readme_commands() -> None:
     commands = [name for block in code_blocks(README, "bash") for name in check_script(block)]
     assert set(commands) == {
         *("amia doctor", "amia ingest", "amia augment", "amia train", "amia evaluate", "amia status", "amia fetch"),
+        "amia submit",
         *("ray job submit", "ray up", "ray dashboard", "ray down", "ray get-auth-token"),
     }
-    assert commands.count("ray job submit") == 4
+    assert (commands.count("amia submit"), commands.count("ray job submit")) == (4, 2)
 
 
 def test_readme_blocks_are_valid_shell() -> None:
@@ -76,6 +77,8 @@ def test_slurm_commands() -> None:
         ("ray start --head --dashboard-hots=127.0.0.1", "--dashboard-hots"),
         ("ray job submit --adress x -- python -m ray_jobs status r", "--adress"),
         ("ray job submit -- python -m ray_jobs augmnt --run r", "augmnt"),
+        ("amia submit --adress x -- status s3://b/r", "--adress"),
+        ("amia submit -- augmnt --run s3://b/r", "augmnt"),
         ("srun --nodes=1 ray start --adress=x", "--adress"),
     ],
 )

@@ -73,9 +73,9 @@ def run_stages(
     todo_shards = [shard for shard in shards if any(shard in todo for todo in remaining.values())]
     pools = cluster.fit_pools({spec.stage.pool: spec.pool for spec in specs}, len(todo_shards))
     cluster.wait_for_pools(pools, wait_s)
-    tracker = ProgressTracker.start()
-    dataset = _dataset(specs, pools, todo_shards, tracker, wait_s)
     totals = {spec.stage.name: sum(plan.rows_of(shard) for shard in todo) for spec, todo in remaining.items()}
+    tracker = ProgressTracker.start(totals)
+    dataset = _dataset(specs, pools, todo_shards, tracker, wait_s)
     started = time.time()
     try:
         with (

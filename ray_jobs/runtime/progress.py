@@ -7,9 +7,11 @@ display on a terminal, plain lines elsewhere, and nothing with `--json`.
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Self
 
 import ray
+from ray.util.metrics import Gauge
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ray_jobs.runtime.cluster import driver_node_options
@@ -23,9 +25,17 @@ PLAIN_INTERVAL_S = 15.0
 
 
 class ProgressTracker:
-    """Counts what the actors report. Runs as an actor, see `start`."""
+    """Counts what the actors report. Runs as an actor, see `start`.
 
-    def __init__(self) -> None:
+    Ray exports the posts that are left as `ray_amia_posts_left{stage}`. The series ends with the execution, so an alert
+    about a value that stands still never concerns a finished job.
+    """
+
+    def __init__(self, totals: Mapping[str, int]) -> None:
+        self._left = Counter(totals)
+        self._gauge = Gauge("amia_posts_left", "Posts that the execution has yet to publish", ("stage",))
+        for stage, posts in totals.items():
+            self._gauge.set(posts, {"stage": stage})
         self._posts: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._attempts: Counter[tuple[str, str]] = Counter()
@@ -34,9 +44,12 @@ class ProgressTracker:
         self._is_stopped = False
 
     @classmethod
-    def start(cls) -> Any:
-        """Start a tracker as an actor without resources on the driver's node, and return its handle."""
-        return ray.remote(cls).options(**driver_node_options()).remote()
+    def start(cls, totals: Mapping[str, int]) -> Any:
+        """Start a tracker as an actor without resources on the driver's node, and return its handle.
+
+        `totals`: number of posts by stage.
+        """
+        return ray.remote(cls).options(**driver_node_options()).remote(dict(totals))
 
     def start_shard(self, stage: str, shard: str) -> int:
         """Record that a process starts a shard. Returns the number of starts: all previous processes have died."""
@@ -47,6 +60,8 @@ class ProgressTracker:
     def finish_shard(self, stage: str, posts: int, failed: int, line: dict[str, Any]) -> None:
         """Record that a shard of a stage is published, with its line of the log."""
         self._posts[stage] += posts
+        self._left[stage] -= posts
+        self._gauge.set(self._left[stage], {"stage": stage})
         self._failed[stage] += failed
         self._in_progress.discard((stage, line["shard"]))
         self._log.append(line)

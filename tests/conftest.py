@@ -24,6 +24,7 @@ from amia.demo import write_corpus
 from amia.mixing.arms import CONTROLS
 from ray_jobs.cli.main import main
 from ray_jobs.jobs import context as context_module
+from ray_jobs.jobs import first_pass as first_pass_module
 from ray_jobs.jobs import ingest as ingest_module
 from ray_jobs.jobs.augment import augment
 from ray_jobs.jobs.ingest import ingest
@@ -46,7 +47,7 @@ SMALL = (
     "per_shard=12",  # 6 shards of train, 2 of validation, 2 of test
     "clip.device=cpu",
     "generator.device=cpu",
-    *(f"pools.{stage}.max=1" for stage in ("fetch", "embed", "score", "synthesize", "mix")),
+    *(f"pools.{stage}.max=1" for stage in ("read", "sort", "fetch", "embed", "score", "synthesize", "mix")),
     *(f"pools.{stage}.gpus=0" for stage in ("embed", "synthesize")),
 )
 """Settings of a small run, as the command line takes them: one actor a stage, no GPU."""
@@ -195,7 +196,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         for step in steps:
             run_locally(step.stage, shards)
 
-    for module in (context_module, ingest_module):
+    for module in (context_module, first_pass_module, ingest_module):
         monkeypatch.setattr(module, "run_stages", run)
 
 

@@ -24,7 +24,7 @@ class TableReader:
     names.
     """
 
-    def __init__(self, schema: pa.Schema, name: str, split: str | None) -> None:
+    def __init__(self, schema: pa.Schema, name: str, split: str | None, first_row: int = 0) -> None:
         try:
             self.columns = known_names(schema.names)
         except CorpusError as error:
@@ -32,7 +32,7 @@ class TableReader:
         self._name = name
         self._split = split
         self._labels = label_names(_features(schema))
-        self._row = 0
+        self._row = first_row
         for column in set(NAMES["tags"]) & set(self.columns):
             kind = schema.field(column).type
             if pa.types.is_list(kind) and pa.types.is_integer(kind.value_type) and column not in self._labels:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from amia.posts import RawPost, Rejected
 from amia.readers.image_folder import ImageFolder
 from amia.readers.safety.json_lines import MAX_LINE_BYTES, read_lines
+from amia.readers.source import SourceFile
 
 __all__ = ["MAX_TOKENS", "read_conll"]
 
@@ -18,7 +18,7 @@ _TAG_COLUMN = {2: 1, 3: 1, 4: 3}
 """Number of columns -> index of the tag: 3 are token, coarse, fine (Twitter-FMNERG); 4 are CoNLL-2003."""
 
 
-def read_conll(file: Path, name: str, split: str | None, images: ImageFolder) -> Iterator[RawPost | Rejected]:
+def read_conll(file: SourceFile, split: str | None, images: ImageFolder) -> Iterator[RawPost | Rejected]:
     """Yield the posts of one file, in order; `location` is `name:line`.
 
     Columns are separated by one TAB, or by one space in a line without a TAB. Tokens stay exactly as they are, even
@@ -31,12 +31,12 @@ def read_conll(file: Path, name: str, split: str | None, images: ImageFolder) ->
         if problem is None and not line.strip(" \t"):
             # Some files have a blank line after IMGID, before the post's tokens.
             if block is not None and not block.is_empty:
-                yield block.finish(name, split, images)
+                yield block.finish(file.label, split, images)
                 block = None
             continue
         if line.startswith("IMGID:") and "\t" not in line.rstrip("\t "):
             if block is not None:
-                yield block.finish(name, split, images)
+                yield block.finish(file.label, split, images)
             block = _Block(number, line.removeprefix("IMGID:").strip(" \t") or None)
             continue
         if block is None:
@@ -45,7 +45,7 @@ def read_conll(file: Path, name: str, split: str | None, images: ImageFolder) ->
             block = _Block(number)
         block.add(number, line, problem)
     if block is not None:
-        yield block.finish(name, split, images)
+        yield block.finish(file.label, split, images)
 
 
 @dataclass(slots=True)

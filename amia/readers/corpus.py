@@ -3,16 +3,18 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from amia.errors import CorpusError
+from amia.images import ImageRoot
 from amia.posts import SPLITS, RawPost, Rejected
 from amia.readers.conll import read_conll
-from amia.readers.hf_disk import hf_disk_split, read_hf_disk
+from amia.readers.hf_disk import read_hf_disk
 from amia.readers.hub import read_hub
 from amia.readers.image_folder import ImageFolder
 from amia.readers.jsonl import read_jsonl
 from amia.readers.parquet import read_parquet
+from amia.readers.source import SourceFile
 from amia.readers.webdataset import read_webdataset
 
 __all__ = ["FORMATS", "Corpus", "Format", "split_from_path"]
@@ -23,12 +25,12 @@ class Format:
     """A format whose files are recognized by their suffix and read one by one."""
 
     suffixes: tuple[str, ...]
-    read: Callable[[Path, str, str | None], Iterator[RawPost | Rejected]]
-    """Yields the posts of a file. Takes the file, its name in `location`, and the split that its path names."""
+    read: Callable[[SourceFile, str | None], Iterator[RawPost | Rejected]]
+    """Yields the posts of a file. Takes the file and the split that its path names."""
 
 
 FORMATS = {
-    "jsonl": Format((".jsonl",), read_jsonl),
+    "jsonl": Format((".jsonl", ".jsonl.gz", ".jsonl.zst"), read_jsonl),
     "parquet": Format((".parquet",), read_parquet),
     "webdataset": Format((".tar", ".tar.gz", ".tgz"), read_webdataset),
 }
@@ -46,41 +48,45 @@ class Corpus:
     """
 
     source: str
-    """Source as the user named it: a folder, a file, or `hf:owner/name`."""
+    """Source as the user named it: a folder, a file, a URL, or `hf:owner/name`."""
     kind: str
     """A name in `FORMATS`, `conll` or `datasets`."""
-    files: list[Path]
+    files: list[SourceFile]
     """Files of the source, sorted; empty for a data set on the hub."""
-    root: Path
-    """Folder that file names in `location` are relative to."""
-    image_root: Path | None
-    """Folder that `RawPost.image_path` is relative to; None if the files contain the images, or there are none."""
+    image_root: ImageRoot | None
+    """Folder or prefix that `RawPost.image_path` is relative to; None if the files contain them or there are none."""
 
     @property
     def bytes(self) -> int:
         """Total size of the files in bytes, for planning."""
-        return sum(file.stat().st_size for file in self.files)
+        return sum(file.size for file in self.files)
 
     def __iter__(self) -> Iterator[RawPost | Rejected]:
         if not self.files:
             yield from read_hub(self.source)
-        images = ImageFolder(self.image_root if self.kind == "conll" else None)
+        images = self.list_images()
         for file in self.files:
             try:
-                yield from self._read(file, images)
+                yield from self.read_file(file, images)
             except OSError as error:
                 raise CorpusError(f"{file}: {error.strerror or error}") from error
 
-    def _read(self, file: Path, images: ImageFolder) -> Iterator[RawPost | Rejected]:
-        relative = file.relative_to(self.root).as_posix()
-        # A name that is not valid UTF-8 must still be printable.
-        name = relative.encode("utf-8", "backslashreplace").decode()
-        split = split_from_path(relative)
+    def list_images(self) -> ImageFolder:
+        """List the images that are named by the ids of their posts, which only CoNLL has."""
+        return ImageFolder(self.image_root if self.kind == "conll" else None)
+
+    def split_of(self, file: SourceFile) -> str | None:
+        """Return the split that the path of a file names."""
+        return split_from_path(file.name)
+
+    def read_file(self, file: SourceFile, images: ImageFolder) -> Iterator[RawPost | Rejected]:
+        """Yield the posts of one file, in order. `images` are those of a CoNLL corpus, else empty."""
+        split = self.split_of(file)
         if self.kind == "conll":
-            return read_conll(file, name, split, images)
+            return read_conll(file, split, images)
         if self.kind == "datasets":
-            return read_hf_disk(file, name, hf_disk_split(file))
-        return FORMATS[self.kind].read(file, name, split)
+            return read_hf_disk(file)
+        return FORMATS[self.kind].read(file, split)
 
 
 def split_from_path(path: str) -> str | None:

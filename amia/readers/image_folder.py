@@ -1,9 +1,7 @@
 """Images by post id, for corpora whose image files are named by it (`<id>.jpg`)."""
 
-import os
-from pathlib import Path
-
-from amia.errors import CorpusError
+from amia.images import ImageRoot
+from amia.readers.source import open_folder
 
 __all__ = ["IMAGE_SUFFIXES", "ImageFolder"]
 
@@ -19,16 +17,10 @@ class ImageFolder:
     Keeps one short string per image (about 150 bytes): a million images take 150 MB.
     """
 
-    def __init__(self, root: Path | None) -> None:
+    def __init__(self, root: ImageRoot | None) -> None:
         self._names: dict[str, str] = {}
-        if root is None:
-            return
-        try:
-            with os.scandir(root) as entries:
-                for entry in entries:
-                    self._add(entry.name)
-        except OSError as error:
-            raise CorpusError(f"image folder {root}: {error.strerror}") from error
+        for name, _ in () if root is None else open_folder(root).entries():
+            self._add(name)
 
     def __len__(self) -> int:
         return len(self._names)

@@ -4,7 +4,6 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from amia.errors import CorpusError
@@ -13,6 +12,7 @@ from amia.posts import RawPost, Rejected
 from amia.readers.row_mapping import NAMES, read_record
 from amia.readers.safety.json_lines import parse_object
 from amia.readers.safety.tar_members import read_members
+from amia.readers.source import SourceFile
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_TEXT_BYTES", "read_webdataset"]
 
@@ -21,7 +21,7 @@ MAX_TEXT_BYTES = 1 << 20
 """Size limit of a `.txt` or `.json` member."""
 
 
-def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPost | Rejected]:
+def read_webdataset(file: SourceFile, split: str | None) -> Iterator[RawPost | Rejected]:
     """Yield the posts of one tar file (compressed or not), in order, in one pass; `location` is `name/key`.
 
     Consecutive `abc.jpg`, `abc.txt` and `abc.json` are the post with id `abc`; folders are part of the id. The JSON has
@@ -31,6 +31,7 @@ def read_webdataset(file: Path, name: str, split: str | None) -> Iterator[RawPos
 
     Raises CorpusError if the archive is damaged or truncated.
     """
+    name = file.label
     sample: _Sample | None = None
     try:
         for member in read_members(file):

@@ -16,7 +16,10 @@ __all__ = ["ingest", "print_ingest_result"]
 
 
 def ingest(
-    source: Annotated[str, typer.Argument(help="CoNLL folder, *.jsonl, *.parquet, *.tar, or Hugging Face data set.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="Folder, file, or URL: CoNLL, *.jsonl, *.parquet, *.tar, Hugging Face data set."),
+    ],
     run: Run,
     overrides: Overrides = None,
     images: Images = None,

@@ -28,6 +28,7 @@ from ray_jobs.cli.predict import predict
 from ray_jobs.cli.report import report
 from ray_jobs.cli.retry import retry
 from ray_jobs.cli.status import status
+from ray_jobs.cli.submit import submit
 from ray_jobs.cli.train import train
 from ray_jobs.runtime.console import escape_controls
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
@@ -74,6 +75,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     export,
     retry,
     gc,
+    submit,
     demo,
 )
 """In the order of `amia --help`."""

@@ -45,7 +45,10 @@ Model = Annotated[
     typer.Option("--model", help="Trained recognizer: its name in the run's models/, its folder, or a URL."),
 ]
 InputArm = Annotated[str, typer.Option("--arm", help="Finished arm whose images the recognizer receives.")]
-Images = Annotated[str | None, typer.Option("--images", help="Image folder, if it is not next to the text files.")]
+Images = Annotated[
+    str | None,
+    typer.Option("--images", help="Image folder or s3://, gs://, az:// prefix, if it is not next to the text files."),
+]
 
 
 def exit_if_too_many_failed(failed: int, posts: int, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amia.errors import SettingsError, StoreError
+from amia.utils.store_reader import ObjectInfo
 from ray_jobs.runtime.heartbeat import HEARTBEAT_SUFFIX
 from ray_jobs.storage.layout import (
     CHECKPOINTS,
@@ -29,7 +30,7 @@ from ray_jobs.storage.layout import (
     TRAINING_FILE,
 )
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.store import ObjectInfo, Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["MIN_AGE_S", "Orphan", "collect", "parse_duration"]
 

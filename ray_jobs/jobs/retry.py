@@ -11,9 +11,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amia.errors import CorpusError, IdentityError, RunError
-from amia.images import ImageSettings
+from amia.errors import IdentityError, RunError
+from amia.images import ImageRoot, ImageSettings, image_address
 from amia.mixing.arms import needs_synthesis
+from amia.readers.detect import open_image_root
+from amia.utils.store_reader import StoreReader, is_url
 from ray_jobs.jobs.context import open_run
 from ray_jobs.runtime.cluster import connect
 from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
@@ -103,7 +105,7 @@ def retry(run: str, to: str, settings: Settings, *, images: str | None = None, q
     return RetryResult(
         posts=plan.total,
         images={status: (count, broken_after[status]) for status, count in sorted(broken_before.items())},
-        image_root=None if image_root is None else str(image_root),
+        image_root=image_address(image_root) or None,
         redrawn=sum(count for status, count in synthesis_counts.items() if _is_redrawn(status)),
         refused=synthesis_counts["synthesis=failed(refused)"],
         stages={POSTS: len(plan.shards)} | num_taken_over,
@@ -113,7 +115,11 @@ def retry(run: str, to: str, settings: Settings, *, images: str | None = None, q
 
 
 def _check_retryable(
-    old: Store, plan: Plan, image_root: Path | None, posts: Sequence[ShardMetadata], redrawn_shards: Collection[str]
+    old: Store,
+    plan: Plan,
+    image_root: ImageRoot | None,
+    posts: Sequence[ShardMetadata],
+    redrawn_shards: Collection[str],
 ) -> None:
     """Raise RunError if no failed post can be retried."""
     num_broken = _count_broken(posts).total()
@@ -240,11 +246,14 @@ def _synthesized_metadata(old: Store, plan: Plan) -> dict[str, ShardMetadata]:
     return dict(zip(shards, read_all_metadata(old, shard_keys(SYNTHESIZED, shards), sizes), strict=True))
 
 
-def _image_root(plan: Plan, images: str | None) -> Path | None:
-    if images is not None and not Path(images).is_dir():
-        raise CorpusError(f"images {images}: there is no such folder")
-    root = images or plan.source["images"]
-    return Path(root).resolve() if root and Path(root).is_dir() else None
+def _image_root(plan: Plan, images: str | None) -> ImageRoot | None:
+    if images is not None:
+        root = open_image_root(images)
+        return root.resolve() if isinstance(root, Path) else root
+    address = plan.source["images"]
+    if is_url(address):
+        return StoreReader(address)
+    return Path(address) if address and Path(address).is_dir() else None
 
 
 def _count_broken(posts: Sequence[ShardMetadata]) -> Counter[str]:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
+from amia.utils.store_reader import ObjectInfo
 from ray_jobs.runtime.faults import Fault, read_faults
 from ray_jobs.runtime.heartbeat import TIMEOUT_S, HeartbeatRecord, read_heartbeats
 from ray_jobs.runtime.throughput import posts_per_second
@@ -37,7 +38,7 @@ from ray_jobs.storage.layout import (
 from ray_jobs.storage.plan import Plan, parse_shard_name
 from ray_jobs.storage.shards import read_all_metadata, total_counts
 from ray_jobs.storage.status import count_failures
-from ray_jobs.storage.store import ObjectInfo, Store
+from ray_jobs.storage.store import Store
 from ray_jobs.training.training_status import list_trainings
 
 __all__ = ["status"]

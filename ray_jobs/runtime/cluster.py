@@ -40,6 +40,13 @@ class Cluster:
     autoscales: bool
     """Whether the cluster reports that it can grow. The autoscalers of Ray 2.60 do not report it."""
 
+    def is_one_machine(self) -> bool:
+        """Return whether actors find the files of the driver's disk: all run on its machine, as far as is known now."""
+        if self.is_local or self.autoscales:
+            return self.is_local
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray ships it untyped
+        return sum(node["Alive"] for node in nodes) == 1
+
     def fit_pools(self, pools: dict[str, Pool], shards: int | None = None) -> dict[str, Pool]:
         """Return the pools of one execution as they will run: fitted to this machine if the cluster is local.
 

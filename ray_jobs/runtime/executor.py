@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
@@ -28,7 +28,6 @@ from ray_jobs.runtime.signals import drain_on_sigterm
 from ray_jobs.runtime.stage_actor import LEAVE_OUT, AnyStage, Failure, StageActor
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.layout import LOG
-from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
 __all__ = ["AnyStage", "StageSpec", "leases", "run_locally", "run_stages", "unpublished"]
@@ -48,10 +47,17 @@ class StageSpec:
     pool: Pool
 
 
+class ShardSizes(Protocol):
+    """Numbers of posts by shard: a `Plan`, or what the first pass of ingest knows of its parts."""
+
+    def rows_of(self, shard: str) -> int:
+        """Return the number of posts of a shard; 0 if it is unknown."""
+
+
 def run_stages(
     store: Store,
     cluster: Cluster,
-    plan: Plan,
+    plan: ShardSizes,
     specs: Sequence[StageSpec],
     shards: Sequence[str],
     *,
@@ -74,8 +80,8 @@ def run_stages(
         return
     specs = list(remaining)
     todo_shards = _todo_shards(remaining, shards)
-    tracker = ProgressTracker.start()
     totals = {spec.stage.name: sum(plan.rows_of(shard) for shard in todo) for spec, todo in remaining.items()}
+    tracker = ProgressTracker.start(totals)
     started = time.time()
     left_out: list[str] = []
     try:

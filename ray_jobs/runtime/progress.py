@@ -7,9 +7,11 @@ display on a terminal, plain lines elsewhere, and nothing with `--json`.
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import ray
+from ray.util.metrics import Gauge
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ray_jobs.runtime.cluster import driver_node_options
@@ -32,9 +34,17 @@ class ProcessLocation(NamedTuple):
 
 
 class ProgressTracker:
-    """Counts what the actors report. Runs as an actor, see `start`."""
+    """Counts what the actors report. Runs as an actor, see `start`.
 
-    def __init__(self) -> None:
+    Ray exports the posts that are left as `ray_amia_posts_left{stage}`. The series ends with the execution, so an alert
+    about a value that stands still never concerns a finished job.
+    """
+
+    def __init__(self, totals: Mapping[str, int]) -> None:
+        self._left = Counter(totals)
+        self._gauge = Gauge("amia_posts_left", "Posts that the execution has yet to publish", ("stage",))
+        for stage, posts in totals.items():
+            self._gauge.set(posts, {"stage": stage})
         self._posts: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._attempts: Counter[tuple[str, str]] = Counter()
@@ -44,9 +54,12 @@ class ProgressTracker:
         self._is_stopped = False
 
     @classmethod
-    def start(cls) -> Any:
-        """Start a tracker as an actor without resources on the driver's node, and return its handle."""
-        return ray.remote(cls).options(**driver_node_options()).remote()
+    def start(cls, totals: Mapping[str, int]) -> Any:
+        """Start a tracker as an actor without resources on the driver's node, and return its handle.
+
+        `totals`: number of posts by stage.
+        """
+        return ray.remote(cls).options(**driver_node_options()).remote(dict(totals))
 
     def start_shard(self, stage: str, shard: str, location: ProcessLocation) -> int:
         """Record that a process starts a shard. Returns the number of processes that died at it, and this one."""
@@ -63,6 +76,8 @@ class ProgressTracker:
     def finish_shard(self, stage: str, posts: int, failed: int, line: dict[str, Any], node: str) -> None:
         """Record that a shard of a stage is published, with its line of the log."""
         self._posts[stage] += posts
+        self._left[stage] -= posts
+        self._gauge.set(self._left[stage], {"stage": stage})
         self._failed[stage] += failed
         self._in_progress.pop((stage, line["shard"]), None)
         self._faults.reset(node)
@@ -101,7 +116,7 @@ class ProgressTracker:
 class ProgressDisplay:
     """Shows the progress while a block runs: `with ProgressDisplay(tracker, {"embed": 1200}): ...`.
 
-    `totals`: number of posts by stage.
+    `totals`: number of posts by stage; 0 if it is unknown.
     """
 
     def __init__(self, tracker: Any, totals: dict[str, int], *, quiet: bool = False) -> None:
@@ -133,7 +148,7 @@ class ProgressDisplay:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=console) as bars:
-            tasks = {name: bars.add_task(name, total=total, summary="") for name, total in self._totals.items()}
+            tasks = {name: bars.add_task(name, total=total or None, summary="") for name, total in self._totals.items()}
             start = time.monotonic()
             while not self._stop.wait(TERMINAL_INTERVAL_S):
                 self._update(bars, tasks, start)
@@ -171,7 +186,7 @@ def _count_nodes() -> int:
 
 def _summary(done: int, total: int, failed: int, seconds: float) -> str:
     rate = done / max(seconds, 1e-9)
-    summary = f"{done:,} of {total:,} posts"
+    summary = f"{done:,} of {total:,} posts" if total else f"{done:,} posts"
     if done:
         summary += f", {rate:,.1f} posts/s"
         if done < total:

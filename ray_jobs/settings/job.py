@@ -15,7 +15,17 @@ from amia.mner.training.settings import TrainingSettings
 from amia.settings import MethodSettings
 from amia.utils.config import StrictModel, build_settings, deep_merge, expand_dotted, iter_fields, read_tree
 
-__all__ = ["PRESETS", "Pool", "Pools", "Settings", "Workers", "load_settings", "parse_override", "settings_help"]
+__all__ = [
+    "PRESETS",
+    "FetchPool",
+    "Pool",
+    "Pools",
+    "Settings",
+    "Workers",
+    "load_settings",
+    "parse_override",
+    "settings_help",
+]
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -48,10 +58,21 @@ class Pool(StrictModel):
         return self
 
 
+class FetchPool(Pool):
+    """Actors that fetch images."""
+
+    in_flight: int = Field(default=64, ge=1)
+    """Images that one actor requests at the same time; a bucket answers after some 30 ms."""
+
+
 class Pools(StrictModel):
     """Actors of each stage."""
 
-    fetch: Pool = Pool(max=64, cpus=0.5, lease=16)
+    read: Pool = Pool(max=256, lease=1)
+    """First pass of ingest: parts of the source into scratch."""
+    sort: Pool = Pool(max=64, lease=4)
+    """First pass of ingest: scratch in the order of the plan."""
+    fetch: FetchPool = FetchPool(max=1024, cpus=0.5, lease=16)
     """Second pass of ingest: images into shards."""
     embed: Pool = Pool(max=64, gpus=1, cpus=3, lease=16)
     """Texts and images into CLIP vectors. Small GPU machines have four cores, hence three CPUs per actor."""
@@ -115,6 +136,8 @@ class Settings(MethodSettings):
     process's slowest shard, if that is longer."""
     bucket_mb: int = Field(default=128, ge=1)
     """Target size, in MB, of the scratch buckets that ingest sorts posts into."""
+    split_mb: int = Field(default=64, ge=1)
+    """Size, in MB, of the parts of the source that ingest reads side by side. It does not change the result."""
 
 
 def load_settings(config: str | Path | Mapping[str, Any] = "default", overrides: Sequence[str] = ()) -> Settings:

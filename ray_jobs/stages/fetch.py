@@ -1,12 +1,12 @@
 """posts/: the second pass of ingest. Fetches the images of each shard and checks that they decode."""
 
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
 
 from amia.errors import ImageError
-from amia.images import ImageSettings, decode, fetch_image
+from amia.images import ImageRoot, ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed_ids_by_status
 from ray_jobs.storage.external_sort import BucketReader, bucket_slices
 from ray_jobs.storage.fingerprint import Identity
@@ -26,12 +26,14 @@ class Fetch(Stage[list[Row], pa.Table]):
 
     name = POSTS
     pool = "fetch"
-    version = 1
+    version = 2
 
-    def __init__(self, store: Store, *, plan: Plan, image_root: Path | None, images: ImageSettings) -> None:
-        """`image_root` is the folder that relative image paths start from."""
+    def __init__(
+        self, store: Store, *, plan: Plan, image_root: ImageRoot | None, images: ImageSettings, in_flight: int
+    ) -> None:
+        """`image_root` is the folder or prefix that image paths start from, `in_flight` the number of requests."""
         super().__init__(store)
-        self._plan, self._image_root, self._images = plan, image_root, images
+        self._plan, self._image_root, self._images, self._in_flight = plan, image_root, images, in_flight
         self._buckets = BucketReader(store, plan.scratch)
 
     def identity(self, folder: str) -> Identity:
@@ -45,7 +47,9 @@ class Fetch(Stage[list[Row], pa.Table]):
         }
 
     def load(self, shard: str) -> list[Row]:
-        """Return the posts of the shard, with the bytes of their images or the reason why there are none."""
+        """Return the posts of the shard, with the bytes of their images or the reason why there are none.
+
+        The bytes in memory are those of the shard, however many requests are in flight."""
         split, index = parse_shard_name(shard)
         first = index * self._plan.per_shard
         span = slice(first, first + self._plan.rows_of(shard))
@@ -54,12 +58,18 @@ class Fetch(Stage[list[Row], pa.Table]):
             rows += self._buckets.read(bucket, split, part)
         for row in rows:
             row["status"] = "ok" if row["image"] is not None or row["image_path"] is not None else "no_image"
-            if row["image"] is None and row["image_path"] is not None:
-                try:
-                    row["image"] = fetch_image(self._image_root, row["image_path"], self._images)
-                except ImageError as error:
-                    row["status"] = f"bad_image({error.reason})"
+        outside = [row for row in rows if row["image"] is None and row["image_path"] is not None]
+        if outside:
+            with ThreadPoolExecutor(self._in_flight, "fetch") as pool:
+                list(pool.map(self._fetch, outside))
         return rows
+
+    def _fetch(self, row: Row) -> None:
+        """Set the image of a row, or the reason why it cannot be fetched."""
+        try:
+            row["image"] = fetch_image(self._image_root, row["image_path"], self._images)
+        except ImageError as error:
+            row["status"] = f"bad_image({error.reason})"
 
     def run(self, loaded: list[Row]) -> pa.Table:
         """Decode every image once. A post whose image does not decode keeps the path and the reason, not the bytes."""

@@ -1,12 +1,11 @@
 """posts/ of a retried run: the posts of another run, with the images that failed there fetched again."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from amia.errors import ImageError
-from amia.images import ImageSettings, decode, fetch_image
+from amia.images import ImageRoot, ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed_ids_by_status
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import POSTS
@@ -31,7 +30,7 @@ class Refetch(Stage[list[Row], pa.Table | None]):
     version = 1
 
     def __init__(
-        self, store: Store, *, posts: Identity, old: Store, image_root: Path | None, images: ImageSettings
+        self, store: Store, *, posts: Identity, old: Store, image_root: ImageRoot | None, images: ImageSettings
     ) -> None:
         """`posts` is the identity of `old`'s posts, `image_root` the folder of the images (None: fetch nothing)."""
         super().__init__(store)

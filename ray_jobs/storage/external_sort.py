@@ -1,21 +1,23 @@
 """External sort of `amia ingest`: from posts in any order to posts in the order of the plan, in bounded memory.
 
-Each post goes into one of B buckets by the first bits of a keyed hash of its id. Each bucket is small enough to be
-sorted in memory; concatenated, the sorted buckets are the corpus in hash order. Posts with equal ids share a bucket,
-which is where duplicates are found. Images inside the source are read once, here.
+Each post is in one of B buckets by the first bits of a keyed hash of its id (`split_files.py`). Each bucket is small
+enough that its keys are sorted in memory; concatenated, the sorted buckets are the corpus in hash order. Posts with
+equal ids share a bucket, which is where duplicates are found. The images of the source stay in the parts, where the
+second pass reads them by range.
 
-    scratch/<name>/bucket-0003/rows-train-00000.arrow    posts of one bucket and split in input order, in parts
-                               keys-train-00000.arrow    the sort keys of these posts, row for row
-                               order-train.arrow         location of each post in the order of the plan: part and row
-                   quarantine/00000.jsonl                rows that are not posts
+    scratch/<name>/sorted/0003.json                  counts and hashes of a bucket, written last
+                   orders/0003-train.arrow           location of each post in the order of the plan
+                   quarantine/                       rows that are not posts; duplicates by bucket
+
+The result does not depend on how the source was cut: equal posts are ordered by their position in the source, which is
+the position of their segments, and hashes are taken of `LEAVES` ranges of keys, each of which lies in one bucket.
 """
 
-import io
+import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,162 +25,69 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from amia.errors import StoreError
-from amia.posts import Post, Rejected
-from ray_jobs.storage.layout import QUARANTINE
+from amia.posts import Rejected
+from amia.readers.splits import with_line_offset
+from ray_jobs.storage.split_files import KEY, SplitIndex, bucket_file, part_file
 from ray_jobs.storage.store import Store
 
 __all__ = [
+    "LEAVES",
     "BucketReader",
-    "BucketWriter",
     "SortedBucket",
     "bucket_count",
     "bucket_slices",
+    "combine_leaves",
     "order_file",
-    "order_key",
     "sort_bucket",
+    "write_bucket_files",
 ]
 
+LEAVES = 4096
+"""Ranges of keys that are hashed separately: the digest of a corpus is that of their hashes."""
 MAX_BUCKETS = 1024
 UNKNOWN_BUCKETS = 64
 """Buckets of a source of unknown size."""
-BUFFER_BYTES = 256_000_000
-"""Size of the posts held in memory above which the largest part is written."""
-PART_BYTES = 24_000_000
-"""Size above which a part is written even if there is room: writing needs the size of the part once more."""
-FETCH_BYTES = 4_000_000
-"""Bytes of a part that one request fetches."""
-MAX_REJECTED = 10_000
-"""Rejected rows held in memory."""
+IN_FLIGHT = 16
+"""Ranges of bytes that are fetched at the same time."""
 
-ROW = pa.schema(
-    {
-        "id": pa.string(),
-        "split": pa.string(),
-        "text": pa.string(),
-        "tokens": pa.list_(pa.string()),
-        "tags": pa.list_(pa.string()),
-        "ner_tags": pa.list_(pa.string()),
-        "image": pa.binary(),
-        "image_path": pa.string(),
-    }
-)
-KEY = pa.schema(
-    {
-        "key": pa.binary(16),
-        "has_source_id": pa.bool_(),
-        "content": pa.string(),
-        "location": pa.string(),
-        "id": pa.string(),
-        "split": pa.string(),
-        "part": pa.int32(),
-        "row": pa.int32(),
-    }
-)
-SORT_KEYS = [("key", "ascending"), ("has_source_id", "descending"), ("content", "ascending"), ("location", "ascending")]
-
-
-def order_key(seed: int, post_id: str) -> bytes:
-    """Return the 16 bytes by which posts are ordered: a hash of the id, keyed with the run's seed."""
-    return blake2b(post_id.encode(), key=seed.to_bytes(8, "little"), digest_size=16).digest()
+SORT_KEYS = [
+    *[("key", "ascending"), ("has_source_id", "descending"), ("content", "ascending")],
+    *[("source", "ascending"), ("part", "ascending"), ("row", "ascending")],
+]
+Leaves = dict[str, dict[int, str]]
+"""By split, leaf -> SHA-256 over its posts."""
 
 
 def bucket_count(source_bytes: int | None, bucket_bytes: int) -> int:
-    """Return the number of buckets for a source of a size (None: unknown). The plan does not depend on it."""
+    """Return the number of buckets, a power of two, for a source of a size (None: unknown).
+
+    The plan does not depend on it.
+    """
     if source_bytes is None:
         return UNKNOWN_BUCKETS
-    return min(MAX_BUCKETS, max(1, -(-source_bytes // bucket_bytes)))
+    return min(MAX_BUCKETS, 1 << max(0, -(-source_bytes // bucket_bytes) - 1).bit_length())
 
 
-class BucketWriter:
-    """Takes posts in any order and writes the posts of each bucket and split in parts.
+def write_bucket_files(
+    store: Store, folder: str, indexes: Sequence[SplitIndex], line_offsets: Mapping[int, int]
+) -> dict[str, int]:
+    """Write where the segments of each bucket are, from the indexes of all splits in order.
 
-    A part is written when it is full, or when it is the largest and the buffer is full: `buffer_bytes` bounds the
-    memory for any number of posts.
+    `line_offsets`: number of a split -> lines that come before it in its file, if it begins within one. Returns the
+    posts of each bucket that has any, by its name.
     """
+    buckets: dict[int, list[dict[str, Any]]] = {}
+    for source, index in enumerate(indexes):
+        for segment in index.segments:
+            buckets.setdefault(segment.bucket, []).append({**asdict(segment), "source": source})
 
-    def __init__(
-        self,
-        store: Store,
-        folder: str,
-        *,
-        seed: int,
-        count: int,
-        buffer_bytes: int = BUFFER_BYTES,
-        part_bytes: int = PART_BYTES,
-    ) -> None:
-        self._store, self._folder, self._seed, self.count = store, folder, seed, count
-        self._buffer_bytes, self._part_bytes = buffer_bytes, part_bytes
-        self._posts: dict[tuple[int, str], list[Post]] = {}
-        self._keys: dict[tuple[int, str], list[dict[str, Any]]] = {}
-        self._bytes: Counter[tuple[int, str]] = Counter()
-        self._total_bytes = 0
-        self._parts: Counter[tuple[int, str]] = Counter()
-        self._rejected: list[Rejected] = []
-        self._rejected_parts = 0
+    def write(bucket: int) -> None:
+        content = {"segments": buckets[bucket], "line_offsets": line_offsets}
+        store.create(bucket_file(folder, bucket), json.dumps(content, sort_keys=True).encode())
 
-    def add(self, post: Post, *, has_source_id: bool, content: str) -> None:
-        """Add a post. `has_source_id`: whether the source gave its id; `content`: its content hash."""
-        key = order_key(self._seed, post.id)
-        bucket_split = int.from_bytes(key[:4], "big") * self.count >> 32, post.split
-        posts = self._posts.setdefault(bucket_split, [])
-        self._keys.setdefault(bucket_split, []).append(
-            {
-                "key": key,
-                "has_source_id": has_source_id,
-                "content": content,
-                "location": post.location,
-                "id": post.id,
-                "split": post.split,
-                "part": self._parts[bucket_split],
-                "row": len(posts),
-            }
-        )
-        posts.append(post)
-        size = _memory_bytes(post)
-        self._bytes[bucket_split] += size
-        self._total_bytes += size
-        if self._bytes[bucket_split] > self._part_bytes:
-            self._flush_part(bucket_split)
-        while self._total_bytes > self._buffer_bytes:
-            self._flush_part(max(self._bytes, key=self._bytes.__getitem__))
-
-    def reject(self, rejected: Rejected) -> None:
-        """Add a row of the source that is not a post."""
-        self._rejected.append(rejected)
-        if len(self._rejected) >= MAX_REJECTED:
-            self._flush_rejected()
-
-    def flush(self) -> None:
-        """Write everything that is held in memory."""
-        for bucket_split in list(self._posts):
-            self._flush_part(bucket_split)
-        if self._rejected:
-            self._flush_rejected()
-
-    def sort(self, bucket: int) -> "SortedBucket":
-        """Run `sort_bucket` after `flush`. Raises StoreError if parts were removed by another process."""
-        parts = sum(count for (part_bucket, _), count in self._parts.items() if part_bucket == bucket)
-        return sort_bucket(self._store, self._folder, bucket, parts=parts)
-
-    def _flush_part(self, bucket_split: tuple[int, str]) -> None:
-        bucket, split = bucket_split
-        part = self._parts[bucket_split]
-        posts, keys = self._posts.pop(bucket_split), self._keys.pop(bucket_split)
-        rows = pa.table([[getattr(post, name) for post in posts] for name in ROW.names], schema=ROW)
-        for kind, table in (("rows", rows), ("keys", pa.Table.from_pylist(keys, KEY))):
-            key = f"{_bucket_folder(self._folder, bucket)}/{kind}-{split}-{part:05d}.arrow"
-            self._store.create(key, _to_ipc(table))
-        self._parts[bucket_split] += 1
-        self._total_bytes -= self._bytes.pop(bucket_split)
-
-    def _flush_rejected(self) -> None:
-        lines = "".join(
-            json.dumps({"where": row.location, "id": row.id, "reason": row.reason}, ensure_ascii=False) + "\n"
-            for row in self._rejected
-        )
-        self._store.create(f"{self._folder}/{QUARANTINE}/{self._rejected_parts:05d}.jsonl", lines.encode())
-        self._rejected_parts += 1
-        self._rejected = []
+    with ThreadPoolExecutor(IN_FLIGHT, "bucket") as pool:
+        list(pool.map(write, buckets))
+    return {f"{bucket:04d}": sum(item["count"] for item in buckets[bucket]) for bucket in sorted(buckets)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,33 +95,46 @@ class SortedBucket:
     """One bucket in the order of the plan."""
 
     orders: dict[str, pa.Table]
-    """By split, one row per post: `id` (final), `part`, `row`, and `content`, its content hash."""
+    """By split, one row per post: `id` (final), and `source`, `part`, `row` of its segment."""
+    leaves: Leaves
     duplicates: list[Rejected]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Posts by split."""
+        return {split: order.num_rows for split, order in self.orders.items()}
 
-def sort_bucket(store: Store, folder: str, bucket: int, *, parts: int) -> SortedBucket:
-    """Sort one bucket of `parts` parts by key, resolve equal ids, and write the order for `BucketReader`.
+
+def sort_bucket(store: Store, folder: str, bucket: int) -> SortedBucket:
+    """Sort one bucket by key and resolve equal ids.
 
     Of several posts with one id the one with the smallest content hash is kept. Posts without an id are named after
     their content hash; identical ones are numbered. Raises StoreError if parts are missing.
     """
-    name = _bucket_folder(folder, bucket)
-    files = [key for key in sorted(store.list(name)) if key.startswith(f"{name}/keys-")]
-    if len(files) != parts:
-        raise StoreError(
-            f"{name} in {store.address} has {len(files)} of the {parts} parts that were written: another ingest has "
-            "finished and removed them. Start the same command again"
-        )
-    table = pa.concat_tables([KEY.empty_table(), *(_from_ipc(store.read(key)) for key in files)])
+    listed = _read_json(store, bucket_file(folder, bucket))
+    tables = [KEY_WITH_PLACE.empty_table()]
+    with ThreadPoolExecutor(IN_FLIGHT, "fetch") as pool:
+        for segment, keys in zip(
+            listed["segments"],
+            pool.map(lambda item: _fetch(store, folder, item, "keys"), listed["segments"]),
+            strict=True,
+        ):
+            tables.append(_with_place(keys, segment))
+    table = pa.concat_tables(tables)
     table = table.take(pc.sort_indices(table, sort_keys=SORT_KEYS)).combine_chunks()
     rows = np.arange(table.num_rows)
     is_repeat = np.zeros(table.num_rows, bool)  # has the same key as the row before
     is_repeat[1:] = pc.equal(table["key"].slice(1), table["key"].slice(0, max(0, table.num_rows - 1))).to_numpy()
     copy = rows - np.maximum.accumulate(np.where(is_repeat, 0, rows))  # 0 for the first row of each key
     has_source_id = table["has_source_id"].to_numpy()
+    offsets: Mapping[str, int] = listed["line_offsets"]
     duplicates = [
-        Rejected(location=row["location"], id=row["id"], reason="duplicate id")
-        for row in table.select(["location", "id"]).filter(pa.array(is_repeat & has_source_id)).to_pylist()
+        Rejected(
+            location=with_line_offset(row["location"], offsets.get(str(row["source"]), 0)),
+            id=row["id"],
+            reason="duplicate id",
+        )
+        for row in table.select(["location", "source", "id"]).filter(pa.array(is_repeat & has_source_id)).to_pylist()
     ]
     is_numbered = is_repeat & ~has_source_id
     ids = table["id"].combine_chunks()
@@ -220,11 +142,20 @@ def sort_bucket(store: Store, folder: str, bucket: int, *, parts: int) -> Sorted
     ids = pc.replace_with_mask(ids, pa.array(is_numbered), pa.array(numbered_ids, pa.string()))
     table = table.set_column(table.schema.get_field_index("id"), "id", ids).filter(pa.array(~is_repeat | is_numbered))
     orders: dict[str, pa.Table] = {}
+    leaves: Leaves = {}
     for split in sorted(pc.unique(table["split"]).to_pylist()):
         order = table.filter(pc.equal(table["split"], split))
-        store.create(order_file(folder, bucket, split), _to_ipc(order.select(["id", "part", "row"])))
-        orders[split] = order.select(["id", "part", "row", "content"])
-    return SortedBucket(orders, duplicates)
+        orders[split] = order.select(["id", "source", "part", "row"])
+        leaves[split] = _hash_leaves(order)
+    return SortedBucket(orders, leaves, duplicates)
+
+
+def combine_leaves(leaves: Leaves) -> dict[str, str]:
+    """Return one hash for each split, from the leaves of all buckets."""
+    return {
+        split: hashlib.sha256(json.dumps(sorted(hashes.items())).encode()).hexdigest()
+        for split, hashes in sorted(leaves.items())
+    }
 
 
 class BucketReader:
@@ -234,28 +165,32 @@ class BucketReader:
         self._store, self._folder = store, folder
         self._bucket_split: tuple[int, str] | None = None
         self._order: pa.Table | None = None
-        self._parts: dict[int, pa.Table] = {}
+        self._segments: dict[tuple[int, int], dict[str, Any]] = {}
+        self._posts: dict[tuple[int, int], pa.Table] = {}
 
     def read(self, bucket: int, split: str, rows: slice) -> list[dict[str, Any]]:
         """Return posts `[start, stop)` of one split in one bucket in the order of the plan, with the columns of `ROW`.
 
         Ids are final. Other splits of the bucket are not read, so a small split does not cost a whole corpus.
         """
-        name = _bucket_folder(self._folder, bucket)
         if self._order is None or self._bucket_split != (bucket, split):
-            self._order, self._parts = None, {}  # free the memory before the next bucket is fetched
-            self._order = _from_ipc(_fetch_buffer(self._store, order_file(self._folder, bucket, split)))
+            self._order, self._posts = None, {}  # free the memory before the next bucket is fetched
+            self._order = _from_ipc(self._store.read(order_file(self._folder, bucket, split)))
+            segments = _read_json(self._store, bucket_file(self._folder, bucket))["segments"]
+            self._segments = {(item["source"], item["part"]): item for item in segments if item["split"] == split}
             self._bucket_split = bucket, split
         order = self._order.slice(rows.start, rows.stop - rows.start).to_pylist()
-        positions_by_part: dict[int, list[int]] = {}
+        positions_by_segment: dict[tuple[int, int], list[int]] = {}
         for position, row in enumerate(order):
-            positions_by_part.setdefault(row["part"], []).append(position)
+            positions_by_segment.setdefault((row["source"], row["part"]), []).append(position)
+        missing = [place for place in positions_by_segment if place not in self._posts]
+        with ThreadPoolExecutor(IN_FLIGHT, "fetch") as pool:
+            fetched = pool.map(lambda place: _fetch(self._store, self._folder, self._segments[place], "rows"), missing)
+            self._posts.update(zip(missing, fetched, strict=True))
         posts: list[dict[str, Any]] = [{}] * len(order)
-        for part, positions in positions_by_part.items():
-            if part not in self._parts:
-                self._parts[part] = _from_ipc(_fetch_buffer(self._store, f"{name}/rows-{split}-{part:05d}.arrow"))
+        for place, positions in positions_by_segment.items():
             # Part by part: `take` of a table with many chunks would first copy the whole bucket into one chunk.
-            selected = self._parts[part].take(pa.array([order[position]["row"] for position in positions], pa.int64()))
+            selected = self._posts[place].take(pa.array([order[position]["row"] for position in positions], pa.int64()))
             for position, post in zip(positions, selected.to_pylist(), strict=True):
                 posts[position] = post | {"id": order[position]["id"]}
         return posts
@@ -274,43 +209,59 @@ def bucket_slices(counts: Sequence[int], rows: slice) -> Iterator[tuple[int, sli
         start += count
 
 
-def order_file(scratch: str, bucket: int, split: str) -> str:
-    """Return the key of the order of one bucket and split, which is written last."""
-    return f"{_bucket_folder(scratch, bucket)}/order-{split}.arrow"
+def order_file(folder: str, bucket: int, split: str) -> str:
+    """Return the key of the order of one bucket and split."""
+    return f"{folder}/orders/{bucket:04d}-{split}.arrow"
 
 
-def _bucket_folder(scratch: str, bucket: int) -> str:
-    return f"{scratch}/bucket-{bucket:04d}"
+PLACE = {"split": pa.string(), "source": pa.int32(), "part": pa.int32()}
+KEY_WITH_PLACE = pa.schema([*KEY, *(pa.field(name, kind) for name, kind in PLACE.items())])
 
 
-def _memory_bytes(post: Post) -> int:
-    """Return the approximate size of a post and its key in memory. Each token and tag is a separate string."""
-    return 1_500 + 2 * len(post.text) + 180 * len(post.tokens or ()) + len(post.image or b"")
+def _with_place(keys: pa.Table, segment: Mapping[str, Any]) -> pa.Table:
+    """Add the columns that are the same for all posts of a segment."""
+    for name, kind in PLACE.items():
+        keys = keys.append_column(name, pa.repeat(pa.scalar(segment[name], kind), keys.num_rows))
+    return keys
 
 
-def _to_ipc(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+def _hash_leaves(order: pa.Table) -> dict[int, str]:
+    """Return the hash over id and content of the posts of each leaf, in order."""
+    hashes: dict[int, hashlib._Hash] = {}
+    for batch in order.select(["key", "id", "content"]).to_batches(8192):
+        for key, post_id, content in zip(*(batch[name].to_pylist() for name in ("key", "id", "content")), strict=True):
+            leaf = int.from_bytes(key[:2], "big") * LEAVES >> 16
+            hashes.setdefault(leaf, hashlib.sha256()).update(f"{post_id}\n{content}\n".encode())
+    return {leaf: leaf_hash.hexdigest() for leaf, leaf_hash in hashes.items()}
 
 
-def _from_ipc(data: bytes | pa.Buffer) -> pa.Table:
-    return pa.ipc.open_stream(data).read_all()
+def _fetch(store: Store, folder: str, segment: Mapping[str, Any], kind: str) -> pa.Table:
+    """Fetch a segment of posts (`rows`) or of their sort keys (`keys`)."""
+    start, length = segment[kind]
+    return _from_ipc(
+        store.read_range(part_file(folder, f"{segment['source']:05d}", segment["part"]), start, start + length)
+    )
 
 
-def _fetch_buffer(store: Store, key: str) -> pa.Buffer:
-    """Read a key into memory of Arrow's allocator.
+def _read_json(store: Store, key: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(store.read(key))
+    except StoreError as error:
+        if store.exists(key):
+            raise
+        raise StoreError(
+            f"{key} in {store.address} is missing: another ingest has finished and removed it. Start the same command "
+            "again"
+        ) from error
+    return content
 
-    `bytes` are allocated on the C heap, which fragments from bucket to bucket, so that the actor would keep growing.
+
+def _from_ipc(data: bytes) -> pa.Table:
+    """Read an Arrow stream from memory of Arrow's allocator.
+
+    `bytes` are on the C heap, which fragments from bucket to bucket, so that the actor would keep growing.
     """
-    with store.open(key) as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        data = pa.allocate_buffer(size)
-        with memoryview(data).cast("B") as view:
-            for start in range(0, size, FETCH_BYTES):
-                chunk = file.read(FETCH_BYTES)
-                view[start : start + len(chunk)] = chunk
-    return data
+    buffer = pa.allocate_buffer(len(data))
+    with memoryview(buffer).cast("B") as view:
+        view[:] = data
+    return pa.ipc.open_stream(buffer).read_all()

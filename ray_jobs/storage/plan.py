@@ -12,7 +12,10 @@ from amia.errors import RunError
 from ray_jobs.storage.layout import PLAN_FILE, POSTS, shard_key
 from ray_jobs.storage.store import Store
 
-__all__ = ["Plan", "parse_shard_name"]
+__all__ = ["PLAN_VERSION", "Plan", "parse_shard_name"]
+
+PLAN_VERSION = 2
+"""Version 1 has another digest, and was made by one process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,7 @@ class Plan:
     per_shard: int
     seed: int
     digest: str
-    """SHA-256 over the id and content hash of every post, in the order of the plan."""
+    """SHA-256 over the ids and content hashes of all posts, by ranges of the order of the plan."""
     types: list[str]
     """Entity types in the corpus: the four usual ones first, then others by name."""
     rejected: int
@@ -39,6 +42,8 @@ class Plan:
     """Folder of the run that holds the posts until their shards are published."""
     segments: dict[str, list[int]]
     """By split, the number of its posts in each scratch bucket, in order."""
+    version: int = 1
+    """Version of the digest and of scratch; 1 if the plan does not name it."""
 
     @property
     def total(self) -> int:

@@ -23,6 +23,7 @@ __all__ = [
 DESCRIPTIONS = {
     "image=ok": "with a usable image",
     "image=no_image": "without an image",
+    "image=bad_image(http)": "with an image that is a link: amia fetches none; img2dataset writes tars that it reads",
     "synthesis=ok": "with a synthesized image",
     "synthesis=no_prompt": "whose text is no prompt",
     "synthesis=not_asked": "not synthesized: no arm asked for it",

@@ -10,7 +10,7 @@ from obstore.fsspec import BufferedFile, FsspecStore
 from obstore.store import ObjectStore
 from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
-from ray_jobs.storage.object_store import open_remote
+from amia.utils.object_store import open_remote
 from ray_jobs.storage.store import Store
 
 __all__ = ["train_filesystem"]

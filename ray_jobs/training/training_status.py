@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from amia.utils.store_reader import ObjectInfo
 from ray_jobs.storage.fingerprint import read_identity
 from ray_jobs.storage.layout import CHECKPOINTS, CURVES, MODELS, TRAINING_FILE, model_folder
-from ray_jobs.storage.store import ObjectInfo, Store
+from ray_jobs.storage.store import Store
 
 __all__ = ["TrainingState", "list_trainings"]
 

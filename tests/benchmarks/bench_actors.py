@@ -27,6 +27,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import ray
 
+from amia.utils.store_reader import ObjectInfo
 from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
@@ -35,7 +36,7 @@ from ray_jobs.stages.base import Stage
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, encode
-from ray_jobs.storage.store import ObjectInfo, Store
+from ray_jobs.storage.store import Store
 
 LATENCY_S, BYTES_PER_S, SHARD_BYTES = 0.05, 200e6, 25e6
 

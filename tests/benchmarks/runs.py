@@ -80,6 +80,6 @@ def one_actor(stage: Stage[Any, Any], shards: Sequence[str]) -> tuple[Callable[[
 
 def _start_tracker() -> Any:
     """Start a progress tracker and wait until it answers: its start is not part of a stage's work."""
-    tracker = ProgressTracker.start()
+    tracker = ProgressTracker.start({})
     ray.get(tracker.counts.remote())
     return tracker

@@ -24,9 +24,10 @@ def test_readme_commands() -> None:
     commands = [name for block in code_blocks(README, "bash") for name in check_script(block)]
     assert set(commands) == {
         *("amia doctor", "amia ingest", "amia augment", "amia train", "amia evaluate", "amia status", "amia fetch"),
+        "amia submit",
         *("ray job submit", "ray up", "ray dashboard", "ray down", "ray get-auth-token"),
     }
-    assert commands.count("ray job submit") == 4
+    assert (commands.count("amia submit"), commands.count("ray job submit")) == (4, 2)
 
 
 def test_readme_blocks_are_valid_shell() -> None:
@@ -76,6 +77,8 @@ def test_slurm_commands() -> None:
         ("ray start --head --dashboard-hots=127.0.0.1", "--dashboard-hots"),
         ("ray job submit --adress x -- python -m ray_jobs status r", "--adress"),
         ("ray job submit -- python -m ray_jobs augmnt --run r", "augmnt"),
+        ("amia submit --adress x -- status s3://b/r", "--adress"),
+        ("amia submit -- augmnt --run s3://b/r", "augmnt"),
         ("srun --nodes=1 ray start --adress=x", "--adress"),
     ],
 )
@@ -99,14 +102,13 @@ def test_readme_names_existing_files_and_objects() -> None:
 
 def test_examples_are_replaced_by_user_names(tmp_path: Path) -> None:
     [block] = [block for block in code_blocks(README, "bash") if "for file in cluster/kuberay" in block]
-    script = block.replace("export IMAGE=registry.example.com/amia:0.1.0", "export IMAGE=theirs/image:0.1.0").replace(
-        "STORAGE_CLASS=shared", "STORAGE_CLASS=efs"
-    )
-    script = f"RUN=s3://theirs/run\ncd {tmp_path}\nln -s {CLUSTER} cluster\n{script}\ncat my-cluster/*.yaml"
+    script = block.replace("STORAGE_CLASS=shared", "STORAGE_CLASS=efs").replace("product: NVIDIA-A10G'", "product: L4'")
+    names = "RUN=s3://theirs/run\nIMAGE=theirs/image@sha256:0a1b"
+    script = f"{names}\ncd {tmp_path}\nln -s {CLUSTER} cluster\n{script}\ncat my-cluster/*.yaml"
     process = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
-    for example in ("registry.example.com", "my-bucket", "storageClassName: shared"):
+    for example in ("registry.example.com", "my-bucket", "storageClassName: shared", "NVIDIA-A10G"):
         assert example not in process.stdout
-    assert process.stdout.count("theirs/image:0.1.0") == 4  # workers use the image of their head
+    assert process.stdout.count("theirs/image@sha256:0a1b") == 4  # workers use the image of their head
     assert "--run s3://theirs/run " in process.stdout
     assert "storageClassName: efs" in process.stdout
 

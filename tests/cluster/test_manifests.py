@@ -8,13 +8,16 @@ rules of network policies. A cluster silently drops unknown fields; here they ar
 import copy
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
+from ray_jobs.jobs.submit import ENV_VARS
 from tests.helpers.cluster_folder import KUBERAY, Tree, documents, objects_of_kind, ray_clusters
 
 SCHEMAS = os.environ.get("AMIA_SHARED_SCHEMAS")
@@ -106,6 +109,7 @@ def test_kubernetes_objects_are_valid() -> None:
 
 TOP_LEVEL_FIELDS = {
     "Namespace": ("v1", {"metadata"}),
+    "PriorityClass": ("scheduling.k8s.io/v1", {"metadata", "value", "preemptionPolicy", "description"}),
     "ServiceAccount": ("v1", {"metadata", "automountServiceAccountToken"}),
     "PersistentVolumeClaim": ("v1", {"metadata", "spec"}),
     "Job": ("batch/v1", {"metadata", "spec"}),
@@ -126,12 +130,13 @@ def test_objects_have_known_kinds_and_fields(tree: Tree) -> None:
     assert tree["apiVersion"] == version
     assert tree.keys() - {"apiVersion", "kind"} <= fields
     assert tree["metadata"].keys() <= METADATA
-    assert tree["kind"] == "Namespace" or tree["metadata"]["namespace"] == "amia"
+    assert tree["kind"] in {"Namespace", "PriorityClass"} or tree["metadata"]["namespace"] == "amia"
     assert tree.get("spec", {}).keys() <= SPEC_FIELDS.get(tree["kind"], tree.get("spec", {}).keys())
 
 
-def test_one_object_of_each_kind_and_three_policies() -> None:
-    assert sorted(tree["kind"] for tree in documents()) == sorted([*TOP_LEVEL_FIELDS, "NetworkPolicy", "NetworkPolicy"])
+def test_number_of_objects_of_each_kind() -> None:
+    repeated = ["NetworkPolicy", "NetworkPolicy", "PriorityClass"]
+    assert sorted(tree["kind"] for tree in documents()) == sorted([*TOP_LEVEL_FIELDS, *repeated])
     assert all(file.read_text().startswith("#") for file in KUBERAY.glob("*.yaml")), "each file starts with a comment"
 
 
@@ -140,18 +145,34 @@ def test_job_uses_the_permanent_cluster_spec() -> None:
     assert clusters["RayJob"] == clusters["RayCluster"]
 
 
-def test_job_removes_its_cluster_and_limits_retries() -> None:
+def test_job_removes_its_cluster_and_repeats_no_failure() -> None:
     [job] = objects_of_kind("RayJob")
     assert job["spec"]["shutdownAfterJobFinishes"] is True
     assert job["spec"]["ttlSecondsAfterFinished"] > 0
-    assert 0 < job["spec"]["backoffLimit"] <= 5
-    assert job["spec"]["activeDeadlineSeconds"] > 3600
+    assert job["spec"]["backoffLimit"] == 0
+    assert "activeDeadlineSeconds" not in job["spec"], "a long job is healthy"
+
+
+def test_stopped_job_has_the_grace_period_of_amia_submit() -> None:
+    [job] = objects_of_kind("RayJob")
+    assert yaml.safe_load(job["spec"]["runtimeEnvYAML"]) == {"env_vars": ENV_VARS}
+
+
+def test_job_names_a_queue() -> None:
+    [job] = objects_of_kind("RayJob")
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "amia"
+    assert job["metadata"]["annotations"] == {"kueue.x-k8s.io/elastic-job": "true"}, "its cluster autoscales"
 
 
 def test_referenced_objects_exist() -> None:
     claims = {tree["metadata"]["name"] for tree in objects_of_kind("PersistentVolumeClaim")}
     accounts = {tree["metadata"]["name"] for tree in objects_of_kind("ServiceAccount")}
-    text = "\n".join(file.read_text() for file in KUBERAY.glob("*.yaml"))
-    for word, known in (("claimName: ", claims), ("serviceAccountName: ", accounts)):
+    priorities = {tree["metadata"]["name"] for tree in objects_of_kind("PriorityClass")}
+    text = re.sub(r"\s#.*", "", "\n".join(file.read_text() for file in KUBERAY.glob("*.yaml")))
+    for word, known in (
+        ("claimName: ", claims),
+        ("serviceAccountName: ", accounts),
+        ("priorityClassName: ", priorities),
+    ):
         used = {line.partition(word)[2].split(",")[0].rstrip("}").strip() for line in text.splitlines() if word in line}
         assert used == known

@@ -3,6 +3,8 @@
 import copy
 import re
 import socket
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -10,8 +12,9 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tests.helpers.cluster_folder import CLUSTER, ROOT
+from tests.helpers.cluster_folder import CLUSTER, ROOT, code_blocks
 
+README = (CLUSTER / "README.md").read_text()
 FILE = CLUSTER / "aws" / "ray-up.yaml"
 TREE = yaml.safe_load(FILE.read_text())
 
@@ -78,11 +81,37 @@ def test_every_node_requires_the_token() -> None:
     assert "--dashboard-host=127.0.0.1 " in starts[0]
 
 
-def test_installs_this_repository_with_pinned_versions() -> None:
-    install_commands = [line for line in TREE["setup_commands"] if "pip install" in line]
-    assert all("--constraint" in line or re.search(r" \w+==[\d.]+", line) for line in install_commands)
+def test_nodes_install_this_repository_alone() -> None:
+    assert [line.split()[0] for line in TREE["setup_commands"]] == ["chmod", "~/uv/bin/uv"]
+    install = TREE["setup_commands"][1].split()
+    assert install[-2:] == ["--no-deps", "~/amia"]
     for local in TREE["file_mounts"].values():
         assert local.startswith("~") or (ROOT / local).exists()
     assert {"amia", "ray_jobs", "pyproject.toml", "constraints.txt"} <= {
         local.removeprefix("./") for local in TREE["file_mounts"].values()
     }
+
+
+def test_all_nodes_use_the_image() -> None:
+    assert {node["ImageId"] for node in nodes().values()} == {"ami-00000000000000000"}
+
+
+def test_image_has_the_pinned_packages_and_the_paths_of_the_nodes(tmp_path: Path) -> None:
+    [block] = [block for block in code_blocks(README, "bash") if "aws/install.sh" in block]
+    [fill] = [line for line in block.splitlines() if "constraints.txt" in line and line.startswith("sed")]
+    (tmp_path / "my-cluster").mkdir()
+    (tmp_path / "cluster").symlink_to(CLUSTER)
+    (tmp_path / "constraints.txt").symlink_to(ROOT / "constraints.txt")
+    subprocess.run(["bash", "-euc", fill], cwd=tmp_path, check=True)
+    script = (tmp_path / "my-cluster" / "install.sh").read_text()
+    [packages] = re.findall(r"constraints.txt <<'END'\n(.*?)^END$", script, re.MULTILINE | re.DOTALL)
+    assert (ROOT / "constraints.txt").read_text() in packages
+    assert re.search(r"^torch==\d", packages, re.MULTILINE)
+    assert re.search(r"^boto3==\d", packages, re.MULTILINE), "Ray's node provider needs it"
+    assert len(script.encode()) < 16_384, "the limit of user data"
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    for path in ("~/uv/bin/uv", "~/venv/bin/python"):
+        assert path in script
+        assert path in TREE["setup_commands"][1]
+    for line in script.splitlines():
+        assert "pip install" not in line or "--requirement" in line or re.search(r" \w+==[\d.]+$", line)

@@ -29,9 +29,10 @@ def test_pods_are_unprivileged(pod: Pod) -> None:
 def test_pods_have_resource_limits(pod: Pod) -> None:
     for container in pod.spec["containers"]:
         limits, requests = container["resources"]["limits"], container["resources"]["requests"]
-        assert {"cpu", "memory"} <= limits.keys()
+        assert {"cpu", "memory", "ephemeral-storage"} <= limits.keys()
         assert limits.keys() == requests.keys()
-        assert container.get("ports", []) == [] or pod.name.endswith("head")
+        names = {port["name"] for port in container.get("ports", [])}
+        assert names == ({"metrics"} if pod.ray else set()) or pod.name.endswith("head")
 
 
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
@@ -39,7 +40,7 @@ def test_only_the_autoscaler_has_a_kubernetes_token(kind: str) -> None:
     spec = ray_clusters()[kind]
     autoscaler = spec["autoscalerOptions"]
     check_locked(autoscaler["securityContext"])
-    assert {"cpu", "memory"} == autoscaler["resources"]["limits"].keys()
+    assert {"cpu", "memory", "ephemeral-storage"} == autoscaler["resources"]["limits"].keys()
     mount_path = "/var/run/secrets/kubernetes.io/serviceaccount"
     [mounted] = [mount["name"] for mount in autoscaler["volumeMounts"] if mount["mountPath"] == mount_path]
     head = spec["headGroupSpec"]["template"]["spec"]
@@ -83,12 +84,12 @@ def test_models_are_read_only_for_ray_pods() -> None:
 
 @pytest.mark.promise(36)
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
-def test_head_exposes_only_gcs_and_dashboard(kind: str) -> None:
+def test_head_exposes_only_gcs_dashboard_and_metrics(kind: str) -> None:
     head = ray_clusters()[kind]["headGroupSpec"]
     assert head["serviceType"] == "ClusterIP"
     assert head["enableIngress"] is False
     ports = {port["containerPort"] for port in head["template"]["spec"]["containers"][0]["ports"]}
-    assert ports == {6379, DASHBOARD}
+    assert ports == {6379, DASHBOARD, 8080}
 
 
 def test_namespace_enforces_restricted_pods() -> None:
@@ -148,7 +149,7 @@ def test_allowed_connections_between_pods() -> None:
                 assert reaches(source, target, port) == allowed, (source.name, target.name, port)
 
 
-def test_only_the_operator_connects_from_outside() -> None:
+def test_only_operator_and_prometheus_connect_from_outside() -> None:
     foreign = [
         (peer["namespaceSelector"], peer["podSelector"], rule["ports"])
         for policy in objects_of_kind("NetworkPolicy")
@@ -161,7 +162,12 @@ def test_only_the_operator_connects_from_outside() -> None:
             {"matchLabels": {"kubernetes.io/metadata.name": "kuberay-system"}},
             {"matchLabels": {"app.kubernetes.io/component": "kuberay-operator"}},
             [{"protocol": "TCP", "port": DASHBOARD}],
-        )
+        ),
+        (
+            {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+            {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+            [{"protocol": "TCP", "port": 8080}],
+        ),
     ]
 
 

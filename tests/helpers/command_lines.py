@@ -16,7 +16,7 @@ AMIA = typer.main.get_command(app)
 
 
 def check_command(words: Sequence[str]) -> list[str]:
-    """Parse a command and return its names: `amia augment`; for `ray job submit` also that of the submitted command.
+    """Parse a command and return its names: `amia augment`; for a submission also that of the submitted command.
 
     Returns an empty list for commands other than amia and Ray. Raises the error of the command line if it is wrong.
     """
@@ -30,7 +30,8 @@ def check_command(words: Sequence[str]) -> list[str]:
             ["amia", *words[next(n for n, word in enumerate(words) if word.endswith(".sbatch")) + 1 :]]
         )
     if words[0] == "amia":
-        return [f"amia {_check_amia(list(words[1:]))}".strip()]
+        submitted = check_command(["amia", *words[words.index("--") + 1 :]]) if words[1:2] == ["submit"] else []
+        return [f"amia {_check_amia(list(words[1:]))}".strip(), *submitted]
     if words[0] == "ray":
         name, options = _parse(ray_cli, list(words[1:]), "ray")
         return [name, *(check_command(options["entrypoint"]) if "entrypoint" in options else [])]

@@ -42,10 +42,11 @@ class Head:
 
 
 @contextmanager
-def started_head(cpus: int = 2, *, token: str | None = None) -> Iterator[Head]:
+def started_head(cpus: int = 2, *, token: str | None = None, **settings: str) -> Iterator[Head]:
     """Start a head with a dashboard on free ports. Only its own processes are killed afterwards.
 
-    With a `token`, the head requires it, and commands of `Head.ray` read it from a file.
+    With a `token`, the head requires it, and commands of `Head.ray` read it from a file. `settings`: more environment
+    variables.
     """
     folder = Path(tempfile.mkdtemp(prefix="head-", dir="/tmp"))  # paths of sockets must be short
     port, dashboard, agent, client = free_ports(4)
@@ -57,6 +58,7 @@ def started_head(cpus: int = 2, *, token: str | None = None) -> Iterator[Head]:
         "OMP_NUM_THREADS": "1",
         "RAY_AUTH_MODE": "disabled",  # listens on the loopback interface only
         "RAY_TMPDIR": str(folder),
+        **settings,
     }
     if token is not None:
         (folder / "token").write_text(token)

@@ -86,7 +86,7 @@ def write_run(run: WrittenRun) -> WrittenRun:
     counts = {split: round(run.posts * share) for split, share in SHARE.items()}
     run.plan = _make_plan(run, counts)
     run.plan.publish(store)
-    fetch = Fetch(store, plan=run.plan, image_root=None, images=settings.image)
+    fetch = Fetch(store, plan=run.plan, image_root=None, images=settings.image, in_flight=1)
     fetch.check_or_write_identity()
     posts = fetch.identity(Fetch.name)
     numbers = iter(range(run.posts))

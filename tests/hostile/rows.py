@@ -7,7 +7,7 @@ from typing import Any
 from tests.hostile.images import IMAGES, good_image
 from tests.hostile.texts import IDS, INVISIBLE, TEXTS
 
-__all__ = ["CONLL", "IMAGE_POSTS", "JSON_LINES", "PATHS", "POSTS", "Expected", "Post", "good_post"]
+__all__ = ["CONLL", "IMAGE_POSTS", "JSON_LINES", "ONLY_ON_DISK", "PATHS", "POSTS", "Expected", "Post", "good_post"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ PATHS: dict[str, str] = {
     "nul\0.jpg": "bad_image(missing)",
     "%2e%2e/secret.jpg": "bad_image(missing)",
     "file:secret.jpg": "bad_image(missing)",
-    "https://example.org/a.jpg": "bad_image(missing)",
+    "https://example.org/a.jpg": "bad_image(http)",
     "pipe:cat secret.jpg": "bad_image(missing)",
     "~/secret.jpg": "bad_image(missing)",
     "$HOME/secret.jpg": "bad_image(missing)",
@@ -142,6 +142,13 @@ PATHS: dict[str, str] = {
     "no-ending": "ok",
 }
 """Paths in a row, relative to the folder of `corpora.image_folder` -> image status of the post."""
+
+ONLY_ON_DISK = (
+    *("link-out.jpg", "folder-out/secret.jpg", "device-out.jpg", "link-in.jpg", "circle.jpg"),
+    *("folder.jpg", "pipe.jpg", "socket.jpg", "large.jpg", "control\x1b[2J\n.jpg"),
+    *("x" * 5_000, "a/" * 3_000 + "a.jpg"),
+)
+"""Those paths that name something which an upload to a bucket leaves out, or which no key can be."""
 
 JSON_LINES: dict[bytes, Expected] = {
     b"{": rejected("not valid JSON"),

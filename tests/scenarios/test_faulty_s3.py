@@ -16,9 +16,9 @@ import boto3
 import pytest
 
 from amia.errors import StoreError
+from amia.utils import object_store
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage import object_store
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 from tests.helpers.faulty_s3 import FaultyS3, always, faulty_s3, never, once, seeded
@@ -44,7 +44,7 @@ def store(proxy: FaultyS3, bucket: str, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         object_store, "RETRY", {"max_retries": RETRIES, "backoff": backoff, "retry_timeout": timedelta(seconds=30)}
     )
-    monkeypatch.setattr("ray_jobs.storage.store.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("amia.utils.store_reader.time.sleep", lambda seconds: None)
     return Store(f"{bucket}/{tmp_path.name}")
 
 

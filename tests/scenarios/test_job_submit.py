@@ -1,6 +1,10 @@
-"""`ray job submit` from the repository to a cluster with token authentication, and a command attached to it."""
+"""`ray job submit` and `amia submit` to a cluster with token authentication, and a command attached to it."""
 
+import json
 import secrets
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zipfile import ZipFile
@@ -8,9 +12,11 @@ from zipfile import ZipFile
 import pytest
 from ray._private.runtime_env.packaging import create_package
 
+from ray_jobs.jobs.submit import ENV_VARS
 from tests.helpers.drivers import assert_equal_files, finish, start
 from tests.helpers.head import Head, started_head
 from tests.helpers.paths import ROOT
+from tests.helpers.private_files import private_files, write_private_files
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +69,48 @@ def test_upload_is_small_and_has_the_weights(tmp_path: Path) -> None:
     assert "ray_jobs/settings/presets/demo.yaml" in files
     assert sum(files.values()) < 20_000_000
     assert {name.partition("/")[0] for name in files} & {"tests", ".venv", ".git", "runs"} == set()
+
+
+def test_amia_submit_uploads_its_code_and_returns_the_exit_code(head: Head, tmp_path: Path) -> None:
+    write_private_files(tmp_path)
+    words = ("submit", "--address", head.dashboard, "--json", "--", "augment", "--run", str(tmp_path / "run"))
+    process = subprocess.run(
+        [sys.executable, "-m", "ray_jobs", *words],
+        cwd=tmp_path,
+        env={**head.env, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert process.returncode == 8, process.stderr  # the run has no posts; `ray job submit` would return 1
+    result = json.loads(process.stdout)
+    assert (result["status"], result["exit_code"]) == ("FAILED", 8)
+    assert "amia ingest" in process.stderr, "the output of the job is shown"
+    [folder] = head.folder.glob("session_2*/runtime_resources/working_dir_files/_ray_pkg_*/")
+    files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+    assert "ray_jobs/cli/submit.py" in files
+    assert private_files(files - {name for name in files if name.endswith(".pyc")}) == set()
+    assert {name.partition("/")[0] for name in files} == {"amia", "ray_jobs", "cluster"}
+
+
+@pytest.mark.slow  # the job takes longer to end than Ray would wait by default
+def test_stopped_job_has_time_to_end(head: Head) -> None:
+    code = (
+        "import signal, sys, time\n"
+        "def stop(*_): time.sleep(6); print('ended in order', flush=True); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(100)"
+    )
+    environment = ("--runtime-env-json", json.dumps({"env_vars": ENV_VARS}))
+    job, address = ("--submission-id", "graceful"), ("--address", head.dashboard)
+    head.ray("job", "submit", *address, *job, "--no-wait", *environment, "--", "python", "-c", code)
+    deadline = time.monotonic() + 60
+    while "ready" not in head.ray("job", "logs", *address, "graceful").stdout:
+        assert time.monotonic() < deadline
+    head.ray("job", "stop", *address, "graceful")
+    assert "ended in order" in head.ray("job", "logs", *address, "graceful").stdout
 
 
 @pytest.mark.slow  # `test_gpus.py` tests it in this process

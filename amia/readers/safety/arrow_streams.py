@@ -11,17 +11,23 @@ read unrelated memory or crash the process, and a compressed batch may unpack to
 import base64
 import binascii
 import struct
-from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
 from amia.errors import CorpusError
 from amia.readers.safety.parquet_pages import check_schema_depth
+from amia.readers.source import HEADER_BYTES, LocalFile, SourceFile
 
 __all__ = ["check_batch", "check_parquet_footer", "refuse_compressed_batches", "refuse_stream_extensions"]
 
 MAX_ROWS = 1_000_000
 """Rows of a batch, in addition to 8 per byte of the file: a column of nulls takes no bytes."""
+
+MAX_METADATA_BYTES = 16 << 20
+"""Bytes of the metadata of a message: some hundreds for each column."""
+MAX_BATCH_BYTES = 1 << 30
+"""Bytes of a batch in an object store. `datasets` writes 1,000 rows at once."""
 
 _SCHEMA_KEY = b"ARROW:schema"
 _EXTENSION_KEY = b"ARROW:extension:name"
@@ -31,9 +37,9 @@ _RECORD_BATCH, _DICTIONARY_BATCH = 3, 2
 _LEGACY_COMPRESSION_KEY = b"ARROW:experimental_compression"
 
 
-def check_parquet_footer(file: Path) -> None:
+def check_parquet_footer(file: SourceFile) -> None:
     """Raise CorpusError for a column of an extension type, for deeply nested columns and for a truncated file."""
-    with file.open("rb") as stream:
+    with file.open_ranges() as stream:
         size = stream.seek(0, 2)
         stream.seek(max(0, size - 8))
         tail = stream.read(8)
@@ -50,16 +56,16 @@ def check_parquet_footer(file: Path) -> None:
         at = footer.find(_SCHEMA_KEY, at)
 
 
-def refuse_stream_extensions(file: Path) -> None:
+def refuse_stream_extensions(file: SourceFile) -> None:
     """Raise CorpusError if an Arrow stream (`.arrow`, as `datasets` saves it) has a column of an extension type."""
-    with file.open("rb") as stream:
+    with file.open_ranges(HEADER_BYTES) as stream:
         head = stream.read(8)
         if head[:4] != _CONTINUATION or len(head) < 8:
             raise CorpusError(f"{file}: not an Arrow stream as `datasets` saves it")
         _refuse(stream.read(struct.unpack("<I", head[4:])[0]), file)
 
 
-def _schema_after(footer: bytes, at: int, file: Path) -> bytes:
+def _schema_after(footer: bytes, at: int, file: SourceFile) -> bytes:
     """Return the Arrow schema after its key, which ends at `at`, in a footer in Thrift's compact protocol."""
     try:
         if footer[at] != 0x18:  # header of the next field, a string
@@ -75,7 +81,7 @@ def _schema_after(footer: bytes, at: int, file: Path) -> bytes:
         raise CorpusError(f"{file}: its Arrow schema cannot be read; refused") from error
 
 
-def _refuse(schema: bytes, file: Path) -> None:
+def _refuse(schema: bytes, file: SourceFile) -> None:
     if _EXTENSION_KEY in schema:
         raise CorpusError(
             f"{file}: a column has an Arrow extension type (a tensor, a pickled object), which could run code when it "
@@ -83,22 +89,57 @@ def _refuse(schema: bytes, file: Path) -> None:
         )
 
 
-def refuse_compressed_batches(file: Path) -> None:
-    """Raise CorpusError if a message of an Arrow stream is compressed, which `datasets` never does."""
-    with pa.memory_map(str(file)) as stream:
-        for message in pa.MessageReader.open_stream(stream):
-            metadata = message.metadata.to_pybytes()
-            if _LEGACY_COMPRESSION_KEY in metadata or _is_compressed(metadata):
+def refuse_compressed_batches(file: SourceFile) -> None:
+    """Raise CorpusError if a message of an Arrow stream is compressed, which `datasets` never does.
+
+    Only the headers of the messages are read. Raises CorpusError also if a message is damaged or ends behind the file,
+    and for a batch of an object store that is too large for memory; one on a local disk is mapped.
+    """
+    with file.open_ranges(HEADER_BYTES) as stream:
+        at = 0
+        while metadata := _read_metadata(stream, at, file):
+            try:
+                is_compressed, length = _is_compressed(metadata), _body_length(metadata)
+            except (struct.error, IndexError) as error:
+                raise CorpusError(f"{file}: the stream is damaged or truncated") from error
+            if is_compressed or _LEGACY_COMPRESSION_KEY in metadata:
                 raise CorpusError(f"{file}: its batches are compressed, which `datasets` never does; save it again")
+            at += 8 + len(metadata) + length
+            if length < 0 or at > file.size:
+                raise CorpusError(f"{file}: the stream is damaged or truncated")
+            if length > MAX_BATCH_BYTES and not isinstance(file, LocalFile):
+                raise CorpusError(
+                    f"{file}: a batch of {length} bytes is too large to be read from a bucket; save the data set again "
+                    "with a smaller `writer_batch_size`, or copy it to a local disk"
+                )
 
 
-def check_batch(batch: pa.RecordBatch, file: Path) -> None:
+def _read_metadata(stream: BinaryIO, at: int, file: SourceFile) -> bytes:
+    """Return the metadata of the message at a position; empty at the end of the stream."""
+    stream.seek(at)
+    head = stream.read(8)
+    if not head or head == _CONTINUATION + bytes(4):
+        return b""
+    length = struct.unpack("<I", head[4:])[0] if len(head) == 8 and head[:4] == _CONTINUATION else 0
+    metadata = stream.read(length) if 0 < length <= MAX_METADATA_BYTES else b""
+    if not metadata or len(metadata) < length:
+        raise CorpusError(f"{file}: the stream is damaged or truncated")
+    return metadata
+
+
+def _body_length(metadata: bytes) -> int:
+    field = _field(metadata, _u32(metadata, 0), 3)
+    length: int = 0 if field is None else struct.unpack_from("<q", metadata, field)[0]
+    return length
+
+
+def check_batch(batch: pa.RecordBatch, file: SourceFile) -> None:
     """Raise CorpusError if an offset or a dictionary index is out of bounds, or if there are too many empty rows.
 
     Strings are validated as bytes, so that one that is not UTF-8 affects its row only.
     """
-    if batch.num_rows > MAX_ROWS + 8 * file.stat().st_size:
-        raise CorpusError(f"{file}: {batch.num_rows} rows in a file of {file.stat().st_size} bytes: refused")
+    if batch.num_rows > MAX_ROWS + 8 * file.size:
+        raise CorpusError(f"{file}: {batch.num_rows} rows in a file of {file.size} bytes: refused")
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
             column.view(_as_bytes(column.type)).validate(full=True)

@@ -4,14 +4,14 @@ The header of a page gives its decompressed size and its number of values, and A
 compressed zeros become gigabytes of images, and as few bytes repeat one token a billion times.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 
 from amia.errors import CorpusError
+from amia.readers.source import HEADER_BYTES, SourceFile
 
 __all__ = ["Pages", "check_schema_depth", "read_pages"]
 
@@ -25,7 +25,7 @@ MAX_VALUES = 1_000_000
 MAX_SCHEMA_DEPTH = 64
 """Levels of nested columns. A list of structs takes three."""
 
-_HEADER_BYTES = (1 << 12, 1 << 24)
+_HEADER_BYTES = (HEADER_BYTES, 1 << 24)
 """Bytes that are read for a page's header at first, and if that is not enough. Arrow refuses more than 16 MB."""
 
 
@@ -39,15 +39,15 @@ class Pages:
     """Paths of lists with dictionary-encoded strings, each of which may occur a million times."""
 
 
-def read_pages(file: Path, metadata: pq.FileMetaData, columns: Collection[str]) -> Pages:
-    """Read the page headers of some columns.
+def read_pages(file: SourceFile, metadata: pq.FileMetaData, columns: Collection[str], groups: Iterable[int]) -> Pages:
+    """Read the page headers of some columns in some row groups.
 
     Raises CorpusError if the pages of a column decompress to more than those of an honest file could.
     """
     max_bytes, dictionary_lists = 0, dict[str, None]()
-    with file.open("rb") as stream:
+    with file.open_ranges(HEADER_BYTES) as stream:
         size = stream.seek(0, 2)
-        for group in range(metadata.num_row_groups):
+        for group in groups:
             for index in range(metadata.num_columns):
                 chunk = metadata.row_group(group).column(index)
                 if chunk.path_in_schema.partition(".")[0] not in columns:
@@ -76,7 +76,7 @@ def read_pages(file: Path, metadata: pq.FileMetaData, columns: Collection[str]) 
     return Pages(max_bytes, list(dictionary_lists))
 
 
-def check_schema_depth(footer: bytes, file: Path) -> None:
+def check_schema_depth(footer: bytes, file: SourceFile) -> None:
     """Raise CorpusError if columns are nested deeper than `MAX_SCHEMA_DEPTH`, or if the schema cannot be parsed.
 
     `footer` is the file's metadata in Thrift's compact protocol. Some versions of Arrow recurse over the schema and
@@ -88,7 +88,7 @@ def check_schema_depth(footer: bytes, file: Path) -> None:
         raise CorpusError(f"{file}: not a Parquet file, or its schema is damaged ({error})") from error
 
 
-def _check_schema_depth(footer: bytes, file: Path) -> None:
+def _check_schema_depth(footer: bytes, file: SourceFile) -> None:
     if footer[0] != 0x15:  # field 1, an i32: the version
         raise ValueError("no version")
     _, at = _parse_zigzag(footer, 1)

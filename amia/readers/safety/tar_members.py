@@ -10,10 +10,10 @@ import gzip
 import lzma
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
 from amia.errors import CorpusError
+from amia.readers.source import SourceFile
 
 __all__ = ["Member", "read_members"]
 
@@ -22,8 +22,8 @@ MAX_HEADER_BYTES = 1 << 16
 BLOCK_BYTES = 512
 _CHUNK_BYTES = 1 << 20
 
-_OPENERS: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-"""First bytes of a compressed file -> function that opens it."""
+_OPENERS: dict[bytes, Callable[[BinaryIO], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+"""First bytes of a compressed file -> function that reads it."""
 
 _FILES, _FOLDER, _SPARSE = (b"0", b"\0", b"7"), b"5", b"S"
 _WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")
@@ -56,15 +56,16 @@ class Member:
         self._remaining = 0
 
 
-def read_members(file: Path) -> Iterator[Member]:
+def read_members(file: SourceFile) -> Iterator[Member]:
     """Yield every member of an archive (plain, gzip, bzip2, xz), in order.
 
     Raises CorpusError, EOFError, and the errors of the decompressors, if the archive is damaged or truncated.
     """
-    with file.open("rb") as stream:
+    with file.open() as stream:
         signature = stream.read(6)
-    opener = next((opener for magic, opener in _OPENERS.items() if signature.startswith(magic)), None)
-    with cast(BinaryIO, file.open("rb") if opener is None else opener(file)) as archive:
+        stream.seek(0)
+        opener = next((opener for magic, opener in _OPENERS.items() if signature.startswith(magic)), None)
+        archive = stream if opener is None else cast(BinaryIO, opener(stream))
         while (member := _next_member(archive)) is not None:
             yield member
             member.skip()

@@ -9,6 +9,7 @@ from amia.mner.evaluation import ScoredPost, to_conll
 from amia.posts import Post, RawPost, validate_post
 from amia.readers.conll import read_conll
 from amia.readers.image_folder import ImageFolder
+from amia.readers.source import LocalFile
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 TAGS = st.sampled_from(["O", "B-PER", "I-PER", "B-LOC"])
@@ -34,7 +35,9 @@ def test_reader_restores_ids_tokens_and_gold(tmp_path_factory, sentences):
     file = tmp_path_factory.getbasetemp() / "predicted.txt"
     posts = [scored_post(f"p{number}", rows) for number, rows in enumerate(sentences)]
     file.write_text(to_conll(posts), encoding="utf-8", newline="")
-    rows = [row for row in read_conll(file, "predicted.txt", None, ImageFolder(None)) if isinstance(row, RawPost)]
+    rows = [
+        row for row in read_conll(LocalFile(file, "predicted.txt"), None, ImageFolder(None)) if isinstance(row, RawPost)
+    ]
     assert [row.id for row in rows] == [post.id for post in posts]
     for row, post in zip(rows, posts, strict=True):
         assert row.tokens == [token.translate({9: " ", 10: " ", 13: " "}) for token in post.tokens]
@@ -43,7 +46,7 @@ def test_reader_restores_ids_tokens_and_gold(tmp_path_factory, sentences):
 
 def test_read_posts_are_valid(tmp_path: Path):
     (tmp_path / "p.txt").write_text(to_conll([scored_post("1", [("Rome", "B-LOC", "O")])]), encoding="utf-8")
-    (row,) = read_conll(tmp_path / "p.txt", "p.txt", "test", ImageFolder(None))
+    (row,) = read_conll(LocalFile(tmp_path / "p.txt", "p.txt"), "test", ImageFolder(None))
     assert isinstance(row, RawPost)
     post = validate_post(row)
     assert isinstance(post, Post)

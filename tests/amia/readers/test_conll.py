@@ -14,6 +14,7 @@ from amia.posts import Post, RawPost, Rejected, validate_post
 from amia.readers import open_corpus
 from amia.readers.conll import read_conll
 from amia.readers.image_folder import ImageFolder
+from amia.readers.source import LocalFile
 
 NO_IMAGES = ImageFolder(None)
 
@@ -21,7 +22,7 @@ NO_IMAGES = ImageFolder(None)
 def read(tmp_path: Path, content: bytes) -> list[RawPost | Rejected]:
     file = tmp_path / "train.txt"
     file.write_bytes(content)
-    return list(read_conll(file, "train.txt", "train", NO_IMAGES))
+    return list(read_conll(LocalFile(file, "train.txt"), "train", NO_IMAGES))
 
 
 def summarize(rows: list[RawPost | Rejected]) -> list[tuple[object, ...]]:
@@ -36,7 +37,7 @@ def test_reads_the_fixture(tweets: Path) -> None:
     assert corpus.kind == "conll"
     assert [file.name for file in corpus.files] == ["test.txt", "train.txt", "valid.txt"]
     assert corpus.image_root == tweets / "images"
-    assert corpus.bytes == sum(file.stat().st_size for file in corpus.files)
+    assert corpus.bytes == sum(file.size for file in corpus.files)
     posts = {raw.id: validate_post(raw) for raw in corpus if isinstance(raw, RawPost)}
     assert all(isinstance(post, Post) for post in posts.values())
     assert Counter(post.split for post in posts.values()) == {"train": 5, "validation": 3, "test": 3}

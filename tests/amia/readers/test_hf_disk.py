@@ -56,7 +56,7 @@ def test_reads_splits_in_several_files(tmp_path: Path, posts: datasets.Dataset, 
     splits = datasets.DatasetDict({"train": posts, "validation": posts})
     splits.save_to_disk(tmp_path / "set", num_shards={"train": 2, "validation": 1})
     corpus = open_corpus(tmp_path / "set")
-    assert [file.relative_to(tmp_path / "set").as_posix() for file in corpus.files] == [
+    assert [file.name for file in corpus.files] == [
         "train/data-00000-of-00002.arrow",
         "train/data-00001-of-00002.arrow",
         "validation/data-00000-of-00001.arrow",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from amia.errors import SettingsError
 from ray_jobs.jobs.execution_plan import plan_augment
 from ray_jobs.jobs.forecast import Machines, forecast, suggest_speedups
-from ray_jobs.settings.job import Pool, Settings, load_settings
+from ray_jobs.settings.job import FetchPool, Pool, Settings, load_settings
 from ray_jobs.settings.rates import FOLDERS, Rates, StageRate
 
 Amia = Callable[..., tuple[int, str, str]]
@@ -67,7 +67,7 @@ def test_executions_equal_those_of_a_dry_run(
 
 def test_duration_of_one_stage() -> None:
     """1,000 posts in 10 shards, one per lease, and two actors: 5 leases each, of 100 posts of 10 ms."""
-    settings = make_settings(fetch=Pool(max=2, cpus=0.1, lease=1))
+    settings = make_settings(fetch=FetchPool(max=2, cpus=0.1, lease=1))
     rates = make_rates(posts=0.01, execution_s=3.0)
     fetch = forecast(1000, rates, Machines(1, 100), settings, ["adaptive"]).executions[0]
     assert fetch.stages == ("posts",)
@@ -170,7 +170,7 @@ def test_duration_is_proportional_to_posts() -> None:
 
 
 def test_suggested_change_shortens_the_job() -> None:
-    settings, rates = make_settings(fetch=Pool(max=1, cpus=1)), make_rates(posts=0.1)
+    settings, rates = make_settings(fetch=FetchPool(max=1, cpus=1)), make_rates(posts=0.1)
     job = forecast(100_000, rates, Machines(4, 64), settings, ["adaptive"])
     speedups = dict(suggest_speedups(job, rates, settings, ["adaptive"]))
     assert job.limit == "pools.fetch.max=1"

@@ -16,6 +16,8 @@ from webdataset import TarWriter
 from amia.errors import CorpusError, IdentityError
 from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Settings
+from ray_jobs.storage.store import Store
+from tests.helpers.buckets import upload
 from tests.helpers.drivers import assert_equal_files, file_stamps, read_files
 from tests.helpers.local_actors import local_actors
 from tests.helpers.paths import TWEETS
@@ -127,6 +129,26 @@ def test_formats_give_equal_posts(reference: Path, posts: list[Post], settings: 
     for name, write in (("jsonl", write_jsonl), ("tar", write_tar)):
         ingest(str(write(tmp_path / name, posts)), str(tmp_path / f"run-{name}"), settings, quiet=True)
         assert posts_by_id(tmp_path / f"run-{name}") == posts_by_id(reference)
+
+
+@pytest.mark.promise(6)
+@local_actors()
+def test_bucket_gives_the_shards_of_a_folder(
+    reference: Path, posts: list[Post], settings: Settings, bucket: str, tmp_path: Path
+) -> None:
+    name = f"{bucket}/{tmp_path.name}"
+    inline = upload(write_parquet(tmp_path / "parquet", posts, files=3), f"{name}/parquet")
+    ingest(inline, f"{name}/run", settings, quiet=True)
+    expected = {key: data for key, data in read_files(reference, "posts").items() if key.endswith(".parquet")}
+    run = Store(f"{name}/run")
+    assert {key: run.read(key) for key in expected} == expected
+    local = write_jsonl(tmp_path / "jsonl", posts)
+    by_key = upload(local, f"{name}/jsonl")
+    for source, images, target in ((local, None, "a"), (by_key, None, "b"), (local / "posts.jsonl", by_key, "c")):
+        ingest(str(source), str(tmp_path / target), settings, images=images, quiet=True)
+    assert_equal_files(tmp_path / "a", tmp_path / "b", "posts")
+    assert_equal_files(tmp_path / "a", tmp_path / "c", "posts")
+    assert {row["image_status"] for row in read_rows(tmp_path / "b")} == {"ok"}
 
 
 def test_second_call_changes_nothing_or_is_refused(

@@ -21,6 +21,7 @@ from ray_jobs.stages.mix import Mix
 from ray_jobs.storage.schemas import posts_table, publish_posts
 from ray_jobs.storage.store import Store
 from tests.helpers.drivers import finish, start
+from tests.helpers.exposed_metrics import exposed_metrics
 from tests.helpers.head import Head, started_head
 from tests.helpers.toy import Fail, toy_plan
 
@@ -97,16 +98,21 @@ def collect_metrics(head: Head) -> dict[str, float]:
     return values
 
 
-@pytest.mark.slow  # Ray exports its metrics every ten seconds
+@pytest.mark.slow  # starts a head with a dashboard
 def test_metrics_are_exported_to_prometheus(corpus: Path, small_words: Sequence[str], tmp_path: Path) -> None:
     words = ("ingest", str(corpus), "--run", str(tmp_path / "run"), "--config", "demo", "max_failed=1", *small_words)
-    with started_head() as head:
-        code, _, stderr = finish(start(*words, RAY_ADDRESS=head.address, RAY_AUTH_MODE="disabled"))
-        assert (code, stderr) == (0, "")
-        deadline = time.monotonic() + 60
+    names: set[str] = set()
+    with started_head(RAY_metrics_report_interval_ms="1000") as head:
+        process = start(*words, RAY_ADDRESS=head.address, RAY_AUTH_MODE="disabled")
+        deadline = time.monotonic() + 120
         while (values := collect_metrics(head)).get('amia_posts_total{stage="posts"}') != 96:
             assert time.monotonic() < deadline, values
-            time.sleep(1)
+            names |= {f"ray_{key.partition('{')[0]}" for key in values}
+            time.sleep(0.5)
+        code, _, stderr = finish(process)
+    assert (code, stderr) == (0, "")
+    names |= {f"ray_{key.partition('{')[0]}" for key in values}
+    assert names == exposed_metrics() - {"ray_amia_oom_reduced_total"}, "memory did not run out"
     failed = {key: value for key, value in values.items() if key.startswith("amia_failed_posts_total")}
     assert sum(failed.values()) == 4
     assert all('reason="image=bad_image(' in key and 'stage="posts"' in key for key in failed)

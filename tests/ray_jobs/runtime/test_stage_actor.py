@@ -92,7 +92,7 @@ def run_lease(stage: Stage[Any, Any], tracker: Any, *shards: str) -> Any:
 
 def test_loads_ahead_and_publishes_behind(cluster: None, tmp_path: Path) -> None:
     stage = Overlapping(Store(tmp_path), 4)
-    assert run_lease(stage, ProgressTracker.start(), "0", "1", "2", "3") is None
+    assert run_lease(stage, ProgressTracker.start({}), "0", "1", "2", "3") is None
     assert len(stage.store.list("met")) == 4
 
 
@@ -100,19 +100,19 @@ def test_loads_ahead_and_publishes_behind(cluster: None, tmp_path: Path) -> None
 def test_published_shard_is_skipped(cluster: None, tmp_path: Path) -> None:
     stage = Overlapping(Store(tmp_path), 1)
     stage.publish("0", 0)
-    assert run_lease(stage, ProgressTracker.start(), "0") is None
+    assert run_lease(stage, ProgressTracker.start({}), "0") is None
     assert stage.calls == ["publish 0"]
 
 
 @pytest.mark.promise(2)
 def test_second_driver_ignores_missing_input(cluster: None, tmp_path: Path) -> None:
     stage = Overtaken(Store(tmp_path), 1)
-    assert run_lease(stage, ProgressTracker.start(), "0") is None
+    assert run_lease(stage, ProgressTracker.start({}), "0") is None
     assert stage.calls == ["publish 0"]
 
 
 def test_missing_input_is_an_error(cluster: None, tmp_path: Path) -> None:
-    assert run_lease(WithoutInput(Store(tmp_path), 1), ProgressTracker.start(), "0") == {
+    assert run_lease(WithoutInput(Store(tmp_path), 1), ProgressTracker.start({}), "0") == {
         "kind": "StoreError",
         "message": "posts/0.parquet could not be read",
         "stage": "met",
@@ -121,7 +121,7 @@ def test_missing_input_is_an_error(cluster: None, tmp_path: Path) -> None:
 
 
 def test_lost_tracker_is_a_cluster_error(cluster: None, tmp_path: Path) -> None:
-    tracker = ProgressTracker.start()
+    tracker = ProgressTracker.start({})
     ray.get(tracker.counts.remote())
     ray.kill(tracker)
     failure = run_lease(Overlapping(Store(tmp_path), 1), tracker, "0")

@@ -126,7 +126,7 @@ def test_help_lists_every_setting() -> None:
     for name, value in walk(Settings().model_dump()):
         shown = "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         assert f"  {name} = {shown}" in lines
-    for name, help_text in {"seed": "Seed of the run", "pools.fetch.lease": "Consecutive shards"}.items():
+    for name, help_text in {"seed": "Seed of the run", "pools.read.lease": "Consecutive shards"}.items():
         index = next(number for number, line in enumerate(lines) if line.startswith(f"  {name} = "))
         assert help_text in lines[index + 1]
     assert max(map(len, lines)) <= 78

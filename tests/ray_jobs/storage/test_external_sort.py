@@ -5,7 +5,7 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,14 @@ from ray_jobs.storage.external_sort import (
     MAX_BUCKETS,
     UNKNOWN_BUCKETS,
     BucketReader,
-    BucketWriter,
     bucket_count,
     bucket_slices,
-    order_key,
+    combine_leaves,
+    order_file,
+    sort_bucket,
+    write_bucket_files,
 )
+from ray_jobs.storage.split_files import SplitWriter, order_key, read_index, to_ipc
 from ray_jobs.storage.store import Store
 
 TEXTS = ["a", "b b", " x\u2028y ", "🎉\ufe0f", "", "  "]
@@ -79,27 +82,35 @@ def plan_in_memory(raws: Sequence[RawPost], seed: int) -> tuple[dict[str, list[P
 
 
 def plan_in_buckets(
-    store: Store, raws: Sequence[RawPost], seed: int, count: int, **limits: int
+    store: Store, raws: Sequence[RawPost], seed: int, count: int, *, cuts: Sequence[int] = (), **limits: int
 ) -> tuple[dict[str, list[Post]], Counter[str], str]:
-    """Sort in buckets on disk and read shards of three posts. Also returns a digest of the order."""
-    buckets = BucketWriter(store, "scratch/x", seed=seed, count=count, **limits)
-    for raw in raws:
-        post = validate_post(raw)
-        if isinstance(post, Rejected):
-            buckets.reject(post)
-        else:
-            buckets.add(post, has_source_id=raw.id is not None, content=content_hash(raw))
-    buckets.flush()
-    segments: dict[str, list[int]] = {}
-    digest = hashlib.sha256()
-    for bucket in range(count):
-        result = buckets.sort(bucket)
-        for rejected in result.duplicates:
-            buckets.reject(rejected)
-        for split in ("train", "validation", "test", "extra_1"):
-            order = result.orders.get(split)
-            segments.setdefault(split, []).append(0 if order is None else order.num_rows)
-    buckets.flush()
+    """Sort in buckets on disk and read shards of three posts. Also returns a digest of the plan.
+
+    `cuts`: numbers of the posts that begin another split of the source.
+    """
+    indexes = []
+    bounds = [0, *sorted(cuts), len(raws)]
+    for number, (first, last) in enumerate(pairwise(bounds)):
+        writer = SplitWriter(store, "scratch/x", f"{number:05d}", seed=seed, buckets=count, **limits)
+        for raw in raws[first:last]:
+            post = validate_post(raw)
+            if isinstance(post, Rejected):
+                writer.reject(post)
+            else:
+                writer.add(post, has_source_id=raw.id is not None, content=content_hash(raw))
+        indexes.append(writer.finish(lines=0))
+    names = write_bucket_files(store, "scratch/x", indexes, {})
+    segments: dict[str, list[int]] = {split: [0] * count for split in ("train", "validation", "test", "extra_1")}
+    leaves: dict[str, dict[int, str]] = {}
+    reasons: Counter[str] = Counter()
+    for name in names:
+        result = sort_bucket(store, "scratch/x", int(name))
+        reasons.update(row.reason for row in result.duplicates)
+        for split, order in result.orders.items():
+            store.create(order_file("scratch/x", int(name), split), to_ipc(order))
+            segments[split][int(name)] = order.num_rows
+            leaves.setdefault(split, {}).update(result.leaves[split])
+    digest = hashlib.sha256(json.dumps(combine_leaves(leaves)).encode())
     reader = BucketReader(store, "scratch/x")
     plan: dict[str, list[Post]] = {}
     for split, counts in segments.items():
@@ -110,9 +121,8 @@ def plan_in_buckets(
                         row[name] = row[name] if row[name] is None else tuple(row[name])
                     plan.setdefault(split, []).append(Post(**row))
                     digest.update(repr(row).encode())
-    reasons: Counter[str] = Counter()
-    for key in store.list("scratch/x/quarantine"):
-        for line in store.read(key).decode().split("\n")[:-1]:
+    for key in store.list("scratch/x/parts"):
+        for line in store.read(key).decode().split("\n")[:-1] if key.endswith("-rejected.jsonl") else ():
             rejected_row = json.loads(line)
             assert rejected_row["where"].startswith("posts#")
             reasons[rejected_row["reason"]] += 1
@@ -123,8 +133,8 @@ def plan_in_buckets(
 @given(
     raws=corpora,
     seed=st.sampled_from([0, 7, 2**63 - 1]),
-    count=st.sampled_from([1, 2, 7]),
-    limits=st.sampled_from([{}, {"buffer_bytes": 1}, {"buffer_bytes": 6_000}, {"part_bytes": 4_000}]),
+    count=st.sampled_from([1, 2, 8]),
+    limits=st.sampled_from([{}, {"part_bytes": 1}, {"part_bytes": 6_000}]),
     data=st.data(),
 )
 def test_same_plan_as_sorting_in_memory(
@@ -132,8 +142,11 @@ def test_same_plan_as_sorting_in_memory(
 ) -> None:
     expected, reasons = plan_in_memory(raws, seed)
     shuffled = data.draw(st.permutations(raws))
+    cuts = data.draw(st.lists(st.integers(0, len(raws)), max_size=4))
     with tempfile.TemporaryDirectory() as folder:
-        plan, bucket_reasons, digest = plan_in_buckets(Store(Path(folder) / "a"), raws, seed, count, **limits)
+        plan, bucket_reasons, digest = plan_in_buckets(
+            Store(Path(folder) / "a"), raws, seed, count, cuts=cuts, **limits
+        )
         _, _, shuffled_digest = plan_in_buckets(Store(Path(folder) / "b"), shuffled, seed, 1)
     assert plan == expected
     assert bucket_reasons == reasons
@@ -147,12 +160,9 @@ def test_small_split_is_gathered_from_many_buckets(tmp_path: Path) -> None:
         RawPost(location=f"posts#{n}", id=f"p{n}", text="t", split="test" if n % 100 == 0 else "train")
         for n in range(2000)
     ]
-    plan, _, _ = plan_in_buckets(store, raws, 0, 64, buffer_bytes=200_000)
+    plan, _, _ = plan_in_buckets(store, raws, 0, 64, part_bytes=1_000_000)
     assert plan == plan_in_memory(raws, 0)[0]
     assert len(plan["test"]) == 20
-    # A shard of the small split reads no posts of the large one.
-    assert any("order-test" in key for key in store.list("scratch"))
-    assert not any("rows-train" in key and "test" in key for key in store.list("scratch"))
 
 
 def test_smallest_content_of_equal_ids_is_kept(tmp_path: Path) -> None:
@@ -160,7 +170,7 @@ def test_smallest_content_of_equal_ids_is_kept(tmp_path: Path) -> None:
         RawPost(location=f"posts#{n}", id="same", text=f"text {n}", split="test" if n else "train") for n in range(5)
     ]
     smallest = min(raws, key=content_hash)
-    plan, reasons, _ = plan_in_buckets(Store(tmp_path / "run"), raws, 0, 3)
+    plan, reasons, _ = plan_in_buckets(Store(tmp_path / "run"), raws, 0, 4)
     assert [post.text for posts in plan.values() for post in posts] == [smallest.text]
     assert reasons == {"duplicate id": 4}
 
@@ -173,27 +183,56 @@ def test_identical_posts_without_id_are_numbered(tmp_path: Path) -> None:
     assert not reasons
 
 
+def test_kept_copy_does_not_depend_on_the_cuts(tmp_path: Path) -> None:
+    raws = [RawPost(location=f"posts#{n}", id="same", text="same") for n in range(12)]
+    for cuts in ([], [1], [2, 5, 11]):
+        store = Store(tmp_path / str(len(cuts)))
+        plan_in_buckets(store, raws, 0, 2, cuts=cuts)
+        (bucket,) = [int(key[-9:-5]) for key in store.list("scratch/x/buckets")]
+        duplicates = sort_bucket(store, "scratch/x", bucket).duplicates
+        assert [row.location for row in duplicates] == [f"posts#{n}" for n in range(1, 12)]
+
+
+def test_index_survives_its_file(tmp_path: Path) -> None:
+    store = Store(tmp_path / "run")
+    writer = SplitWriter(store, "scratch/x", "00000", seed=0, buckets=4)
+    for number in range(20):
+        tags = ("B-LOC",) if number % 2 else None
+        post = Post(id=str(number), text="t", tokens=("t",), tags=tags, ner_tags=tags, repaired=number % 2)
+        writer.add(post, has_source_id=True, content="c")
+    writer.reject(Rejected(location="x:1", id=None, reason="no text"))
+    index = writer.finish(lines=21)
+    store.create("scratch/x/splits/00000.json", index.to_json())
+    assert read_index(store, "scratch/x", "00000") == index
+    assert (index.posts, index.labeled, index.repaired, index.types) == (20, 10, 10, ["LOC"])
+    assert (index.rejected, index.rejected_parts, index.lines) == (1, 1, 21)
+
+
 def test_removed_scratch_is_an_error(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
-    buckets = BucketWriter(store, "scratch/x", seed=0, count=1)
-    buckets.add(Post(id="1", text="t"), has_source_id=True, content="c")
-    buckets.flush()
+    writer = SplitWriter(store, "scratch/x", "00000", seed=0, buckets=1)
+    writer.add(Post(id="1", text="t"), has_source_id=True, content="c")
+    write_bucket_files(store, "scratch/x", [writer.finish(lines=0)], {})
+    store.delete("scratch/x/parts")
+    with pytest.raises(StoreError, match=r"00000-00000\.arrow could not be read"):
+        sort_bucket(store, "scratch/x", 0)
     store.delete("scratch")
-    with pytest.raises(StoreError, match=r"0 of the 1 parts.*Start the same command again"):
-        buckets.sort(0)
+    with pytest.raises(StoreError, match=r"0000\.json .* is missing: .*Start the same command again"):
+        sort_bucket(store, "scratch/x", 0)
 
 
-def test_buffer_bounds_the_memory(tmp_path: Path) -> None:
+def test_parts_bound_the_memory(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
-    buckets = BucketWriter(store, "scratch/x", seed=0, count=4, buffer_bytes=100_000)
+    writer = SplitWriter(store, "scratch/x", "00000", seed=0, buckets=4, part_bytes=100_000)
     for number in range(400):
-        buckets.add(Post(id=str(number), text="t", image=b"x" * 1_000), has_source_id=True, content=str(number))
-        assert sum(len(posts) for posts in buckets._posts.values()) * 2_500 <= 102_600
-    assert len([key for key in store.list("scratch") if "rows-" in key]) > 8
+        writer.add(Post(id=str(number), text="t", image=b"x" * 1_000), has_source_id=True, content=str(number))
+        assert sum(len(posts) for posts in writer._posts.values()) * 2_500 <= 102_600
+    writer.finish(lines=0)
+    assert len(store.list("scratch/x/parts")) > 8
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [(0, 1), (1, 1), (100, 1), (101, 2), (10**12, MAX_BUCKETS), (None, UNKNOWN_BUCKETS)]
+    ("size", "count"), [(0, 1), (1, 1), (100, 1), (101, 2), (201, 4), (10**12, MAX_BUCKETS), (None, UNKNOWN_BUCKETS)]
 )
 def test_bucket_count(size: int | None, count: int) -> None:
     assert bucket_count(size, 100) == count

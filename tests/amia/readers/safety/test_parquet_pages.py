@@ -12,6 +12,7 @@ from amia.posts import RawPost, Rejected, validate_post
 from amia.readers import open_corpus
 from amia.readers.safety import parquet_pages
 from amia.readers.safety.parquet_pages import read_pages
+from amia.readers.source import LocalFile
 
 
 def repeated(value: str, times: int) -> pa.Array:
@@ -35,7 +36,7 @@ def test_sizes_agree_with_the_footer(tmp_path: Path, version: str, compression: 
     metadata = pq.read_metadata(file)
     groups = range(metadata.num_row_groups)
     for index, column in enumerate(["id", "tokens", "image"]):
-        pages = read_pages(file, metadata, [column])
+        pages = read_pages(LocalFile(file, file.name), metadata, [column], groups)
         sizes = [metadata.row_group(group).column(index).total_uncompressed_size for group in groups]
         assert 0 < pages.max_bytes <= max(sizes)  # sizes of the footer include the page headers
         assert pages.dictionary_lists == (["tokens.list.element"] if dictionary and column == "tokens" else [])

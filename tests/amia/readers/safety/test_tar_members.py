@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from amia.errors import CorpusError
 from amia.readers import open_corpus
 from amia.readers.safety.tar_members import MAX_HEADER_BYTES, read_members
+from amia.readers.source import LocalFile
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=300)
 
 
 def read(file: Path) -> list[tuple[str, str, bytes]]:
-    return [(member.name, member.kind, member.read(1 << 20)) for member in read_members(file)]
+    return [(member.name, member.kind, member.read(1 << 20)) for member in read_members(LocalFile(file, file.name))]
 
 
 @given(

@@ -49,8 +49,8 @@ def check_address(address: str) -> None:
     parts = urlsplit(address)
     if parts.password is not None or parts.query or parts.fragment:
         raise StoreError(
-            f"{parts.scheme}://{parts.hostname}{parts.path} was given with a password or query. The address of a run "
-            "is written to many places, so it must not contain credentials: pass them by the usual chain of the "
+            f"{parts.scheme}://{parts.hostname}{parts.path} was given with a password or query. An address is "
+            "written to many places, so it must not contain credentials: pass them by the usual chain of the "
             "provider (environment, profile, role)"
         )
 

@@ -1,23 +1,30 @@
 """Interpolation on the map of when augmentation helps: the place of a corpus, the values there, the break-even."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amia.experiments.match_shares import Share
 from amia.experiments.when_map import MapPoint, WhenMap
 
-__all__ = ["Location", "interpolate", "locate", "zero_line"]
+__all__ = ["Location", "Match", "locate", "refine", "zero_line"]
 
 Grid = NDArray[np.float64]
 """A value of every point of the map, [M, K]: rows by the share of mismatched images, columns by that of known names."""
+Mask = NDArray[np.bool_]
+"""Marks some places of the map, [R, C]."""
 GridPoint = tuple[float, float]
 """Row and column of a grid as real numbers: (0.5, 1.0) is halfway between the first two points of the second column."""
 
-_MAX_STEPS = 100
-_TOLERANCE = 1e-9
+_STEPS = 20
+"""Places between two neighboring points of the map, in each direction."""
+_INTERPOLATION_ERROR = 0.01
+"""Standard error of a share that is assumed for the interpolation: a large corpus must not fall between places."""
+_CHI_SQUARE = 5.991464547107979
+"""The 95 percentile of the chi-square distribution with two degrees of freedom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,41 +36,47 @@ class Location:
     known: float
     """Share of known names, within the range of the map."""
     outside: bool
-    """Whether a measured share is beyond those of the map, so that this is the nearest place on its edge."""
+    """Whether no place of the map has such shares, so that this is only the one with the nearest ones."""
 
 
-def locate(when: WhenMap, original: float, synthesized: float) -> Location:
-    """Return the place of the map at which the measured shares of matching images are those of a corpus.
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """The places of a map that the shares of a corpus allow."""
+
+    location: Location
+    """The most likely one."""
+    index: tuple[int, int]
+    """The same in the grids of `refine`."""
+    possible: Mask
+    """Every place that the shares do not exclude, itself included."""
+
+
+def locate(when: WhenMap, original: Share, synthesized: Share) -> Match:
+    """Return the place of the map whose measured shares of matching images are most like those of a corpus.
+
+    Between the points of the map, its measured shares are interpolated linearly. Two corpora at different places may
+    have similar shares: an image has a low theta if it shows something else, and also if the models do not know the
+    names. So every place is possible whose squared distance from the shares, in standard errors of theirs and of the
+    map's own, exceeds the smallest one by no more than the 95 % bound.
 
     Args:
         when: A map with measured shares at all points.
-        original: Share of the posts' own images that match, in [0, 1].
-        synthesized: Share of the synthesized images that match, in [0, 1].
-
-    Between the points, the measured shares of the map are interpolated linearly. The first one decides on the share of
-    mismatched images, the second one on that of known names. Each depends a little on the other: they are computed in
-    turn until neither changes. Where a measured share does not change strictly from one point to the next, its running
-    maximum counts.
+        original: The posts' own images that match.
+        synthesized: The synthesized images that match.
     """
-    originals, synthesized_grid = when.grid(_original), when.grid(_synthesized)
-    mismatched, known = float(np.mean(when.mismatched)), float(np.mean(when.known))
-    for _ in range(_MAX_STEPS):
-        before = mismatched, known
-        known = _invert(when.known, _column_values(when, synthesized_grid, mismatched), synthesized)
-        mismatched = _invert(when.mismatched, 1 - _row_values(when, originals, known), 1 - original)
-        if max(abs(mismatched - before[0]), abs(known - before[1])) < _TOLERANCE:
-            break
-    ranges = (
-        (original, _row_values(when, originals, known)),
-        (synthesized, _column_values(when, synthesized_grid, mismatched)),
+    distance = _squared_distance(when, _original, original) + _squared_distance(when, _synthesized, synthesized)
+    row, column = map(int, np.unravel_index(distance.argmin(), distance.shape))
+    mismatched, known = float(_places(when.mismatched)[row]), float(_places(when.known)[column])
+    location = Location(mismatched, known, bool(distance.min() > _CHI_SQUARE))
+    return Match(location, (row, column), distance <= distance.min() + _CHI_SQUARE)
+
+
+def refine(when: WhenMap, values: Grid) -> Grid:
+    """Return the bilinear interpolation of a value at all places: 20 steps between two neighboring points."""
+    columns = [np.interp(_places(when.known), when.known, row) for row in values]
+    return np.stack(
+        [np.interp(_places(when.mismatched), when.mismatched, column) for column in np.transpose(columns)], 1
     )
-    outside = any(not values.min() - _TOLERANCE <= share <= values.max() + _TOLERANCE for share, values in ranges)
-    return Location(mismatched, known, outside)
-
-
-def interpolate(when: WhenMap, values: Grid, location: Location) -> float:
-    """Return the bilinear interpolation of a value of the points."""
-    return float(np.interp(location.mismatched, when.mismatched, _row_values(when, values, location.known)))
 
 
 def zero_line(values: Grid) -> list[tuple[GridPoint, GridPoint]]:
@@ -94,24 +107,38 @@ def _crossings(values: Grid, triangle: Sequence[tuple[int, int]]) -> list[GridPo
     return crossings
 
 
-def _row_values(when: WhenMap, values: Grid, known: float) -> Grid:
-    """Return the values at a share of known names, [M]."""
-    return np.array([np.interp(known, when.known, row) for row in values], np.float64)
+def _places(positions: Sequence[float]) -> Grid:
+    """Return the positions of the points and of the places between them."""
+    between = [np.linspace(start, end, _STEPS, endpoint=False) for start, end in pairwise(positions)]
+    return np.concatenate([*between, positions[-1:]])
 
 
-def _column_values(when: WhenMap, values: Grid, mismatched: float) -> Grid:
-    """Return the values at a share of mismatched images, [K]."""
-    return np.array([np.interp(mismatched, when.mismatched, column) for column in values.T], np.float64)
+def _squared_distance(when: WhenMap, share_of: Callable[[MapPoint], Share | None], share: Share) -> Grid:
+    """Return the squared distance of a share from that of each place, in standard errors of their difference."""
+
+    def value(point: MapPoint) -> float | None:
+        measured = share_of(point)
+        return None if measured is None else measured.value
+
+    def variance(point: MapPoint) -> float | None:
+        measured = share_of(point)
+        return None if measured is None else _variance(measured)
+
+    difference = refine(when, when.grid(value)) - share.value
+    squared: Grid = difference**2 / (refine(when, when.grid(variance)) + _variance(share) + _INTERPOLATION_ERROR**2)
+    return squared
 
 
-def _invert(positions: Sequence[float], values: Grid, target: float) -> float:
-    """Return the position at which values that rise with it reach `target`; the first or last one if they do not."""
-    return float(np.interp(target, np.maximum.accumulate(values), positions))
+def _variance(share: Share) -> float:
+    """Return the variance of a share by Agresti and Coull (1998), which is not 0 at shares of 0 and 1."""
+    total = share.total + 4
+    value = (share.matched + 2) / total
+    return value * (1 - value) / total
 
 
-def _original(point: MapPoint) -> float | None:
-    return point.original.value if point.original else None
+def _original(point: MapPoint) -> Share | None:
+    return point.original
 
 
-def _synthesized(point: MapPoint) -> float | None:
-    return point.synthesized.value if point.synthesized else None
+def _synthesized(point: MapPoint) -> Share | None:
+    return point.synthesized

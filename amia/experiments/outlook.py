@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal
 
-from amia.experiments.map_lookup import Location, interpolate, locate
-from amia.experiments.match_shares import MatchShares, Share
+from amia.experiments.map_lookup import Location, Match, locate, refine
+from amia.experiments.match_shares import MatchShares
 from amia.experiments.table import Interval
 from amia.experiments.when_map import Baseline, WhenMap
 
@@ -45,7 +44,7 @@ class ExpectedGain:
 
     arm: str
     over_original: Interval
-    """Interpolated gain over the posts' own images. The interval covers the map's and those of the measured shares."""
+    """Interpolated gain over the posts' own images. Its interval covers the map's at all places that are possible."""
     over_text: Interval
     """The same over the recognizer without images."""
     verdict: Verdict
@@ -81,16 +80,16 @@ def make_outlook(
     if problem or when is None or total.synthesized is None:
         return Outlook(shares=shares, total=total, summary=problem, cautions=tuple(cautions))
     cautions.append(CAUTION)
-    location = locate(when, total.original.value, total.synthesized.value)
-    if location.outside:
-        cautions.append("A share lies beyond those of the map; the nearest place on its edge was taken.")
-    gains = [_expect_gain(when, arm, total.original, total.synthesized) for arm in ARMS if arm in when.arms]
+    match = locate(when, total.original, total.synthesized)
+    if match.location.outside:
+        cautions.append("No corpus of the map has such shares; the place with the nearest ones was taken.")
+    gains = [_expect_gain(when, arm, match) for arm in ARMS if arm in when.arms]
     return Outlook(
         shares=shares,
         total=total,
         summary=_summarize(gains),
         cautions=tuple(cautions),
-        location=location,
+        location=match.location,
         gains=tuple(gains),
     )
 
@@ -134,20 +133,12 @@ _VERBS: Mapping[Verdict, str] = {
 }
 
 
-def _expect_gain(when: WhenMap, arm: str, original: Share, synthesized: Share) -> ExpectedGain:
-    center = locate(when, original.value, synthesized.value)
-    corners = [
-        locate(when, *shares)
-        for shares in product((original.value, *original.interval), (synthesized.value, *synthesized.interval))
-    ]
+def _expect_gain(when: WhenMap, arm: str, match: Match) -> ExpectedGain:
+    """Return the gain at a place, with the lowest and highest end of the map's intervals at all possible places."""
 
     def interpolated_gain(over: Baseline) -> Interval:
-        differences, lows, highs = when.gains(arm, over)
-        return (
-            interpolate(when, differences, center),
-            min(interpolate(when, lows, corner) for corner in corners),
-            max(interpolate(when, highs, corner) for corner in corners),
-        )
+        value, low, high = (refine(when, values) for values in when.gains(arm, over))
+        return float(value[match.index]), float(low[match.possible].min()), float(high[match.possible].max())
 
     over_original = interpolated_gain("original")
     _, low, high = over_original

@@ -9,7 +9,7 @@ from amia.report.svg import PLOT_WIDTH, curve, join_markup
 
 __all__ = ["map_chart", "max_abs_gain"]
 
-CELL_HEIGHT = 52
+CELL_HEIGHT = 60
 """Height of a cell in pixels."""
 BOTTOM = 26
 """Height of the labels below the cells in pixels."""
@@ -52,13 +52,13 @@ def map_chart(
             x = f"{100 * (column + 0.5) / columns:.2f}%"
             gain, low, high = (float(grid[row, column]) for grid in (differences, lows, highs))
             if gain != gain:  # nan: no result
-                labels.append(_text("–", x, center + 4, "gain"))
+                labels.append(_text("–", x, center - 11, "gain"))
                 continue
             opacity = MAX_OPACITY * min(1.0, abs(gain) / (max_abs or 1.0))
             cells.append(_cell(name, row, column, columns, gain, opacity))
             clear = " clear" if low > 0 or high < 0 else ""
-            labels.append(_text(_signed(gain), x, center - 1, f"gain{clear}"))
-            labels.append(_text(f"{_signed(low)} to {_signed(high)}", x, center + 15, "ends"))
+            labels.append(_text(_signed(gain), x, center - 11, f"gain{clear}"))
+            labels.append(_text(f"{_signed(low)} to {_signed(high)}", x, center + 22, "ends"))
             values.append(f"{mismatched:.0%} mismatched, {known:.0%} known: {_signed(gain)}")
     labels += [
         _text(f"{known:.0%}", f"{100 * (column + 0.5) / columns:.2f}%", height + 18, "middle")

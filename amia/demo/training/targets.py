@@ -66,12 +66,21 @@ def channel_weights(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 
 def render_targets(posts: Sequence[DemoPost], choices: torch.Tensor) -> torch.Tensor:
     """Draw images of posts, uint8 (N, 3, 64, 64), for `choices` in [0, 1] (N, 5): centered and without grain."""
-    images = []
-    for post, row in zip(posts, choices.tolist(), strict=True):
+    return render_with_figures(posts, choices)[0]
+
+
+def render_with_figures(posts: Sequence[DemoPost], choices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `render_targets` does, and a mask of the boxes of all figures, 0 or 1, (N, 1, 64, 64)."""
+    images, figures = [], torch.zeros(len(posts), 1, SIDE, SIDE)
+    for index, (post, row) in enumerate(zip(posts, choices.tolist(), strict=True)):
         variation = Variation(*row)
         entities = depicted_entities(post, variation.reading)
-        images.append(np.asarray(draw_scene(entities, variation, SIDE, SIDE).image))
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        drawing = draw_scene(entities, variation, SIDE, SIDE)
+        images.append(np.asarray(drawing.image))
+        for entity, (left, top, right, bottom) in zip(entities, drawing.boxes, strict=True):
+            if entity.kind != "LOC":
+                figures[index, 0, top:bottom, left:right] = 1
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), figures
 
 
 def depicted_entities(post: DemoPost, reading: float) -> tuple[NamedEntity, ...]:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amia.experiments.map_lookup import Location, interpolate, locate, zero_line
-from tests.helpers.when_maps import KNOWN, MISMATCHED, linear_gain, make_map
+from amia.experiments.map_lookup import Location, locate, refine, zero_line
+from tests.helpers.when_maps import KNOWN, MISMATCHED, linear_gain, make_map, make_share
 
 MAP = make_map()
 
@@ -15,15 +15,16 @@ def test_locates_a_point_of_the_map() -> None:
     for point in MAP.points:
         assert point.original is not None
         assert point.synthesized is not None
-        location = locate(MAP, point.original.value, point.synthesized.value)
-        assert (location.mismatched, location.known) == pytest.approx((point.mismatched, point.known), abs=1e-6)
-        assert not location.outside
+        match = locate(MAP, point.original, point.synthesized)
+        assert (match.location.mismatched, match.location.known) == pytest.approx((point.mismatched, point.known))
+        assert not match.location.outside
+        assert match.possible[match.index]
 
 
 def test_locates_between_two_points_by_hand() -> None:
     # A quarter of the way from 20 % (share .77) to 40 % (.59), and a third of the way from .5 (.5) to .8 (.74).
-    location = locate(MAP, 0.725, 0.58)
-    assert (location.mismatched, location.known) == pytest.approx((0.25, 0.6), abs=1e-4)
+    location = locate(MAP, make_share(0.725), make_share(0.58)).location
+    assert (location.mismatched, location.known) == pytest.approx((0.25, 0.6), abs=0.01)
 
 
 @given(st.floats(0, 0.6), st.floats(0.5, 1), st.floats(-0.2, 0.2), st.floats(-0.2, 0.2))
@@ -37,8 +38,31 @@ def test_finds_the_place_if_the_shares_depend_on_both(
         return 0.2 + 0.6 * k + on_mismatched * m
 
     when = make_map(original=original, synthesized=synthesized)
-    location = locate(when, original(mismatched, known), synthesized(mismatched, known))
-    assert (location.mismatched, location.known) == pytest.approx((mismatched, known), abs=1e-3)
+    match = locate(when, make_share(original(mismatched, known)), make_share(synthesized(mismatched, known)))
+    assert (match.location.mismatched, match.location.known) == pytest.approx((mismatched, known), abs=0.02)
+    assert not match.location.outside
+
+
+def test_places_that_look_alike_are_all_possible() -> None:
+    """Unknown names lower both shares as mismatched images do."""
+    when = make_map(original=lambda m, k: 0.5 - 0.4 * m + 0.4 * k, synthesized=lambda m, k: 0.5)
+    match = locate(when, make_share(0.5 - 0.4 * 0.2 + 0.4 * 0.6), make_share(0.5))
+    rows, columns = np.where(match.possible)
+    # From 10 % at half known to 60 % at all known, and a little more for the errors of the shares.
+    assert 4 <= rows.min() <= 10
+    assert rows.max() == 60
+    assert (columns.min(), columns.max()) == (0, 40)
+    mismatched = np.interp(rows, [0, 20, 40, 60], MISMATCHED)
+    known = np.interp(columns, [0, 20, 40], KNOWN)
+    assert np.abs(known - mismatched - 0.4).max() < 0.08
+
+
+def test_few_images_allow_more_places() -> None:
+    possible = [
+        locate(MAP, make_share(0.6, total), make_share(0.6, total)).possible.sum() for total in (100, 1000, 9000)
+    ]
+    assert possible == sorted(possible, reverse=True)
+    assert possible[0] > 4 * possible[2]
 
 
 @pytest.mark.parametrize(
@@ -51,21 +75,16 @@ def test_finds_the_place_if_the_shares_depend_on_both(
     ],
 )
 def test_stays_on_the_map(shares: tuple[float, float], expected: Location) -> None:
-    location = locate(MAP, *shares)
-    assert (location.mismatched, location.known) == pytest.approx((expected.mismatched, expected.known), abs=1e-6)
-    assert location.outside == expected.outside
+    assert locate(MAP, *map(make_share, shares)).location == expected
 
 
-def test_a_share_that_falls_for_once_does_not_mislead() -> None:
-    dented = {0.5: 0.5, 0.8: 0.45, 1.0: 0.9}
-    when = make_map(synthesized=lambda m, k: dented[k])
-    assert locate(when, 0.5, 0.7).known == pytest.approx(0.9, abs=1e-3)  # halfway from .5 (at .8) to .9 (at 1)
-
-
-@given(st.floats(0, 0.6), st.floats(0.5, 1))
-def test_interpolates_a_plane_exactly(mismatched: float, known: float) -> None:
-    gains = MAP.gains("adaptive", "original")[0]
-    assert interpolate(MAP, gains, Location(mismatched, known, False)) == pytest.approx(linear_gain(mismatched, known))
+@given(st.integers(0, 60), st.integers(0, 40))
+def test_interpolates_a_plane_exactly(row: int, column: int) -> None:
+    mismatched = np.interp(row, [0, 20, 40, 60], MISMATCHED)
+    known = np.interp(column, [0, 20, 40], KNOWN)
+    assert refine(MAP, MAP.gains("adaptive", "original")[0])[row, column] == pytest.approx(
+        linear_gain(mismatched, known)
+    )
 
 
 def test_zero_line_by_hand() -> None:

@@ -39,10 +39,10 @@ def test_tells_the_sign(where: tuple[float, float], summary: str) -> None:
     assert outlook.summary.startswith(summary)
     assert outlook.cautions == (CAUTION,)
     assert outlook.location is not None
-    assert (outlook.location.mismatched, outlook.location.known) == pytest.approx(where, abs=1e-4)
+    assert (outlook.location.mismatched, outlook.location.known) == pytest.approx(where, abs=0.01)
     for gain in outlook.gains:
-        assert gain.over_original[0] == pytest.approx(linear_gain(*where), abs=0.01)
-        assert gain.over_text[0] == pytest.approx(2 + linear_gain(*where), abs=0.01)
+        assert gain.over_original[0] == pytest.approx(linear_gain(*where), abs=0.3)
+        assert gain.over_text[0] == pytest.approx(2 + linear_gain(*where), abs=0.3)
 
 
 def test_tells_arms_apart() -> None:
@@ -69,8 +69,9 @@ def test_interval_covers_those_of_map_and_shares(mismatched: float, known: float
     for share in original.interval:
         # The gain rises with the share of mismatched images, which falls with that of matched ones.
         corner = linear_gain(min(0.6, max(0.0, (0.95 - share) / 0.9)), (synthesized.value - 0.1) / 0.8)
-        assert low - 1e-6 <= corner - 1
-        assert corner + 1 <= high + 1e-6
+        step = 0.3  # between neighboring places
+        assert low - step <= corner - 1
+        assert corner + 1 <= high + step
 
 
 def test_few_posts() -> None:
@@ -110,4 +111,4 @@ def test_cautions() -> None:
     assert borrowed.cautions[0] == "Theta is that of a mixture that was fitted on other posts."
     outside = outlook_of(make_share(0.99), make_share(0.99))
     assert outside.location == Location(0.0, 1.0, True)
-    assert "beyond those of the map" in outside.cautions[-1]
+    assert "No corpus of the map" in outside.cautions[-1]

@@ -45,7 +45,7 @@ class Cluster:
         if self.is_local or self.autoscales:
             return self.is_local
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray ships it untyped
-        return sum(node["Alive"] for node in nodes) == 1
+        return len([node for node in nodes if node["Alive"]]) == 1
 
     def fit_pools(self, pools: dict[str, Pool], shards: int | None = None) -> dict[str, Pool]:
         """Return the pools of one execution as they will run: fitted to this machine if the cluster is local.

@@ -2,22 +2,37 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from ray_jobs.cli.console import format_table, print_json, print_lines
+import typer
+
+from ray_jobs.cli.console import console, format_table, print_json, print_lines
 from ray_jobs.cli.options import Json, RunArgument
 from ray_jobs.runtime.throughput import format_duration
 
 __all__ = ["print_status", "status"]
 
 COLUMNS = ["stage", "shards", "posts", "in work", "failed", "left", "posts/s", "time left", "MB", ""]
+WATCH_S = 10.0
+"""Seconds between two readings of `--watch`: the interval of the heartbeats."""
 
 
-def status(run: RunArgument, json: Json = False) -> None:
+def status(
+    run: RunArgument,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 10 seconds, until Ctrl-C.")] = False,
+    json: Json = False,
+) -> None:
     """Show progress, failures and throughput of a run. Works from any machine while a job runs elsewhere."""
     from ray_jobs.jobs.status import status as status_job
 
-    print_status(status_job(run), json=json)
+    counted: dict[str, Mapping[str, int]] = {}
+    print_status(status_job(run, counted), json=json)
+    while watch:
+        time.sleep(WATCH_S)
+        report = status_job(run, counted)
+        if not json:
+            console.clear()  # on a terminal only
+        print_status(report, json=json)
 
 
 def print_status(report: Mapping[str, Any], *, json: bool) -> None:

@@ -41,6 +41,7 @@ def submit(
 ) -> None:
     """Run a command on a Ray cluster with the code of this machine. Exits with the exit code of the command."""
     parameters = _parse(context, command)
+    console.stderr = json  # parsing the command has set it by the command's own --json
     _refuse_relative_locations(parameters)
     from ray_jobs.jobs.staging import list_files
 

@@ -36,7 +36,7 @@ from ray_jobs.storage.layout import (
     shard_key,
 )
 from ray_jobs.storage.plan import Plan, parse_shard_name
-from ray_jobs.storage.shards import read_all_metadata, total_counts
+from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.status import count_failures
 from ray_jobs.storage.store import Store
 from ray_jobs.training.training_status import list_trainings
@@ -50,7 +50,7 @@ FOLDERS_WITH_STATUSES = (POSTS, SYNTHESIZED, AUGMENTED)
 Files = Mapping[str, ObjectInfo]
 
 
-def status(run: str) -> dict[str, Any]:
+def status(run: str, counted: dict[str, Mapping[str, int]] | None = None) -> dict[str, Any]:
     """Return the current state of a run. A run without a plan has no stages.
 
     `stages` has one entry per folder: shards and posts that are published, posts in work, failed and left, bytes, posts
@@ -58,7 +58,11 @@ def status(run: str) -> dict[str, Any]:
     `retries` counts the unexpected errors and deaths of processes by stage and cause. `drivers` lists running drivers
     and those whose heartbeat stopped. `trainings`, `cells` and `experiments` list recognizers and tables. Durations are
     in seconds; times are in seconds since 1970.
+
+    `counted` has the posts by status of the shards whose footers an earlier call has read, by key. It is extended, so
+    that calls with the same dictionary read each footer once.
     """
+    counted = {} if counted is None else counted
     store, now = Store(run), time.time()
     plan = Plan.find(store)
     heartbeats = read_heartbeats(store)
@@ -82,7 +86,9 @@ def status(run: str) -> dict[str, Any]:
         "posts": plan.total,
         "splits": plan.posts,
         "rejected": plan.rejected,
-        "stages": {folder: _stage_state(store, plan, folder, files, alive, now) for folder, files in folders.items()},
+        "stages": {
+            folder: _stage_state(store, plan, folder, files, alive, now, counted) for folder, files in folders.items()
+        },
         "mixture": store.exists(f"{MIXTURE}/mixture.json"),
         "finished": [arm for arm in arms if store.exists(manifest_key(arm_folder(arm)))],
         "retries": _count_retries(read_faults(store)),
@@ -114,7 +120,13 @@ def _state_before_plan(store: Store) -> dict[str, Any]:
 
 
 def _stage_state(
-    store: Store, plan: Plan, folder: str, files: Files, alive: Sequence[HeartbeatRecord], now: float
+    store: Store,
+    plan: Plan,
+    folder: str,
+    files: Files,
+    alive: Sequence[HeartbeatRecord],
+    now: float,
+    counted: dict[str, Mapping[str, int]],
 ) -> dict[str, Any]:
     shards = plan.shards
     if folder.startswith(f"{PREDICTIONS}/"):  # count only the requested splits, as far as published shards show them
@@ -125,7 +137,7 @@ def _stage_state(
     in_work = {shard for record in drivers for shard in record.working[folder]} - published.keys()
     posts, of_posts = sum(map(plan.rows_of, published)), sum(map(plan.rows_of, shards))
     has_statuses = folder.partition("/")[0] in FOLDERS_WITH_STATUSES
-    counts = _count_statuses(store, folder, published) if has_statuses else Counter[str]()
+    counts = _count_statuses(store, folder, published, counted) if has_statuses else Counter[str]()
     times = [(file.modified, plan.rows_of(shard)) for shard, file in published.items()]
     rate = None
     if drivers and posts < of_posts:
@@ -146,12 +158,18 @@ def _stage_state(
     }
 
 
-def _count_statuses(store: Store, folder: str, published: Files) -> Counter[str]:
+def _count_statuses(store: Store, folder: str, published: Files, counted: dict[str, Mapping[str, int]]) -> Counter[str]:
     """Count posts by status: from the manifest if there is one, else from the footers of all shards."""
     if store.exists(manifest := manifest_key(folder)):
         return Counter(json.loads(store.read(manifest))["counts"])
     sizes = {shard_key(folder, shard): file.size for shard, file in published.items()}
-    return total_counts(read_all_metadata(store, list(sizes), sizes))
+    unread = [key for key in sizes if key not in counted]
+    footers = read_all_metadata(store, unread, sizes)
+    counted |= {key: footer.counts for key, footer in zip(unread, footers, strict=True)}
+    counts: Counter[str] = Counter()
+    for key in sizes:
+        counts.update(counted[key])
+    return counts
 
 
 def _group_by_folder(files: Files) -> dict[str, dict[str, ObjectInfo]]:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from amia.mner.training.trainer import EpochReport
+from ray_jobs.cli import status as status_command
 from ray_jobs.jobs import status
 from ray_jobs.runtime import executor
 from ray_jobs.runtime.cluster import Cluster
@@ -26,7 +27,7 @@ from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.runtime.heartbeat import TIMEOUT_S, Heartbeat, HeartbeatRecord
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.fingerprint import check_or_write_identity
-from ray_jobs.storage.shards import encode
+from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
 from ray_jobs.training.checkpoints import StoreCheckpoints
 from ray_jobs.training.tensorboard import publish_curves
@@ -203,6 +204,37 @@ def test_reads_only_footers_with_statuses(augmented: Path, monkeypatch: pytest.M
     status.status(str(augmented))
     assert Counter(key.partition("/")[0] for key in requests["get_range"]) == {"posts": 10, "synthesized": 10}
     assert not [key for key in requests["head"] if key.endswith(".parquet")]
+
+
+def test_watch_reads_each_footer_once(tmp_path: Path, amia: Amia, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, [*_, last] = write_partial_run(Store(tmp_path)), toy_plan(SHARDS).shards
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+        if len(pauses) == 2:
+            table = pa.table({"id": ["x", "y"], "synthesis_status": ["ok", "failed(black)"]})
+            counts = {"synthesis=ok": 1, "synthesis=failed(black)": 1}
+            data, _ = encode(table, stage="synthesized", identity="toy", counts=counts)
+            store.create(f"synthesized/{last}.parquet", data)
+
+    monkeypatch.setattr(status_command.time, "sleep", sleep)
+    read_keys: list[str] = []
+    read_all_metadata = status.read_all_metadata
+
+    def read(store: Store, keys: Sequence[str], sizes: Mapping[str, int]) -> list[ShardMetadata]:
+        read_keys.extend(keys)
+        return read_all_metadata(store, keys, sizes)
+
+    monkeypatch.setattr(status, "read_all_metadata", read)
+    code, stdout, _ = amia("status", tmp_path, "--watch", "--json")
+    assert code == 130
+    stages = [json.loads(line)["stages"]["synthesized"] for line in stdout.splitlines()]
+    assert [(stage["shards"], stage["failed"]) for stage in stages] == [(3, 1), (3, 1), (4, 2)]
+    assert pauses == [status_command.WATCH_S] * 3
+    assert len(read_keys) == len(set(read_keys)) == 4
 
 
 def test_imports_neither_ray_nor_torch(augmented: Path) -> None:

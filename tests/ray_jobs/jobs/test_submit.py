@@ -12,6 +12,7 @@ from ray._private.runtime_env.packaging import create_package
 from amia.errors import SettingsError
 from ray_jobs.jobs.staging import copy_files, list_files
 from ray_jobs.jobs.submit import ENV_VARS, entrypoint_of
+from ray_jobs.runtime.console import console
 from ray_jobs.runtime.signals import GRACE_S
 from tests.helpers.paths import ROOT
 from tests.helpers.private_files import private_files, write_private_files
@@ -125,6 +126,14 @@ def test_wrong_commands_are_refused_before_the_upload(amia: Amia, words: list[st
 @pytest.mark.parametrize("location", ["s3://b/r=1", "/shared/r", "t17=/shared/r", "t17=s3://b/r"])
 def test_locations_of_the_cluster_are_accepted(amia: Amia, location: str) -> None:
     assert amia("submit", "--dry-run", "--", "experiment", "--run", location)[0] == 0
+
+
+@pytest.mark.parametrize(("own", "commands"), [(["--json"], []), ([], ["--json"])])
+def test_json_is_that_of_submit_and_not_of_the_command(amia: Amia, own: list[str], commands: list[str]) -> None:
+    code, stdout, _ = amia("submit", "--dry-run", *own, "--", "status", "s3://bucket/mine", *commands)
+    assert code == 0
+    assert stdout.startswith("{") == bool(own)
+    assert console.stderr == bool(own)
 
 
 def test_unreachable_cluster(amia: Amia) -> None:

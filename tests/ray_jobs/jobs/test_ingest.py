@@ -14,8 +14,9 @@ from PIL import Image
 from webdataset import TarWriter
 
 from amia.errors import CorpusError, IdentityError
+from ray_jobs.jobs import first_pass
 from ray_jobs.jobs.ingest import ingest
-from ray_jobs.settings.job import Settings
+from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.store import Store
 from tests.helpers.buckets import upload
 from tests.helpers.drivers import assert_equal_files, file_stamps, read_files
@@ -116,6 +117,19 @@ def test_shards_do_not_depend_on_source_files(
     source = write_parquet(tmp_path / "source", posts[::-1], files=5)
     ingest(str(source), str(tmp_path / "run"), settings.model_copy(update={"bucket_mb": 1}), quiet=True)
     assert_equal_files(reference, tmp_path / "run", "posts")
+
+
+@pytest.mark.promise(6)
+def test_actors_of_the_first_pass_give_the_same_shards(
+    reference: Path, posts: list[Post], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_pass, "MB", 1)  # splits and buckets of some kilobytes
+    pools = settings.pools.model_copy(update={name: Pool(min=2, max=2, cpus=0.5, lease=1) for name in ("read", "sort")})
+    cut = settings.model_copy(update={"pools": pools, "split_mb": 3_000, "bucket_mb": 20_000})
+    ingest(str(write_parquet(tmp_path / "source", posts, files=7)), str(tmp_path / "run"), cut, quiet=True)
+    assert_equal_files(reference, tmp_path / "run", "posts")
+    logs = {name: sorted((tmp_path / "run" / "log").glob(f"*-{name}.jsonl")) for name in ("read", "sort")}
+    assert all(len(files) == 1 and len(files[0].read_text().splitlines()) > 1 for files in logs.values()), logs
 
 
 @local_actors()

@@ -50,6 +50,7 @@ class Fault:
     host: str
     node: str
     """Id of the node in Ray; several nodes may share a host."""
+    pid: int
     cause: str
     """Last line of the traceback, or a description of the death."""
     traceback: str = ""

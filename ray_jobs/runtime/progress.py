@@ -31,6 +31,7 @@ class ProcessLocation(NamedTuple):
     host: str
     node: str
     """Id of the node in Ray."""
+    pid: int
 
 
 class ProgressTracker:
@@ -66,9 +67,7 @@ class ProgressTracker:
         if previous := self._in_progress.get((stage, shard)):
             self._attempts[stage, shard] += 1
             death = "the process died: it was killed, ran out of memory, hung, or lost its node"
-            fault = Fault(
-                stage=stage, shard=shard, host=previous.host, node=previous.node, cause=death, time=time.time()
-            )
+            fault = Fault(stage=stage, shard=shard, **previous._asdict(), cause=death, time=time.time())
             self._faults.record_death(fault)
         self._in_progress[stage, shard] = location
         return self._attempts[stage, shard] + 1
@@ -84,8 +83,12 @@ class ProgressTracker:
         self._log.append(line)
 
     def record_fault(self, fault: Fault) -> Verdict:
-        """Record an unexpected error, after which its shard is no longer in progress. Returns what follows from it."""
-        self._in_progress.pop((fault.stage, fault.shard), None)
+        """Record an unexpected error. Returns what follows from it.
+
+        No shard is in progress in that process anymore: it had loaded the next one, too.
+        """
+        location = ProcessLocation(fault.host, fault.node, fault.pid)
+        self._in_progress = {key: other for key, other in self._in_progress.items() if other != location}
         return self._faults.record(fault, _count_nodes())
 
     def faults(self) -> list[Fault]:
@@ -181,7 +184,7 @@ class ProgressDisplay:
 def _count_nodes() -> int:
     """Return the number of nodes of the cluster that are alive and have CPUs, at least 1."""
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return max(1, sum(node["Alive"] and node["Resources"].get("CPU", 0) > 0 for node in nodes))
+    return max(1, len([node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0]))
 
 
 def _summary(done: int, total: int, failed: int, seconds: float) -> str:

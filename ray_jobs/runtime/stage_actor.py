@@ -79,7 +79,7 @@ class StageActor:
         self._stage, self._tracker, self._is_set_up = stage, tracker, False
         self._watchdog = Watchdog(stall_s)
         context = ray.get_runtime_context()
-        self._location = ProcessLocation(socket.gethostname(), context.get_node_id())
+        self._location = ProcessLocation(socket.gethostname(), context.get_node_id(), os.getpid())
         self._metrics = StageMetrics(stage.name)
         self._reports: list[ray.ObjectRef[None]] = []
         self._cpu_s = 0.0
@@ -109,8 +109,7 @@ class StageActor:
             fault = Fault(
                 stage=self._stage.name,
                 shard=shard,
-                host=self._location.host,
-                node=self._location.node,
+                **self._location._asdict(),
                 cause=failure.message.strip().splitlines()[-1],
                 traceback=failure.message,
                 time=time.time(),

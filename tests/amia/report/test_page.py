@@ -154,7 +154,7 @@ def test_outlook_shows_shares_gains_and_cautions() -> None:
     assert content.outlook.summary in text
     assert content.outlook.cautions[0] in text
     assert "one with 35 % mismatched images, and with 90 % of its rare names known" in text
-    assert "+5.0 [+2.7, +7.2]" in text
+    assert "+5.0 [+2.8, +7.2]" in text
     few = ParsedPage(render_page(replace(content, outlook=some_outlook("test", total=15)))).text("p")
     assert "Cannot tell (too few posts): 15 images" in few
     assert "mismatched images, and with" not in few

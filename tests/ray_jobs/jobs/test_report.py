@@ -14,6 +14,7 @@ import pytest
 
 from amia.errors import RunError
 from amia.experiments.map_lookup import locate
+from amia.experiments.match_shares import Share
 from ray_jobs.jobs.report import report
 from ray_jobs.reporting.model_comparison import compare_models, find_model_pairs
 from ray_jobs.reporting.models import read_models
@@ -165,12 +166,12 @@ def test_outlook_on_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     result = report(run.store.address)
     text = text_of(run.store.read(REPORT_FILE).decode()).partition("What to expect")[2]
     scored = [row["loss_synthesized"] for row in run.rows if row["loss_synthesized"] is not None]
-    synthesized = sum(loss < 0.5 for loss in scored) / len(scored)
+    synthesized = Share(matched=sum(loss < 0.5 for loss in scored), total=len(scored))
     thetas = [row["theta"] for row in run.rows if row["loss"] is not None]
-    original = sum(theta > 0.5 for theta in thetas) / len(thetas)
-    place = locate(when, original, synthesized)
-    assert f"all {original:.1%} of {len(thetas)}" in text
-    assert f"{synthesized:.1%} of {len(scored)}" in text
+    original = Share(matched=sum(theta > 0.5 for theta in thetas), total=len(thetas))
+    place = locate(when, original, synthesized).location
+    assert f"all {original.value:.1%} of {len(thetas)}" in text
+    assert f"{synthesized.value:.1%} of {len(scored)}" in text
     assert (
         f"one with {100 * place.mismatched:.0f} % mismatched images, and with {100 * place.known:.0f} % of its" in text
     )

@@ -151,9 +151,10 @@ def test_process_that_hangs_is_ended(cluster: None, store: Store) -> None:
     specs = [StageSpec(stage, Pool(cpus=0.5, lease=3)) for stage in (Toy(store), Blend(store))]
     run_stages(store, ATTACHED, toy_plan(SHARDS), specs, names, wait_s=30, quiet=True, stall_s=5.0)
     assert published_shards(store, "drawn") == published_shards(store, "blended") == names
-    [fault] = read_faults(store)
-    assert (fault["stage"], fault["shard"]) == ("drawn", names[3])
-    assert "hung" in fault["cause"]
+    faults = read_faults(store)
+    assert ("drawn", names[3]) in {(fault["stage"], fault["shard"]) for fault in faults}
+    assert len({fault["pid"] for fault in faults}) == 1, "one process hung, and had loaded the next shard, too"
+    assert all("hung" in fault["cause"] for fault in faults)
 
 
 @pytest.mark.promise(1)

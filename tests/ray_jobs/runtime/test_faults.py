@@ -9,7 +9,7 @@ from ray_jobs.runtime.faults import MAX_FAULTS, MAX_FAULTS_ANYWHERE, Fault, Faul
 
 def make_fault(node: str, shard: str = "0", cause: str = "RuntimeError: lost") -> Fault:
     return Fault(
-        stage="embed", shard=shard, host=f"host-{node}", node=node, cause=cause, traceback="Traceback", time=0.0
+        stage="embed", shard=shard, host=f"host-{node}", node=node, pid=1, cause=cause, traceback="Traceback", time=0.0
     )
 
 
@@ -54,7 +54,7 @@ def test_last_node_is_never_left_out() -> None:
 def test_deaths_do_not_count_as_errors() -> None:
     log = FaultLog()
     for _ in range(5):
-        log.record_death(Fault(stage="embed", shard="0", host="h", node="a", cause="died", time=0.0))
+        log.record_death(Fault(stage="embed", shard="0", host="h", node="a", pid=1, cause="died", time=0.0))
     assert log.record(make_fault("a"), 1) == Verdict.RETRY
 
 

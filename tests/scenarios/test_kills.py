@@ -88,8 +88,8 @@ def test_same_result_after_kills(
         elif kind == "actor":
             assert nodes.kill_actor(rng.randrange(2))
         else:
-            nodes.add(2)  # replaces the node that is lost
             assert nodes.kill_raylet(nodes.node_of("MapWorker"))
+            nodes.add(2)  # replaces the lost node; not before, since the job may end while a node starts
     code, stdout, stderr = finish(process)
     assert (code, stderr) == (0, ""), stdout
     nodes.settle()

@@ -23,7 +23,7 @@ from ray_jobs.runtime.console import console
 from ray_jobs.runtime.signals import keep_sigterm_handler
 from ray_jobs.settings.job import Pool
 
-__all__ = ["Cluster", "connect", "driver_node_options", "resources"]
+__all__ = ["Cluster", "alive_nodes", "connect", "driver_node_options", "resources"]
 
 MODEL_POOLS = ("embed", "synthesize", "predict")
 """Pools whose actors compute on all their threads."""
@@ -44,8 +44,7 @@ class Cluster:
         """Return whether actors find the files of the driver's disk: all run on its machine, as far as is known now."""
         if self.is_local or self.autoscales:
             return self.is_local
-        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray ships it untyped
-        return len([node for node in nodes if node["Alive"]]) == 1
+        return len(alive_nodes()) == 1
 
     def fit_pools(self, pools: dict[str, Pool], shards: int | None = None) -> dict[str, Pool]:
         """Return the pools of one execution as they will run: fitted to this machine if the cluster is local.
@@ -149,6 +148,12 @@ def driver_node_options() -> dict[str, Any]:
     node = ray.get_runtime_context().get_node_id()
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
     return {"num_cpus": 0, "scheduling_strategy": strategy}
+
+
+def alive_nodes() -> list[dict[str, Any]]:
+    """Return Ray's descriptions of the nodes that are alive."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray ships it untyped
+    return [node for node in nodes if node["Alive"]]
 
 
 def resources() -> dict[str, float]:

@@ -21,11 +21,11 @@ from amia import errors
 from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
 from ray_jobs.runtime.cluster import Cluster, resources
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.faults import FAULTS_SUFFIX, Fault, describe
+from ray_jobs.runtime.faults import FAULTS_SUFFIX, Fault, Verdict, describe
 from ray_jobs.runtime.heartbeat import Heartbeat, HeartbeatRecord
 from ray_jobs.runtime.progress import ProgressDisplay, ProgressTracker
 from ray_jobs.runtime.signals import drain_on_sigterm
-from ray_jobs.runtime.stage_actor import LEAVE_OUT, AnyStage, Failure, StageActor
+from ray_jobs.runtime.stage_actor import AnyStage, Failure, StageActor
 from ray_jobs.settings.job import Pool
 from ray_jobs.storage.layout import LOG
 from ray_jobs.storage.store import Store
@@ -79,25 +79,27 @@ def run_stages(
     if not remaining:
         return
     specs = list(remaining)
-    todo_shards = _todo_shards(remaining, shards)
-    totals = {spec.stage.name: sum(plan.rows_of(shard) for shard in todo) for spec, todo in remaining.items()}
+    missing_shards = _missing_shards(remaining, shards)
+    totals = {spec.stage.name: sum(plan.rows_of(shard) for shard in missing) for spec, missing in remaining.items()}
     tracker = ProgressTracker.start(totals)
     started = time.time()
     left_out: list[str] = []
     try:
         with (
             ProgressDisplay(tracker, totals, quiet=quiet),
-            Heartbeat(store, _log_name(started), lambda: _heartbeat_record(tracker, started, specs, todo_shards)),
+            Heartbeat(store, _log_name(started), lambda: _heartbeat_record(tracker, started, specs, missing_shards)),
             drain_on_sigterm(lambda: ray.get(tracker.stop.remote())),
         ):
             while remaining:
-                execution = Execution(list(remaining), _todo_shards(remaining, shards), tracker, left_out)
+                execution = Execution(list(remaining), _missing_shards(remaining, shards), tracker, left_out)
                 failure = execution.run(cluster, wait_s, stall_s)
                 if failure is None:
                     break
-                if failure.kind != LEAVE_OUT:
+                if failure.kind != Verdict.LEAVE_OUT:
                     raise _error_of(failure, store, tracker, started)
                 left_out.append(failure.message)
+                if not quiet:
+                    console.print(f"{failure.stage}: node {failure.message} fails at every shard and is left out")
                 remaining = _remaining(specs, shards)
     finally:
         lines = _write_log(store, tracker, started)
@@ -118,6 +120,8 @@ class Execution:
     def run(self, cluster: Cluster, wait_s: float, stall_s: float) -> Failure | None:
         """Run the shards, and return the first failure of a lease, which ends the execution. None if there is none."""
         pools = cluster.fit_pools({spec.stage.pool: spec.pool for spec in self.specs}, len(self.shards))
+        if self.left_out:  # the minimum may have needed these nodes; the job goes on with the others
+            pools = {name: pool.model_copy(update={"min": 1}) for name, pool in pools.items()}
         cluster.wait_for_pools(pools, wait_s)
         rows = _iter_rows(self, pools, wait_s, stall_s)
         with closing(rows):
@@ -129,10 +133,10 @@ def run_locally(stage: AnyStage, shards: Sequence[str]) -> None:
 
     Raises the errors of the stage with its name and the shard.
     """
-    todo = unpublished(stage.store, stage, shards)
-    if todo:
+    missing = unpublished(stage.store, stage, shards)
+    if missing:
         stage.setup()
-    for shard in todo:
+    for shard in missing:
         try:
             done = stage.run(stage.load(shard))
             stage.publish(shard, done)
@@ -160,11 +164,11 @@ def leases(shards: Sequence[str], max_length: int, actors: int) -> list[list[str
 
 def _remaining(specs: Sequence[StageSpec], shards: Sequence[str]) -> dict[StageSpec, set[str]]:
     """Return the unpublished shards of each stage. A stage without any is left out, so that it starts no actors."""
-    return {spec: todo for spec in specs if (todo := set(unpublished(spec.stage.store, spec.stage, shards)))}
+    return {spec: missing for spec in specs if (missing := set(unpublished(spec.stage.store, spec.stage, shards)))}
 
 
-def _todo_shards(remaining: Mapping[StageSpec, set[str]], shards: Sequence[str]) -> list[str]:
-    return [shard for shard in shards if any(shard in todo for todo in remaining.values())]
+def _missing_shards(remaining: Mapping[StageSpec, set[str]], shards: Sequence[str]) -> list[str]:
+    return [shard for shard in shards if any(shard in missing for missing in remaining.values())]
 
 
 def _dataset(execution: Execution, pools: dict[str, Pool], wait_s: float, stall_s: float) -> Dataset:
@@ -231,11 +235,7 @@ def _error_of(failure: Failure, store: Store, tracker: Any, started: float) -> A
     source = f"{failure.stage} {failure.shard}".strip()
     if failure.kind:
         return _make_error(getattr(errors, failure.kind, RunError), f"{source}: {failure.message}")
-    faults = [
-        fault
-        for fault in ray.get(tracker.faults.remote())
-        if fault.traceback and (fault.stage, fault.shard) == (failure.stage, failure.shard)
-    ]
+    faults: list[Fault] = ray.get(tracker.errors_at.remote(failure.stage, failure.shard))
     key = f"{LOG}/{_log_name(started)}-{failure.stage}-error.txt"
     texts = (f"{source} on {fault.host}, node {fault.node}\n{fault.traceback}" for fault in faults)
     store.create(key, "\n".join(texts).encode())

@@ -26,7 +26,7 @@ MAX_FAULTS = 3
 MAX_FAULTS_ANYWHERE = 8
 """Errors at one shard that end the job although other nodes might not fail: Ray does not have to choose them."""
 MAX_CONSECUTIVE = 2
-"""Errors on one node, without a published shard between them, after which the job leaves it out."""
+"""Errors of a stage on one node, without a published shard between them, after which the job leaves the node out."""
 
 
 class Verdict(StrEnum):
@@ -67,19 +67,19 @@ class FaultLog:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
-        self._consecutive: Counter[str] = Counter()
+        self._consecutive: Counter[tuple[str, str]] = Counter()
         self._left_out: set[str] = set()
 
     def record(self, fault: Fault, num_nodes: int) -> Verdict:
         """Add an unexpected error. `num_nodes`: nodes that may run stages, those that were left out included."""
         self.faults.append(fault)
-        self._consecutive[fault.node] += 1
+        self._consecutive[fault.node, fault.stage] += 1
         same = self.at(fault.stage, fault.shard)
         nodes = {other.node for other in same}
         if len(same) >= MAX_FAULTS_ANYWHERE or (len(same) >= MAX_FAULTS and len(nodes) >= min(MAX_FAULTS, num_nodes)):
             return Verdict.END
         others = num_nodes - len(self._left_out | {fault.node})
-        if self._consecutive[fault.node] >= MAX_CONSECUTIVE and others > 0:
+        if self._consecutive[fault.node, fault.stage] >= MAX_CONSECUTIVE and others > 0:
             self._left_out.add(fault.node)
             return Verdict.LEAVE_OUT
         return Verdict.RETRY
@@ -88,9 +88,9 @@ class FaultLog:
         """Add the death of a process, which Ray has replaced. Deaths at one shard have a limit of their own."""
         self.faults.append(fault)
 
-    def reset(self, node: str) -> None:
-        """Forget the consecutive errors of a node, which has published a shard."""
-        self._consecutive.pop(node, None)
+    def reset(self, node: str, stage: str) -> None:
+        """Forget the consecutive errors of a stage on a node, where it has published a shard."""
+        self._consecutive.pop((node, stage), None)
 
     def at(self, stage: str, shard: str) -> list[Fault]:
         """Return the unexpected errors at a shard of a stage, without deaths."""

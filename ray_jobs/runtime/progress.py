@@ -14,7 +14,7 @@ import ray
 from ray.util.metrics import Gauge
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ray_jobs.runtime.cluster import driver_node_options
+from ray_jobs.runtime.cluster import alive_nodes, driver_node_options
 from ray_jobs.runtime.console import console
 from ray_jobs.runtime.faults import Fault, FaultLog, Verdict
 from ray_jobs.runtime.throughput import format_duration
@@ -79,7 +79,7 @@ class ProgressTracker:
         self._gauge.set(self._left[stage], {"stage": stage})
         self._failed[stage] += failed
         self._in_progress.pop((stage, line["shard"]), None)
-        self._faults.reset(node)
+        self._faults.reset(node, stage)
         self._log.append(line)
 
     def record_fault(self, fault: Fault) -> Verdict:
@@ -89,11 +89,16 @@ class ProgressTracker:
         """
         location = ProcessLocation(fault.host, fault.node, fault.pid)
         self._in_progress = {key: other for key, other in self._in_progress.items() if other != location}
-        return self._faults.record(fault, _count_nodes())
+        nodes = [node for node in alive_nodes() if node["Resources"].get("CPU", 0) > 0]
+        return self._faults.record(fault, num_nodes=len(nodes))
 
     def faults(self) -> list[Fault]:
         """Return all unexpected errors and deaths of processes."""
         return self._faults.faults
+
+    def errors_at(self, stage: str, shard: str) -> list[Fault]:
+        """Return the unexpected errors at a shard, without deaths."""
+        return self._faults.at(stage, shard)
 
     def stop(self) -> None:
         """Ask all actors not to start another shard."""
@@ -179,12 +184,6 @@ class ProgressDisplay:
         except ray.exceptions.RayError:
             return {}, {}  # the cluster is shutting down; the job itself reports the error
         return counts
-
-
-def _count_nodes() -> int:
-    """Return the number of nodes of the cluster that are alive and have CPUs, at least 1."""
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return max(1, len([node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) > 0]))
 
 
 def _summary(done: int, total: int, failed: int, seconds: float) -> str:

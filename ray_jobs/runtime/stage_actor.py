@@ -23,7 +23,7 @@ from ray_jobs.runtime.progress import ProcessLocation
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.status import count_failures
 
-__all__ = ["LEAVE_OUT", "AnyStage", "Failure", "StageActor", "freeze_gc_after"]
+__all__ = ["AnyStage", "Failure", "StageActor", "freeze_gc_after"]
 
 Batch = dict[str, np.ndarray]
 AnyStage = Stage[Any, Any]
@@ -41,16 +41,13 @@ HISTOGRAM_SECONDS = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.
 """Upper bounds of the histogram's buckets."""
 
 
-LEAVE_OUT = "leave out"
-"""Kind of a failure after which the driver continues without the node in its message."""
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An error that ended a lease, as JSON in its row on the way from the actor to the driver."""
 
     kind: str
-    """Name of the class if it is an AmiaError; else empty, or LEAVE_OUT."""
+    """Name of the class if it is an AmiaError. Verdict.LEAVE_OUT if the driver is to continue without the node in the
+    message. Else empty."""
     message: str
     """Message of an AmiaError, else the traceback."""
     stage: str
@@ -118,7 +115,7 @@ class StageActor:
             if verdict == Verdict.RETRY:
                 end_process()
             if verdict == Verdict.LEAVE_OUT:
-                failure = replace(failure, kind=LEAVE_OUT, message=self._location.node)
+                failure = replace(failure, kind=Verdict.LEAVE_OUT, message=self._location.node)
         return {"lease": batch["lease"], "failure": np.array([failure.to_json()])}
 
     def _process(self, lease: Sequence[str]) -> None:

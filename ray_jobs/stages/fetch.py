@@ -49,7 +49,8 @@ class Fetch(Stage[list[Row], pa.Table]):
     def load(self, shard: str) -> list[Row]:
         """Return the posts of the shard, with the bytes of their images or the reason why there are none.
 
-        The bytes in memory are those of the shard, however many requests are in flight."""
+        The bytes in memory are those of the shard, however many requests are in flight.
+        """
         split, index = parse_shard_name(shard)
         first = index * self._plan.per_shard
         span = slice(first, first + self._plan.rows_of(shard))

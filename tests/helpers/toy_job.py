@@ -13,10 +13,14 @@ from tests.helpers.toy import Blend, Toy, toy_plan
 
 @app.command()
 @exit_on_sigterm
-def toy(run: Path, shards: int = 12, actors: int = 1, lease: int = 2) -> None:
-    """Run all shards through both stages."""
+def toy(run: Path, shards: int = 12, actors: int = 1, lease: int = 2, at_once: bool = False) -> None:
+    """Run all shards through both stages. `at_once`: start all actors before the first shard."""
     (run / "instructions").mkdir(parents=True, exist_ok=True)
-    store, plan, pool = Store(run), toy_plan(shards), Pool(cpus=0.5, max=actors, lease=lease)
+    store, plan, pool = (
+        Store(run),
+        toy_plan(shards),
+        Pool(cpus=0.5, min=actors if at_once else 1, max=actors, lease=lease),
+    )
     stages = [StageSpec(stage, pool) for stage in (Toy(store), Blend(store))]
     run_stages(store, connect(), plan, stages, plan.shards, wait_s=60, quiet=False, stall_s=600)
 

@@ -1,7 +1,6 @@
 """A node of three on which every shard fails, as with a broken GPU: the job leaves it out and ends on the others."""
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,14 @@ def test_node_that_always_fails_is_left_out(tmp_path: Path) -> None:
     instruct(store, "bad_node", Toy)
     with running_cluster(1, 1, 1) as nodes:
         job = str(ROOT / "tests" / "helpers" / "toy_job.py")
-        code, stdout, stderr = finish(start_python(job, "toy", store.address, "--shards", str(SHARDS), **nodes.env()))
+        # Three actors of each stage take every core: one that restarts finds room on the same node only.
+        words = ("--shards", str(SHARDS), "--actors", "3", "--at-once", "--lease", "1")
+        code, stdout, stderr = finish(start_python(job, "toy", store.address, *words, **nodes.env()))
     assert (code, stderr) == (0, ""), stdout
     assert read_files(store.folder, "drawn", "blended") == read_files(undisturbed.folder, "drawn", "blended")
     [file] = (store.folder / "log").glob("*-faults.json")
     faults = [fault for fault in json.loads(file.read_text()) if fault["traceback"]]
     assert {fault["cause"] for fault in faults} == {"RuntimeError: CUDA error: device lost"}
-    assert Counter(fault["node"] for fault in faults).most_common(1)[0][1] == 2
-    assert len({fault["node"] for fault in faults}) == 1
+    [node] = {fault["node"] for fault in faults}
+    assert len(faults) >= 2
+    assert f"node {node} fails at every shard and is left out" in " ".join(stdout.split())

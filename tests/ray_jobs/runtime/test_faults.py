@@ -41,7 +41,14 @@ def test_published_shard_clears_a_node() -> None:
     log = FaultLog()
     for shard in "0123":
         assert log.record(make_fault("a", shard), 3) == Verdict.RETRY
-        log.reset("a")
+        log.reset("a", "embed")
+
+
+def test_shard_of_another_stage_does_not_clear_a_node() -> None:
+    log = FaultLog()
+    assert log.record(make_fault("a", "0"), 3) == Verdict.RETRY
+    log.reset("a", "mix")
+    assert log.record(make_fault("a", "1"), 3) == Verdict.LEAVE_OUT
 
 
 def test_last_node_is_never_left_out() -> None:

@@ -1,7 +1,7 @@
 """How many images match their texts, as a corpus shows it without any training: shares of posts with a theta above 0.5.
 
-One share is that of the posts' own images. The other is that of the images synthesized from the texts. Unknown names may
-lower both, so the two tell mismatched images from unknown names only in part (see `map_lookup`).
+One share is that of the posts' own images. The other is that of the images synthesized from the texts. Unknown names
+may lower both, so the two tell mismatched images from unknown names only in part (see `map_lookup`).
 """
 
 import math

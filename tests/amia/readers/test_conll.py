@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amia.errors import CorpusError
@@ -17,6 +17,8 @@ from amia.readers.image_folder import ImageFolder
 from amia.readers.source import LocalFile
 
 NO_IMAGES = ImageFolder(None)
+COMPRESSED = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+"""First bytes of gzip and Zstandard: what follows them may be damaged."""
 
 
 def read(tmp_path: Path, content: bytes) -> list[RawPost | Rejected]:
@@ -184,11 +186,13 @@ def test_round_trip(
 
 
 @given(st.binary(max_size=200))
+@example(b"\x28\xb5\x2f\xfd")
+@example(b"\x1f\x8b\x08\x00")
 def test_arbitrary_bytes_raise_corpus_errors_only(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     try:
         rows = read(tmp_path_factory.getbasetemp(), content)
     except CorpusError:
-        assert content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        assert content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, *COMPRESSED))
     else:
         assert all(isinstance(validate_post(row), Post | Rejected) for row in rows if isinstance(row, RawPost))
 

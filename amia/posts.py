@@ -17,6 +17,7 @@ __all__ = [
     "Post",
     "RawPost",
     "Rejected",
+    "body_hash",
     "canonical_split",
     "content_hash",
     "ordered_splits",
@@ -135,20 +136,12 @@ def to_bio2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
 
 def content_hash(raw: RawPost) -> str:
     """Return 32 hex digits over the post's content without its location; equal on every machine."""
-    digest = hashlib.blake2b(digest_size=16)
-    parts: list[bytes | None] = [
-        _utf8(raw.id),
-        _utf8(canonical_split(raw.split)),
-        _utf8(raw.text),
-        _length_prefixed(raw.tokens),
-        _length_prefixed(raw.tags),
-        raw.image,
-        _utf8(raw.image_path),
-    ]
-    for part in parts:
-        digest.update(b"-" if part is None else b"+%d:" % len(part))
-        digest.update(part or b"")
-    return digest.hexdigest()
+    return _hash_parts(_utf8(raw.id), _utf8(canonical_split(raw.split)), *_body(raw)).hexdigest()
+
+
+def body_hash(raw: RawPost) -> bytes:
+    """Return 16 bytes over text, tokens, tags and image: the content without location, id and split."""
+    return _hash_parts(*_body(raw)).digest()
 
 
 def validate_post(raw: RawPost) -> Post | Rejected:
@@ -188,6 +181,19 @@ def validate_post(raw: RawPost) -> Post | Rejected:
         image_path=raw.image_path,
         location=raw.location,
     )
+
+
+def _body(raw: RawPost) -> tuple[bytes | None, ...]:
+    tokens, tags = _length_prefixed(raw.tokens), _length_prefixed(raw.tags)
+    return _utf8(raw.text), tokens, tags, raw.image, _utf8(raw.image_path)
+
+
+def _hash_parts(*parts: bytes | None) -> hashlib.blake2b:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(b"-" if part is None else b"+%d:" % len(part))
+        digest.update(part or b"")
+    return digest
 
 
 def _length_prefixed(strings: Sequence[str] | None) -> bytes | None:

@@ -83,12 +83,12 @@ def _mix(job: RunContext, run_plan: RunPlan, arms: Sequence[str], scoring: Scori
             fetch_pipeline("generator", generator.model, generator.commit, variant=generator.weight_variant),
         )
         synthesize = _create_synthesize(job, weights)
-        synthesize.check_or_write_identity()
+        job.check_identity(synthesize)
         synthesized = synthesize.digest()
         stages.append(synthesize)
         if scoring and any(map(needs_theta_synthesized, arms)):
             score_synthesized = create_score_synthesized(job, scoring, synthesized)
-            score_synthesized.check_or_write_identity()
+            job.check_identity(score_synthesized)
             synthesized_scores = score_synthesized.digest()
             job.run([synthesize], run_plan.shards_of(run_plan.executions.synthesize))
             stages = [score_synthesized]
@@ -105,7 +105,7 @@ def _mix(job: RunContext, run_plan: RunPlan, arms: Sequence[str], scoring: Scori
         synthesized=synthesized,
         synthesized_scores=synthesized_scores,
     )
-    mix.check_or_write_identity()
+    job.check_identity(mix)
     job.run([*stages, mix], run_plan.shards_of(run_plan.executions.augment))
     manifests: dict[str, str] = {}
     counts: dict[str, Counter[str]] = {}

@@ -13,7 +13,6 @@ from amia.errors import AmiaError, ClusterError, StageError
 from amia.synthesis.settings import GeneratorSettings
 from ray_jobs.jobs.context import RunContext
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.storage.fingerprint import read_identity
 
 __all__ = ["PROPOSAL", "micro_batch"]
 
@@ -28,7 +27,7 @@ def micro_batch(job: RunContext, generator: GeneratorSettings) -> int:
 
     The device of `generator` is resolved. Raises ClusterError if no GPU becomes available for the measurement.
     """
-    existing = read_identity(job.store, Synthesize.name)
+    existing = job.find_identity(Synthesize.name)
     if generator.micro_batch is not None:
         return generator.micro_batch  # the identity check refuses another one than the run was started with
     if existing is not None:

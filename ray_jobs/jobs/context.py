@@ -9,6 +9,7 @@ from ray_jobs.runtime.cluster import Cluster, connect
 from ray_jobs.runtime.console import console
 from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
 from ray_jobs.settings.job import Pool, Settings
+from ray_jobs.storage.earlier import check_same_settings
 from ray_jobs.storage.fingerprint import Identity, digest, read_identity
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.plan import Plan
@@ -58,6 +59,18 @@ class RunContext:
             stall_s=self.settings.stall_s,
         )
 
+    def check_identity(self, stage: AnyStage) -> None:
+        """Write or compare the identities of a stage's folders, after comparing them with those of the earlier run."""
+        if self.plan.earlier:
+            for folder in stage.folders():
+                check_same_settings(self.plan.earlier[-1], folder, stage.identity(folder))
+        stage.check_or_write_identity()
+
+    def find_identity(self, folder: str) -> Identity | None:
+        """Return the identity of a folder; before it has one, that of the run that this one comes after."""
+        runs = [self.store, *(Store(address) for address in self.plan.earlier[-1:])]
+        return next(filter(None, (read_identity(run, folder) for run in runs)), None)
+
     def device(self, requested: str, pool: Pool) -> str:
         """Return the device of a stage's model: as requested, or for `auto` a GPU if the pool has one, else the CPU."""
         if requested != "auto":
@@ -70,7 +83,7 @@ class RunContext:
 
     def threads(self, folder: str, pool: Pool) -> int:
         """Return the threads of one actor: from the settings, else from the identity of `folder`, else all cores."""
-        existing = read_identity(self.store, folder)
+        existing = self.find_identity(folder)
         if pool.threads is None and existing is not None:
             return int(existing["settings"]["threads"])
         return self.cluster.threads(pool)

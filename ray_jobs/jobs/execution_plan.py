@@ -144,7 +144,7 @@ def plan_run(
     fit_shards = [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]
     fit_images = [with_image[shard] for shard in fit_shards]
     source: MixtureSource = "fit"
-    if mixture is not None:
+    if mixture is not None or plan.earlier:
         source = "given"
     elif settings.shipped_mixture is not None and sum(fit_images) < settings.mixture.min_losses and not accept_mixture:
         source = "shipped"

@@ -2,6 +2,7 @@
 
     cut    the driver lists the source and cuts it into splits (`amia.readers.splits`)
     read   each split: check and hash its posts, write them by bucket (`ReadSplit`)
+    known  each range of body hashes: find the posts that earlier runs hold, if there are any (`FindKnown`)
     sort   each bucket: order its posts by their keys, find duplicates (`SortBucket`)
     plan   the driver adds up counts and hashes
 
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from amia.errors import CorpusError
 from amia.images import image_address
@@ -28,16 +30,19 @@ from amia.readers.splits import Split, cut, with_line_offset
 from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.runtime.executor import AnyStage, StageSpec, run_locally, run_stages
 from ray_jobs.settings.job import Settings
+from ray_jobs.stages.find_known import FindKnown
 from ray_jobs.stages.read import ReadSplit
 from ray_jobs.stages.sort import SortBucket, sorted_file
-from ray_jobs.storage.external_sort import bucket_count, combine_leaves, write_bucket_files
+from ray_jobs.storage.earlier import EarlierRun, index_folder
+from ray_jobs.storage.external_sort import Earlier, bucket_count, combine_leaves, write_bucket_files
 from ray_jobs.storage.fingerprint import digest
+from ray_jobs.storage.hash_index import RANGES
 from ray_jobs.storage.layout import QUARANTINE, SCRATCH
 from ray_jobs.storage.plan import PLAN_VERSION, Plan
-from ray_jobs.storage.split_files import SplitIndex, read_index, rejected_file
+from ray_jobs.storage.split_files import SplitIndex, bodies_file, read_index, rejected_file
 from ray_jobs.storage.store import Store
 
-__all__ = ["describe_source", "drop_scratch", "run_first_pass"]
+__all__ = ["Since", "describe_source", "drop_scratch", "run_first_pass"]
 
 SCRATCH_RATIO = {"parquet": 4}
 """Upper bound, as a rule, of the size of texts in scratch relative to their source. Images are not compressed."""
@@ -45,6 +50,15 @@ MB = 1_000_000
 """Bytes of a megabyte of the settings."""
 REQUEST_THREADS = 32
 """Requests of the driver in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The runs that a corpus comes after."""
+
+    runs: Sequence[EarlierRun]
+    take_changed: bool = False
+    """Ingest posts that an earlier run holds with other content, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +73,23 @@ class _Sizes:
 
 
 def run_first_pass(
-    store: Store, corpus: Corpus, settings: Settings, connect: Callable[[], Cluster], *, quiet: bool
+    store: Store,
+    corpus: Corpus,
+    settings: Settings,
+    connect: Callable[[], Cluster],
+    *,
+    since: Since | None = None,
+    quiet: bool,
 ) -> Plan:
     """Read the corpus into scratch and return its plan, which is not published yet.
 
-    `connect` is called if there is more than one split or bucket. Raises CorpusError if the source cannot be read,
-    holds no posts, or changes meanwhile.
+    `connect` is called if there is more than one split or bucket. `since`: leave out the posts of earlier runs. Raises
+    CorpusError if the source cannot be read, holds no posts, or changes meanwhile.
     """
     size = corpus.bytes * SCRATCH_RATIO.get(corpus.kind, 1) if corpus.files else None
     buckets = bucket_count(size, settings.bucket_mb * MB)
     splits = cut(_with_absolute_paths(corpus), settings.split_mb * MB)
-    folder = f"{SCRATCH}/{_scratch_name(corpus, settings, buckets)}"
+    folder = f"{SCRATCH}/{_scratch_name(corpus, settings, buckets, since)}"
 
     def run(stage: AnyStage, shards: Sequence[str], rows: Mapping[str, int], *, here: bool) -> None:
         if here:
@@ -97,6 +117,7 @@ def run_first_pass(
         splits=splits,
         seed=settings.seed,
         buckets=buckets,
+        with_bodies=since is not None,
     )
     run(reader, names, {}, here=len(names) == 1 or (_is_local(corpus) and not connect().is_one_machine()))
     with ThreadPoolExecutor(REQUEST_THREADS, "index") as pool:
@@ -104,8 +125,18 @@ def run_first_pass(
     offsets = _line_offsets(splits, indexes)
     _keep_rejected(store, folder, indexes, offsets)
     rows = write_bucket_files(store, folder, indexes, offsets)
-    run(SortBucket(store, folder=folder), list(rows), rows, here=len(rows) <= 1)
-    return _plan(store, folder, list(rows), indexes, corpus, settings, buckets)
+    earlier: Earlier | None = None
+    if since is not None:
+        earlier = Earlier(since.runs, buckets, min(buckets, RANGES), since.take_changed)
+        files = [
+            bodies_file(folder, name, part) for name, index in zip(names, indexes, strict=True) for part in index.parts
+        ]
+        finder = FindKnown(store, folder=folder, files=files, ranges=earlier.ranges, earlier=since.runs)
+        ranges = [f"{number:04d}" for number in range(earlier.ranges)]
+        run(finder, ranges, {}, here=len(ranges) == 1)
+    sorter = SortBucket(store, folder=folder, index=index_folder(folder), earlier=earlier)
+    run(sorter, list(rows), rows, here=len(rows) <= 1)
+    return _plan(store, folder, list(rows), indexes, corpus, settings, buckets, since)
 
 
 def describe_source(corpus: Corpus) -> dict[str, str]:
@@ -135,6 +166,7 @@ def _plan(
     corpus: Corpus,
     settings: Settings,
     buckets: int,
+    since: Since | None,
 ) -> Plan:
     """Add up the counts and hashes of all buckets."""
     with ThreadPoolExecutor(REQUEST_THREADS, "bucket") as pool:
@@ -146,24 +178,32 @@ def _plan(
             segments.setdefault(split, [0] * buckets)[int(name)] = count
         for split, hashes in summary["leaves"].items():
             leaves.setdefault(split, {}).update({int(leaf): value for leaf, value in hashes.items()})
-    rejected = sum(index.rejected for index in indexes) + sum(summary["duplicates"] for summary in summaries)
-    if not segments:
+    known, changed, duplicates = (sum(row[name] for row in summaries) for name in ("known", "changed", "duplicates"))
+    not_taken = 0 if since and since.take_changed else changed
+    rejected = sum(index.rejected for index in indexes) + duplicates + not_taken
+    if not segments and not known and not changed:
         raise CorpusError(
             f"{corpus.source}: no posts found ({rejected} rows rejected; `amia doctor` lists the reasons)"
         )
     types = {name for index in indexes for name in index.types}
+    first_types = list(since.runs[-1].types) if since else list(TYPES)
     return Plan(
         posts={split: sum(counts) for split, counts in sorted(segments.items())},
         per_shard=settings.per_shard,
         seed=settings.seed,
         digest=digest(combine_leaves(leaves)),
-        types=[*TYPES, *sorted(types - set(TYPES))],
+        types=[*first_types, *sorted(types - set(first_types))],
         rejected=rejected,
         repaired=sum(index.repaired for index in indexes),
         labeled=sum(index.labeled for index in indexes),
         source=describe_source(corpus),
         scratch=folder,
         segments=segments,
+        index=index_folder(folder),
+        earlier=[run.address for run in since.runs] if since else [],
+        known=known,
+        changed=changed,
+        takes_changed=bool(since and since.take_changed),
         version=PLAN_VERSION,
     )
 
@@ -193,16 +233,18 @@ def _line_offsets(splits: Sequence[Split], indexes: Sequence[SplitIndex]) -> dic
     return offsets
 
 
-def _scratch_name(corpus: Corpus, settings: Settings, buckets: int) -> str:
+def _scratch_name(corpus: Corpus, settings: Settings, buckets: int, since: Since | None) -> str:
     if not corpus.files:
         return secrets.token_hex(6)  # a data set of the hub may have changed without notice
-    depends_on = {
+    depends_on: dict[str, Any] = {
         "source": describe_source(corpus),
         "version": PLAN_VERSION,
         "seed": settings.seed,
         "buckets": buckets,
         "split_mb": settings.split_mb,
     }
+    if since is not None:
+        depends_on["since"] = [[run.digest for run in since.runs], since.take_changed]
     return digest(depends_on)[:12]
 
 

@@ -18,6 +18,7 @@ from amia.matching.histogram import LossHistogram
 from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel, fit_groups
 from ray_jobs.jobs.execution_plan import RunPlan, count_with_image
 from ray_jobs.stages.score import histogram_counts
+from ray_jobs.storage.earlier import absolute_address
 from ray_jobs.storage.embeddings import read_embeddings
 from ray_jobs.storage.fingerprint import check_or_write_identity
 from ray_jobs.storage.layout import EMBEDDINGS, MIXTURE, SCORES, shard_key
@@ -39,9 +40,15 @@ __all__ = [
 
 
 def load_other_model(job: "RunContext", run_plan: RunPlan, mixture: str | None) -> MatchingModel | None:
-    """Load the mixture that is given or ships with the preset; None if it is to be fitted on this run."""
-    if mixture is not None:
-        return _load_given(mixture)
+    """Load the mixture that is given, that of the earlier run, or the one that ships with the preset.
+
+    Returns None if it is to be fitted on this run. Raises MixtureError if the earlier run has none yet.
+    """
+    earlier = job.plan.earlier
+    if earlier and mixture is not None and absolute_address(mixture) not in earlier:
+        raise MixtureError(f"this run comes after {earlier[-1]} and takes its mixture: leave --mixture {mixture} out")
+    if mixture is not None or earlier:
+        return _load_given(mixture or earlier[-1])
     if run_plan.mixture_source != "shipped" or job.settings.shipped_mixture is None:
         return None
     job.log(

@@ -48,7 +48,7 @@ def score_posts(
     weights = weights_identity(settings.clip.model, fetch_model("encoder", settings.clip.model, settings.clip.commit))
     other = load_other_model(job, run_plan, mixture)
     embed = _create_embed(job, weights)
-    embed.check_or_write_identity()
+    job.check_identity(embed)
     if other is None:
         job.run([embed], run_plan.shards_of(executions.embed_bank))
         publish_bank(job, run_plan.shards["bank"], embed.digest())
@@ -62,7 +62,7 @@ def score_posts(
         bank=hashlib.sha256(store.read(BANK_KEY)).hexdigest(),
         embeddings=embed.digest(),
     )
-    score.check_or_write_identity()
+    job.check_identity(score)
     job.run([embed, score], run_plan.shards_of(executions.score))
     model = fit_model(job, weights, accept_mixture=accept_mixture)
     return ScoringResult(model, weights, embed.digest(), score.digest())

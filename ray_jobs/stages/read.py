@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amia.posts import Rejected, content_hash, validate_post
+from amia.posts import Rejected, body_hash, content_hash, validate_post
 from amia.readers import Corpus
 from amia.readers.image_folder import ImageFolder
 from amia.readers.safety.json_lines import Span
@@ -24,11 +24,20 @@ class ReadSplit(Stage[int, SplitIndex]):
     version = 2
 
     def __init__(
-        self, store: Store, *, folder: str, corpus: Corpus, splits: Sequence[Split], seed: int, buckets: int
+        self,
+        store: Store,
+        *,
+        folder: str,
+        corpus: Corpus,
+        splits: Sequence[Split],
+        seed: int,
+        buckets: int,
+        with_bodies: bool,
     ) -> None:
-        """`folder` is the scratch of this source, which its name identifies."""
+        """`folder` is the scratch of this source, which its name identifies; `with_bodies` as in `SplitWriter`."""
         super().__init__(store)
         self._folder, self._corpus, self._splits, self._seed, self._buckets = folder, corpus, splits, seed, buckets
+        self._with_bodies = with_bodies
         self._images = ImageFolder(None)
 
     def identity(self, folder: str) -> Identity:
@@ -49,7 +58,14 @@ class ReadSplit(Stage[int, SplitIndex]):
 
     def run(self, loaded: int) -> SplitIndex:
         """Read, check and hash each post of the split, and write the parts."""
-        writer = SplitWriter(self.store, self._folder, f"{loaded:05d}", seed=self._seed, buckets=self._buckets)
+        writer = SplitWriter(
+            self.store,
+            self._folder,
+            f"{loaded:05d}",
+            seed=self._seed,
+            buckets=self._buckets,
+            with_bodies=self._with_bodies,
+        )
         span = Span()
         for raw in read_split(self._corpus, self._splits[loaded], self._images, span):
             if isinstance(raw, Rejected):
@@ -59,7 +75,7 @@ class ReadSplit(Stage[int, SplitIndex]):
             if isinstance(post, Rejected):
                 writer.reject(post)
                 continue
-            writer.add(post, has_source_id=raw.id is not None, content=content_hash(raw))
+            writer.add(post, has_source_id=raw.id is not None, content=content_hash(raw), body=body_hash(raw))
         return writer.finish(span.lines)
 
     def publish(self, shard: str, done: SplitIndex) -> ShardMetadata:

@@ -7,7 +7,8 @@ second pass reads them by range.
 
     scratch/<name>/sorted/0003.json                  counts and hashes of a bucket, written last
                    orders/0003-train.arrow           location of each post in the order of the plan
-                   quarantine/                       rows that are not posts; duplicates by bucket
+                   known/0003.bin                    keys of posts whose body an earlier run holds (`FindKnown`)
+                   quarantine/                       rows that are not posts; duplicates and changed posts by bucket
 
 The result does not depend on how the source was cut: equal posts are ordered by their position in the source, which is
 the position of their segments, and hashes are taken of `LEAVES` ranges of keys, each of which lies in one bucket.
@@ -17,7 +18,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,20 @@ import pyarrow.compute as pc
 from amia.errors import StoreError
 from amia.posts import Rejected
 from amia.readers.splits import with_line_offset
+from ray_jobs.storage.earlier import EarlierRun, find_contents, hash_range
+from ray_jobs.storage.hash_index import HASH_BYTES, Hashes, is_in, read_hashes
 from ray_jobs.storage.split_files import KEY, SplitIndex, bucket_file, part_file
 from ray_jobs.storage.store import Store
 
 __all__ = [
+    "IN_FLIGHT",
     "LEAVES",
     "BucketReader",
     "SortedBucket",
     "bucket_count",
     "bucket_slices",
     "combine_leaves",
+    "known_file",
     "order_file",
     "sort_bucket",
     "write_bucket_files",
@@ -98,6 +103,12 @@ class SortedBucket:
     """By split, one row per post: `id` (final), and `source`, `part`, `row` of its segment."""
     leaves: Leaves
     duplicates: list[Rejected]
+    hashes: dict[str, Hashes]
+    """`key`, `content` and `body` of each post."""
+    known: int = 0
+    """Posts that earlier runs hold."""
+    changed: list[Rejected] = field(default_factory=list)
+    """Posts that earlier runs hold with other content."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -105,8 +116,21 @@ class SortedBucket:
         return {split: order.num_rows for split, order in self.orders.items()}
 
 
-def sort_bucket(store: Store, folder: str, bucket: int) -> SortedBucket:
-    """Sort one bucket by key and resolve equal ids.
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What sorting needs to leave out the posts of earlier runs."""
+
+    runs: Sequence[EarlierRun]
+    buckets: int
+    """Buckets of this ingest."""
+    ranges: int
+    """Files of known bodies in scratch."""
+    take_changed: bool
+    """Keep posts that an earlier run holds with other content."""
+
+
+def sort_bucket(store: Store, folder: str, bucket: int, earlier: Earlier | None = None) -> SortedBucket:
+    """Sort one bucket by key, resolve equal ids, and leave out what earlier runs hold.
 
     Of several posts with one id the one with the smallest content hash is kept. Posts without an id are named after
     their content hash; identical ones are numbered. Raises StoreError if parts are missing.
@@ -141,13 +165,19 @@ def sort_bucket(store: Store, folder: str, bucket: int) -> SortedBucket:
     numbered_ids = [f"{ids[row].as_py()}-{copy[row]}" for row in rows[is_numbered]]
     ids = pc.replace_with_mask(ids, pa.array(is_numbered), pa.array(numbered_ids, pa.string()))
     table = table.set_column(table.schema.get_field_index("id"), "id", ids).filter(pa.array(~is_repeat | is_numbered))
+    known, changed = 0, list[Rejected]()
+    if earlier is not None:
+        table, known, changed = _leave_out(store, folder, bucket, table, earlier, offsets)
     orders: dict[str, pa.Table] = {}
     leaves: Leaves = {}
     for split in sorted(pc.unique(table["split"]).to_pylist()):
         order = table.filter(pc.equal(table["split"], split))
         orders[split] = order.select(["id", "source", "part", "row"])
         leaves[split] = _hash_leaves(order)
-    return SortedBucket(orders, leaves, duplicates)
+    hashes = {name: _hashes(table[name]) for name in ("key", "body")}
+    return SortedBucket(
+        orders, leaves, duplicates, {**hashes, "content": _content_hashes(table["content"])}, known, changed
+    )
 
 
 def combine_leaves(leaves: Leaves) -> dict[str, str]:
@@ -209,6 +239,11 @@ def bucket_slices(counts: Sequence[int], rows: slice) -> Iterator[tuple[int, sli
         start += count
 
 
+def known_file(folder: str, number: int) -> str:
+    """Return the key of the known posts of one range of body hashes."""
+    return f"{folder}/known/{number:04d}.bin"
+
+
 def order_file(folder: str, bucket: int, split: str) -> str:
     """Return the key of the order of one bucket and split."""
     return f"{folder}/orders/{bucket:04d}-{split}.arrow"
@@ -216,6 +251,45 @@ def order_file(folder: str, bucket: int, split: str) -> str:
 
 PLACE = {"split": pa.string(), "source": pa.int32(), "part": pa.int32()}
 KEY_WITH_PLACE = pa.schema([*KEY, *(pa.field(name, kind) for name, kind in PLACE.items())])
+
+
+def _leave_out(
+    store: Store, folder: str, bucket: int, table: pa.Table, earlier: Earlier, offsets: Mapping[str, int]
+) -> tuple[pa.Table, int, list[Rejected]]:
+    """Return a bucket without what earlier runs hold, the number of known posts, and the changed ones."""
+    keys, contents = _hashes(table["key"]), _content_hashes(table["content"])
+    holders, held = find_contents(earlier.runs, keys, bucket, earlier.buckets)
+    has_known_key = holders >= 0
+    is_changed = has_known_key & (held != contents)
+    low, high = hash_range(bucket, earlier.buckets)
+    has_known_body = np.zeros(len(keys), bool)
+    for number in range(earlier.ranges):
+        has_known_body |= is_in(keys, read_hashes(store, known_file(folder, number), low, high)[0])
+    is_known = (has_known_key | has_known_body) & ~is_changed
+    changed = [
+        Rejected(
+            location=with_line_offset(row["location"], offsets.get(str(row["source"]), 0)),
+            id=row["id"],
+            reason=f"changed: {earlier.runs[holder].address} holds this id with other content",
+        )
+        for holder, row in zip(
+            holders[is_changed],
+            table.select(["location", "source", "id"]).filter(pa.array(is_changed)).to_pylist(),
+            strict=True,
+        )
+    ]
+    left = ~is_known if earlier.take_changed else ~(is_known | is_changed)
+    return table.filter(pa.array(left)), int(is_known.sum()), changed
+
+
+def _hashes(column: pa.ChunkedArray) -> Hashes:
+    """Return a column of 16 bytes as an array."""
+    return np.array(column.to_pylist(), f"S{HASH_BYTES}")
+
+
+def _content_hashes(column: pa.ChunkedArray) -> Hashes:
+    """Return a column of hexadecimal content hashes as an array of their bytes."""
+    return np.frombuffer(bytes.fromhex("".join(column.to_pylist())), f"S{HASH_BYTES}")
 
 
 def _with_place(keys: pa.Table, segment: Mapping[str, Any]) -> pa.Table:

@@ -1,6 +1,7 @@
 """Names of the files and folders of a run.
 
     plan.json, quarantine/*.jsonl                   how posts are grouped into shards; rows that are not posts
+    index/<name>/*.bin                              hashes of the posts, for runs that come after this one
     posts/<shard>.parquet                           also embeddings/, scores/, synthesized/, synthesized_scores/
     mixture/                                        the fitted mixture and its bank
     augmented/<arm>/<shard>.parquet                 with manifest.json and README.md once the arm is complete
@@ -25,6 +26,7 @@ __all__ = [
     "EVALUATIONS",
     "EXPERIMENTS",
     "FOLDERS",
+    "INDEX",
     "LOG",
     "MIXTURE",
     "MODELS",
@@ -67,13 +69,14 @@ EXPERIMENTS = "experiments"
 QUARANTINE = "quarantine"
 LOG = "log"
 SCRATCH = "scratch"
+INDEX = "index"
 PROBE = "probe"
 RETRY = "retry"
 RETRY_DIR = f"{RETRY}/{SYNTHESIZED}"
 """Previous shards of synthesized images of which a retried run generates some images again."""
 
 FOLDERS = (
-    *(POSTS, QUARANTINE, EMBEDDINGS, SCORES, MIXTURE, SYNTHESIZED, SYNTHESIZED_SCORES, AUGMENTED),
+    *(POSTS, QUARANTINE, INDEX, EMBEDDINGS, SCORES, MIXTURE, SYNTHESIZED, SYNTHESIZED_SCORES, AUGMENTED),
     *(MODELS, PREDICTIONS, EVALUATIONS, CELLS, EXPERIMENTS, RETRY, LOG, PROBE, SCRATCH),
 )
 """All folders that amia creates in a run."""

@@ -6,7 +6,7 @@ depends on the posts alone, not on the number or order of the files that they ca
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from amia.errors import RunError
 from ray_jobs.storage.layout import PLAN_FILE, POSTS, shard_key
@@ -42,6 +42,16 @@ class Plan:
     """Folder of the run that holds the posts until their shards are published."""
     segments: dict[str, list[int]]
     """By split, the number of its posts in each scratch bucket, in order."""
+    index: str = ""
+    """Folder of the hashes of its posts, for `--since`."""
+    earlier: list[str] = field(default_factory=list)
+    """Addresses of the runs that this one comes after, oldest first. It holds no post of theirs."""
+    known: int = 0
+    """Posts of the source that earlier runs hold."""
+    changed: int = 0
+    """Posts of the source that earlier runs hold with other content; `quarantine/` lists those not taken."""
+    takes_changed: bool = False
+    """Whether it holds the changed posts."""
     version: int = 1
     """Version of the digest and of scratch; 1 if the plan does not name it."""
 

@@ -8,6 +8,7 @@ published last: a split with an index is finished and is never read again.
     scratch/<name>/splits/00003.json                      index of a split
                    parts/00003-00000.arrow                segments of a part
                    parts/00003-00000-rejected.jsonl       its rows that are not posts, with the lines of the split
+                   parts/00003-00000-bodies.bin           body hash and key of its posts, if earlier runs are asked
                    buckets/0007.json                      segments of a bucket, from the indexes of all splits
 
 The bytes depend on the split and the seed alone, so two processes that read one split write the same files.
@@ -21,9 +22,11 @@ from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from amia.posts import Post, Rejected
+from ray_jobs.storage.hash_index import HASH_BYTES, encode_hashes
 from ray_jobs.storage.store import Store
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "Segment",
     "SplitIndex",
     "SplitWriter",
+    "bodies_file",
     "bucket_file",
     "order_key",
     "part_file",
@@ -64,6 +68,7 @@ KEY = pa.schema(
         "key": pa.binary(16),
         "has_source_id": pa.bool_(),
         "content": pa.string(),
+        "body": pa.binary(16),
         "location": pa.string(),
         "id": pa.string(),
         "row": pa.int32(),
@@ -101,6 +106,11 @@ class SplitIndex:
     lines: int = 0
     """Lines of JSON that were read. The next piece of the file continues its numbers."""
 
+    @property
+    def parts(self) -> list[int]:
+        """Numbers of the parts, in order."""
+        return sorted({segment.part for segment in self.segments})
+
     def to_json(self) -> bytes:
         """Return the content of the index file."""
         return json.dumps(asdict(self), sort_keys=True).encode()
@@ -119,10 +129,19 @@ class SplitWriter:
     """Takes the posts of a split in order and writes its parts; `finish` returns the index."""
 
     def __init__(
-        self, store: Store, folder: str, split: str, *, seed: int, buckets: int, part_bytes: int = PART_BYTES
+        self,
+        store: Store,
+        folder: str,
+        split: str,
+        *,
+        seed: int,
+        buckets: int,
+        with_bodies: bool = False,
+        part_bytes: int = PART_BYTES,
     ) -> None:
+        """`with_bodies`: write the body hashes of each part, for `FindKnown`."""
         self._store, self._folder, self._split, self._seed, self._buckets = store, folder, split, seed, buckets
-        self._part_bytes = part_bytes
+        self._with_bodies, self._part_bytes = with_bodies, part_bytes
         self._posts: dict[tuple[int, str], list[Post]] = {}
         self._keys: dict[tuple[int, str], list[dict[str, Any]]] = {}
         self._bytes = self._parts = 0
@@ -130,8 +149,8 @@ class SplitWriter:
         self._types: Counter[str] = Counter()
         self._index = SplitIndex()
 
-    def add(self, post: Post, *, has_source_id: bool, content: str) -> None:
-        """Add a post. `has_source_id`: whether the source gave its id; `content`: its content hash."""
+    def add(self, post: Post, *, has_source_id: bool, content: str, body: bytes) -> None:
+        """Add a post. `has_source_id`: whether the source gave its id; `content`, `body`: its hashes."""
         key = order_key(self._seed, post.id)
         place = int.from_bytes(key[:4], "big") * self._buckets >> 32, post.split
         posts = self._posts.setdefault(place, [])
@@ -140,6 +159,7 @@ class SplitWriter:
                 "key": key,
                 "has_source_id": has_source_id,
                 "content": content,
+                "body": body,
                 "location": post.location,
                 "id": post.id,
                 "row": len(posts),
@@ -172,14 +192,19 @@ class SplitWriter:
 
     def _write_part(self) -> None:
         data = io.BytesIO()
+        hashed: list[dict[str, Any]] = []
         for bucket, split in sorted(self._posts):
             posts, keys = self._posts.pop((bucket, split)), self._keys.pop((bucket, split))
+            hashed += keys
             rows = pa.table([[getattr(post, name) for post in posts] for name in ROW.names], schema=ROW)
             spans = []
             for table in (rows, pa.Table.from_pylist(keys, KEY)):
                 start = data.tell()
                 spans.append((start, data.write(to_ipc(table))))
             self._index.segments.append(Segment(bucket, split, self._parts, len(posts), spans[0], spans[1]))
+        if self._with_bodies:
+            hashes = [np.array([row[name] for row in hashed], f"S{HASH_BYTES}") for name in ("body", "key")]
+            self._store.create(bodies_file(self._folder, self._split, self._parts), encode_hashes(*hashes))
         self._store.create(part_file(self._folder, self._split, self._parts), data.getvalue())
         self._parts, self._bytes = self._parts + 1, 0
 
@@ -209,6 +234,11 @@ def split_file(folder: str, split: str) -> str:
 def part_file(folder: str, split: str, part: int) -> str:
     """Return the key of a part of a split."""
     return f"{folder}/parts/{split}-{part:05d}.arrow"
+
+
+def bodies_file(folder: str, split: str, part: int) -> str:
+    """Return the key of the body hashes of a part."""
+    return f"{folder}/parts/{split}-{part:05d}-bodies.bin"
 
 
 def rejected_file(folder: str, split: str, part: int) -> str:

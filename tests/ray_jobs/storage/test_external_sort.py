@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amia.errors import StoreError
-from amia.posts import Post, RawPost, Rejected, content_hash, validate_post
+from amia.posts import Post, RawPost, Rejected, body_hash, content_hash, validate_post
 from ray_jobs.storage.external_sort import (
     MAX_BUCKETS,
     UNKNOWN_BUCKETS,
@@ -97,7 +97,7 @@ def plan_in_buckets(
             if isinstance(post, Rejected):
                 writer.reject(post)
             else:
-                writer.add(post, has_source_id=raw.id is not None, content=content_hash(raw))
+                writer.add(post, has_source_id=raw.id is not None, content=content_hash(raw), body=body_hash(raw))
         indexes.append(writer.finish(lines=0))
     names = write_bucket_files(store, "scratch/x", indexes, {})
     segments: dict[str, list[int]] = {split: [0] * count for split in ("train", "validation", "test", "extra_1")}
@@ -199,7 +199,7 @@ def test_index_survives_its_file(tmp_path: Path) -> None:
     for number in range(20):
         tags = ("B-LOC",) if number % 2 else None
         post = Post(id=str(number), text="t", tokens=("t",), tags=tags, ner_tags=tags, repaired=number % 2)
-        writer.add(post, has_source_id=True, content="c")
+        writer.add(post, has_source_id=True, content="0c", body=b"b" * 16)
     writer.reject(Rejected(location="x:1", id=None, reason="no text"))
     index = writer.finish(lines=21)
     store.create("scratch/x/splits/00000.json", index.to_json())
@@ -211,7 +211,7 @@ def test_index_survives_its_file(tmp_path: Path) -> None:
 def test_removed_scratch_is_an_error(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     writer = SplitWriter(store, "scratch/x", "00000", seed=0, buckets=1)
-    writer.add(Post(id="1", text="t"), has_source_id=True, content="c")
+    writer.add(Post(id="1", text="t"), has_source_id=True, content="0c", body=b"b" * 16)
     write_bucket_files(store, "scratch/x", [writer.finish(lines=0)], {})
     store.delete("scratch/x/parts")
     with pytest.raises(StoreError, match=r"00000-00000\.arrow could not be read"):
@@ -225,7 +225,9 @@ def test_parts_bound_the_memory(tmp_path: Path) -> None:
     store = Store(tmp_path / "run")
     writer = SplitWriter(store, "scratch/x", "00000", seed=0, buckets=4, part_bytes=100_000)
     for number in range(400):
-        writer.add(Post(id=str(number), text="t", image=b"x" * 1_000), has_source_id=True, content=str(number))
+        writer.add(
+            Post(id=str(number), text="t", image=b"x" * 1_000), has_source_id=True, content=str(number), body=b"b" * 16
+        )
         assert sum(len(posts) for posts in writer._posts.values()) * 2_500 <= 102_600
     writer.finish(lines=0)
     assert len(store.list("scratch/x/parts")) > 8

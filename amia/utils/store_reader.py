@@ -126,6 +126,10 @@ class StoreReader:
         """Return whether a key exists."""
         return self.info(key) is not None
 
+    def find_missing(self, key: str) -> str:
+        """Return where a missing key is missing, for messages: the address of the store."""
+        return self.address
+
     def info(self, key: str) -> ObjectInfo | None:
         """Return size, time and version of a key; None if it does not exist."""
         if not self._has_folder():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ray_jobs.cli.console import console, print_json
-from ray_jobs.cli.options import Config, Json, Overrides, RunArgument
+from ray_jobs.cli.options import Config, Json, Overrides, RunArgument, WithEarlier
 from ray_jobs.settings.job import load_settings
 
 if TYPE_CHECKING:  # keep Ray out of the start-up of the command line
@@ -35,6 +35,7 @@ def export(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the image folder (umt only). Default: images.")
     ] = None,
+    with_earlier: WithEarlier = False,
     config: Config = "default",
     json: Json = False,
 ) -> None:
@@ -43,7 +44,9 @@ def export(
     from ray_jobs.jobs.export import export as export_job
 
     arms = arm or ["adaptive"]
-    summary = export_job(run, settings, layout=layout, to=to, arms=arms, size=size, name=name, quiet=json)
+    summary = export_job(
+        run, settings, layout=layout, to=to, arms=arms, size=size, name=name, with_earlier=with_earlier, quiet=json
+    )
     print_export_summary(summary, run, to, json=json)
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "Overrides",
     "Run",
     "RunArgument",
+    "WithEarlier",
     "exit_if_too_many_failed",
 ]
 
@@ -48,6 +49,11 @@ InputArm = Annotated[str, typer.Option("--arm", help="Finished arm whose images 
 Images = Annotated[
     str | None,
     typer.Option("--images", help="Image folder or s3://, gs://, az:// prefix, if it is not next to the text files."),
+]
+
+
+WithEarlier = Annotated[
+    bool, typer.Option("--with-earlier", help="Include the runs that this one comes after (amia ingest --since).")
 ]
 
 

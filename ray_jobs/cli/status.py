@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ray_jobs.cli.console import console, format_table, print_json, print_lines
-from ray_jobs.cli.options import Json, RunArgument
+from ray_jobs.cli.options import Json, RunArgument, WithEarlier
 from ray_jobs.runtime.throughput import format_duration
 
 __all__ = ["print_status", "status"]
@@ -20,16 +20,17 @@ WATCH_S = 10.0
 def status(
     run: RunArgument,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every 10 seconds, until Ctrl-C.")] = False,
+    with_earlier: WithEarlier = False,
     json: Json = False,
 ) -> None:
     """Show progress, failures and throughput of a run. Works from any machine while a job runs elsewhere."""
     from ray_jobs.jobs.status import status as status_job
 
     counted: dict[str, Mapping[str, int]] = {}
-    print_status(status_job(run, counted), json=json)
+    print_status(status_job(run, counted, with_earlier=with_earlier), json=json)
     while watch:
         time.sleep(WATCH_S)
-        report = status_job(run, counted)
+        report = status_job(run, counted, with_earlier=with_earlier)
         if not json:
             console.clear()  # on a terminal only
         print_status(report, json=json)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ray_jobs.cli.console import console, print_json
-from ray_jobs.cli.options import Config, Json, Overrides, Run
+from ray_jobs.cli.options import Config, Json, Overrides, Run, WithEarlier
 from ray_jobs.settings.job import load_settings
 
 if TYPE_CHECKING:  # keep Ray out of the start-up of the command line
@@ -29,13 +29,14 @@ def train(
     name: Annotated[
         str | None, typer.Option("--name", help="Folder in the run's models/. Default: from model, arm and seed.")
     ] = None,
+    with_earlier: WithEarlier = False,
     json: Json = False,
 ) -> None:
     """Train a recognizer on an arm of a run. If interrupted, run it again to resume after the last finished epoch."""
     settings = load_settings(config, overrides or [])
     from ray_jobs.jobs.train import train as train_job
 
-    result = train_job(run, settings, system=model, arm=arm, name=name, quiet=json)
+    result = train_job(run, settings, system=model, arm=arm, name=name, with_earlier=with_earlier, quiet=json)
     print_train_result(result, run, json=json)
 
 

@@ -9,6 +9,7 @@ from ray_jobs.runtime.cluster import Cluster, connect
 from ray_jobs.runtime.console import console
 from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
 from ray_jobs.settings.job import Pool, Settings
+from ray_jobs.storage.combined import open_store
 from ray_jobs.storage.earlier import check_same_settings
 from ray_jobs.storage.fingerprint import Identity, digest, read_identity
 from ray_jobs.storage.layout import POSTS
@@ -103,9 +104,12 @@ def open_run(store: Store) -> tuple[Plan, Identity]:
     return plan, posts
 
 
-def open_context(run: str, settings: Settings, *, quiet: bool = False) -> RunContext:
-    """Check the storage and the posts of a run, then connect to the cluster."""
-    store = Store(run)
+def open_context(run: str, settings: Settings, *, with_earlier: bool = False, quiet: bool = False) -> RunContext:
+    """Check the storage and the posts of a run, then connect to the cluster.
+
+    `with_earlier`: read the runs that it comes after, too.
+    """
+    store = open_store(run, with_earlier=with_earlier)
     plan, posts = open_run(store)
     store.probe()
     return RunContext(store, settings, plan, posts, connect(), quiet)

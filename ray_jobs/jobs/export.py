@@ -38,6 +38,7 @@ from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout, keep, part_key
 from ray_jobs.storage.arm import Arm, open_arm
+from ray_jobs.storage.combined import open_store
 from ray_jobs.storage.fingerprint import digest, read_identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
@@ -64,17 +65,19 @@ def export(
     arms: Sequence[str] = ("adaptive",),
     size: int | None = None,
     name: str | None = None,
+    with_earlier: bool = False,
     quiet: bool = False,
 ) -> ExportSummary:
     """Write finished arms of a run into the folder or URL `to`. Resumes an interrupted export.
 
     `size` is the width and height of every image in pixels; default: that of the run, for layout umt at least 256.
-    `name` is the image folder of layout umt; default: `images`. Raises SettingsError if the arguments do not go
+    `name` is the image folder of layout umt; default: `images`. `with_earlier`: write the posts of the runs that this
+    one comes after, too. Raises SettingsError if the arguments do not go
     together, CorpusError if the posts have no tags for layout umt, IdentityError if `to` holds another export, and
     RunError if it holds anything else or if an arm is not finished.
     """
     _check_arguments(layout, arms, name)
-    store, target = Store(run), Store(to)
+    store, target = open_store(run, with_earlier=with_earlier), Store(to)
     if store.address == target.address:
         raise SettingsError(f"--to {to} is the run itself: give another folder")
     plan, _ = open_run(store)

@@ -23,6 +23,7 @@ from ray_jobs.reporting.outlook import read_outlook
 from ray_jobs.reporting.scan import scan_arm
 from ray_jobs.reporting.timing import read_stage_times
 from ray_jobs.storage.arm import Arm, open_arm
+from ray_jobs.storage.combined import open_store
 from ray_jobs.storage.fingerprint import Identity, flatten
 from ray_jobs.storage.layout import AUGMENTED, PREDICTIONS, REPORT_FILE, arm_folder, manifest_key
 from ray_jobs.storage.plan import Plan
@@ -53,12 +54,13 @@ class ReportResult:
     """Whether augmentation is likely to help, in one sentence; None without scores."""
 
 
-def report(run: str, arm: str | None = None) -> ReportResult:
+def report(run: str, arm: str | None = None, *, with_earlier: bool = False) -> ReportResult:
     """Write the page of an arm, replacing an earlier page. Default: adaptive, else the first finished arm.
 
-    Raises RunError if no arm is finished, or if a file of the run was not written by amia.
+    `with_earlier`: show the posts of the runs that this one comes after, too. Raises RunError if no arm is finished, or
+    if a file of the run was not written by amia.
     """
-    store = Store(run)
+    store = open_store(run, with_earlier=with_earlier)
     plan, posts = open_run(store)
     content = _build_content(_open_arm(store, arm), plan, posts, is_default=arm is None)
     page = render_page(content).encode()

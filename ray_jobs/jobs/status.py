@@ -17,6 +17,7 @@ from amia.utils.store_reader import ObjectInfo
 from ray_jobs.runtime.faults import Fault, read_faults
 from ray_jobs.runtime.heartbeat import TIMEOUT_S, HeartbeatRecord, read_heartbeats
 from ray_jobs.runtime.throughput import posts_per_second
+from ray_jobs.storage.combined import open_store
 from ray_jobs.storage.layout import (
     AUGMENTED,
     CELLS,
@@ -50,7 +51,9 @@ FOLDERS_WITH_STATUSES = (POSTS, SYNTHESIZED, AUGMENTED)
 Files = Mapping[str, ObjectInfo]
 
 
-def status(run: str, counted: dict[str, Mapping[str, int]] | None = None) -> dict[str, Any]:
+def status(
+    run: str, counted: dict[str, Mapping[str, int]] | None = None, *, with_earlier: bool = False
+) -> dict[str, Any]:
     """Return the current state of a run. A run without a plan has no stages.
 
     `stages` has one entry per folder: shards and posts that are published, posts in work, failed and left, bytes, posts
@@ -60,10 +63,11 @@ def status(run: str, counted: dict[str, Mapping[str, int]] | None = None) -> dic
     in seconds; times are in seconds since 1970.
 
     `counted` has the posts by status of the shards whose footers an earlier call has read, by key. It is extended, so
-    that calls with the same dictionary read each footer once.
+    that calls with the same dictionary read each footer once. `with_earlier`: count the shards of the runs that this
+    one comes after, too.
     """
     counted = {} if counted is None else counted
-    store, now = Store(run), time.time()
+    store, now = open_store(run, with_earlier=with_earlier), time.time()
     plan = Plan.find(store)
     heartbeats = read_heartbeats(store)
     alive = [record for record, written in heartbeats.values() if now - written < TIMEOUT_S]

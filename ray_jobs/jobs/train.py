@@ -64,13 +64,20 @@ class TrainResult:
 
 
 def train(
-    run: str, settings: Settings, *, system: str, arm: str = "adaptive", name: str | None = None, quiet: bool = False
+    run: str,
+    settings: Settings,
+    *,
+    system: str,
+    arm: str = "adaptive",
+    name: str | None = None,
+    with_earlier: bool = False,
+    quiet: bool = False,
 ) -> TrainResult:
     """Train one recognizer. When started again, continue after the last finished epoch.
 
-    Raises AmiaError.
+    `with_earlier`: train on the posts of the runs that this one comes after, too. Raises AmiaError.
     """
-    job = open_context(run, settings, quiet=quiet)
+    job = open_context(run, settings, with_earlier=with_earlier, quiet=quiet)
     training = prepare_training(job, system, open_arm(job.store, arm), name)
     if (result := load_result(training)) is not None:
         job.log(f"{training.folder} is trained already")

@@ -63,9 +63,8 @@ def open_arm(store: Store, name: str) -> Arm:
     """Open an arm by its manifest, which is published last. Raises RunError if the arm is not finished."""
     key = manifest_key(arm_folder(name))
     if not store.exists(key):
-        raise RunError(
-            f"no finished arm {name!r} in {store.address}: create it with `amia augment --run RUN --arm {name}`"
-        )
+        where = store.find_missing(key)
+        raise RunError(f"no finished arm {name!r} in {where}: create it with `amia augment --run RUN --arm {name}`")
     try:
         return Arm(store, name, dict(json.loads(store.read(key))))
     except (ValueError, TypeError) as error:

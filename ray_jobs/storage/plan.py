@@ -12,7 +12,7 @@ from amia.errors import RunError
 from ray_jobs.storage.layout import PLAN_FILE, POSTS, shard_key
 from ray_jobs.storage.store import Store
 
-__all__ = ["PLAN_VERSION", "Plan", "parse_shard_name"]
+__all__ = ["PLAN_VERSION", "Plan", "parse_shard_name", "shard_name"]
 
 PLAN_VERSION = 2
 """Version 1 has another digest, and was made by one process."""
@@ -25,6 +25,7 @@ class Plan:
     posts: dict[str, int]
     """Posts per split."""
     per_shard: int
+    """Posts of each shard but the last of a split, unless `rows` says otherwise."""
     seed: int
     digest: str
     """SHA-256 over the ids and content hashes of all posts, by ranges of the order of the plan."""
@@ -42,6 +43,8 @@ class Plan:
     """Folder of the run that holds the posts until their shards are published."""
     segments: dict[str, list[int]]
     """By split, the number of its posts in each scratch bucket, in order."""
+    rows: dict[str, list[int]] | None = None
+    """By split, the posts of each shard, if they do not follow from `per_shard`."""
     index: str = ""
     """Folder of the hashes of its posts, for `--since`."""
     earlier: list[str] = field(default_factory=list)
@@ -67,13 +70,14 @@ class Plan:
 
     def shards_of(self, split: str) -> list[str]:
         """Return the names of the shards of one split, in order."""
-        count = -(-self.posts[split] // self.per_shard)
-        width = max(5, len(str(count)))
-        return [f"{split}-{index:0{width}d}-of-{count:0{width}d}" for index in range(count)]
+        count = len(self.rows[split]) if self.rows else -(-self.posts[split] // self.per_shard)
+        return [shard_name(split, index, count) for index in range(count)]
 
     def rows_of(self, shard: str) -> int:
         """Return the number of posts of a shard."""
         split, index = parse_shard_name(shard)
+        if self.rows:
+            return self.rows[split][index]
         return min(self.per_shard, self.posts[split] - index * self.per_shard)
 
     def fit_splits(self) -> list[str]:
@@ -101,6 +105,12 @@ class Plan:
             raise RunError(
                 f"{PLAN_FILE} in {store.address} was not written by this version of amia: {error}"
             ) from error
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """Return the name of a shard of `count` shards: `train-00003-of-00007`."""
+    width = max(5, len(str(count)))
+    return f"{split}-{index:0{width}d}-of-{count:0{width}d}"
 
 
 def parse_shard_name(shard: str) -> tuple[str, int]:

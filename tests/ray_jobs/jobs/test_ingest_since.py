@@ -5,17 +5,22 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 
 from amia.errors import AmiaError, IdentityError, MixtureError, RunError, SettingsError
 from ray_jobs.jobs import first_pass
 from ray_jobs.jobs.augment import augment
+from ray_jobs.jobs.export import export
 from ray_jobs.jobs.ingest import IngestResult, ingest
+from ray_jobs.jobs.report import report
+from ray_jobs.jobs.status import status
+from ray_jobs.jobs.train import train
 from ray_jobs.settings.job import Settings
-from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.store import Store
-from tests.helpers.drivers import assert_equal_files
+from ray_jobs.storage.arm import open_arm
+from ray_jobs.storage.combined import CombinedStore
+from tests.helpers.drivers import read_files
 from tests.helpers.local_actors import local_actors
 
 Row = dict[str, object]
@@ -48,6 +53,10 @@ def texts(run: Path) -> list[str]:
     return [
         text for file in sorted((run / "posts").glob("*.parquet")) for text in pq.read_table(file)["text"].to_pylist()
     ]
+
+
+def read_ids(folder: Path) -> list[str]:
+    return [row for file in sorted(folder.glob("*.parquet")) for row in pq.read_table(file)["id"].to_pylist()]
 
 
 def listed(run: Path, pattern: str) -> list[Row]:
@@ -169,31 +178,90 @@ def test_calls_that_cannot_be_meant_are_refused(
     refuses(RunError, "run1 was ingested by an earlier version of amia", run=str(tmp_path / "run3"))
 
 
-@pytest.mark.promise(6)
+@pytest.fixture(scope="module")
 @local_actors()
-def test_new_posts_are_scored_by_the_first_mixture(
-    augmented: Path, corpus: Path, small: Callable[..., Settings], tmp_path: Path
-) -> None:
+def next_day(
+    augmented: Path, corpus: Path, small: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with `run`, six posts after `augmented`, and `alone`, the same posts with its mixture only."""
+    base = tmp_path_factory.mktemp("next")
     posts = (corpus / "test.txt").read_text(encoding="utf-8").strip().split("\n\n")[:6]
-    tomorrow = tmp_path / "tomorrow"
+    tomorrow = base / "tomorrow"
     shutil.copytree(corpus / "images", tomorrow / "images")
     for image in list((tomorrow / "images").iterdir()):
         image.with_name(f"x{image.name}").hardlink_to(image)
-    new = "\n\n".join(posts).replace("IMGID:", "IMGID:x")
+    new = "\n\n".join(posts).replace("IMGID:", "IMGID:x").replace("RT\tO", "rt\tO")
     (tomorrow / "test.txt").write_text("\n\n".join([*posts, new]), encoding="utf-8")
-    run, settings = tmp_path / "run", small("max_failed=1", "pools.mix.lease=3")
-    result = ingest(str(tomorrow), str(run), settings, since=str(augmented), quiet=True)
+    settings = small("max_failed=1")
+    result = ingest(str(tomorrow), str(base / "run"), settings, since=str(augmented), quiet=True)
     assert (result.plan.known, result.plan.total, result.plan.changed) == (6, 6, 0)
-
     with pytest.raises(MixtureError, match="takes its mixture: leave --mixture"):
-        augment(str(run), settings, mixture=str(tmp_path), quiet=True)
+        augment(str(base / "run"), settings, mixture=str(base), quiet=True)
     with pytest.raises(IdentityError, match=r"comes after, was made with other settings:\n *clip.micro_batch"):
-        augment(str(run), small("max_failed=1", "clip.micro_batch=7"), quiet=True)
-    augment(str(run), settings, quiet=True)
+        augment(str(base / "run"), small("max_failed=1", "clip.micro_batch=7"), quiet=True)
+    augment(str(base / "run"), settings, quiet=True)
 
     (tomorrow / "test.txt").write_text(new, encoding="utf-8")
-    ingest(str(tomorrow), str(tmp_path / "alone"), settings, quiet=True)
-    augment(str(tmp_path / "alone"), settings, mixture=str(augmented), quiet=True)
-    assert Plan.find(Store(run)).digest == Plan.find(Store(tmp_path / "alone")).digest  # type: ignore[union-attr]
-    for folder in ("scores", "synthesized", "augmented/adaptive"):
-        assert_equal_files(run, tmp_path / "alone", folder)
+    ingest(str(tomorrow), str(base / "alone"), settings, quiet=True)
+    augment(str(base / "alone"), settings, mixture=str(augmented), quiet=True)
+    return base
+
+
+@pytest.mark.promise(6)
+def test_new_posts_are_scored_by_the_first_mixture(next_day: Path) -> None:
+    runs = [next_day / name for name in ("run", "alone")]
+    plans = [json.loads((run / "plan.json").read_text()) for run in runs]
+    assert plans[0]["digest"] == plans[1]["digest"]
+    contents = [read_files(run, "scores", "synthesized", "augmented/adaptive") for run in runs]
+    assert contents[0].keys() - contents[1].keys() == {"augmented/adaptive/data_files.json"}
+    assert contents[0] | contents[1] == contents[0]
+
+
+def test_runs_are_read_as_one(next_day: Path, augmented: Path, small: Callable[..., Settings], tmp_path: Path) -> None:
+    run = str(next_day / "run")
+    ids = [row for folder in (augmented, next_day / "run") for row in read_ids(folder / "augmented/adaptive")]
+    assert len(ids) == len(set(ids)) == 102
+
+    seen = status(run, with_earlier=True)
+    assert (seen["posts"], seen["splits"]["test"], seen["finished"]) == (102, 14 + 6, ["adaptive"])
+    posts = {folder: stage["posts"] for folder, stage in seen["stages"].items()}
+    assert posts.pop("augmented/original") == 96  # an arm of the first run alone
+    assert set(posts.values()) == {102}
+    assert seen["stages"]["augmented/adaptive"]["shards"] == 11
+    arm = open_arm(CombinedStore(run), "adaptive")
+    examples = [example.id for split in ("train", "validation", "test") for example in arm.examples(arm.keys(split))]
+    assert sorted(examples) == sorted(ids)
+    assert report(run, with_earlier=True).posts == 102
+    assert report(run).posts == 6
+
+    files = json.loads((next_day / "run/augmented/adaptive/data_files.json").read_text())
+    loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))
+    assert sorted(post for split in loaded.values() for post in split["id"]) == sorted(ids)
+    assert loaded["test"].features["ner_tags"].feature.names[0] == "O"
+
+    with pytest.raises(RunError, match="comes after no other run: leave --with-earlier out"):
+        CombinedStore(str(augmented))
+    with pytest.raises(RunError, match=f"no finished arm 'original' in {run}"):
+        open_arm(CombinedStore(run), "original")
+
+
+@local_actors()
+def test_export_of_all_runs(next_day: Path, augmented: Path, small: Callable[..., Settings], tmp_path: Path) -> None:
+    export(str(next_day / "run"), small(), layout="umt", to=str(tmp_path / "to"), with_earlier=True, quiet=True)
+    exported = [
+        line.removeprefix("IMGID:")
+        for file in (tmp_path / "to/adaptive").glob("*.txt")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.startswith("IMGID:")
+    ]
+    ids = [row for folder in (augmented, next_day / "run") for row in read_ids(folder / "augmented/adaptive")]
+    assert sorted(exported) == sorted(ids)
+
+
+@pytest.mark.slow
+@local_actors()
+def test_training_on_all_runs_sees_each_post_once(next_day: Path, small: Callable[..., Settings]) -> None:
+    settings = small("training.epochs=1", "workers.cpus=1")
+    result = train(str(next_day / "run"), settings, system="bert-crf", name="all", with_earlier=True, quiet=True)
+    identity = json.loads((next_day / "run" / result.folder / "identity.json").read_text())
+    assert len(identity["input"]["files"]) == 11

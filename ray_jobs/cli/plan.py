@@ -109,7 +109,7 @@ def _duration_table(estimate: "Forecast") -> list[str]:
         [" + ".join(execution.stages), format_duration(execution.seconds), execution.limit]
         for execution in estimate.executions
     ]
-    rows.append(["commands, first pass of ingest", format_duration(estimate.between_s), "one process"])
+    rows.append(["starting the commands", format_duration(estimate.between_s), ""])
     rows.append(["total", format_duration(estimate.seconds), ""])
     return [line.rstrip() for line in format_table(rows)]
 

@@ -1,8 +1,8 @@
 """`amia plan`: how long a job takes on machines that need not exist yet, what it costs, and what limits it.
 
-The executions are those of `execution_plan`, after ingest's. Each streams posts through one or two stages and takes as
-long as the busiest of its shared resources: the GPUs, the cores, the actors of a stage, the driver. To this comes the
-time to start it and, at its end, the last lease of the actors that the others wait for.
+The executions are the three of ingest and those of `execution_plan`. Each streams posts through one or two stages and
+takes as long as the busiest of its shared resources: the GPUs, the cores, the actors of a stage, the driver. To this
+comes the time to start it and, at its end, the last lease of the actors that the others wait for.
 """
 
 import math
@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from amia.errors import SettingsError
 from ray_jobs.jobs.execution_plan import Execution, Part, StageRef, execution_plan
 from ray_jobs.settings.job import Pool, Settings
-from ray_jobs.settings.rates import Rates, StageRate
+from ray_jobs.settings.rates import FIRST_PASS, Rates, StageRate
 from ray_jobs.storage.layout import POSTS, SYNTHESIZED_SCORES
 
 __all__ = ["ExecutionForecast", "Forecast", "Machines", "forecast", "suggest_speedups"]
 
 GPUS, CORES, DRIVER, START = "the GPUs", "the CPU cores", "the driver", "starting and ending"
+ONE_PROCESS = "one process"
+"""Limit of a first pass that is too small to be distributed."""
+INGEST: tuple[Execution, ...] = ((StageRef("read", "read"),), (StageRef("sort", "sort"),), (StageRef(POSTS, "fetch"),))
+"""The executions of `amia ingest`."""
+TEXT_BYTES = 1_000
+"""Rough size of a post without its image in the source."""
 MAX_PER_SHARD = 65_536
 MIN_GAIN = 0.05
 """Changes that shorten the job by a smaller share are not suggested."""
@@ -67,7 +73,7 @@ class Forecast:
     machines: Machines
     executions: tuple[ExecutionForecast, ...]
     between_s: float
-    """Seconds outside of executions: starting the commands, and the first pass of ingest."""
+    """Seconds outside of executions: starting the commands."""
     ingest_s: float
     """Seconds of `amia ingest`, which needs no GPU."""
     gpu_s: float
@@ -109,7 +115,7 @@ def forecast(posts: int, rates: Rates, machines: Machines, settings: Settings, a
     bank = min(posts, math.ceil(settings.triplet.bank / settings.per_shard) * settings.per_shard)
     parts: dict[Part, int] = {"all": posts, "bank": bank, "rest": posts - bank}
     plan = execution_plan(arms, has_images=True, bank_share=bank / posts)
-    planned: list[Execution] = [(StageRef(POSTS, "fetch"),), *plan.executions]
+    planned: list[Execution] = [*INGEST, *plan.executions]
     executions = tuple(_forecast_execution(stages, parts, rates, machines, settings) for stages in planned)
     posts_by_folder: Counter[str] = Counter()
     for stage in (stage for stages in planned for stage in stages):
@@ -119,11 +125,11 @@ def forecast(posts: int, rates: Rates, machines: Machines, settings: Settings, a
         posts,
         machines,
         executions,
-        2 * rates.command_s + rates.order_s * posts,
-        executions[0].seconds + rates.command_s + rates.order_s * posts,
+        2 * rates.command_s,
+        sum(execution.seconds for execution in executions[: len(INGEST)]) + rates.command_s,
         sum(costs[folder].gpu_s * count for folder, count in posts_by_folder.items()),
         sum(costs[folder].cpu_s * count for folder, count in posts_by_folder.items()),
-        {folder: costs[folder].bytes * count for folder, count in posts_by_folder.items()},
+        {folder: costs[folder].bytes * count for folder, count in posts_by_folder.items() if folder not in FIRST_PASS},
     )
 
 
@@ -184,9 +190,14 @@ def _forecast_execution(
     for stage in stages:  # several arms are mixed by the same actors
         pools.setdefault(stage.pool, []).append((_rate(rates, stage.folder), parts[stage.part]))
     costs = [cost for pool_costs in pools.values() for cost in pool_costs]
+    folders = tuple(stage.folder for stage in stages)
+    per_shard = _posts_per_shard(folders[0], rates, settings)
+    cpu_s = sum(rate.cpu_s * posts for rate, posts in costs)
+    if folders[0] in FIRST_PASS and costs[0][1] <= per_shard:
+        return ExecutionForecast(folders, costs[0][1], 0.0, {ONE_PROCESS: cpu_s}, 0.0)
     bounds = {
-        CORES: sum(rate.cpu_s * posts for rate, posts in costs) / (machines.cores * rates.efficiency),
-        DRIVER: sum(math.ceil(pool_costs[0][1] / settings.per_shard) for pool_costs in pools.values()) * rates.shard_s,
+        CORES: cpu_s / (machines.cores * rates.efficiency),
+        DRIVER: sum(math.ceil(pool_costs[0][1] / per_shard) for pool_costs in pools.values()) * rates.shard_s,
     }
     if machines.gpus:
         bounds[GPUS] = sum(rate.gpu_s * posts for rate, posts in costs) / machines.gpus
@@ -197,19 +208,25 @@ def _forecast_execution(
         actors, limit = _count_actors(name, pool, free)
         free = Machines(free.gpus, free.cores - math.floor(actors * pool.cpus))
         posts = pool_costs[0][1]
-        shards = math.ceil(posts / settings.per_shard)
+        shards = math.ceil(posts / per_shard)
         # The first stage's pool sets the length of the leases for both stages.
         lease = lease or max(1, min(pool.lease, shards // (2 * actors)))
         multithreaded = name in MULTITHREADED_POOLS
         loaders = pool.decoders if multithreaded else 1
-        lease_seconds.append(min(lease * settings.per_shard, posts) * sum(rate.pace(loaders) for rate, _ in pool_costs))
+        lease_seconds.append(min(lease * per_shard, posts) * sum(rate.pace(loaders) for rate, _ in pool_costs))
         if limit == GPUS and multithreaded and any(rate.pace(loaders) > rate.gpu_s for rate, _ in pool_costs):
             limit = f"pools.{name}.cpus={pool.cpus:g}"  # the GPU waits for its cores
         bounds[limit] = max(bounds.get(limit, 0.0), math.ceil(shards / lease / actors) * lease_seconds[-1])
     # Either the second stage waits for the first lease of the first, or the end for the last lease of the second.
     tail_s = sum(lease_seconds) - max(lease_seconds)
-    folders = tuple(stage.folder for stage in stages)
     return ExecutionForecast(folders, max(parts[stage.part] for stage in stages), rates.execution_s, bounds, tail_s)
+
+
+def _posts_per_shard(folder: str, rates: Rates, settings: Settings) -> float:
+    """Return the posts of a shard; of the first pass, those of a split or a bucket of a source with images inside."""
+    if folder == "read":
+        return max(1.0, settings.split_mb * 1e6 / max(rates.stages[POSTS].bytes, TEXT_BYTES))
+    return settings.bucket_mb * 1e6 / TEXT_BYTES if folder == "sort" else settings.per_shard
 
 
 def _rate(rates: Rates, folder: str) -> StageRate:

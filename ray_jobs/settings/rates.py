@@ -14,7 +14,7 @@ from amia.errors import SettingsError
 from amia.utils.config import StrictModel, deep_merge
 from ray_jobs.settings.job import PRESETS
 
-__all__ = ["FOLDERS", "Rates", "StageRate", "load_rates", "shipped_rates"]
+__all__ = ["FIRST_PASS", "FOLDERS", "Rates", "StageRate", "load_rates", "shipped_rates"]
 
 FOLDER = PRESETS / "rates"
 CORES = "cores"
@@ -22,6 +22,8 @@ CORES = "cores"
 
 FOLDERS = ("posts", "embeddings", "scores", "synthesized", "augmented")
 """Stages of `amia ingest` and `amia augment`, by the folder that each writes."""
+FIRST_PASS = ("read", "sort")
+"""Stages of the first pass of `amia ingest`, which write scratch."""
 
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -57,9 +59,7 @@ class Rates(StrictModel):
     size: int = Field(ge=1)
     """Height and width of the images that `synthesized` and `augmented` were measured with."""
     stages: dict[str, StageRate]
-    """Rates by folder, for all of `FOLDERS`."""
-    order_s: Seconds
-    """Seconds per post of the first pass of ingest, in one process."""
+    """Rates of `FIRST_PASS` by name, and of `FOLDERS` by folder."""
     shard_s: Seconds
     """CPU seconds of the driver per shard and stage."""
     command_s: Seconds
@@ -69,7 +69,7 @@ class Rates(StrictModel):
     efficiency: float = Field(gt=0, le=1)
     """Share of the cores' time that the stages use while they run."""
     source: str
-    """Origin of the last five values."""
+    """Origin of the last four values."""
 
     @property
     def synthesized_scores(self) -> StageRate:
@@ -125,7 +125,7 @@ def load_rates(kind: str) -> Rates:
     except ValidationError as error:
         messages = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
         raise SettingsError(f"{kind} holds invalid rates: {'; '.join(messages)}") from None
-    if missing := set(FOLDERS) - rates.stages.keys():
+    if missing := {*FIRST_PASS, *FOLDERS} - rates.stages.keys():
         raise SettingsError(f"{kind} lacks the rates of {', '.join(sorted(missing))}")
     return rates
 

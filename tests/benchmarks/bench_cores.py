@@ -14,17 +14,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from amia.matching.bank import Bank
 from amia.matching.settings import ClipSettings
 from amia.matching.triplet import TripletSettings, losses
-from ray_jobs.jobs import ingest
+from amia.readers import open_corpus
+from ray_jobs.jobs import first_pass
+from ray_jobs.runtime.cluster import connect
+from ray_jobs.runtime.executor import run_locally
 from ray_jobs.runtime.ray_log_filter import without_false_alarm
 from ray_jobs.settings.job import Settings, load_settings
+from ray_jobs.settings.rates import FIRST_PASS
 from ray_jobs.stages.embed import Embed
+from ray_jobs.storage.layout import POSTS, shard_keys
 from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 from tests.benchmarks import mix, score
 from tests.benchmarks.embed import save_vit_b_16
@@ -45,16 +54,23 @@ def measure(work: Callable[[], Any], undo: Callable[[], Any] = lambda: None) -> 
     return float(np.median(seconds))
 
 
-def with_timing(create_plan: Callable[..., Plan], seconds: list[float]) -> Callable[..., Plan]:
-    """Wrap a function so that it appends its processor time to `seconds`."""
+def measure_first_pass(store: Store, plan: Plan, settings: Settings) -> dict[str, float]:
+    """Return the seconds of each stage of the first pass, on the posts of a run with their images inside Parquet."""
+    seconds: list[float] = []
 
-    def timed(*args: Any) -> Plan:
+    def timed(stage: Any, shards: Any) -> None:
         start = time.process_time()
-        plan = create_plan(*args)
+        run_locally(stage, shards)
         seconds.append(time.process_time() - start)
-        return plan
 
-    return timed
+    columns = ["id", "text", "image"]
+    posts = pa.concat_tables([read_shard(store, key, columns) for key in shard_keys(POSTS, plan.shards)])
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(first_pass, "run_locally", timed):
+        pq.write_table(posts, Path(folder, "posts.parquet"))
+        for turn in range(ROUNDS):
+            scratch = Store(Path(folder, f"run{turn}"))
+            first_pass.run_first_pass(scratch, open_corpus(folder), settings, connect, quiet=True)
+    return {name: float(np.median(seconds[number :: len(FIRST_PASS)])) for number, name in enumerate(FIRST_PASS)}
 
 
 def measure_fetch(store: Store) -> float:
@@ -89,7 +105,7 @@ def measure_synthesize(store: Store, plan: Plan, settings: Settings) -> float:
     """Measure encoding and publishing of synthesized images. The shards remain for `measure_mix`."""
     stage = mix.create_synthesize_stage(store, settings.image)
     shards = list(mix.fake_synthesized_images(store, plan, settings.image))
-    pixels = [mix.to_pixels(image.file) for _, synthesized in shards for image in synthesized.generated.values()]
+    pixels = [mix.to_pixels(image.file) for _, synthesized in shards for image in synthesized.images.values()]
 
     def publish() -> None:
         store.delete("synthesized")
@@ -109,12 +125,11 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=192)
     posts = parser.parse_args().posts
     settings = load_settings("demo", [f"per_shard={posts // 4}", f"image.size={SIZE}"])
-    order_seconds: list[float] = []
-    ingest._create_plan = with_timing(ingest._create_plan, order_seconds)
     with tempfile.TemporaryDirectory() as folder, local_ray():
         store, plan = demo_run(Path(folder), settings, posts, image_size=SIZE)
 
         cpu = {
+            **measure_first_pass(store, plan, settings),
             "posts": measure_fetch(store),
             "embeddings": measure_embed(store, plan, settings),
             "synthesized": measure_synthesize(store, plan, settings),
@@ -125,7 +140,6 @@ def main() -> None:
     print(f"# {info['cpu']}, {info['cores']} cores, load {info['load']}; {posts} posts")
     for name, seconds in (*((name, value / posts) for name, value in cpu.items()), ("scores", measure_score())):
         print(f"{name}: cpu_s {seconds:.2g}" + (f", bytes {size[name]:.3g}" if name in size else ""))
-    print(f"order_s: {order_seconds[0] / posts:.2g}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import http.client
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -79,6 +80,8 @@ class FaultyS3:
     backend: str
     """Endpoint of the S3 behind the proxy."""
     schedule: Schedule = never
+    backend_s: float = 0.0
+    """Seconds that the S3 itself took, over all requests."""
     requests: list[tuple[str, str, Fault]] = field(default_factory=list)
     """Method, path and fault of every request so far."""
 
@@ -127,9 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         backend = http.client.HTTPConnection(self.server.backend, timeout=60)
         request_headers = {name: value for name, value in self.headers.items() if (fault, name.lower()) != CONDITION}
+        begun = time.monotonic()
         backend.request(self.command, self.path, body, request_headers)
         response = backend.getresponse()
         data = response.read()
+        self.server.proxy.backend_s += time.monotonic() - begun
         headers = [pair for pair in response.getheaders() if pair[0].lower() not in HOP_HEADERS]
         if self.command == "HEAD":
             headers.append(("Content-Length", response.getheader("Content-Length", "0")))

@@ -13,7 +13,7 @@ from amia.errors import SettingsError
 from ray_jobs.jobs.execution_plan import plan_augment
 from ray_jobs.jobs.forecast import Machines, forecast, suggest_speedups
 from ray_jobs.settings.job import FetchPool, Pool, Settings, load_settings
-from ray_jobs.settings.rates import FOLDERS, Rates, StageRate
+from ray_jobs.settings.rates import FIRST_PASS, FOLDERS, Rates, StageRate
 
 Amia = Callable[..., tuple[int, str, str]]
 
@@ -21,12 +21,13 @@ Amia = Callable[..., tuple[int, str, str]]
 def make_rates(gpu: str | None = "h100", **seconds: float) -> Rates:
     """Return rates of 1 ms of a core per post and stage, 50 ms of a GPU for synthesis, and the `seconds` given."""
     stages = {name: StageRate(cpu_s=seconds.get(name, 0.001), bytes=100, source="measured") for name in FOLDERS}
+    for name in FIRST_PASS:
+        stages[name] = StageRate(cpu_s=seconds.get(name, 0.0), source="measured")
     stages["synthesized"] = stages["synthesized"].model_copy(update={"gpu_s": 0.05 if gpu else 0.0})
     return Rates(
         gpu=gpu,
         size=512,
         stages=stages,
-        order_s=seconds.get("order_s", 0.0),
         shard_s=seconds.get("shard_s", 0.0),
         command_s=seconds.get("command_s", 0.0),
         execution_s=seconds.get("execution_s", 0.0),
@@ -62,18 +63,32 @@ def test_executions_equal_those_of_a_dry_run(
         expected.setdefault(stage.execution, []).append(stage.stage)
     posts = sum(stage.posts for stage in planned if stage.stage == planned[-1].stage)
     executions = forecast(posts, make_rates(), Machines(1, 2), settings, arms).executions
-    assert [list(execution.stages) for execution in executions[1:]] == list(expected.values())
+    assert [list(execution.stages) for execution in executions[3:]] == list(expected.values())
 
 
 def test_duration_of_one_stage() -> None:
     """1,000 posts in 10 shards, one per lease, and two actors: 5 leases each, of 100 posts of 10 ms."""
     settings = make_settings(fetch=FetchPool(max=2, cpus=0.1, lease=1))
     rates = make_rates(posts=0.01, execution_s=3.0)
-    fetch = forecast(1000, rates, Machines(1, 100), settings, ["adaptive"]).executions[0]
+    fetch = forecast(1000, rates, Machines(1, 100), settings, ["adaptive"]).executions[2]
     assert fetch.stages == ("posts",)
     assert fetch.bounds["pools.fetch.max=2"] == pytest.approx(5 * 100 * 0.01)
     assert fetch.seconds == pytest.approx(3 + 5 * 100 * 0.01)
     assert fetch.limit == "pools.fetch.max=2"
+
+
+def test_first_pass_runs_on_all_cores() -> None:
+    """1,000,000 posts of 1 kB in 100 splits of 10 MB and 10 buckets of 100 MB, on 10 cores."""
+    settings = make_settings(read=Pool(max=256, lease=1), sort=Pool(max=64, lease=1))
+    settings = settings.model_copy(update={"split_mb": 10, "bucket_mb": 100})
+    rates = make_rates(read=0.002, sort=0.001, execution_s=3.0)
+    read, sort = forecast(1_000_000, rates, Machines(1, 10), settings, ["adaptive"]).executions[:2]
+    assert (read.stages, sort.stages) == (("read",), ("sort",))
+    assert read.seconds == pytest.approx(3 + 1_000_000 * 0.002 / 10)
+    assert sort.seconds == pytest.approx(3 + 1_000_000 * 0.001 / 10)
+    small = forecast(10_000, rates, Machines(1, 10), settings, ["adaptive"]).executions[:2]
+    assert [execution.limit for execution in small] == ["one process"] * 2
+    assert [execution.seconds for execution in small] == pytest.approx([20, 10])  # no actors start
 
 
 def test_scoring_synthesized_images_costs_as_much_as_embedding_and_scoring() -> None:
@@ -109,7 +124,7 @@ def test_embedding_is_limited_by_the_cores_that_decode() -> None:
     limits = {}
     for cpus in (1, 4, 12, 24):
         settings = make_settings(embed=Pool(max=64, gpus=1, cpus=cpus, lease=1))
-        embed = forecast(1_000_000, rates, Machines(1, 64), settings, ["adaptive"]).executions[2]
+        embed = forecast(1_000_000, rates, Machines(1, 64), settings, ["adaptive"]).executions[4]
         assert embed.stages == ("embeddings", "scores")
         limits[embed.limit] = embed.bounds[embed.limit]
     assert limits == {
@@ -130,10 +145,10 @@ def test_suggests_cores_for_a_waiting_gpu() -> None:
 
 
 def test_totals() -> None:
-    rates = make_rates(order_s=0.001, command_s=7.0)
+    rates = make_rates(read=0.001, command_s=7.0)
     job = forecast(10_000, rates, Machines(8, 64), make_settings(), ["adaptive", "original"])
     assert job.gpu_s == pytest.approx(10_000 * 0.05)
-    assert job.cpu_s == pytest.approx(10_000 * 0.001 * 6)  # five stages, and a second arm
+    assert job.cpu_s == pytest.approx(10_000 * 0.001 * 7)  # six stages, and a second arm
     assert job.bytes.keys() == {
         "posts",
         "embeddings",
@@ -143,7 +158,7 @@ def test_totals() -> None:
         "augmented/original",
     }
     assert set(job.bytes.values()) == {10_000 * 100}
-    assert job.seconds == pytest.approx(2 * 7 + 10 + sum(execution.seconds for execution in job.executions))
+    assert job.seconds == pytest.approx(2 * 7 + sum(execution.seconds for execution in job.executions))
     assert job.gpu_hours == pytest.approx(8 * job.seconds / 3600)
 
 

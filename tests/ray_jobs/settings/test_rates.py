@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from amia.errors import SettingsError
-from ray_jobs.settings.rates import FOLDERS, Rates, load_rates, shipped_rates
+from ray_jobs.settings.rates import FIRST_PASS, FOLDERS, Rates, load_rates, shipped_rates
 
 STAGE = {"cpu_s": 0.5, "source": "measured here"}
 
@@ -15,7 +15,7 @@ STAGE = {"cpu_s": 0.5, "source": "measured here"}
 def test_shipped_rates_are_complete(kind: str) -> None:
     rates = load_rates(kind)
     assert rates.gpu == kind
-    assert rates.stages.keys() == set(FOLDERS)
+    assert rates.stages.keys() == {*FIRST_PASS, *FOLDERS}
     assert rates.stages["synthesized"].gpu_s > rates.stages["embeddings"].gpu_s > 0
     for source in (rates.source, *(rate.source for rate in rates.stages.values())):
         assert source.startswith(("measured", "published", "derived"))

@@ -33,8 +33,10 @@ def read_parquet(
     try:
         with file.open_ranges() as stream, pq.ParquetFile(stream) as table:
             reader = TableReader(table.schema_arrow, file.label, split, first_row)
-            groups = range(table.num_row_groups) if groups is None else groups
-            pages = read_pages(file, table.metadata, reader.columns, groups)
+            # A group without rows, as in a file without any, has no pages that could be checked.
+            chosen = range(table.num_row_groups) if groups is None else groups
+            filled = [group for group in chosen if table.metadata.row_group(group).num_rows]
+            pages = read_pages(file, table.metadata, reader.columns, filled)
         rows = max(1, min(MAX_BATCH_ROWS, MAX_BATCH_BYTES // max(1, pages.max_bytes)))
         # Without a buffer size, a whole column of a row group would be in memory, with all its images.
         options = {"buffer_size": BUFFER_BYTES, "pre_buffer": False, "arrow_extensions_enabled": False}
@@ -44,7 +46,7 @@ def read_parquet(
         ):
             # Each row group separately, since Arrow cannot concatenate lists with different dictionaries.
             selection = {"batch_size": rows, "columns": reader.columns, "use_threads": False}
-            for group in groups:
+            for group in filled:
                 for batch in table.iter_batches(row_groups=[group], **selection):
                     yield from reader.posts(batch)
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: column names that are not UTF-8

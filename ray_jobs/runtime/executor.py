@@ -120,8 +120,9 @@ class Execution:
     def run(self, cluster: Cluster, wait_s: float, stall_s: float) -> Failure | None:
         """Run the shards, and return the first failure of a lease, which ends the execution. None if there is none."""
         pools = cluster.fit_pools({spec.stage.pool: spec.pool for spec in self.specs}, len(self.shards))
-        if self.left_out:  # the minimum may have needed these nodes; the job goes on with the others
-            pools = {name: pool.model_copy(update={"min": 1}) for name, pool in pools.items()}
+        # No more actors than shards. Of nodes that are left out, the minimum may have needed some: it falls to one.
+        largest_min = 1 if self.left_out else len(self.shards)
+        pools = {name: pool.model_copy(update={"min": min(pool.min, largest_min)}) for name, pool in pools.items()}
         cluster.wait_for_pools(pools, wait_s)
         rows = _iter_rows(self, pools, wait_s, stall_s)
         with closing(rows):

@@ -248,7 +248,8 @@ class StageMetrics:
         self, posts: int, failures: Mapping[str, Sequence[str]], seconds: Mapping[str, float], *, oom_reduced: int = 0
     ) -> None:
         """Count a published shard: its posts, the ids of failed posts by reason, and the seconds by part."""
-        self._posts.inc(posts, {"stage": self._stage})
+        if posts:  # a split may hold none; Ray refuses to count nothing
+            self._posts.inc(posts, {"stage": self._stage})
         for reason, ids in failures.items():
             self._failed.inc(len(ids), {"stage": self._stage, "reason": reason})
         if oom_reduced:

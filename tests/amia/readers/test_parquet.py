@@ -14,6 +14,8 @@ import pytest
 from amia.errors import CorpusError
 from amia.posts import Post, RawPost, Rejected, validate_post
 from amia.readers import open_corpus
+from amia.readers.parquet import read_parquet
+from amia.readers.source import LocalFile
 
 ROWS = [
     {"id": "a", "tokens": ["Ada", "left"], "ner_tags": ["B-PER", "O"], "image": "images/a.jpg"},
@@ -59,6 +61,13 @@ def test_rows_are_numbered_over_row_groups(tmp_path: Path) -> None:
     rows = list(open_corpus(file))
     assert [row.text for row in rows] == [str(n) for n in range(1000)]
     assert [row.location for row in rows] == [f"x.parquet#{n}" for n in range(1000)]
+
+
+@pytest.mark.parametrize("row_group_size", [None, 1])
+def test_file_without_rows_is_empty(tmp_path: Path, row_group_size: int | None) -> None:
+    empty = pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())})
+    pq.write_table(empty, tmp_path / "empty.parquet", row_group_size=row_group_size)
+    assert list(read_parquet(LocalFile(tmp_path / "empty.parquet", "empty"), None)) == []
 
 
 def test_invalid_value_affects_its_row_only(tmp_path: Path) -> None:

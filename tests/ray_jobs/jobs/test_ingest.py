@@ -19,7 +19,7 @@ from ray_jobs.jobs.ingest import ingest
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.store import Store
 from tests.helpers.buckets import upload
-from tests.helpers.drivers import assert_equal_files, file_stamps, read_files
+from tests.helpers.drivers import assert_equal_files, file_stamps, finish, read_files, start_python
 from tests.helpers.local_actors import local_actors
 from tests.helpers.paths import TWEETS
 
@@ -50,7 +50,7 @@ def posts() -> list[Post]:
     ]
 
 
-def write_parquet(folder: Path, posts: list[Post], files: int = 1) -> Path:
+def write_parquet(folder: Path, posts: list[Post], files: int = 1, row_group_size: int | None = None) -> Path:
     folder.mkdir()
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     for part in range(files):
@@ -59,7 +59,9 @@ def write_parquet(folder: Path, posts: list[Post], files: int = 1) -> Path:
             {"id": pa.string(), "split": pa.string(), "tokens": pa.list_(pa.string())}
             | {"tags": pa.list_(pa.string()), "image": image}
         )
-        pq.write_table(pa.Table.from_pylist(rows, schema), folder / f"part-{part}.parquet")
+        pq.write_table(
+            pa.Table.from_pylist(rows, schema), folder / f"part-{part}.parquet", row_group_size=row_group_size
+        )
     return folder
 
 
@@ -126,10 +128,66 @@ def test_actors_of_the_first_pass_give_the_same_shards(
     monkeypatch.setattr(first_pass, "MB", 1)  # splits and buckets of some kilobytes
     pools = settings.pools.model_copy(update={name: Pool(min=2, max=2, cpus=0.5, lease=1) for name in ("read", "sort")})
     cut = settings.model_copy(update={"pools": pools, "split_mb": 3_000, "bucket_mb": 20_000})
-    ingest(str(write_parquet(tmp_path / "source", posts, files=7)), str(tmp_path / "run"), cut, quiet=True)
+    source = write_parquet(tmp_path / "source", posts, files=7)
+    pq.write_table(
+        pq.read_table(source / "part-0.parquet").slice(0, 0), source / "part-9.parquet"
+    )  # a split of no posts
+    ingest(str(source), str(tmp_path / "run"), cut, quiet=True)
     assert_equal_files(reference, tmp_path / "run", "posts")
     logs = {name: sorted((tmp_path / "run" / "log").glob(f"*-{name}.jsonl")) for name in ("read", "sort")}
     assert all(len(files) == 1 and len(files[0].read_text().splitlines()) > 1 for files in logs.values()), logs
+
+
+@pytest.mark.slow
+def test_actors_find_known_posts(
+    reference: Path, posts: list[Post], settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_pass, "MB", 1)
+    pools = settings.pools.model_copy(update={name: Pool(min=2, max=2, cpus=0.5, lease=1) for name in ("read", "sort")})
+    cut = settings.model_copy(update={"pools": pools, "split_mb": 3_000, "bucket_mb": 4_000})
+    new = [{**post, "id": f"new-{post['id']}", "tokens": [*post["tokens"][:-1], "new"]} for post in posts[:9]]
+    again = [{**post, "id": f"again-{post['id']}"} for post in posts[9:20]]
+    source = write_parquet(tmp_path / "source", [*new, *again, *posts[20:]], files=3)
+    plan = ingest(str(source), str(tmp_path / "run"), cut, since=str(reference), quiet=True).plan
+    assert (plan.total, plan.known, plan.changed) == (9, 51, 0)
+    assert len(list((tmp_path / "run" / "log").glob("*-known.jsonl"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("actors", [1, 2, 8])
+@pytest.mark.parametrize(("files", "row_group_size"), [(1, 5), (7, 1000), (64, 1)])
+@pytest.mark.parametrize("stored", [False, True], ids=["folder", "bucket"])
+def test_actors_files_and_row_groups_give_the_same_shards(
+    reference: Path,
+    posts: list[Post],
+    settings: Settings,
+    bucket: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    actors: int,
+    files: int,
+    row_group_size: int,
+    stored: bool,
+) -> None:
+    source, run = write_parquet(tmp_path / "source", posts, files, row_group_size), tmp_path / "run"
+    sizes = {"split_mb": 1_000 * actors, "bucket_mb": 40_000 // actors}
+    if stored:  # in a process of its own: the Ray of the tests does not know the bucket
+        address = upload(source, f"{bucket}/{tmp_path.name}")
+        pools = [f"pools.{pool}.{name}={actors}" for pool in ("read", "sort") for name in ("min", "max")]
+        cpus = [f"pools.{pool}.cpus=0.25" for pool in ("read", "sort")]
+        words = ["per_shard=8", *pools, *cpus, *(f"{name}={size}" for name, size in sizes.items())]
+        script = "from ray_jobs.jobs import first_pass; first_pass.MB = 1; from ray_jobs.cli.main import main; main()"
+        code, _, stderr = finish(start_python("-c", script, "ingest", address, "--run", str(run), *words))
+        assert (code, stderr) == (0, "")
+    else:
+        monkeypatch.setattr(first_pass, "MB", 1)
+        pool = Pool(min=actors, max=actors, cpus=0.25, lease=1)
+        both = settings.pools.model_copy(update={"read": pool, "sort": pool})
+        ingest(str(source), str(run), settings.model_copy(update={"pools": both, **sizes}), quiet=True)
+    plans = [json.loads((folder / "plan.json").read_text()) for folder in (run, reference)]
+    assert plans[0]["digest"] == plans[1]["digest"]
+    assert_equal_files(reference, run, "posts")
 
 
 @local_actors()

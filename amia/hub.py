@@ -13,14 +13,17 @@ module. Nothing here imports torch, so downloading a model does not wait for it.
 import hashlib
 import logging
 import os
+import random
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from huggingface_hub import HfApi, scan_cache_dir, snapshot_download, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import logging as hub_logging
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from transformers import dynamic_module_utils
@@ -47,6 +50,12 @@ _MODEL_FILES = ["*.json", "*.txt", "*.safetensors"]
 _CHUNK_BYTES = 1 << 20
 _HUB_TIMEOUT_S = 10
 """Seconds that the hub may take to answer the first request."""
+_HUB_ATTEMPTS = 6
+_OVERLOADED = {429, 500, 502, 503, 504}
+"""HTTP statuses after which the hub is asked again. A large cluster loads its models from one address."""
+_MAX_WAIT_S = 60.0
+
+Answer = TypeVar("Answer")
 
 
 def resolve_path(model: str | os.PathLike[str]) -> Path:
@@ -79,9 +88,8 @@ def fetch_model(role: str, model: str, revision: str | None, *, local_files_only
     if not folder.is_dir():
         with silence_libraries(transformers_logging), translate_load_errors(role, model):
             offline = local_files_only or not is_hub_reachable(model, revision, "config.json")
-            folder = Path(
-                snapshot_download(model, revision=revision, allow_patterns=_MODEL_FILES, local_files_only=offline)
-            )
+            options: dict[str, Any] = {"allow_patterns": _MODEL_FILES, "local_files_only": offline}
+            folder = Path(_ask_hub(lambda: snapshot_download(model, revision=revision, **options)))
             if not _has_safetensors(folder):
                 folder = fetch_converted_snapshot(model, _MODEL_FILES, local_files_only=offline)
     if not (folder / "config.json").is_file():
@@ -106,9 +114,8 @@ def fetch_pipeline(
         with silence_libraries(transformers_logging, diffusers_logging), translate_load_errors(role, model):
             offline = local_files_only or not is_hub_reachable(model, revision, "model_index.json")
             untyped: Any = DiffusionPipeline  # its methods have no types
-            downloaded = untyped.download(
-                model, revision=revision, variant=variant, use_safetensors=True, local_files_only=offline
-            )
+            options: dict[str, Any] = {"use_safetensors": True, "local_files_only": offline}
+            downloaded = _ask_hub(lambda: untyped.download(model, revision=revision, variant=variant, **options))
         folder = Path(downloaded)
     elif not (folder / "model_index.json").is_file():
         raise ModelError(f"{role}: folder {folder} holds no diffusers pipeline (no model_index.json)")
@@ -144,8 +151,8 @@ def fetch_converted_snapshot(model: str, files: list[str], *, local_files_only: 
     conversion or, with `local_files_only`, if no conversion is cached.
     """
     if not local_files_only:
-        reference = get_conversion_pr_reference(HfApi(), model)
-        return Path(snapshot_download(model, revision=reference, allow_patterns=files))
+        reference = _ask_hub(lambda: get_conversion_pr_reference(HfApi(), model))
+        return Path(_ask_hub(lambda: snapshot_download(model, revision=reference, allow_patterns=files)))
     for repository in scan_cache_dir().repos:
         for revision in repository.revisions if repository.repo_id == model else ():
             if any(name.startswith("refs/pr/") for name in revision.refs) and _has_safetensors(revision.snapshot_path):
@@ -156,13 +163,18 @@ def fetch_converted_snapshot(model: str, files: list[str], *, local_files_only: 
 def is_hub_reachable(model: str, revision: str | None, file: str) -> bool:
     """Check whether the hub answers for `model`; False if it does not but the model's `file` is cached.
 
-    Sends one request without retries, since downloads retry for half a minute without a network. Raises the original
-    error if the file is not cached either.
+    Without a network, one request is sent, since downloads retry for half a minute. An overloaded hub is asked again if
+    the file is not cached. Raises the original error if the hub does not answer and the file is not cached.
     """
+
+    def request() -> object:
+        return HfApi().model_info(model, revision=revision, timeout=_HUB_TIMEOUT_S)
+
+    is_cached = isinstance(try_to_load_from_cache(model, file, revision=revision), str)
     try:
-        HfApi().model_info(model, revision=revision, timeout=_HUB_TIMEOUT_S)
+        request() if is_cached else _ask_hub(request)
     except Exception:  # network errors share no base class
-        if isinstance(try_to_load_from_cache(model, file, revision=revision), str):
+        if is_cached:
             return False
         raise
     return True
@@ -224,6 +236,29 @@ def translate_load_errors(role: str, model: str) -> Iterator[None]:
         ) from error
     finally:
         dynamic_module_utils.TIME_OUT_REMOTE_CODE = timeout
+
+
+def _ask_hub(request: Callable[[], Answer]) -> Answer:
+    """Send a request, and again while the hub is overloaded: after what it asks for, or 1, 2, 4 ... seconds."""
+    for attempt in range(_HUB_ATTEMPTS - 1):
+        try:
+            return request()
+        except Exception as error:  # the libraries wrap the hub's errors in several ways
+            if (answer := _overloaded(error)) is None:
+                raise
+            asked = answer.headers.get("Retry-After", "")
+            wait_s = float(asked) if asked.isdecimal() else 2.0**attempt
+            time.sleep(min(_MAX_WAIT_S, wait_s) * random.uniform(1, 1.5))
+    return request()
+
+
+def _overloaded(error: BaseException | None) -> Any | None:
+    """Return the response of an overloaded hub that caused an error; None if the cause is another one."""
+    while error is not None:
+        if isinstance(error, HfHubHTTPError) and error.response.status_code in _OVERLOADED:
+            return error.response
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _has_safetensors(folder: Path) -> bool:

@@ -1,14 +1,20 @@
 """Names of models, identities of weights, and conversions of pickled models. The hub itself is simulated."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from amia import demo, hub
 from amia.errors import ModelError
 from amia.hub import fetch_converted_snapshot, fetch_model, fetch_pipeline, resolve_path, weights_identity
+from tests.helpers.fake_hub import fake_hub
 
 NAME = "example/clip-without-safetensors"
 DEMO_FOLDERS = {
@@ -100,3 +106,72 @@ def test_offline_needs_a_cached_conversion(monkeypatch: pytest.MonkeyPatch, tmp_
     (repository / "refs" / "refs" / "pr").mkdir(parents=True)
     (repository / "refs" / "refs" / "pr" / "7").write_text("bbb")
     assert fetch_converted_snapshot(NAME, ["*"], local_files_only=True) == snapshot
+
+
+def answer(status: int, **headers: str) -> HfHubHTTPError:
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    response: Any = SimpleNamespace(status_code=status, headers=fields, request=None)
+    return HfHubHTTPError(f"status {status}", response=response)
+
+
+def wrapped(cause: Exception) -> Exception:
+    """Return an error as `snapshot_download` raises it."""
+    error = LocalEntryNotFoundError("not found")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("errors", "waits"),
+    [
+        ([answer(429, Retry_After="7"), wrapped(answer(503))], [(7, 10.5), (2, 3)]),
+        ([answer(429, Retry_After="100000")], [(60, 90)]),
+    ],
+)
+def test_overloaded_hub_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, errors: list[Exception], waits: list[tuple[float, float]]
+) -> None:
+    slept: list[float] = []
+    remaining = list(errors)
+
+    def download(*_: Any, **__: Any) -> str:
+        if remaining:
+            raise remaining.pop(0)
+        return str(demo.CLIP_DIR)
+
+    monkeypatch.setattr(hub, "is_hub_reachable", lambda *_: True)
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setattr("time.sleep", slept.append)
+    assert fetch_model("encoder", NAME, None) == demo.CLIP_DIR
+    assert len(slept) == len(waits)
+    assert all(low <= wait <= high for wait, (low, high) in zip(slept, waits, strict=True))
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(answer(429), 6), (answer(403), 1), (OSError("no network"), 1)])
+def test_hub_that_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int) -> None:
+    seen: list[str] = []
+
+    def download(model: str, **_: Any) -> str:
+        seen.append(model)
+        raise error
+
+    monkeypatch.setattr(hub, "is_hub_reachable", lambda *_: True)
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(ModelError, match="could not be loaded from the Hugging Face hub"):
+        fetch_model("encoder", NAME, None)
+    assert len(seen) == attempts
+
+
+@pytest.mark.slow
+def test_download_from_a_hub_that_refuses_every_request_twice(tmp_path: Path) -> None:
+    script = f"from amia.hub import fetch_model; print(fetch_model('encoder', {NAME!r}, None))"
+    with fake_hub(NAME, demo.CLIP_DIR, refusals=2) as served:
+        environment = {**os.environ, "HF_ENDPOINT": served.endpoint, "HF_HOME": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = Path(done.stdout.strip())
+    assert (folder / "model.safetensors").read_bytes() == (demo.CLIP_DIR / "model.safetensors").read_bytes()
+    assert sum(status == 429 for _, _, status in served.requests) > 2

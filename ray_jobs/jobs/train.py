@@ -37,6 +37,7 @@ __all__ = [
     "fit_workers",
     "load_result",
     "prepare_training",
+    "small_share_warning",
     "train",
     "train_with_workers",
     "training_identity",
@@ -46,6 +47,10 @@ __all__ = [
 
 VERSION = 1
 """Increment when the result of a training changes for the same settings and input."""
+
+
+MIN_WORKER_BATCH = 16
+"""Posts of a batch below which a GPU waits for the gradients of the others longer than it computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ def train(
     workers = fit_workers(job, training.arm)
     streaming = use_streaming(workers, training.arm)
     check_capacity(job, workers, streaming)
+    if warning := small_share_warning(workers, training.identity["settings"]["training"]["batch"]):
+        job.log(warning)
     train_with_workers(training, workers, streaming, job.log)
     if (result := load_result(training)) is None:
         raise RunError(f"{training.folder} is not finished: start the same command again to continue")
@@ -192,6 +199,17 @@ def check_capacity(job: RunContext, workers: Workers, streaming: bool) -> None:
                 f"{demand}, but the cluster has {available.get(kind, 0.0):g}: lower workers.count or "
                 f"workers.{'gpus' if kind == 'GPU' else 'cpus'}, or add nodes"
             )
+
+
+def small_share_warning(workers: Workers, batch: int) -> str | None:
+    """Return a warning if the GPUs of several workers have too few posts of a batch each; None otherwise."""
+    share = batch / workers.count
+    if workers.count == 1 or not workers.gpus or share >= MIN_WORKER_BATCH:
+        return None
+    return (
+        f"{share:g} posts of a batch for each of {workers.count} workers: their GPUs will mostly wait for each other's "
+        "gradients. Lower workers.count, or raise training.batch"
+    )
 
 
 def train_with_workers(training: Training, workers: Workers, streaming: bool, log: Callable[[str], None]) -> None:

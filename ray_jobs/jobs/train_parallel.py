@@ -98,22 +98,34 @@ def run_parallel(tasks: Sequence[Task], finish: Callable[[Task], Result]) -> Ite
 
 
 def max_parallel(task: TrainingTask) -> int:
-    """Return how many such tasks the cluster can run at a time, at least one."""
+    """Return how many such tasks to submit at a time: as many as there is room for, at least one.
+
+    On a cluster, tasks of one process are submitted up to `workers.trainings`: those that wait make an autoscaler add
+    machines.
+    """
     workers, available = fit_workers(task.job, task.training.arm), resources()
     needed = {"CPU": workers.count * workers.cpus, "GPU": workers.count * workers.gpus}
-    return max(1, min(int(available.get(kind, 0.0) / amount + 1e-9) for kind, amount in needed.items() if amount))
+    fitting = max(1, min(int(available.get(kind, 0.0) / amount + 1e-9) for kind, amount in needed.items() if amount))
+    if task.job.cluster.is_local or not _is_one_process(task, workers):
+        return fitting
+    return max(fitting, workers.trainings)
 
 
 def _start(task: Task, finish: Callable[[Task], Result]) -> "ray.ObjectRef[TaskOutcome[Task, Result]]":
     workers = fit_workers(task.job, task.training.arm)
-    streaming = use_streaming(workers, task.training.arm)
-    if workers.count == 1 and not streaming:
+    if _is_one_process(task, workers):
         return _submit(workers, task, finish)
+    streaming = use_streaming(workers, task.training.arm)
     check_capacity(task.job, workers, streaming)
     # The task itself takes no cores: it only waits for the workers.
     remote: Any = ray.remote(_train_with_ray_train).options(num_cpus=0)
     outcome: ray.ObjectRef[TaskOutcome[Task, Result]] = remote.remote(task, finish, workers, streaming)
     return outcome
+
+
+def _is_one_process(task: TrainingTask, workers: Workers) -> bool:
+    """Return whether a Ray task trains, without Ray Train."""
+    return workers.count == 1 and not use_streaming(workers, task.training.arm)
 
 
 def _submit(

@@ -99,6 +99,9 @@ class Workers(StrictModel):
     """GPUs per worker. On a local machine without a GPU, 0 is used instead."""
     max_failures: int = Field(default=3, ge=0)
     """Failures of workers before training stops; after each one it resumes from the last finished epoch."""
+    trainings: int = Field(default=32, ge=1)
+    """Trainings of an experiment that are submitted to a cluster at the same time. Those for which there is no room
+    wait, and an autoscaling cluster adds machines for them. A single machine runs as many as it has room for."""
     feed: Literal["auto", "memory", "stream"] = "auto"
     """Hold the training posts in the memory of each worker, or stream them every epoch with Ray Data. auto: by
     `memory_mb`."""

@@ -26,9 +26,9 @@ from amia.mner.settings import EncoderSettings, RecognizerSettings
 from amia.mner.training.distributed import DistContext
 from amia.mner.training.trainer import accumulate_gradients
 from ray_jobs.jobs.context import open_context
-from ray_jobs.jobs.train import TrainResult, prepare_training, train
+from ray_jobs.jobs.train import TrainResult, prepare_training, small_share_warning, train
 from ray_jobs.jobs.train_parallel import train_parallel
-from ray_jobs.settings.job import Settings
+from ray_jobs.settings.job import Settings, Workers
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.store import Store
 from ray_jobs.training.streaming import StreamingLoader, UnequalSplit, stream_posts
@@ -308,3 +308,16 @@ def test_rejects_unknown_arm_and_system(augmented: Path, small: Callable[..., Se
         train(str(augmented), small(), system="bert-crf", arm="fixed-0.3", quiet=True)
     with pytest.raises(SettingsError, match="unknown recognizer 'bert-rcf'"):
         train(str(augmented), small(), system="bert-rcf", arm="original", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "gpus", "batch", "share"),
+    [(4, 1.0, 32, "8 posts"), (2, 1.0, 32, None), (1, 1.0, 8, None), (8, 0.0, 32, None)],
+)
+def test_warns_of_small_shares(count: int, gpus: float, batch: int, share: str | None) -> None:
+    warning = small_share_warning(Workers(count=count, gpus=gpus), batch)
+    if share is None:
+        assert warning is None
+    else:
+        assert warning is not None
+        assert warning.startswith(share)

@@ -1,6 +1,7 @@
 """Trainings side by side: how many fit the cluster, and what happens if one fails."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,9 @@ def test_max_parallel_is_limited_by_gpus_and_cores(
 ) -> None:
     run = copied(augmented)
 
-    def count(*overrides: str) -> int:
+    def count(*overrides: str, is_local: bool = True) -> int:
         job = open_context(str(run), small(*overrides), quiet=True)
+        job = replace(job, cluster=replace(job.cluster, is_local=is_local))
         return max_parallel(TrainingTask(job=job, training=prepare(job, "same")))
 
     # The cluster declares 8 cores and 4 GPUs.
@@ -35,6 +37,10 @@ def test_max_parallel_is_limited_by_gpus_and_cores(
     assert count("workers.gpus=0.5", "workers.cpus=2") == 4
     assert count("workers.gpus=1", "workers.cpus=1", "workers.count=3") == 1
     assert count("workers.gpus=0", "workers.cpus=3") == 2
+    # On a cluster, further ones wait, so that it grows.
+    assert count("workers.gpus=1", "workers.cpus=1", is_local=False) == 32
+    assert count("workers.gpus=1", "workers.cpus=1", "workers.trainings=2", is_local=False) == 4
+    assert count("workers.gpus=1", "workers.cpus=1", "workers.count=3", is_local=False) == 1
 
 
 def test_raises_after_all_trainings_have_ended(

@@ -42,11 +42,13 @@ class Head:
 
 
 @contextmanager
-def started_head(cpus: int = 2, *, token: str | None = None, **settings: str) -> Iterator[Head]:
+def started_head(
+    cpus: int = 2, *, token: str | None = None, autoscaling: str | None = None, **settings: str
+) -> Iterator[Head]:
     """Start a head with a dashboard on free ports. Only its own processes are killed afterwards.
 
-    With a `token`, the head requires it, and commands of `Head.ray` read it from a file. `settings`: more environment
-    variables.
+    With a `token`, the head requires it, and commands of `Head.ray` read it from a file. `autoscaling`: configuration
+    of Ray's autoscaler, as YAML. `settings`: more environment variables.
     """
     folder = Path(tempfile.mkdtemp(prefix="head-", dir="/tmp"))  # paths of sockets must be short
     port, dashboard, agent, client = free_ports(4)
@@ -63,13 +65,17 @@ def started_head(cpus: int = 2, *, token: str | None = None, **settings: str) ->
     if token is not None:
         (folder / "token").write_text(token)
         env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
+    scaler: list[str] = []
+    if autoscaling is not None:
+        (folder / "autoscaling.yaml").write_text(autoscaling)
+        scaler = [f"--autoscaling-config={folder / 'autoscaling.yaml'}"]
     head = Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", folder, env)
     try:
         result = head.ray(
             *("start", "--head", "--node-ip-address=127.0.0.1", f"--port={port}", f"--num-cpus={cpus}"),
             *("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
             *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
-            *(f"--temp-dir={folder}", "--disable-usage-stats"),
+            *(f"--temp-dir={folder}", "--disable-usage-stats", *scaler),
         )
         assert result.returncode == 0, result.stdout + result.stderr
         yield head

@@ -67,7 +67,7 @@ def started_head(
         env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
     scaler: list[str] = []
     if autoscaling is not None:
-        (folder / "autoscaling.yaml").write_text(autoscaling)
+        (folder / "autoscaling.yaml").write_text(autoscaling.replace("ADDRESS", f"127.0.0.1:{port}"))
         scaler = [f"--autoscaling-config={folder / 'autoscaling.yaml'}"]
     head = Head(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", folder, env)
     try:

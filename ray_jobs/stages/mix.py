@@ -139,7 +139,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
                 extra={"ratio": dict(sorted(ratios.items()))},
                 schema_metadata=self._schemas[arm].metadata,
             )
-            self.store.create(shard_key(folder, shard), data)
+            metadata = self.create_shard(shard_key(folder, shard), data, metadata)
         return metadata
 
     def _read_scores(self, shard: str, count: int) -> list[Row]:

@@ -138,6 +138,15 @@ class ShardFacts:
         if splits and sum(len(self._plan.shards_of(split)) for split in splits) == len(published):
             self._read_missing(folder, published)
 
+    def table(self, folder: str) -> str | None:
+        """Return the key of the table for what is listed, or None if the folder has no shard or no identity."""
+        published = self._published(folder)
+        if not published or (identity := self.identity(folder)) is None:
+            return None
+        listing = self.list(folder)
+        sizes = {shard: listing[shard_key(folder, shard)].size for shard in published}
+        return table_key(folder, digest(identity), sizes)
+
     def _published(self, folder: str) -> builtins.list[str]:
         listing = self.list(folder)
         return [shard for shard in self._plan.shards if shard_key(folder, shard) in listing]
@@ -148,7 +157,7 @@ class ShardFacts:
         if missing and any(key not in self.list(folder) for key in missing):
             self.forget(folder)  # published since the listing
         published = self._published(folder)
-        key = self._table_key(folder, published)
+        key = self.table(folder)
         if missing and self._read_table(folder, key):
             missing = self._unknown(folder, shards)
         if missing:
@@ -160,14 +169,6 @@ class ShardFacts:
     def _unknown(self, folder: str, shards: Sequence[str]) -> builtins.list[str]:
         """Return the keys of the shards whose footers are not known."""
         return [key for shard in shards if (key := shard_key(folder, shard)) not in self._footers]
-
-    def _table_key(self, folder: str, published: Sequence[str]) -> str | None:
-        """Return the key of the table for what is listed, or None if the folder has no shard or no identity."""
-        if not published or (identity := self.identity(folder)) is None:
-            return None
-        listing = self.list(folder)
-        sizes = {shard: listing[shard_key(folder, shard)].size for shard in published}
-        return table_key(folder, digest(identity), sizes)
 
     def _read_table(self, folder: str, key: str | None) -> bool:
         """Add the footers of a table. Returns False if there is none."""

@@ -13,6 +13,7 @@ import io
 import json
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from amia.errors import RunError
 from amia.utils.store_reader import ObjectInfo
 from ray_jobs.storage.fingerprint import Identity, digest, read_identity
 from ray_jobs.storage.layout import FACTS, shard_key
-from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.plan import Plan, parse_shard_name
 from ray_jobs.storage.shards import ShardMetadata, read_all_metadata
 from ray_jobs.storage.store import Store
 
@@ -132,16 +133,20 @@ class ShardFacts:
         return (self._footers[shard_key(folder, shard)].metadata() for shard in shards)
 
     def publish(self, folder: str) -> None:
-        """Publish the table of a folder whose splits are published entirely or not at all, unless it exists."""
-        published = self._published(folder)
-        splits = {shard.rsplit("-", 3)[0] for shard in published}
-        if splits and sum(len(self._plan.shards_of(split)) for split in splits) == len(published):
-            self._read_missing(folder, published)
+        """Publish the table of a folder, unless it exists or the folder is not complete."""
+        if self.table(folder) is not None:
+            self._read_missing(folder, self._published(folder))
 
     def table(self, folder: str) -> str | None:
-        """Return the key of the table for what is listed, or None if the folder has no shard or no identity."""
+        """Return the key of the table for what is listed, or None if the folder is not complete or has no identity.
+
+        A folder is complete if each split is published entirely or not at all: predictions may be of some splits.
+        """
         published = self._published(folder)
-        if not published or (identity := self.identity(folder)) is None:
+        splits = Counter(parse_shard_name(shard)[0] for shard in published)
+        if not splits or any(len(self._plan.shards_of(split)) != count for split, count in splits.items()):
+            return None
+        if (identity := self.identity(folder)) is None:
             return None
         listing = self.list(folder)
         sizes = {shard: listing[shard_key(folder, shard)].size for shard in published}

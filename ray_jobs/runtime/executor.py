@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -107,15 +107,16 @@ def run_stages(
                 left_out.append(failure.message)
                 if not quiet:
                     console.print(f"{failure.stage}: node {failure.message} fails at every shard and is left out")
-                _forget_listings(specs, facts)
+                if facts is not None:
+                    _list_again(specs, facts)
                 remaining = _remaining(specs, shards, facts)
     finally:
-        ray.kill(tracker)  # objects of Ray Data hold a handle, so it would live as long as this driver
+        with suppress(ray.exceptions.RayError):
+            ray.kill(tracker)  # objects of Ray Data hold a handle, so it would live as long as this driver
         if not quiet:
             log.print_degradations()
     if facts is not None:
-        _forget_listings(specs, facts)
-        for folder in (folder for spec in specs for folder in spec.stage.folders()):
+        for folder in _list_again(specs, facts):
             facts.publish(folder)
 
 
@@ -186,15 +187,19 @@ def _remaining(
     specs: Sequence[StageSpec], shards: Sequence[str], facts: ShardFacts | None
 ) -> dict[StageSpec, set[str]]:
     """Return the unpublished shards of each stage. A stage without any is left out, so that it starts no actors."""
+    if facts is not None:
+        facts.list_all([folder for spec in specs for folder in spec.stage.folders()])
     missing = {spec: set(unpublished(facts or spec.stage.store, spec.stage, shards)) for spec in specs}
     return {spec: names for spec, names in missing.items() if names}
 
 
-def _forget_listings(specs: Sequence[StageSpec], facts: ShardFacts | None) -> None:
-    """Let the folders that the stages have written to be listed again."""
-    if facts is not None:
-        for folder in (folder for spec in specs for folder in spec.stage.folders()):
-            facts.forget(folder)
+def _list_again(specs: Sequence[StageSpec], facts: ShardFacts) -> list[str]:
+    """List the folders that the stages have written to, and return them."""
+    folders = [folder for spec in specs for folder in spec.stage.folders()]
+    for folder in folders:
+        facts.forget(folder)
+    facts.list_all(folders)
+    return folders
 
 
 def _missing_shards(remaining: Mapping[StageSpec, set[str]], shards: Sequence[str]) -> list[str]:

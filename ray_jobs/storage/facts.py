@@ -15,6 +15,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -100,6 +101,12 @@ class ShardFacts:
         if prefix not in self._listings:
             self._listings[prefix] = self._store.list(prefix)
         return self._listings[prefix]
+
+    def list_all(self, folders: Sequence[str]) -> None:
+        """List the folders that are not remembered, side by side: a page of 1,000 keys can only follow another."""
+        unknown = [folder for folder in folders if folder not in self._listings]
+        with ThreadPoolExecutor(max(1, len(unknown))) as pool:
+            self._listings |= zip(unknown, pool.map(self._store.list, unknown), strict=True)
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Return the keys below a folder with their sizes in bytes."""

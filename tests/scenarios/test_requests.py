@@ -46,6 +46,7 @@ def split_listings(counts: Counter[tuple[str, str]]) -> tuple[int, Counter[tuple
     return counts.total() - listings.total(), listings
 
 
+@pytest.mark.promise(39)
 @pytest.mark.usefixtures("cluster")
 def test_finished_run_starts_again_with_few_requests(
     augmented: Path,
@@ -67,6 +68,7 @@ def test_finished_run_starts_again_with_few_requests(
     assert Store(run).list("") == before
 
 
+@pytest.mark.promise(39)
 @pytest.mark.slow
 def test_driver_reads_no_footer(
     augmented: Path, ingested: Path, bucket: str, proxy: FaultyS3, small_words: Sequence[str], tmp_path: Path

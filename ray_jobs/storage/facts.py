@@ -72,10 +72,12 @@ class _Footer(NamedTuple):
         return (*self[:-1], zlib.decompress(self.compressed_extra).decode())
 
     def metadata(self) -> ShardMetadata:
-        stage, rows, sha256, identity, counts, extra = self.fields()
-        return ShardMetadata(
-            stage=stage, rows=rows, sha256=sha256, identity=identity, counts=json.loads(counts), extra=json.loads(extra)
-        )
+        stage, rows, sha256, identity, *texts = self.fields()
+        try:
+            counts, extra = map(json.loads, texts)
+        except ValueError as error:
+            raise RunError(f"a table in {FACTS}/ for {stage} was not written by amia: {error}. Remove it") from error
+        return ShardMetadata(stage=stage, rows=rows, sha256=sha256, identity=identity, counts=counts, extra=extra)
 
 
 class ShardFacts:
@@ -92,6 +94,8 @@ class ShardFacts:
         self._footers: dict[str, _Footer] = {}
         self._tables: dict[str, bool] = {}
         """Keys of tables that were looked for, and whether they exist."""
+        self._settled: set[str] = set()
+        """Folders whose table exists or cannot exist, as they were listed."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self._store, self._plan, self._publishes)
@@ -114,11 +118,13 @@ class ShardFacts:
 
     def remember(self, folder: str, listing: Mapping[str, ObjectInfo]) -> None:
         """Take over a listing that was made elsewhere."""
+        self.forget(folder)
         self._listings[folder] = dict(listing)
 
     def forget(self, folder: str) -> None:
         """Forget the listing of a folder in which shards were published."""
         self._listings.pop(folder, None)
+        self._settled.discard(folder)
 
     def identity(self, folder: str) -> Identity | None:
         """Return the identity of a folder, or None if it has none yet."""
@@ -166,6 +172,8 @@ class ShardFacts:
     def _read_missing(self, folder: str, shards: Sequence[str]) -> None:
         """Read the footers that are not known, and publish the table if all of the folder's are known then."""
         missing = self._unknown(folder, shards)
+        if not missing and (folder in self._settled or not self._publishes):
+            return
         if missing and any(key not in self.list(folder) for key in missing):
             self.forget(folder)  # published since the listing
         published = self._published(folder)
@@ -177,6 +185,7 @@ class ShardFacts:
             self._footers |= {name: _Footer.of(*_fields(footer)) for name, footer in zip(missing, footers, strict=True)}
         if self._publishes and not self._unknown(folder, published):
             self._publish_table(folder, key, published)
+            self._settled.add(folder)
 
     def _unknown(self, folder: str, shards: Sequence[str]) -> builtins.list[str]:
         """Return the keys of the shards whose footers are not known."""
@@ -198,7 +207,7 @@ class ShardFacts:
                 shards, *columns = (column.to_pylist() for column in batch.columns)
                 for shard, *fields in zip(shards, *columns, strict=True):
                     self._footers.setdefault(shard_key(folder, shard), _Footer.of(*fields))
-        except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        except (pa.ArrowException, OSError, AttributeError, TypeError, ValueError) as error:
             raise RunError(
                 f"{key} in {self._store.address} was not written by amia: {error}. Remove it, and it is made again"
             ) from error
@@ -207,9 +216,9 @@ class ShardFacts:
     def _publish_table(self, folder: str, key: str | None, published: Sequence[str]) -> None:
         if key is None or self._tables.get(key):
             return
-        self._tables[key] = True
-        if not self._store.exists(key):  # `create` would fetch an equal one to compare it
+        if key in self._tables or not self._store.exists(key):  # `create` would fetch an equal one to compare it
             self._store.create(key, self._encode_table(folder, published))
+        self._tables[key] = True
 
     def _encode_table(self, folder: str, published: Sequence[str]) -> bytes:
         """Return the Parquet bytes of the table: equal footers give equal bytes."""

@@ -6,7 +6,7 @@ Nothing is stored and no model runs: a simulated store answers every request aft
 listing holds 1,000 keys, and the footers are those that the stages write for 512 posts a shard. The first line is the
 time of reading every footer nine times, as drivers did before they kept facts, extrapolated from `--sample` shards: 16
 threads, and two requests a footer. All other lines are measured in full with the job's own functions. What the driver
-does while actors run is shown, and costs no time. Ray's own time is not part of it: about 1.3 ms for each lease. The aim
+does while actors run is shown, and costs no time. Ray's own time is not part of it: about 1.3 ms a lease. The aim
 is less than three minutes.
 """
 

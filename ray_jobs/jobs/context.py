@@ -69,7 +69,9 @@ class RunContext:
         if self.plan.earlier:
             for folder in stage.folders():
                 check_same_settings(self.plan.earlier[-1], folder, stage.identity(folder))
-        stage.check_or_write_identity()
+        existing = [self.facts.identity(folder) for folder in stage.folders()]
+        if [identity and digest(identity) for identity in existing] != [stage.digest(name) for name in stage.folders()]:
+            stage.check_or_write_identity()
 
     def find_identity(self, folder: str) -> Identity | None:
         """Return the identity of a folder; before it has one, that of the run that this one comes after."""

@@ -89,16 +89,16 @@ def publish_bank(job: "RunContext", shards: Sequence[str], embeddings: str) -> b
     return bank if store.create(key, bank) else store.read(key)  # of two drivers, the first one's
 
 
-def fit_model(job: "RunContext", encoder: str, *, accept_mixture: bool) -> MatchingModel:
+def fit_model(job: "RunContext", encoder: str, bank: bytes, *, accept_mixture: bool) -> MatchingModel:
     """Return the published mixture, or fit it on the losses of `scores/` and publish it.
 
-    `encoder` identifies the encoder's weights. Raises MixtureError if a check rejects the fit and `accept_mixture` is
-    not set.
+    `encoder` identifies the encoder's weights, `bank` is the content of the published bank. Raises MixtureError if a
+    check rejects the fit and `accept_mixture` is not set.
     """
     store = job.store
-    if (existing := read_matching_model(store)) is not None:
+    if (existing := read_matching_model(store, bank=bank)) is not None:
         return existing
-    model = _fit_losses(job, encoder)
+    model = _fit_losses(job, encoder, bank)
     for name, fit in model.fits.items():
         job.log(f"{MIXTURE} ({name}): {fit.summary}")
         for warning in fit.warnings:
@@ -109,14 +109,14 @@ def fit_model(job: "RunContext", encoder: str, *, accept_mixture: bool) -> Match
                 "mixture of another run, or --accept-mixture to continue with this one"
             )
     store.create(f"{MIXTURE}/{MIXTURE_FILE}", model.to_bytes()[MIXTURE_FILE])
-    return read_matching_model(store) or model  # of two drivers, the first one's
+    return read_matching_model(store, bank=bank) or model  # of two drivers, the first one's
 
 
-def read_matching_model(store: Store, folder: str = MIXTURE) -> MatchingModel | None:
-    """Return the frozen mixture and its bank, or None before the fit."""
+def read_matching_model(store: Store, folder: str = MIXTURE, bank: bytes | None = None) -> MatchingModel | None:
+    """Return the frozen mixture and its bank, or None before the fit. The bank is read unless its content is given."""
     if (mixture := store.find(f"{folder}/{MIXTURE_FILE}")) is None:
         return None
-    bank = store.read(f"{folder}/{BANK_FILE}")
+    bank = store.read(f"{folder}/{BANK_FILE}") if bank is None else bank
     return MatchingModel.from_bytes(mixture, bank, where=f"{store.address}/{folder}/{MIXTURE_FILE}")
 
 
@@ -147,10 +147,9 @@ def _load_given(mixture: str) -> MatchingModel:
     return model
 
 
-def _fit_losses(job: "RunContext", encoder: str) -> MatchingModel:
+def _fit_losses(job: "RunContext", encoder: str, bank: bytes) -> MatchingModel:
     """Fit eq. 8 on the losses in `scores/`: on the losses themselves up to a million, on their histogram beyond."""
     facts, plan, triplet = job.facts, job.plan, job.settings.triplet
-    bank = Bank.from_bytes(job.store.read(f"{MIXTURE}/{BANK_FILE}"))
     scored = [split for split in sorted(plan.posts) if any(count_with_image(facts, plan.shards_of(split)))]
     groups = fit_groups(job.settings.mixture.fit_on, scored)
     fit_splits = plan.fit_splits()
@@ -170,7 +169,7 @@ def _fit_losses(job: "RunContext", encoder: str) -> MatchingModel:
         for name, splits in groups.items()
     }
     cosine_range = (min(low for low, _ in ranges), max(high for _, high in ranges))
-    return MatchingModel(fits, bank, {"encoder": encoder}, triplet, cosine_range)
+    return MatchingModel(fits, Bank.from_bytes(bank), {"encoder": encoder}, triplet, cosine_range)
 
 
 def _fit_group(job: "RunContext", splits: Sequence[str], counts: NDArray[np.int64]) -> MixtureFit:

@@ -64,7 +64,7 @@ def score_posts(
     )
     job.check_identity(score)
     job.run([embed, score], run_plan.shards_of(executions.score))
-    model = fit_model(job, weights, accept_mixture=accept_mixture)
+    model = fit_model(job, weights, bank, accept_mixture=accept_mixture)
     return ScoringResult(model, weights, embed.digest(), score.digest())
 
 

@@ -24,7 +24,6 @@ import pyarrow as pa
 
 from amia.matching.bank import Bank, Embeddings
 from amia.matching.histogram import LossHistogram, count_thetas
-from amia.matching.model import BANK_FILE
 from amia.utils.store_reader import ObjectInfo, RangeReader
 from ray_jobs.jobs.context import RunContext
 from ray_jobs.jobs.execution_plan import plan_run
@@ -34,7 +33,7 @@ from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.settings.job import load_settings
 from ray_jobs.storage.facts import ShardFacts, pack_footers
 from ray_jobs.storage.fingerprint import check_or_write_identity
-from ray_jobs.storage.layout import EMBEDDINGS, MIXTURE, POSTS, SCORES, SYNTHESIZED, arm_folder, shard_key
+from ray_jobs.storage.layout import EMBEDDINGS, POSTS, SCORES, SYNTHESIZED, arm_folder, shard_key
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import ShardMetadata, encode, read_all_metadata, read_metadata
 from ray_jobs.storage.store import Store
@@ -185,8 +184,8 @@ def main() -> None:
     identities = {folder: {"stage": folder, "settings": made_with} for folder in variants}
     for folder, identity in identities.items():
         check_or_write_identity(store, folder, identity)
-    bank = Embeddings(["x"], *(np.zeros((1, 512), "<f2") for _ in range(2)), *(np.zeros(1, "S16") for _ in range(2)))
-    store.create(f"{MIXTURE}/{BANK_FILE}", Bank.of([bank], 1).to_bytes())
+    post = Embeddings(["x"], *(np.zeros((1, 512), "<f2") for _ in range(2)), *(np.zeros(1, "S16") for _ in range(2)))
+    bank = Bank.of([post], 1).to_bytes()
     store.publish(POSTS, shards, [data for data, _ in variants[POSTS]])
 
     print(f"{args.shards:,} shards of {PER_SHARD} posts, {args.latency * 1000:g} ms a request\n")
@@ -225,7 +224,7 @@ def main() -> None:
                     facts.publish(folder)
             if SCORES in folders:
                 with steps("fit of the mixture"):
-                    fit_model(job, "encoder", accept_mixture=True)
+                    fit_model(job, "encoder", bank, accept_mixture=True)
         with steps("manifest and data set card"):
             _, counts = publish_manifest(job, "adaptive", identities[ARM], "generator")
         assert counts.total() == plan.total

@@ -58,7 +58,7 @@ def test_finished_run_starts_again_with_few_requests(
     run = upload(augmented, f"{bucket}/again")
     before = Store(run).list("")
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    result = augment(run, small(), accept_mixture=True, quiet=True)
+    result = augment(run, small(), arms=("adaptive", "original"), accept_mixture=True, quiet=True)
     assert result.posts == 96
     counts = requests(proxy)
     others, listings = split_listings(counts)

@@ -1,11 +1,12 @@
-"""Loss histograms: integer counts in fixed bins, which add up exactly over shards."""
+"""Histograms of losses and of theta: integer counts in fixed bins, which add up exactly over shards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BINS", "LossHistogram"]
+__all__ = ["BINS", "THETA_BINS", "LossHistogram", "count_thetas"]
 
 BINS = 2**17
 """Bins between the smallest and the largest possible loss. At margin 0.1 a bin is 3.2e-5 wide. If the losses spread
@@ -42,3 +43,14 @@ class LossHistogram:
         if not np.all((bins >= 0) & (bins <= BINS)):
             raise ValueError(f"losses outside [0, {2 * (self.margin + 2):g}]: they come from another margin")
         return np.bincount(np.minimum(bins, BINS - 1).astype(np.int64), minlength=BINS)
+
+
+THETA_BINS = 10
+"""Bins of the histogram of theta in a data set card."""
+
+
+def count_thetas(thetas: Sequence[float] | NDArray[np.float32]) -> dict[str, list[int]]:
+    """Return how many of some thetas `[n]`, float32 in [0, 1], are in each bin, and how many are above 0.5."""
+    values = np.asarray(thetas, np.float32)
+    counts, _ = np.histogram(values, THETA_BINS, (0, 1))
+    return {"bins": counts.tolist(), "matched": [int((values > 0.5).sum())]}

@@ -12,16 +12,15 @@ from typing import Any
 import yaml
 from huggingface_hub import DatasetCardData
 
+from amia.matching.histogram import THETA_BINS
 from amia.mixing.arms import describe_arm, needs_synthesis, needs_theta_synthesized
 from amia.posts import ordered_splits
 from amia.report.attribution import Attribution, is_demo
 from amia.report.markdown import DEMO_NOTICE, markdown_table
 from amia.report.view_models import ThetaHistogram
 
-__all__ = ["CITATION", "LOADING", "OWNERSHIP_NOTICE", "SYNTHETIC_NOTICE", "THETA_BINS", "Card"]
+__all__ = ["CITATION", "LOADING", "OWNERSHIP_NOTICE", "SYNTHETIC_NOTICE", "Card"]
 
-THETA_BINS = 10
-"""Bins of the histogram of theta."""
 _SIZE_UNITS = ("K", "M", "B", "T")
 
 LOADING = """\

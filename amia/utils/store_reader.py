@@ -76,6 +76,17 @@ class StoreReader:
         except (BaseError, OSError) as error:
             raise self._error(f"{key} could not be read from", error) from error
 
+    def find(self, key: str) -> bytes | None:
+        """Return the whole content of a key, or None if it does not exist, by one request."""
+        if not self._has_folder():
+            return None
+        try:
+            return self._request(lambda: bytes(obstore.get(self._objects, key).bytes()))
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise self._error(f"{key} could not be read from", error) from error
+
     def read_at_most(self, key: str, limit: int) -> tuple[int, bytes | None]:
         """Return the size of a key, and its content unless it has more than `limit` bytes, by one request.
 

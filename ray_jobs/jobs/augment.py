@@ -63,7 +63,7 @@ def augment(
         check_arm(arm)
     arms = list(dict.fromkeys(arms))
     job = open_context(run, settings, quiet=quiet)
-    run_plan = plan_run(job.store, job.plan, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
+    run_plan = plan_run(job.facts, job.plan, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
     scoring = score_posts(job, run_plan, mixture=mixture, accept_mixture=accept_mixture)
     return _mix(job, run_plan, arms, scoring)
 
@@ -99,7 +99,7 @@ def _mix(job: RunContext, run_plan: RunPlan, arms: Sequence[str], scoring: Scori
         types=plan.types,
         mixture=model,
         seed=settings.seed,
-        mean_theta=mean_theta(job.store, plan, model) if "constant" in arms and model else None,
+        mean_theta=mean_theta(job.facts, plan, model) if "constant" in arms and model else None,
         posts=job.posts_digest,
         scores=scoring.scores if scoring else None,
         synthesized=synthesized,
@@ -129,5 +129,5 @@ def _create_synthesize(job: RunContext, weights: str) -> Synthesize:
         threads=threads,
         weights=weights,
         posts=job.plan.digest,
-        retried=[PurePosixPath(key).stem for key in job.store.list(RETRY_DIR)],
+        retried=[PurePosixPath(key).stem for key in job.facts.list(RETRY_DIR)],
     )

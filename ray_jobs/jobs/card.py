@@ -1,26 +1,25 @@
 """`augmented/<arm>/README.md`: the data set card, written before the manifest that marks an arm as complete."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from amia.matching.histogram import count_thetas
 from amia.mixing.arms import needs_theta_synthesized
 from amia.report.attribution import Attribution
-from amia.report.card import THETA_BINS, Card
+from amia.report.card import Card
 from amia.report.view_models import ThetaHistogram
 from ray_jobs.jobs.context import RunContext
 from ray_jobs.storage.arm import Arm
 from ray_jobs.storage.fingerprint import read_identity
 from ray_jobs.storage.layout import EMBEDDINGS, arm_folder, readme_key, shard_keys
 from ray_jobs.storage.schemas import augmented_schema, card_features
-from ray_jobs.storage.shards import read_shard
-from ray_jobs.storage.store import Store
+from ray_jobs.storage.shards import read_shards
 
 __all__ = ["publish_card"]
 
-READ_THREADS = 16
 SETTINGS_GROUPS = ("seed", "image", "clip", "triplet", "mixture", "generator")
 """Groups of settings in the card."""
 HIDDEN_SETTINGS = ("model", "revision", "device")
@@ -51,23 +50,28 @@ def publish_card(job: RunContext, manifest: Mapping[str, Any]) -> None:
 
 def _theta_histograms(job: RunContext, folder: str, column: str) -> dict[str, ThetaHistogram]:
     """Return the histogram of `theta` or `theta_synthesized` by split; nothing if no post has such an image."""
-    histograms = {
-        split: _theta_histogram(job.store, split, shard_keys(folder, job.plan.shards_of(split)), column)
-        for split in job.plan.posts
-    }
+    histograms = {split: _theta_histogram(job, folder, split, column) for split in job.plan.posts}
     return histograms if any(histogram.total for histogram in histograms.values()) else {}
 
 
-def _theta_histogram(store: Store, split: str, keys: Sequence[str], column: str) -> ThetaHistogram:
-    """Compute the histogram of a column over the posts of a split that have such an image."""
-    with ThreadPoolExecutor(READ_THREADS) as pool:
-        tables = list(pool.map(lambda key: read_shard(store, key, [column, "image_status"]), keys))
-    theta = np.concatenate([table[column].to_numpy() for table in tables])  # nan for null
+def _theta_histogram(job: RunContext, folder: str, split: str, column: str) -> ThetaHistogram:
+    """Sum the histograms of a column in the footers of a split. Earlier versions of amia wrote footers without them."""
+    shards = job.plan.shards_of(split)
+    parts: list[Any] = [footer.extra.get(column) for footer in job.facts.metadata(folder, shards)]
+    if None in parts:
+        tables = read_shards(job.store, shard_keys(folder, shards), [column, "image_status"], job.facts.sizes(folder))
+        parts = [_count_column(table, column) for table in tables]
+    bins, matched = (np.sum([part[name] for part in parts], axis=0).tolist() for name in ("bins", "matched"))
+    return ThetaHistogram(split=split, counts=bins, matched=matched[0])
+
+
+def _count_column(table: pa.Table, column: str) -> dict[str, list[int]]:
+    """Count the thetas of the posts of a shard that have such an image."""
+    theta = table[column].to_numpy()  # nan for null
     has_image = ~np.isnan(theta)
     if column == "theta":  # is 0 for posts without an image
-        has_image &= np.concatenate([np.asarray(table["image_status"].to_pylist()) == "ok" for table in tables])
-    counts, _ = np.histogram(theta[has_image], THETA_BINS, (0, 1))
-    return ThetaHistogram(split=split, counts=counts.tolist(), matched=int((theta[has_image] > 0.5).sum()))
+        has_image &= np.asarray(table["image_status"].to_pylist()) == "ok"
+    return count_thetas(theta[has_image])
 
 
 def _models(job: RunContext, manifest: Mapping[str, Any]) -> list[Attribution]:

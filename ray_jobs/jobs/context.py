@@ -11,6 +11,7 @@ from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.combined import open_store
 from ray_jobs.storage.earlier import check_same_settings
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.fingerprint import Identity, digest, read_identity
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.plan import Plan
@@ -29,6 +30,8 @@ class RunContext:
     posts: Identity
     """Identity of `posts/`."""
     cluster: Cluster
+    facts: ShardFacts
+    """What the job knows of the shards."""
     quiet: bool = False
     """Print neither progress nor messages."""
 
@@ -58,6 +61,7 @@ class RunContext:
             wait_s=self.cluster.wait_s(self.settings.wait_for_gpus_s),
             quiet=self.quiet,
             stall_s=self.settings.stall_s,
+            facts=self.facts,
         )
 
     def check_identity(self, stage: AnyStage) -> None:
@@ -65,12 +69,16 @@ class RunContext:
         if self.plan.earlier:
             for folder in stage.folders():
                 check_same_settings(self.plan.earlier[-1], folder, stage.identity(folder))
-        stage.check_or_write_identity()
+        existing = [self.facts.identity(folder) for folder in stage.folders()]
+        if [identity and digest(identity) for identity in existing] != [stage.digest(name) for name in stage.folders()]:
+            stage.check_or_write_identity()
 
     def find_identity(self, folder: str) -> Identity | None:
         """Return the identity of a folder; before it has one, that of the run that this one comes after."""
-        runs = [self.store, *(Store(address) for address in self.plan.earlier[-1:])]
-        return next(filter(None, (read_identity(run, folder) for run in runs)), None)
+        existing = self.facts.identity(folder)
+        if existing is None and self.plan.earlier:
+            existing = read_identity(Store(self.plan.earlier[-1]), folder)
+        return existing
 
     def device(self, requested: str, pool: Pool) -> str:
         """Return the device of a stage's model: as requested, or for `auto` a GPU if the pool has one, else the CPU."""
@@ -92,15 +100,7 @@ class RunContext:
 
 def open_run(store: Store) -> tuple[Plan, Identity]:
     """Return the plan and the identity of the posts of an ingested run. Raises RunError if ingest is not complete."""
-    plan, posts = Plan.find(store), read_identity(store, POSTS)
-    if plan is None or posts is None:
-        raise RunError(f"no posts in {store.address}: start with `amia ingest SOURCE --run {store.address}`")
-    missing = plan.missing_posts(store)
-    if missing:
-        raise RunError(
-            f"{len(missing)} of {len(plan.shards)} shards of posts are missing in {store.address}: "
-            "start the same `amia ingest` again, it continues where it stopped"
-        )
+    plan, posts, _ = _open(store, publishes=False)
     return plan, posts
 
 
@@ -110,6 +110,21 @@ def open_context(run: str, settings: Settings, *, with_earlier: bool = False, qu
     `with_earlier`: read the runs that it comes after, too.
     """
     store = open_store(run, with_earlier=with_earlier)
-    plan, posts = open_run(store)
+    plan, posts, facts = _open(store, publishes=True)
     store.probe()
-    return RunContext(store, settings, plan, posts, connect(), quiet)
+    return RunContext(store, settings, plan, posts, connect(), facts, quiet)
+
+
+def _open(store: Store, *, publishes: bool) -> tuple[Plan, Identity, ShardFacts]:
+    plan = Plan.find(store)
+    facts = None if plan is None else ShardFacts(store, plan, publishes=publishes)
+    posts = None if facts is None else facts.identity(POSTS)
+    if plan is None or facts is None or posts is None:
+        raise RunError(f"no posts in {store.address}: start with `amia ingest SOURCE --run {store.address}`")
+    missing = plan.missing_posts(facts)
+    if missing:
+        raise RunError(
+            f"{len(missing)} of {len(plan.shards)} shards of posts are missing in {store.address}: "
+            "start the same `amia ingest` again, it continues where it stopped"
+        )
+    return plan, posts, facts

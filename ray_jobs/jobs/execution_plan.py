@@ -19,6 +19,7 @@ import numpy as np
 
 from amia.mixing.arms import check_arm, needs_synthesis, needs_theta_synthesized
 from ray_jobs.settings.job import Pool, Settings
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.layout import (
     EMBEDDINGS,
     POSTS,
@@ -27,10 +28,8 @@ from ray_jobs.storage.layout import (
     SYNTHESIZED_SCORES,
     arm_folder,
     shard_key,
-    shard_keys,
 )
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
 
 __all__ = [
@@ -131,7 +130,7 @@ class RunPlan:
 
 
 def plan_run(
-    store: Store,
+    facts: ShardFacts,
     plan: Plan,
     settings: Settings,
     arms: Sequence[str],
@@ -140,7 +139,7 @@ def plan_run(
     accept_mixture: bool = False,
 ) -> RunPlan:
     """Return the executions of `amia augment` for an ingested run, whether or not some shards are published."""
-    with_image = dict(zip(plan.shards, count_with_image(store, plan.shards), strict=True))
+    with_image = dict(zip(plan.shards, count_with_image(facts, plan.shards), strict=True))
     fit_shards = [shard for split in plan.fit_splits() for shard in plan.shards_of(split)]
     fit_images = [with_image[shard] for shard in fit_shards]
     source: MixtureSource = "fit"
@@ -189,13 +188,14 @@ def plan_augment(
         check_arm(arm)
     store = Store(run)
     plan, _ = open_run(store)
-    run_plan = plan_run(store, plan, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
+    facts = ShardFacts(store, plan)
+    run_plan = plan_run(facts, plan, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
     megabytes = {EMBEDDINGS: EMBEDDING_MB, SCORES: SCORE_MB, SYNTHESIZED_SCORES: SYNTHESIZED_SCORE_MB}
     image_mb = settings.image.size**2 * JPEG_BYTES_PER_PIXEL / 1e6
     planned = []
     for number, execution in enumerate(run_plan.executions.executions, 1):
         for stage in execution:
-            published = store.list(stage.folder)
+            published = facts.list(stage.folder)
             shards = [s for s in run_plan.shards[stage.part] if shard_key(stage.folder, s) not in published]
             posts = sum(map(plan.rows_of, shards))
             post_mb = megabytes.get(stage.folder, image_mb)
@@ -204,6 +204,6 @@ def plan_augment(
     return planned
 
 
-def count_with_image(store: Store, shards: Sequence[str]) -> list[int]:
+def count_with_image(facts: ShardFacts, shards: Sequence[str]) -> list[int]:
     """Return the number of posts with a usable image in each shard."""
-    return [metadata.counts.get("image=ok", 0) for metadata in read_all_metadata(store, shard_keys(POSTS, shards))]
+    return [metadata.counts.get("image=ok", 0) for metadata in facts.metadata(POSTS, shards)]

@@ -14,8 +14,10 @@ from pathlib import Path
 from amia.errors import SettingsError, StoreError
 from amia.utils.store_reader import ObjectInfo
 from ray_jobs.runtime.heartbeat import HEARTBEAT_SUFFIX
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.layout import (
     CHECKPOINTS,
+    FACTS,
     FOLDERS,
     LOG,
     MODELS,
@@ -84,7 +86,8 @@ def collect(run: str, *, older_than_s: float = 3600.0, dry_run: bool = False) ->
         raise SettingsError(f"--older-than must be at least {MIN_AGE_S:g} s: younger files may still be being written")
     store, newest = Store(run), time.time() - older_than_s
     orphans: list[Orphan] = []
-    for candidate in (*_scratch(store), *_training_state(store), *_probes_and_heartbeats(store), *_retried(store)):
+    candidates = (_scratch, _training_state, _probes_and_heartbeats, _outdated_tables, _retried)
+    for candidate in (candidate for find in candidates for candidate in find(store)):
         orphan = candidate.orphan()
         if orphan.written < newest:
             orphans.append(orphan)
@@ -137,6 +140,16 @@ def _probes_and_heartbeats(store: Store) -> Iterator[_Candidate]:
     for key, info in store.list(LOG).items():
         if key.endswith(HEARTBEAT_SUFFIX):
             yield _Candidate("heartbeat of a killed job", key, {key: info})
+
+
+def _outdated_tables(store: Store) -> Iterator[_Candidate]:
+    """Yield the tables of facts that describe other shards than those that are published now."""
+    if not (tables := store.list(FACTS)) or (plan := Plan.find(store)) is None:
+        return
+    facts = ShardFacts(store, plan)
+    for key, info in tables.items():
+        if key != facts.table(key.removeprefix(f"{FACTS}/").rpartition("/")[0]):
+            yield _Candidate("facts of other shards", key, {key: info})
 
 
 def _retried(store: Store) -> Iterator[_Candidate]:

@@ -21,10 +21,11 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.sort import sorted_file
 from ray_jobs.storage.earlier import absolute_address, check_same_settings, find_earlier_runs
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.fingerprint import difference
 from ray_jobs.storage.layout import INDEX, POSTS, QUARANTINE, SCRATCH
 from ray_jobs.storage.plan import PLAN_VERSION, Plan
-from ray_jobs.storage.shards import read_all_metadata, total_counts
+from ray_jobs.storage.shards import total_counts
 from ray_jobs.storage.store import Store
 
 __all__ = ["IngestResult", "ingest"]
@@ -108,14 +109,17 @@ def _fetch(
         images=settings.image,
         in_flight=settings.pools.fetch.in_flight,
     )
-    if plan.missing_posts(store) or plan.version == PLAN_VERSION:  # a finished run of an earlier version stays as it is
+    facts = ShardFacts(store, plan, publishes=True)
+    if plan.missing_posts(facts) or plan.version == PLAN_VERSION:  # a finished run of an earlier version stays as it is
         if plan.earlier:
             check_same_settings(plan.earlier[-1], POSTS, stage.identity(POSTS))
         stage.check_or_write_identity()
     wait_s = cluster.wait_s(settings.wait_for_gpus_s)
     specs = [StageSpec(stage, settings.pools.fetch)]
-    run_stages(store, cluster, plan, specs, plan.shards, wait_s=wait_s, quiet=quiet, stall_s=settings.stall_s)
-    return total_counts(read_all_metadata(store, [key for shard in plan.shards for key in stage.keys(shard)]))
+    run_stages(
+        store, cluster, plan, specs, plan.shards, wait_s=wait_s, quiet=quiet, stall_s=settings.stall_s, facts=facts
+    )
+    return total_counts(facts.metadata(POSTS, plan.shards))
 
 
 def _keep_quarantine(store: Store, plan: Plan) -> None:

@@ -12,9 +12,9 @@ from ray_jobs.jobs.card import publish_card
 from ray_jobs.jobs.context import RunContext
 from ray_jobs.storage.earlier import absolute_address
 from ray_jobs.storage.fingerprint import Identity
-from ray_jobs.storage.layout import arm_folder, manifest_key, shard_key, shard_keys
+from ray_jobs.storage.layout import arm_folder, manifest_key, shard_keys
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import read_all_metadata, total_counts
+from ray_jobs.storage.shards import total_counts
 from ray_jobs.storage.store import Store
 
 __all__ = ["publish_manifest"]
@@ -32,7 +32,12 @@ def publish_manifest(job: RunContext, arm: str, identity: Identity, generator: s
     `generator` identifies the weights of the generator, None if the arm uses no synthesized image.
     """
     folder = arm_folder(arm)
-    shards = read_all_metadata(job.store, [shard_key(folder, shard) for shard in job.plan.shards])
+    key = manifest_key(folder)
+    if (published := job.store.find(key)) is not None:
+        if job.plan.earlier:
+            _publish_data_files(job, folder)  # an earlier run may have got the arm since
+        return key, Counter(json.loads(published)["counts"])
+    shards = list(job.facts.metadata(folder, job.plan.shards))
     counts = total_counts(shards)
     manifest: dict[str, Any] = {
         "arm": arm,
@@ -53,7 +58,6 @@ def publish_manifest(job: RunContext, arm: str, identity: Identity, generator: s
     publish_card(job, manifest)
     if job.plan.earlier:
         _publish_data_files(job, folder)
-    key = manifest_key(folder)
     job.store.create(key, json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False).encode())
     return key, counts
 

@@ -5,10 +5,11 @@ Both are published once under `mixture/` and never change. `mixture.json` and `b
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amia.errors import MixtureError
 from amia.hub import resolve_path
@@ -20,10 +21,11 @@ from ray_jobs.jobs.execution_plan import RunPlan, count_with_image
 from ray_jobs.stages.score import histogram_counts
 from ray_jobs.storage.earlier import absolute_address
 from ray_jobs.storage.embeddings import read_embeddings
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.fingerprint import check_or_write_identity
-from ray_jobs.storage.layout import EMBEDDINGS, MIXTURE, SCORES, shard_key
+from ray_jobs.storage.layout import EMBEDDINGS, MIXTURE, SCORES, shard_keys
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import read_all_metadata, read_shard
+from ray_jobs.storage.shards import ShardMetadata, read_shards
 from ray_jobs.storage.store import Store
 
 if TYPE_CHECKING:  # reading a mixture does not need Ray
@@ -59,38 +61,44 @@ def load_other_model(job: "RunContext", run_plan: RunPlan, mixture: str | None) 
     return MatchingModel.load(resolve_path(job.settings.shipped_mixture))
 
 
-def publish_other_model(store: Store, model: MatchingModel) -> None:
-    """Publish bank and mixture from elsewhere. Raises IdentityError if the run has another mixture."""
+def publish_other_model(store: Store, model: MatchingModel) -> bytes:
+    """Publish bank and mixture from elsewhere, and return the bank. Raises IdentityError for another mixture."""
     files = model.to_bytes()
     settings = {"taken": hashlib.sha256(files[MIXTURE_FILE]).hexdigest()}
     check_or_write_identity(store, MIXTURE, {"stage": MIXTURE, "version": 1, "settings": settings, "input": {}})
     for name in (BANK_FILE, MIXTURE_FILE):
         store.create(f"{MIXTURE}/{name}", files[name])
+    return store.read(f"{MIXTURE}/{BANK_FILE}")
 
 
-def publish_bank(job: "RunContext", shards: Sequence[str], embeddings: str) -> None:
+def publish_bank(job: "RunContext", shards: Sequence[str], embeddings: str) -> bytes:
     """Publish the bank: the first `triplet.bank` posts with an image of some embedded shards, in the plan's order.
 
+    Returns the published bank, which is computed once: the identity of `mixture/` covers everything in it.
     `embeddings` is the digest of `embeddings/`. Raises IdentityError if the run has another bank or mixture.
     """
     store, size = job.store, job.settings.triplet.bank
     settings = {"mixture": job.settings.mixture.model_dump(), "bank": size}
     identity = {"stage": MIXTURE, "version": 1, "settings": settings, "input": {"embeddings": embeddings}}
     check_or_write_identity(store, MIXTURE, identity)
-    parts = [read_embeddings(read_shard(store, shard_key(EMBEDDINGS, shard)))[0] for shard in shards]
-    store.create(f"{MIXTURE}/{BANK_FILE}", Bank.of(parts, size).to_bytes())
+    key = f"{MIXTURE}/{BANK_FILE}"
+    if (published := store.find(key)) is not None:
+        return published
+    tables = read_shards(store, shard_keys(EMBEDDINGS, shards), None, job.facts.sizes(EMBEDDINGS))
+    bank = Bank.of([read_embeddings(table)[0] for table in tables], size).to_bytes()
+    return bank if store.create(key, bank) else store.read(key)  # of two drivers, the first one's
 
 
-def fit_model(job: "RunContext", encoder: str, *, accept_mixture: bool) -> MatchingModel:
+def fit_model(job: "RunContext", encoder: str, bank: bytes, *, accept_mixture: bool) -> MatchingModel:
     """Return the published mixture, or fit it on the losses of `scores/` and publish it.
 
-    `encoder` identifies the encoder's weights. Raises MixtureError if a check rejects the fit and `accept_mixture` is
-    not set.
+    `encoder` identifies the encoder's weights, `bank` is the content of the published bank. Raises MixtureError if a
+    check rejects the fit and `accept_mixture` is not set.
     """
     store = job.store
-    if (existing := read_matching_model(store)) is not None:
+    if (existing := read_matching_model(store, bank=bank)) is not None:
         return existing
-    model = _fit_losses(job, encoder)
+    model = _fit_losses(job, encoder, bank)
     for name, fit in model.fits.items():
         job.log(f"{MIXTURE} ({name}): {fit.summary}")
         for warning in fit.warnings:
@@ -101,23 +109,23 @@ def fit_model(job: "RunContext", encoder: str, *, accept_mixture: bool) -> Match
                 "mixture of another run, or --accept-mixture to continue with this one"
             )
     store.create(f"{MIXTURE}/{MIXTURE_FILE}", model.to_bytes()[MIXTURE_FILE])
-    return read_matching_model(store) or model  # of two drivers, the first one's
+    return read_matching_model(store, bank=bank) or model  # of two drivers, the first one's
 
 
-def read_matching_model(store: Store, folder: str = MIXTURE) -> MatchingModel | None:
-    """Return the frozen mixture and its bank, or None before the fit."""
-    if not store.exists(f"{folder}/{MIXTURE_FILE}"):
+def read_matching_model(store: Store, folder: str = MIXTURE, bank: bytes | None = None) -> MatchingModel | None:
+    """Return the frozen mixture and its bank, or None before the fit. The bank is read unless its content is given."""
+    if (mixture := store.find(f"{folder}/{MIXTURE_FILE}")) is None:
         return None
-    mixture, bank = store.read(f"{folder}/{MIXTURE_FILE}"), store.read(f"{folder}/{BANK_FILE}")
+    bank = store.read(f"{folder}/{BANK_FILE}") if bank is None else bank
     return MatchingModel.from_bytes(mixture, bank, where=f"{store.address}/{folder}/{MIXTURE_FILE}")
 
 
-def mean_theta(store: Store, plan: Plan, model: MatchingModel) -> float:
+def mean_theta(facts: ShardFacts, plan: Plan, model: MatchingModel) -> float:
     """Return the mean of theta over the posts of bank and fit, from the histograms of their losses: within 5e-4."""
     centers = LossHistogram(model.triplet.margin).centers
     total, posts = 0.0, 0
     for split in plan.fit_splits():
-        counts = histogram_counts(read_all_metadata(store, _score_keys(plan, [split])))
+        counts = histogram_counts(facts.metadata(SCORES, plan.shards_of(split)))
         filled = np.flatnonzero(counts)
         if len(filled):  # a split without images has no mixture
             total += float(counts[filled] @ model.theta(centers[filled], split))
@@ -139,29 +147,38 @@ def _load_given(mixture: str) -> MatchingModel:
     return model
 
 
-def _fit_losses(job: "RunContext", encoder: str) -> MatchingModel:
+def _fit_losses(job: "RunContext", encoder: str, bank: bytes) -> MatchingModel:
     """Fit eq. 8 on the losses in `scores/`: on the losses themselves up to a million, on their histogram beyond."""
-    store, plan, triplet = job.store, job.plan, job.settings.triplet
-    bank = Bank.from_bytes(store.read(f"{MIXTURE}/{BANK_FILE}"))
-    scored = [split for split in sorted(plan.posts) if any(count_with_image(store, plan.shards_of(split)))]
+    facts, plan, triplet = job.facts, job.plan, job.settings.triplet
+    scored = [split for split in sorted(plan.posts) if any(count_with_image(facts, plan.shards_of(split)))]
     groups = fit_groups(job.settings.mixture.fit_on, scored)
-    fits = {name: _fit_group(job, _score_keys(plan, splits)) for name, splits in groups.items()}
-    shards = read_all_metadata(store, _score_keys(plan, plan.fit_splits()))
-    ranges = [shard.extra["cosine"] for shard in shards if shard.extra["cosine"]]
+    fit_splits = plan.fit_splits()
+    histograms: dict[str, NDArray[np.int64]] = {}
+    ranges: list[tuple[float, float]] = []  # of the cosine
+
+    def scan(split: str) -> Iterator[ShardMetadata]:
+        for footer in facts.metadata(SCORES, plan.shards_of(split)):
+            if split in fit_splits and footer.extra["cosine"]:
+                ranges.append(footer.extra["cosine"])
+            yield footer
+
+    for split in sorted({*fit_splits, *(split for splits in groups.values() for split in splits)}):
+        histograms[split] = histogram_counts(scan(split))
+    fits = {
+        name: _fit_group(job, splits, np.sum([histograms[split] for split in splits], axis=0))
+        for name, splits in groups.items()
+    }
     cosine_range = (min(low for low, _ in ranges), max(high for _, high in ranges))
-    return MatchingModel(fits, bank, {"encoder": encoder}, triplet, cosine_range)
+    return MatchingModel(fits, Bank.from_bytes(bank), {"encoder": encoder}, triplet, cosine_range)
 
 
-def _fit_group(job: "RunContext", keys: Sequence[str]) -> MixtureFit:
-    counts = histogram_counts(read_all_metadata(job.store, keys))
+def _fit_group(job: "RunContext", splits: Sequence[str], counts: NDArray[np.int64]) -> MixtureFit:
+    """Fit one mixture. `counts`: histogram of the losses of the splits, `[BINS]`."""
     if counts.sum() > DIRECT_LIMIT:
         return fit_histogram(counts, LossHistogram(job.settings.triplet.margin), job.settings.mixture)
-    columns = [read_shard(job.store, key, ["loss"])["loss"] for key in keys]
-    losses = np.concatenate([column.drop_null().to_numpy() for column in columns])
+    keys = [key for split in splits for key in shard_keys(SCORES, job.plan.shards_of(split))]
+    tables = read_shards(job.store, keys, ["loss"], job.facts.sizes(SCORES))
+    losses = np.concatenate([table["loss"].drop_null().to_numpy() for table in tables])
     if not len(losses):
         raise MixtureError("no post with an image to fit the mixture on")
     return fit_mixture(losses, job.settings.mixture)
-
-
-def _score_keys(plan: Plan, splits: Iterable[str]) -> list[str]:
-    return [shard_key(SCORES, shard) for split in splits for shard in plan.shards_of(split)]

@@ -13,10 +13,9 @@ from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.fingerprint import digest
-from ray_jobs.storage.layout import predictions_folder, shard_keys
+from ray_jobs.storage.layout import predictions_folder
 from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.store import Store
 
 __all__ = ["PredictResult", "predict", "run_prediction"]
@@ -94,7 +93,7 @@ def run_prediction(
     stage = _create_stage(job, arm, model, folder, types, swap_seed=job.settings.seed if swap_images else None)
     shards = [shard for split in splits for shard in plan.shards_of(split)]
     run_stage(stage, shards)
-    shard_metadata = read_all_metadata(store, shard_keys(folder, shards))
+    shard_metadata = list(job.facts.metadata(folder, shards))
     posts, rows = sum(plan.rows_of(shard) for shard in shards), sum(metadata.rows for metadata in shard_metadata)
     if rows != posts:
         raise RunError(f"{folder}: {posts} posts went in, {rows} came out: report this as a bug")

@@ -22,6 +22,7 @@ from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.refetch import Refetch
 from ray_jobs.stages.take_over import TakeOver
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.fingerprint import check_or_write_identity, read_identity
 from ray_jobs.storage.layout import (
     AUGMENTED,
@@ -40,10 +41,9 @@ from ray_jobs.storage.layout import (
     manifest_key,
     readme_key,
     shard_key,
-    shard_keys,
 )
 from ray_jobs.storage.plan import Plan
-from ray_jobs.storage.shards import ShardMetadata, read_all_metadata, total_counts
+from ray_jobs.storage.shards import ShardMetadata, total_counts
 from ray_jobs.storage.status import is_synthesis_retryable
 from ray_jobs.storage.store import Store
 
@@ -81,7 +81,8 @@ def retry(run: str, to: str, settings: Settings, *, images: str | None = None, q
     """
     old, new = Store(run), Store(to)
     plan, posts = open_run(old)
-    old_posts, synthesized = read_all_metadata(old, shard_keys(POSTS, plan.shards)), _synthesized_metadata(old, plan)
+    old_facts, facts = ShardFacts(old, plan), ShardFacts(new, plan, publishes=True)
+    old_posts, synthesized = list(old_facts.metadata(POSTS, plan.shards)), _synthesized_metadata(old_facts, plan)
     image_root = _image_root(plan, images)
     redrawn_shards = {shard for shard, metadata in synthesized.items() if any(map(_is_redrawn, metadata.counts))}
     _check_retryable(old, plan, image_root, old_posts, redrawn_shards)
@@ -89,8 +90,8 @@ def retry(run: str, to: str, settings: Settings, *, images: str | None = None, q
     image_settings = ImageSettings(**posts["settings"]["image"])
     stage = Refetch(new, posts=posts, old=old, image_root=image_root, images=image_settings)
     stage.check_or_write_identity()
-    _run_stage(stage, plan, settings, quiet)
-    new_posts = read_all_metadata(new, shard_keys(POSTS, plan.shards))
+    _run_stage(stage, plan, settings, quiet, facts)
+    new_posts = list(facts.metadata(POSTS, plan.shards))
     if (num_posts := total_counts(new_posts).total()) != plan.total:
         raise RunError(f"{run} has {plan.total} posts, {to} has {num_posts}: report this as a bug")
     repaired_shards = {
@@ -220,11 +221,21 @@ def _check_sizes(new: Store, old_sizes: Mapping[str, int], pairs: Sequence[tuple
             )
 
 
-def _run_stage(stage: AnyStage, plan: Plan, settings: Settings, quiet: bool) -> None:
+def _run_stage(stage: AnyStage, plan: Plan, settings: Settings, quiet: bool, facts: ShardFacts | None = None) -> None:
     cluster = connect()
     wait_s = cluster.wait_s(settings.wait_for_gpus_s)
     specs = [StageSpec(stage, settings.pools.fetch)]
-    run_stages(stage.store, cluster, plan, specs, plan.shards, wait_s=wait_s, quiet=quiet, stall_s=settings.stall_s)
+    run_stages(
+        stage.store,
+        cluster,
+        plan,
+        specs,
+        plan.shards,
+        wait_s=wait_s,
+        quiet=quiet,
+        stall_s=settings.stall_s,
+        facts=facts,
+    )
 
 
 def _next_command(old: Store, new: Store, affected: Iterable[str]) -> list[str]:
@@ -239,11 +250,11 @@ def _next_command(old: Store, new: Store, affected: Iterable[str]) -> list[str]:
     return words
 
 
-def _synthesized_metadata(old: Store, plan: Plan) -> dict[str, ShardMetadata]:
+def _synthesized_metadata(facts: ShardFacts, plan: Plan) -> dict[str, ShardMetadata]:
     """Return the footer of each published shard of synthesized images."""
-    sizes = old.list_sizes(SYNTHESIZED)
-    shards = [shard for shard in plan.shards if shard_key(SYNTHESIZED, shard) in sizes]
-    return dict(zip(shards, read_all_metadata(old, shard_keys(SYNTHESIZED, shards), sizes), strict=True))
+    published = facts.list(SYNTHESIZED)
+    shards = [shard for shard in plan.shards if shard_key(SYNTHESIZED, shard) in published]
+    return dict(zip(shards, facts.metadata(SYNTHESIZED, shards), strict=True))
 
 
 def _image_root(plan: Plan, images: str | None) -> ImageRoot | None:

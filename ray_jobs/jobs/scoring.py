@@ -51,20 +51,20 @@ def score_posts(
     job.check_identity(embed)
     if other is None:
         job.run([embed], run_plan.shards_of(executions.embed_bank))
-        publish_bank(job, run_plan.shards["bank"], embed.digest())
+        bank = publish_bank(job, run_plan.shards["bank"], embed.digest())
     else:
         other.check({"encoder": weights}, settings.triplet)
-        publish_other_model(store, other)
+        bank = publish_other_model(store, other)
     score = Score(
         store,
         triplet=settings.triplet,
         bank_key=BANK_KEY,
-        bank=hashlib.sha256(store.read(BANK_KEY)).hexdigest(),
+        bank=hashlib.sha256(bank).hexdigest(),
         embeddings=embed.digest(),
     )
     job.check_identity(score)
     job.run([embed, score], run_plan.shards_of(executions.score))
-    model = fit_model(job, weights, accept_mixture=accept_mixture)
+    model = fit_model(job, weights, bank, accept_mixture=accept_mixture)
     return ScoringResult(model, weights, embed.digest(), score.digest())
 
 

@@ -18,6 +18,7 @@ from ray_jobs.runtime.faults import Fault, read_faults
 from ray_jobs.runtime.heartbeat import TIMEOUT_S, HeartbeatRecord, read_heartbeats
 from ray_jobs.runtime.throughput import posts_per_second
 from ray_jobs.storage.combined import open_store
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.layout import (
     AUGMENTED,
     CELLS,
@@ -37,7 +38,6 @@ from ray_jobs.storage.layout import (
     shard_key,
 )
 from ray_jobs.storage.plan import Plan, parse_shard_name
-from ray_jobs.storage.shards import read_all_metadata
 from ray_jobs.storage.status import count_failures
 from ray_jobs.storage.store import Store
 from ray_jobs.training.training_status import list_trainings
@@ -141,7 +141,7 @@ def _stage_state(
     in_work = {shard for record in drivers for shard in record.working[folder]} - published.keys()
     posts, of_posts = sum(map(plan.rows_of, published)), sum(map(plan.rows_of, shards))
     has_statuses = folder.partition("/")[0] in FOLDERS_WITH_STATUSES
-    counts = _count_statuses(store, folder, published, counted) if has_statuses else Counter[str]()
+    counts = _count_statuses(store, plan, folder, files, list(published), counted) if has_statuses else Counter[str]()
     times = [(file.modified, plan.rows_of(shard)) for shard, file in published.items()]
     rate = None
     if drivers and posts < of_posts:
@@ -162,17 +162,25 @@ def _stage_state(
     }
 
 
-def _count_statuses(store: Store, folder: str, published: Files, counted: dict[str, Mapping[str, int]]) -> Counter[str]:
+def _count_statuses(
+    store: Store,
+    plan: Plan,
+    folder: str,
+    files: Files,
+    published: Sequence[str],
+    counted: dict[str, Mapping[str, int]],
+) -> Counter[str]:
     """Count posts by status: from the manifest if there is one, else from the footers of all shards."""
-    if store.exists(manifest := manifest_key(folder)):
-        return Counter(json.loads(store.read(manifest))["counts"])
-    sizes = {shard_key(folder, shard): file.size for shard, file in published.items()}
-    unread = [key for key in sizes if key not in counted]
-    footers = read_all_metadata(store, unread, sizes)
-    counted |= {key: footer.counts for key, footer in zip(unread, footers, strict=True)}
+    if (manifest := store.find(manifest_key(folder))) is not None:
+        return Counter(json.loads(manifest)["counts"])
+    unread = [shard for shard in published if shard_key(folder, shard) not in counted]
+    facts = ShardFacts(store, plan)
+    facts.remember(folder, files)
+    for shard, footer in zip(unread, facts.metadata(folder, unread), strict=True):
+        counted[shard_key(folder, shard)] = footer.counts
     counts: Counter[str] = Counter()
-    for key in sizes:
-        counts.update(counted[key])
+    for shard in published:
+        counts.update(counted[shard_key(folder, shard)])
     return counts
 
 

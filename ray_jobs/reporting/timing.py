@@ -1,4 +1,7 @@
-"""Timing of the stages from the log of the run: `log/*.jsonl`, one file per execution, one line per finished shard."""
+"""Timing of the stages from the log of the run: `log/*.jsonl`, one line per finished shard.
+
+The files of one execution differ in the number at the end of their names.
+"""
 
 import json
 from collections.abc import Sequence
@@ -26,21 +29,21 @@ LogLine = dict[str, Any]
 
 def read_stage_times(store: Store) -> list[StageTimes]:
     """Return the timing of each stage in the order of a run. Raises RunError for a line not written by amia."""
-    executions: dict[str, list[list[LogLine]]] = {}
+    executions: dict[str, dict[str, list[LogLine]]] = {}
     for key in sorted(store.list(LOG)):
         if not key.endswith(".jsonl"):
             continue
         try:
             lines = [json.loads(line) for line in store.read(key).decode().splitlines()]
-            for stage in dict.fromkeys(line["stage"] for line in lines):
-                lines_of_stage = [line for line in lines if line["stage"] == stage]
-                executions.setdefault(stage, []).append(lines_of_stage)
-                _wall_seconds(lines_of_stage)  # raises if a value is not a number
+            for line in lines:
+                _wall_seconds([line])  # raises if a value is not a number
+                execution = key.rpartition("-")[0]
+                executions.setdefault(line["stage"], {}).setdefault(execution, []).append(line)
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{key} in {store.address} was not written by amia: {error!r}") from error
     known = [stage for stage in STAGE_ORDER if stage in executions]
     others = sorted(executions.keys() - set(STAGE_ORDER))
-    return [_sum_times(stage, executions[stage]) for stage in [*known, *others]]
+    return [_sum_times(stage, list(executions[stage].values())) for stage in [*known, *others]]
 
 
 def _sum_times(stage: str, executions: Sequence[Sequence[LogLine]]) -> StageTimes:

@@ -18,16 +18,19 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from amia import errors
-from amia.errors import AmiaError, ClusterError, RunError, StageError, StoreError
+from amia.errors import AmiaError, ClusterError, RunError, StageError
 from ray_jobs.runtime.cluster import Cluster, resources
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.faults import FAULTS_SUFFIX, Fault, Verdict, describe
+from ray_jobs.runtime.execution_log import ExecutionLog
+from ray_jobs.runtime.faults import Fault, Verdict, describe
 from ray_jobs.runtime.heartbeat import Heartbeat, HeartbeatRecord
 from ray_jobs.runtime.progress import ProgressDisplay, ProgressTracker
 from ray_jobs.runtime.signals import drain_on_sigterm
 from ray_jobs.runtime.stage_actor import AnyStage, Failure, StageActor
 from ray_jobs.settings.job import Pool
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.layout import LOG
+from ray_jobs.storage.plan import Listings
 from ray_jobs.storage.store import Store
 
 __all__ = ["AnyStage", "StageSpec", "leases", "run_locally", "run_stages", "unpublished"]
@@ -64,18 +67,20 @@ def run_stages(
     wait_s: float,
     quiet: bool,
     stall_s: float,
+    facts: ShardFacts | None = None,
 ) -> None:
     """Run every shard through the stages, streaming from the actors of one stage to those of the next.
 
-    Published shards are skipped. `store` receives the log. An unexpected error or the death of a process costs the
-    lease that it worked on, which runs again; a process whose shard makes no progress for `stall_s` seconds is ended. A
-    node that fails again and again is left out, and the rest runs in another execution without it.
+    Published shards are skipped. `store` receives the log. `facts` receives the footers that the actors return, and
+    publishes the table of each folder that is complete. An unexpected error or the death of a process costs the lease
+    that it worked on, which runs again; a process whose shard makes no progress for `stall_s` seconds is ended. A node
+    that fails again and again is left out, and the rest runs in another execution without it.
 
     Raises the AmiaError of the first actor that failed, StageError for an unexpected error that returned on several
     nodes, and ClusterError if the actors find no machines within `wait_s` seconds or if a shard kills its actor
     repeatedly.
     """
-    remaining = _remaining(specs, shards)
+    remaining = _remaining(specs, shards, facts)
     if not remaining:
         return
     specs = list(remaining)
@@ -84,14 +89,16 @@ def run_stages(
     tracker = ProgressTracker.start(totals)
     started = time.time()
     left_out: list[str] = []
+    log = ExecutionLog(store, tracker, _log_name(started), list(totals))
     try:
         with (
+            log,
             ProgressDisplay(tracker, totals, quiet=quiet),
             Heartbeat(store, _log_name(started), lambda: _heartbeat_record(tracker, started, specs, missing_shards)),
             drain_on_sigterm(lambda: ray.get(tracker.stop.remote())),
         ):
             while remaining:
-                execution = Execution(list(remaining), _missing_shards(remaining, shards), tracker, left_out)
+                execution = Execution(list(remaining), _missing_shards(remaining, shards), tracker, left_out, facts)
                 failure = execution.run(cluster, wait_s, stall_s)
                 if failure is None:
                     break
@@ -100,11 +107,17 @@ def run_stages(
                 left_out.append(failure.message)
                 if not quiet:
                     console.print(f"{failure.stage}: node {failure.message} fails at every shard and is left out")
-                remaining = _remaining(specs, shards)
+                if facts is not None:
+                    _list_again(specs, facts)
+                remaining = _remaining(specs, shards, facts)
     finally:
-        lines = _write_log(store, tracker, started)
+        with suppress(ray.exceptions.RayError):
+            ray.kill(tracker)  # objects of Ray Data hold a handle, so it would live as long as this driver
         if not quiet:
-            _print_degradations(lines)
+            log.print_degradations()
+    if facts is not None:
+        for folder in _list_again(specs, facts):
+            facts.publish(folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,8 @@ class Execution:
     tracker: Any
     left_out: Sequence[str]
     """Ids of the nodes that run no actors."""
+    facts: ShardFacts | None
+    """Receives the footers of the shards as their leases finish."""
 
     def run(self, cluster: Cluster, wait_s: float, stall_s: float) -> Failure | None:
         """Run the shards, and return the first failure of a lease, which ends the execution. None if there is none."""
@@ -126,7 +141,12 @@ class Execution:
         cluster.wait_for_pools(pools, wait_s)
         rows = _iter_rows(self, pools, wait_s, stall_s)
         with closing(rows):
-            return next((Failure(**json.loads(row["failure"])) for row in rows if row["failure"]), None)
+            for row in rows:
+                if self.facts is not None:
+                    self.facts.add(row["footers"])
+                if row["failure"]:
+                    return Failure(**json.loads(row["failure"]))
+        return None
 
 
 def run_locally(stage: AnyStage, shards: Sequence[str]) -> None:
@@ -151,9 +171,9 @@ def run_locally(stage: AnyStage, shards: Sequence[str]) -> None:
             raise
 
 
-def unpublished(store: Store, stage: AnyStage, shards: Sequence[str]) -> list[str]:
+def unpublished(listings: Listings, stage: AnyStage, shards: Sequence[str]) -> list[str]:
     """Return the shards that a stage has yet to publish, by one listing of each folder that it writes to."""
-    published = {key for folder in _folders(stage, shards) for key in store.list(folder)}
+    published = {key for folder in _folders(stage, shards) for key in listings.list(folder)}
     return [shard for shard in shards if not published.issuperset(stage.keys(shard))]
 
 
@@ -163,9 +183,23 @@ def leases(shards: Sequence[str], max_length: int, actors: int) -> list[list[str
     return [list(shards[start : start + length]) for start in range(0, len(shards), length)]
 
 
-def _remaining(specs: Sequence[StageSpec], shards: Sequence[str]) -> dict[StageSpec, set[str]]:
+def _remaining(
+    specs: Sequence[StageSpec], shards: Sequence[str], facts: ShardFacts | None
+) -> dict[StageSpec, set[str]]:
     """Return the unpublished shards of each stage. A stage without any is left out, so that it starts no actors."""
-    return {spec: missing for spec in specs if (missing := set(unpublished(spec.stage.store, spec.stage, shards)))}
+    if facts is not None:
+        facts.list_all([folder for spec in specs for folder in spec.stage.folders()])
+    missing = {spec: set(unpublished(facts or spec.stage.store, spec.stage, shards)) for spec in specs}
+    return {spec: names for spec, names in missing.items() if names}
+
+
+def _list_again(specs: Sequence[StageSpec], facts: ShardFacts) -> list[str]:
+    """List the folders that the stages have written to, and return them."""
+    folders = [folder for spec in specs for folder in spec.stage.folders()]
+    for folder in folders:
+        facts.forget(folder)
+    facts.list_all(folders)
+    return folders
 
 
 def _missing_shards(remaining: Mapping[StageSpec, set[str]], shards: Sequence[str]) -> list[str]:
@@ -182,7 +216,7 @@ def _dataset(execution: Execution, pools: dict[str, Pool], wait_s: float, stall_
     specs = execution.specs
     first_pool = pools[specs[0].stage.pool]
     rows = [
-        {"lease": json.dumps(lease), "failure": ""}
+        {"lease": json.dumps(lease), "failure": "", "footers": ""}
         for lease in leases(execution.shards, first_pool.lease, _num_actors(first_pool))
     ]
     dataset: Dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -269,37 +303,3 @@ def _heartbeat_record(
 
 def _log_name(started: float) -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(started))}-{socket.gethostname()}-{os.getpid()}"
-
-
-def _write_log(store: Store, tracker: Any, started: float) -> list[dict[str, Any]]:
-    """Write the lines of all shards to the log, and return them.
-
-    Times, hosts and devices are kept out of manifests, since they differ between runs.
-    """
-    try:
-        lines: list[dict[str, Any]] = ray.get(tracker.log_lines.remote(), timeout=30)
-        faults: list[Fault] = ray.get(tracker.faults.remote(), timeout=30)
-        ray.kill(tracker)  # objects of Ray Data hold a handle, so it would live as long as this driver
-    except ray.exceptions.RayError:
-        return []  # the cluster is gone, and with it the log of this execution; published shards are safe
-    if lines:
-        stages = "+".join(sorted({line["stage"] for line in lines}))
-        text = "".join(json.dumps(line) + "\n" for line in lines)
-        with suppress(StoreError):  # a full disk is reported by the shards
-            store.create(f"{LOG}/{_log_name(started)}-{stages}.jsonl", text.encode())
-    if faults:
-        with suppress(StoreError):
-            content = json.dumps([fault.to_json() for fault in faults], indent=1).encode()
-            store.create(f"{LOG}/{_log_name(started)}{FAULTS_SUFFIX}", content)
-    return lines
-
-
-def _print_degradations(lines: Sequence[dict[str, Any]]) -> None:
-    """Print which stages ran with smaller micro-batches or uncompiled, from the log lines of their shards."""
-    for stage in dict.fromkeys(line["stage"] for line in lines):
-        stage_lines = [line for line in lines if line["stage"] == stage]
-        if count := sum(line.get("oom_reduced", 0) for line in stage_lines):
-            console.print(f"{stage}: memory ran out at {count:,} inputs, which were processed in smaller micro-batches")
-        uncompiled = {part: reason for line in stage_lines for part, reason in line.get("uncompiled", {}).items()}
-        for part, reason in uncompiled.items():
-            console.print(f"{stage}: {part} could not be compiled and runs uncompiled, more slowly: {reason}")

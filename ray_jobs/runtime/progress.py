@@ -116,9 +116,10 @@ class ProgressTracker:
         """Return stage and shard of everything that was started and not finished."""
         return sorted(self._in_progress)
 
-    def log_lines(self) -> list[dict[str, Any]]:
-        """Return the lines of all finished shards: stage, shard, host, process, devices, seconds."""
-        return self._log
+    def take_log_lines(self) -> list[dict[str, Any]]:
+        """Return the lines of the shards that finished since the last call: stage, shard, host, devices, seconds."""
+        lines, self._log = self._log, []
+        return lines
 
 
 class ProgressDisplay:

@@ -21,6 +21,8 @@ from amia.errors import AmiaError, ClusterError
 from ray_jobs.runtime.faults import Fault, Verdict
 from ray_jobs.runtime.progress import ProcessLocation
 from ray_jobs.stages.base import Stage
+from ray_jobs.storage.facts import pack_footers
+from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.status import count_failures
 
 __all__ = ["AnyStage", "Failure", "StageActor", "freeze_gc_after"]
@@ -79,12 +81,17 @@ class StageActor:
         self._location = ProcessLocation(socket.gethostname(), context.get_node_id(), os.getpid())
         self._metrics = StageMetrics(stage.name)
         self._reports: list[ray.ObjectRef[None]] = []
+        self._footers: dict[str, ShardMetadata] = {}
         self._cpu_s = 0.0
 
     def __call__(self, batch: Batch) -> Batch:
-        """Process one lease, a JSON list of names of shards. Errors are returned in column `failure`."""
+        """Process one lease, a JSON list of names of shards. Errors are returned in column `failure`.
+
+        Column `footers` gets a line with the footers of the published files, for the driver.
+        """
         if batch["failure"][0]:
             return batch
+        self._footers.clear()
         try:
             with self._watchdog:
                 if not self._is_set_up:
@@ -97,7 +104,7 @@ class StageActor:
             return self._fail(batch, error.error, error.shard)
         except Exception as error:  # noqa: BLE001  # recorded; the last one ends the job
             return self._fail(batch, error, "")
-        return batch
+        return {**batch, "footers": np.array([batch["footers"][0] + pack_footers(self._footers)], object)}
 
     def _fail(self, batch: Batch, error: Exception, shard: str) -> Batch:
         """Return a failed lease for the driver, or end this process so that Ray runs the lease again in another."""
@@ -116,7 +123,7 @@ class StageActor:
                 end_process()
             if verdict == Verdict.LEAVE_OUT:
                 failure = replace(failure, kind=Verdict.LEAVE_OUT, message=self._location.node)
-        return {"lease": batch["lease"], "failure": np.array([failure.to_json()])}
+        return {**batch, "failure": np.array([failure.to_json()])}
 
     def _process(self, lease: Sequence[str]) -> None:
         with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(1, "publish") as publisher:
@@ -167,6 +174,7 @@ class StageActor:
         start = time.monotonic()
         with _shard_context(shard):
             metadata = self._stage.publish(shard, done)
+            self._footers |= self._stage.take_footers()
             failures = self._stage.failures(done)
         seconds = {**seconds, "publish_s": time.monotonic() - start}
         fields = {name: value for name, value in self._stage.log_fields(done).items() if value}

@@ -16,7 +16,7 @@ from amia.utils.config import Compile, Dtype
 from ray_jobs.storage import fingerprint
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import shard_key
-from ray_jobs.storage.shards import ShardMetadata
+from ray_jobs.storage.shards import ShardMetadata, read_metadata
 from ray_jobs.storage.status import is_failure
 from ray_jobs.storage.store import Store
 
@@ -62,6 +62,7 @@ class Stage(ABC, Generic[Loaded, Done]):
     def __init__(self, store: Store) -> None:
         self.store = store
         self._digests: dict[str, str] = {}
+        self._footers: dict[str, ShardMetadata] = {}
 
     def folders(self) -> list[str]:
         """Return the folders of the store that the stage writes to. Each has an identity."""
@@ -104,6 +105,22 @@ class Stage(ABC, Generic[Loaded, Done]):
     @abstractmethod
     def publish(self, shard: str, done: Done) -> ShardMetadata:
         """Encode the shard and publish it under its final name, unless it exists. Runs in a separate thread."""
+
+    def create_shard(self, key: str, data: bytes, metadata: ShardMetadata) -> ShardMetadata:
+        """Publish a file of a shard, unless it exists. Returns the footer of the published file, for the driver."""
+        if not self.store.create(key, data):
+            metadata = read_metadata(self.store, key)  # another process was faster, with other bytes
+        return self.record_footer(key, metadata)
+
+    def record_footer(self, key: str, metadata: ShardMetadata) -> ShardMetadata:
+        """Keep the footer of a published file for the driver, which need not read it then. Returns it."""
+        self._footers[key] = metadata
+        return metadata
+
+    def take_footers(self) -> dict[str, ShardMetadata]:
+        """Return the recorded footers by key, and forget them."""
+        footers, self._footers = self._footers, {}
+        return footers
 
     def failures(self, done: Done) -> dict[str, list[str]]:
         """Return the ids of the posts of one shard that failed in this stage, by status. Default: none."""

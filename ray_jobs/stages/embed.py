@@ -128,8 +128,7 @@ class Embed(Stage[EmbedInput, EmbedOutput]):
         """Publish the vectors. The footer holds the number of posts with both."""
         extra = {"with_image": done.table.num_rows - done.table["image_vector"].null_count}
         data, metadata = encode(done.table, stage=self.name, identity=self.digest(), extra=extra)
-        self.store.create(self.keys(shard)[0], data)
-        return metadata
+        return self.create_shard(self.keys(shard)[0], data, metadata)
 
     def log_fields(self, done: EmbedOutput) -> dict[str, Any]:
         """Return what ran in smaller micro-batches or uncompiled."""

@@ -12,7 +12,7 @@ from ray_jobs.storage.external_sort import BucketReader, bucket_slices
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.plan import Plan, parse_shard_name
-from ray_jobs.storage.schemas import posts_table, publish_posts
+from ray_jobs.storage.schemas import encode_posts, posts_table
 from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.store import Store
 
@@ -84,7 +84,7 @@ class Fetch(Stage[list[Row], pa.Table]):
 
     def publish(self, shard: str, done: pa.Table) -> ShardMetadata:
         """Publish the posts with their counts by image status."""
-        return publish_posts(self.store, self.keys(shard)[0], done, self.digest())
+        return self.create_shard(self.keys(shard)[0], *encode_posts(done, self.digest()))
 
     def failures(self, done: pa.Table) -> dict[str, list[str]]:
         """Return the posts whose image could not be fetched or decoded."""

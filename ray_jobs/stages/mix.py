@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from amia.images import ImageSettings, decode, resize_to_square
+from amia.matching.histogram import count_thetas
 from amia.matching.model import MIXTURE_FILE, MatchingModel
 from amia.mixing.arms import mixing_ratio, needs_synthesis, needs_theta_synthesized
 from amia.mixing.controls import noise_image, shuffle_thetas
@@ -123,7 +124,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         return {arm: [self._augment(arm, row) for row in self._apply_control(arm, loaded)] for arm in self._arms}
 
     def publish(self, shard: str, done: dict[str, list[Row]]) -> ShardMetadata:
-        """Publish one file per arm, with counts by status and by kind of image in its footer."""
+        """Publish one file per arm, with counts by status, kind of image and theta in its footer."""
         for arm, rows in done.items():
             folder = arm_folder(arm)
             counts = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in rows)
@@ -136,10 +137,10 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
                 stage=folder,
                 identity=self.digest(folder),
                 counts=counts,
-                extra={"ratio": dict(sorted(ratios.items()))},
+                extra={"ratio": dict(sorted(ratios.items())), **_theta_histograms(arm, rows)},
                 schema_metadata=self._schemas[arm].metadata,
             )
-            self.store.create(shard_key(folder, shard), data)
+            metadata = self.create_shard(shard_key(folder, shard), data, metadata)
         return metadata
 
     def _read_scores(self, shard: str, count: int) -> list[Row]:
@@ -226,3 +227,12 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
                 data = mix_images(row["original"], row["synthesized"], ratio, self._images)
             image = {"bytes": data, "path": f"{row['id']}.jpg"}
         return {**{name: row.get(name) for name in self._schemas[arm].names}, "image": image, "ratio": ratio}
+
+
+def _theta_histograms(arm: str, rows: Sequence[Row]) -> dict[str, dict[str, list[int]]]:
+    """Return the histograms of theta, and of theta_V if the arm has it, over the posts that have such an image."""
+    histograms = {"theta": count_thetas([row["theta"] for row in rows if row["image_status"] == "ok"])}
+    if needs_theta_synthesized(arm):
+        thetas = [row["theta_synthesized"] for row in rows if row["theta_synthesized"] is not None]
+        histograms["theta_synthesized"] = count_thetas(thetas)
+    return histograms

@@ -174,8 +174,7 @@ class Predict(Stage[PredictInputs, Predictions]):
             extra={"entities": dict(sorted(entities.items()))},
             schema_metadata=self._schema.metadata,
         )
-        self.store.create(self.keys(shard)[0], data)
-        return metadata
+        return self.create_shard(self.keys(shard)[0], data, metadata)
 
     def log_fields(self, done: Predictions) -> dict[str, Any]:
         """Return the number of posts that needed a smaller micro-batch."""

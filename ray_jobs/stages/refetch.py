@@ -9,7 +9,7 @@ from amia.images import ImageRoot, ImageSettings, decode, fetch_image
 from ray_jobs.stages.base import Stage, failed_ids_by_status
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import POSTS
-from ray_jobs.storage.schemas import posts_table, publish_posts
+from ray_jobs.storage.schemas import encode_posts, posts_table
 from ray_jobs.storage.shards import ShardMetadata, read_metadata, read_shard
 from ray_jobs.storage.status import is_image_retryable
 from ray_jobs.storage.store import Store
@@ -73,9 +73,9 @@ class Refetch(Stage[list[Row], pa.Table | None]):
         """Publish the repaired shard, or link the previous one."""
         key = self.keys(shard)[0]
         if done is not None:
-            return publish_posts(self.store, key, done, self.digest())
+            return self.create_shard(key, *encode_posts(done, self.digest()))
         self.store.link_from(self._old, key)
-        return read_metadata(self.store, key)
+        return self.record_footer(key, read_metadata(self.store, key))
 
     def failures(self, done: pa.Table | None) -> dict[str, list[str]]:
         """Return the posts of a repaired shard whose image still fails."""

@@ -1,6 +1,6 @@
 """scores/: the triplet loss of every post that has an image (paper 3.2, eqs. 1-7)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -67,11 +67,10 @@ class Score(Stage[pa.Table, pa.Table]):
             "cosine": [float(cosine.min()), float(cosine.max())] if len(cosine) else None,
         }
         data, metadata = encode(done, stage=self.name, identity=self.digest(), extra=extra)
-        self.store.create(self.keys(shard)[0], data)
-        return metadata
+        return self.create_shard(self.keys(shard)[0], data, metadata)
 
 
-def histogram_counts(shards: Sequence[ShardMetadata]) -> NDArray[np.int64]:
+def histogram_counts(shards: Iterable[ShardMetadata]) -> NDArray[np.int64]:
     """Sum the loss histograms in the footers of shards of scores, `[BINS]`."""
     counts = np.zeros(BINS, np.int64)
     for shard in shards:

@@ -157,8 +157,7 @@ class ScoreSynthesized(Stage[SynthesizedInput, SynthesizedOutput]):
         """Publish vectors and losses. The footer holds the number of posts that have them."""
         extra = {"scored": done.table.num_rows - done.table["image_vector"].null_count}
         data, metadata = encode(done.table, stage=self.name, identity=self.digest(), extra=extra)
-        self.store.create(self.keys(shard)[0], data)
-        return metadata
+        return self.create_shard(self.keys(shard)[0], data, metadata)
 
     def log_fields(self, done: SynthesizedOutput) -> dict[str, Any]:
         """Return what ran in smaller micro-batches or uncompiled."""

@@ -185,8 +185,7 @@ class Synthesize(Stage[Prompts, SynthesizedImages]):
             counts=Counter(f"synthesis={status}" for status in statuses),
             extra={"redraws": sum(image.redraws for image in done.images.values())},
         )
-        self.store.create(self.keys(shard)[0], data)
-        return metadata
+        return self.create_shard(self.keys(shard)[0], data, metadata)
 
     def failures(self, done: SynthesizedImages) -> dict[str, list[str]]:
         """Return the posts whose images were all unusable, or refused by the safety check."""

@@ -29,10 +29,10 @@ def digest(identity: Mapping[str, Any]) -> str:
 def read_identity(store: Store, folder: str) -> Identity | None:
     """Return the identity of a folder, or None if it has none yet. Raises RunError if amia did not write it."""
     key = identity_key(folder)
-    if not store.exists(key):
+    if (data := store.find(key)) is None:
         return None
     try:
-        identity: Identity = dict(json.loads(store.read(key)))
+        identity: Identity = dict(json.loads(data))
     except (ValueError, TypeError) as error:
         raise RunError(f"{key} in {store.address} was not written by amia: {error}") from error
     return identity
@@ -43,8 +43,10 @@ def check_or_write_identity(store: Store, folder: str, identity: Identity, *, ad
 
     Raises IdentityError with every setting that differs if the folder has another identity.
     """
-    if not store.create(identity_key(folder), _to_json(identity)):
-        existing = read_identity(store, folder) or {}
+    existing = read_identity(store, folder)
+    if existing is None and not store.create(identity_key(folder), _to_json(identity)):
+        existing = read_identity(store, folder) or {}  # another driver was faster
+    if existing is not None:
         changes = difference(existing, json.loads(_to_json(identity)))
         if changes:
             lines = "\n".join(f"  {line}" for line in changes)

@@ -9,6 +9,7 @@
     predictions/<model>/<arm>/<shard>.parquet       evaluations/<model>/<arm>-<split>.json
     cells/*.json, experiments/<name>/tables.json    results and tables of experiments
     report.html                                     the report
+    facts/<folder>/*.parquet                        the footers of all shards of a folder in one table
     log/                                            times, hosts, errors and heartbeats of executions
     scratch/, probe/, retry/                        temporary files
 
@@ -25,6 +26,7 @@ __all__ = [
     "EMBEDDINGS",
     "EVALUATIONS",
     "EXPERIMENTS",
+    "FACTS",
     "FOLDERS",
     "INDEX",
     "LOG",
@@ -67,6 +69,7 @@ EVALUATIONS = "evaluations"
 CELLS = "cells"
 EXPERIMENTS = "experiments"
 QUARANTINE = "quarantine"
+FACTS = "facts"
 LOG = "log"
 SCRATCH = "scratch"
 INDEX = "index"
@@ -77,7 +80,7 @@ RETRY_DIR = f"{RETRY}/{SYNTHESIZED}"
 
 FOLDERS = (
     *(POSTS, QUARANTINE, INDEX, EMBEDDINGS, SCORES, MIXTURE, SYNTHESIZED, SYNTHESIZED_SCORES, AUGMENTED),
-    *(MODELS, PREDICTIONS, EVALUATIONS, CELLS, EXPERIMENTS, RETRY, LOG, PROBE, SCRATCH),
+    *(MODELS, PREDICTIONS, EVALUATIONS, CELLS, EXPERIMENTS, RETRY, FACTS, LOG, PROBE, SCRATCH),
 )
 """All folders that amia creates in a run."""
 

@@ -7,12 +7,21 @@ depends on the posts alone, not on the number or order of the files that they ca
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
 from amia.errors import RunError
 from ray_jobs.storage.layout import PLAN_FILE, POSTS, shard_key
 from ray_jobs.storage.store import Store
 
-__all__ = ["PLAN_VERSION", "Plan", "parse_shard_name", "shard_name"]
+__all__ = ["PLAN_VERSION", "Listings", "Plan", "parse_shard_name", "shard_name"]
+
+
+class Listings(Protocol):
+    """A `Store`, or what a job remembers of its listings."""
+
+    def list(self, prefix: str) -> Mapping[str, object]:
+        """Return the published keys below a folder."""
+
 
 PLAN_VERSION = 2
 """Version 1 has another digest, and was made by one process."""
@@ -84,7 +93,7 @@ class Plan:
         """Return the splits that bank and mixture are made from: train, or all if there is no train split."""
         return ["train"] if self.posts.get("train") else sorted(self.posts)
 
-    def missing_posts(self, store: Store) -> list[str]:
+    def missing_posts(self, store: Listings) -> list[str]:
         """Return the names of the shards whose posts are not published yet."""
         published = store.list(POSTS)
         return [shard for shard in self.shards if shard_key(POSTS, shard) not in published]
@@ -96,10 +105,10 @@ class Plan:
     @classmethod
     def find(cls, store: Store) -> "Plan | None":
         """Return the plan of the run, or None before ingest has read the corpus. Raises RunError on a foreign file."""
-        if not store.exists(PLAN_FILE):
+        if (data := store.find(PLAN_FILE)) is None:
             return None
         try:
-            fields: Mapping[str, object] = json.loads(store.read(PLAN_FILE))
+            fields: Mapping[str, object] = json.loads(data)
             return cls(**fields)  # type: ignore[arg-type]  # a foreign plan.json fails here on a missing field
         except (TypeError, ValueError) as error:
             raise RunError(

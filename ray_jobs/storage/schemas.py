@@ -13,9 +13,8 @@ import pyarrow as pa
 from amia.mner.spans import label_names
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.shards import ShardMetadata, encode
-from ray_jobs.storage.store import Store
 
-__all__ = ["IMAGE", "augmented_schema", "card_features", "posts_table", "prediction_schema", "publish_posts"]
+__all__ = ["IMAGE", "augmented_schema", "card_features", "encode_posts", "posts_table", "prediction_schema"]
 
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """Type of an image in `datasets`: a plain struct, not an extension type."""
@@ -118,12 +117,10 @@ def posts_table(rows: Sequence[Row]) -> pa.Table:
     )
 
 
-def publish_posts(store: Store, key: str, posts: pa.Table, identity: str) -> ShardMetadata:
-    """Publish a shard of posts with counts by image status."""
+def encode_posts(posts: pa.Table, identity: str) -> tuple[bytes, ShardMetadata]:
+    """Return the bytes and the footer of a shard of posts, with counts by image status."""
     counts = Counter(f"image={status}" for status in posts["image_status"].to_pylist())
-    data, metadata = encode(posts, stage=POSTS, identity=identity, counts=counts)
-    store.create(key, data)
-    return metadata
+    return encode(posts, stage=POSTS, identity=identity, counts=counts)
 
 
 def _card_feature(feature: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class LocalDataset:
         stages = [cloudpickle.loads(cloudpickle.dumps(spec.stage)) for spec in self._specs]
         actors = [StageActor(stage, self._tracker, self._stall_s) for stage in stages]
         for lease in self._leases:
-            batch = {"lease": np.array([json.dumps(lease)]), "failure": np.array([""])}
+            batch = {"lease": np.array([json.dumps(lease)]), "failure": np.array([""]), "footers": np.array([""])}
             for actor in actors:
                 batch = actor(batch)
             yield {name: str(column[0]) for name, column in batch.items()}

@@ -30,6 +30,7 @@ from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.settings.job import Settings, load_settings
 from ray_jobs.stages.fetch import Fetch
 from ray_jobs.stages.score import Score
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.fingerprint import check_or_write_identity
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.schemas import IMAGE, augmented_schema, prediction_schema
@@ -102,7 +103,8 @@ def write_run(run: WrittenRun) -> WrittenRun:
         _write_synthesized(run, by_shard)
     if run.synthesized_match is not None and model is not None:
         _write_synthesized_scores(run, by_shard, model)
-    job = RunContext(store, settings, run.plan, posts, Cluster(is_local=True, autoscales=False), quiet=True)
+    facts = ShardFacts(store, run.plan)
+    job = RunContext(store, settings, run.plan, posts, Cluster(is_local=True, autoscales=False), facts, quiet=True)
     for arm in run.arms:
         _write_arm(job, arm, by_shard, model)
     store.create("quarantine/00000.jsonl", _to_jsonl(_rejected_rows(run)))

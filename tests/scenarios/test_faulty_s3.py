@@ -241,7 +241,7 @@ def test_job_on_faulty_s3_writes_the_same_bytes(
     keys = [
         entry["Key"] for entry in client.list_objects_v2(Bucket="amia-runs", Prefix=f"{tmp_path.name}/")["Contents"]
     ]
-    assert {key.split("/")[1] for key in keys} == {"plan.json", "posts"}
+    assert {key.split("/")[1] for key in keys} == {"plan.json", "posts", "facts", "index"}
     for file in (tmp_path / "run" / "posts").iterdir():
         key = f"{tmp_path.name}/posts/{file.name}"
         assert client.get_object(Bucket="amia-runs", Key=key)["Body"].read() == file.read_bytes()

@@ -98,7 +98,7 @@ def test_repeated_command_changes_nothing(augmented: Path, small: Callable[..., 
     assert result.posts == 96
     assert file_stamps(augmented) == before
     assert sorted((augmented / "log").iterdir()) == log
-    assert sorted(path.name for path in augmented.iterdir()) == sorted([*DATA, "log", "plan.json"])
+    assert sorted(path.name for path in augmented.iterdir()) == sorted([*DATA, "facts", "index", "log", "plan.json"])
 
 
 @local_actors()

@@ -182,5 +182,5 @@ def test_written_once_before_the_manifest(
     monkeypatch.setattr(Store, "create", create_and_record)
     for _ in range(2):
         publish_manifest(job, "adaptive", manifest["identity"], manifest["generator"])
-    assert written == [f"augmented/adaptive/{name}" for name in ("README.md", "manifest.json", "manifest.json")]
+    assert written == [f"augmented/adaptive/{name}" for name in ("README.md", "manifest.json")]
     assert {name: (folder / name).read_bytes() for name in before} == before

@@ -112,6 +112,18 @@ def test_augment_recomputes_nothing_afterwards(
     assert read_files(run) == read_files(augmented)
 
 
+def test_removes_tables_of_other_shards(augmented: Path, copied: Callable[..., Path]) -> None:
+    run = copied(augmented)
+    outdated = f"facts/posts/{'0' * 32}.parquet"
+    write(run, outdated, 0)
+    tables = set((run / "facts").rglob("*.parquet"))
+    for path in tables:
+        os.utime(path, (0, 0))
+    assert len(tables) > 5
+    assert [(orphan.what, orphan.key) for orphan in collect(str(run))] == [("facts of other shards", outdated)]
+    assert set((run / "facts").rglob("*.parquet")) == tables - {run / outdated}
+
+
 def test_keeps_scratch_of_unfinished_ingest(tmp_path: Path) -> None:
     for shard in PLAN.shards[:2]:
         write(tmp_path, f"posts/{shard}.parquet", 48 * HOUR)

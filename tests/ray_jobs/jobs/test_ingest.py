@@ -134,7 +134,7 @@ def test_actors_of_the_first_pass_give_the_same_shards(
     )  # a split of no posts
     ingest(str(source), str(tmp_path / "run"), cut, quiet=True)
     assert_equal_files(reference, tmp_path / "run", "posts")
-    logs = {name: sorted((tmp_path / "run" / "log").glob(f"*-{name}.jsonl")) for name in ("read", "sort")}
+    logs = {name: sorted((tmp_path / "run" / "log").glob(f"*-{name}-*.jsonl")) for name in ("read", "sort")}
     assert all(len(files) == 1 and len(files[0].read_text().splitlines()) > 1 for files in logs.values()), logs
 
 

@@ -26,6 +26,7 @@ from ray_jobs.runtime.cluster import Cluster
 from ray_jobs.runtime.executor import StageSpec, run_stages
 from ray_jobs.runtime.heartbeat import TIMEOUT_S, Heartbeat, HeartbeatRecord
 from ray_jobs.settings.job import Pool
+from ray_jobs.storage import facts
 from ray_jobs.storage.fingerprint import check_or_write_identity
 from ray_jobs.storage.shards import ShardMetadata, encode
 from ray_jobs.storage.store import Store
@@ -189,7 +190,17 @@ def test_failures_match_the_rows(augmented: Path, copied: Callable[..., Path]) -
     assert report["stages"]["embeddings"]["posts"] == report["stages"]["scores"]["posts"] == 96
 
 
-def test_reads_only_footers_with_statuses(augmented: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("left_out", "read"), [([], {"facts": 2}), (["facts"], {"facts": 2, "posts": 10, "synthesized": 10})]
+)
+def test_reads_only_footers_with_statuses(
+    augmented: Path,
+    copied: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    left_out: list[str],
+    read: dict[str, int],
+) -> None:
+    run = copied(augmented, leaving_out=left_out)
     requests: dict[str, list[str]] = {"get": [], "head": []}
     for name, keys in requests.items():
         original = getattr(obstore, name)
@@ -201,9 +212,9 @@ def test_reads_only_footers_with_statuses(augmented: Path, monkeypatch: pytest.M
             return original(objects, key, *words, **more)
 
         monkeypatch.setattr(obstore, name, counting)
-    status.status(str(augmented))
+    status.status(str(run))
     footers = [key for key in requests["get"] if key.endswith(".parquet")]
-    assert Counter(key.partition("/")[0] for key in footers) == {"posts": 10, "synthesized": 10}
+    assert Counter(key.partition("/")[0] for key in footers) == read
     assert not [key for key in requests["head"] if key.endswith(".parquet")]
 
 
@@ -223,13 +234,13 @@ def test_watch_reads_each_footer_once(tmp_path: Path, amia: Amia, monkeypatch: p
 
     monkeypatch.setattr(status_command.time, "sleep", sleep)
     read_keys: list[str] = []
-    read_all_metadata = status.read_all_metadata
+    read_all_metadata = facts.read_all_metadata
 
     def read(store: Store, keys: Sequence[str], sizes: Mapping[str, int]) -> list[ShardMetadata]:
         read_keys.extend(keys)
         return read_all_metadata(store, keys, sizes)
 
-    monkeypatch.setattr(status, "read_all_metadata", read)
+    monkeypatch.setattr(facts, "read_all_metadata", read)
     code, stdout, _ = amia("status", tmp_path, "--watch", "--json")
     assert code == 130
     stages = [json.loads(line)["stages"]["synthesized"] for line in stdout.splitlines()]

@@ -18,7 +18,7 @@ from ray_jobs.runtime.executor import StageSpec, run_locally, run_stages
 from ray_jobs.runtime.stage_actor import MAX_IDS
 from ray_jobs.settings.job import Pool
 from ray_jobs.stages.mix import Mix
-from ray_jobs.storage.schemas import posts_table, publish_posts
+from ray_jobs.storage.schemas import encode_posts, posts_table
 from ray_jobs.storage.store import Store
 from tests.helpers.drivers import finish, start
 from tests.helpers.exposed_metrics import exposed_metrics
@@ -63,7 +63,7 @@ def test_undecodable_stored_image_names_shard_and_post(tmp_path: Path) -> None:
     post = {"split": "train", "text": "x", "tokens": None, "tags": None, "ner_tags": None}
     rows = [{**post, "id": name, "image": None, "image_path": None, "status": "no_image"} for name in ("one", "two")]
     rows[1] |= {"image": b"\xff\xd8\xff no JPEG", "status": "ok"}
-    publish_posts(store, f"posts/{shard}.parquet", posts_table(rows), "x")
+    store.create(f"posts/{shard}.parquet", encode_posts(posts_table(rows), "x")[0])
     stage = Mix(
         store,
         ["original"],

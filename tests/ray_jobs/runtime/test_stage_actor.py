@@ -85,7 +85,7 @@ class WithoutInput(Overlapping):
 
 def run_lease(stage: Stage[Any, Any], tracker: Any, *shards: str) -> Any:
     """Run a lease in an actor inside this process. Returns its failure, None if there is none."""
-    batch = {"lease": np.array([json.dumps(shards)]), "failure": np.array([""])}
+    batch = {"lease": np.array([json.dumps(shards)]), "failure": np.array([""]), "footers": np.array([""])}
     failure = str(StageActor(stage, tracker, 60.0)(batch)["failure"][0])
     return json.loads(failure) if failure else None
 

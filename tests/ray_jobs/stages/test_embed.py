@@ -17,6 +17,7 @@ from ray_jobs.settings.job import load_settings
 from ray_jobs.stages import embed
 from ray_jobs.stages.base import MAX_DECODED
 from ray_jobs.stages.embed import Embed
+from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.store import Store
 
@@ -45,7 +46,8 @@ def test_actor_decodes_on_each_of_its_cores(
     monkeypatch.setattr(cluster, "resources", lambda: {"CPU": 2.0})  # limits a local cluster only
     plan, posts = open_run(Store(ingested))
     settings = load_settings("demo", ["pools.embed.cpus=5"])
-    job = RunContext(Store(tmp_path), settings, plan, posts, Cluster(is_local=is_local, autoscales=False))
+    store, machines = Store(tmp_path), Cluster(is_local=is_local, autoscales=False)
+    job = RunContext(store, settings, plan, posts, machines, ShardFacts(store, plan))
     stage = scoring._create_embed(job, "weights")
     assert stage._decoders == job.decoders(settings.pools.predict.model_copy(update={"cpus": 5})) == decoders
 

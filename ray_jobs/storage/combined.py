@@ -67,6 +67,10 @@ class CombinedStore(Store):
         """Return the content of a key, or None if it does not exist."""
         return self.read(key) if self.exists(key) else None
 
+    def find(self, key: str) -> bytes | None:
+        """Return the content of a key, or None if it does not exist, for a manifest in any of the runs."""
+        return self.read(key) if self.exists(key) else None
+
     def read_range(self, key: str, start: int, end: int, e_tag: str | None = None) -> bytes:
         """Return bytes `[start, end)` of a key."""
         store, own_key = self._locate(key)

@@ -227,6 +227,7 @@ def test_runs_are_read_as_one(next_day: Path, augmented: Path, small: Callable[.
     posts = {folder: stage["posts"] for folder, stage in seen["stages"].items()}
     assert posts.pop("augmented/original") == 96  # an arm of the first run alone
     assert set(posts.values()) == {102}
+    assert sum(seen["stages"]["augmented/adaptive"]["counts"].values()) == 102
     assert seen["stages"]["augmented/adaptive"]["shards"] == 11
     arm = open_arm(CombinedStore(run), "adaptive")
     examples = [example.id for split in ("train", "validation", "test") for example in arm.examples(arm.keys(split))]

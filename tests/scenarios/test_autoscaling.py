@@ -33,6 +33,16 @@ available_node_types:
   worker: {{resources: {{CPU: 1}}, node_config: {{}}, min_workers: 0, max_workers: {WIDTH}}}
 auth: {{}}
 file_mounts: {{}}
+cluster_synced_files: []
+file_mounts_sync_continuously: false
+rsync_exclude: []
+rsync_filter: []
+initialization_commands: []
+setup_commands: []
+head_setup_commands: []
+worker_setup_commands: []
+head_start_ray_commands: []
+worker_start_ray_commands: []
 """
 
 

@@ -23,6 +23,8 @@ ONE_PROCESS = "one process"
 """Limit of a first pass that is too small to be distributed."""
 INGEST: tuple[Execution, ...] = ((StageRef("read", "read"),), (StageRef("sort", "sort"),), (StageRef(POSTS, "fetch"),))
 """The executions of `amia ingest`."""
+RESERVED = 0.5
+"""Share of the cores that Ray Data divides evenly among the stages of an execution; the rest is for whoever asks."""
 TEXT_BYTES = 1_000
 """Rough size of a post without its image in the source."""
 MAX_PER_SHARD = 65_536
@@ -203,9 +205,11 @@ def _forecast_execution(
         bounds[GPUS] = sum(rate.gpu_s * posts for rate, posts in costs) / machines.gpus
     free, lease = machines, 0
     lease_seconds: list[float] = []
-    for name, pool_costs in pools.items():
+    for number, (name, pool_costs) in enumerate(pools.items()):
         pool: Pool = getattr(settings.pools, name)
-        actors, limit = _count_actors(name, pool, free)
+        others: list[Pool] = [getattr(settings.pools, other) for other in list(pools)[number + 1 :]]
+        reserved = sum(min(RESERVED / len(pools) * machines.cores, other.max * other.cpus) for other in others)
+        actors, limit = _count_actors(name, pool, Machines(free.gpus, max(0, math.floor(free.cores - reserved))))
         free = Machines(free.gpus, free.cores - math.floor(actors * pool.cpus))
         posts = pool_costs[0][1]
         shards = math.ceil(posts / per_shard)

@@ -64,10 +64,6 @@ class CombinedStore(Store):
         return super().read(key) if store is None else store.read(own_key)
 
     def find(self, key: str) -> bytes | None:
-        """Return the content of a key, or None if it does not exist."""
-        return self.read(key) if self.exists(key) else None
-
-    def find(self, key: str) -> bytes | None:
         """Return the content of a key, or None if it does not exist, for a manifest in any of the runs."""
         return self.read(key) if self.exists(key) else None
 

@@ -1,5 +1,6 @@
 """The one geometry of every arm: any image becomes `size` by `size` pixels."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,8 +42,8 @@ def resize_to_square(image: Image.Image, settings: ImageSettings) -> npt.NDArray
 def resize_bicubic(pixels: "torch.Tensor", size: int) -> "torch.Tensor":
     """Resize pixels uint8 `[n, h, w, 3]` to `[n, size, size, 3]`, bicubic with antialiasing.
 
-    Pillow resizes on the CPU. On a GPU torch resizes squares, which stay there and differ from those of Pillow by at
-    most one gray level. Pillow resizes all other shapes, since the order of its two passes differs between versions.
+    Pillow resizes on the CPU. On a GPU torch resizes squares, which stay there, with the integer arithmetic of Pillow:
+    the bytes are equal. Pillow resizes all other shapes, since the order of its two passes differs between versions.
     """
     import torch  # not at module level: reading settings and decoding images does not need it
 
@@ -58,9 +59,32 @@ def resize_bicubic(pixels: "torch.Tensor", size: int) -> "torch.Tensor":
 def _resize_with_torch(pixels: "torch.Tensor", size: int) -> "torch.Tensor":
     import torch
 
-    planes = pixels.movedim(-1, 1).float()  # [n, 3, h, w]
-    # Rows first, then columns, each rounded and clipped to gray levels as in Pillow. In one step, values that overshoot
-    # at sharp edges would not be clipped in between, and the result would differ by several levels.
-    for shape in ((planes.shape[2], size), (size, size)):
-        planes = torch.nn.functional.interpolate(planes, shape, mode="bicubic", antialias=True).round().clamp(0, 255)
+    planes = pixels.movedim(-1, 1).double()  # [n, 3, h, w]
+    weights = torch.from_numpy(_pillow_weights(pixels.shape[1], size)).to(planes.device)  # [size, h]
+    for _ in range(2):  # rows first, then columns: integers below 2 ** 53, so sums are exact in any order
+        sums = planes @ weights.T + _ONE // 2
+        planes = (sums / _ONE).floor().clamp(0, 255).transpose(2, 3)
     return planes.to(torch.uint8).movedim(1, -1)
+
+
+_ONE = 1 << 22
+"""Pillow's weights for images of 8 bits are integers that sum up to about this."""
+
+
+@lru_cache(maxsize=8)
+def _pillow_weights(old: int, new: int) -> npt.NDArray[np.float64]:
+    """Return the weights `[new, old]` of Pillow's bicubic filter with antialiasing, which are integers."""
+    scale = old / new
+    width = max(1.0, scale)  # of one pixel of the filter, whose support is two on each side
+    centers = (np.arange(new) + 0.5) * scale
+    first = np.maximum(0, (centers - 2 * width + 0.5).astype(np.int64))
+    end = np.minimum(old, (centers + 2 * width + 0.5).astype(np.int64))
+    columns = np.arange(old)
+    distances = np.abs((columns - centers[:, None] + 0.5) * (1 / width))
+    near = ((1.5 * distances - 2.5) * distances) * distances + 1
+    far = (((distances - 5) * distances + 8) * distances - 4) * -0.5
+    weights: npt.NDArray[np.float64] = np.where(distances < 1, near, np.where(distances < 2, far, 0.0))
+    weights[(columns < first[:, None]) | (columns >= end[:, None])] = 0.0
+    weights /= weights.sum(axis=1, keepdims=True)
+    rounded: npt.NDArray[np.float64] = np.trunc(weights * _ONE + np.where(weights < 0, -0.5, 0.5))
+    return rounded

@@ -110,7 +110,7 @@ def removed(
     return run, remove_posts(Store(run), [row["id"] for row in gone], small(), quiet=True)
 
 
-@pytest.mark.promise(39)
+@pytest.mark.promise(40)
 def test_no_byte_of_a_removed_post_is_in_the_run(
     full: tuple[Path, Path], removed: tuple[Path, RemoveResult], gone: list[Row]
 ) -> None:
@@ -153,7 +153,7 @@ def test_result_names_what_it_could_not_reach(
     (run / "ids.txt").unlink()
 
 
-@pytest.mark.promise(39)
+@pytest.mark.promise(40)
 def test_every_job_goes_on(
     removed: tuple[Path, RemoveResult],
     full: tuple[Path, Path],
@@ -237,7 +237,7 @@ def test_whole_shards_and_splits_can_be_removed_one_after_the_other(
     assert report(str(run)).posts == 68
 
 
-@pytest.mark.promise(39)
+@pytest.mark.promise(40)
 def test_runs_that_came_before_lose_the_posts_too(
     cluster: None, small: Callable[..., Settings], tmp_path: Path, amia: Callable[..., tuple[int, str, str]]
 ) -> None:

@@ -106,6 +106,8 @@ class Card:
     """Height and width of the images."""
     settings: Mapping[str, Any]
     """Settings that determine the images, without models."""
+    removed: Sequence[str] = ()
+    """What was removed on purpose from the run since it was made, a sentence or two each."""
 
     def render(self) -> str:
         """Return the text of the card."""
@@ -113,6 +115,7 @@ class Card:
             self._introduction(),
             self._matching(),
             self._accounting(),
+            *(["## Removed\n\n" + "\n\n".join(self.removed) + "\n"] if self.removed else []),
             self._provenance(),
             self._loading(),
             f"## Considerations\n\n{SYNTHETIC_NOTICE if needs_synthesis(self.arm) else ''}{OWNERSHIP_NOTICE}",

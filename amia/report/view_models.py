@@ -70,6 +70,8 @@ class Accounting:
     checks: Sequence[Check]
     rejected: int
     """Rows of the source that are not valid posts."""
+    removed: int = 0
+    """Posts that were removed after they had been ingested, and are not among `posts`."""
     labeled: int
     models: Sequence[Attribution]
 

@@ -9,7 +9,7 @@ import typer
 from ray_jobs.cli.console import console, format_table, print_json, print_lines
 from ray_jobs.cli.options import Config, Json, Overrides, Run, exit_if_too_many_failed
 from ray_jobs.settings.job import Settings, load_settings
-from ray_jobs.storage.layout import arm_folder
+from ray_jobs.storage.layout import SYNTHESIZED, arm_folder
 from ray_jobs.storage.status import describe_status, group_by_part
 
 if TYPE_CHECKING:  # keep Ray out of the start-up of the command line
@@ -37,6 +37,9 @@ def augment(
     accept_mixture: Annotated[
         bool, typer.Option("--accept-mixture", help="Continue even if the fitted mixture fails its checks.")
     ] = False,
+    synthesize_again: Annotated[
+        bool, typer.Option("--synthesize-again", help="Make removed synthesized images again, the same ones.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run where, and start nothing.")] = False,
     json: Json = False,
 ) -> None:
@@ -46,12 +49,27 @@ def augment(
     if dry_run:
         from ray_jobs.jobs.execution_plan import plan_augment
 
-        stages = plan_augment(run, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
+        stages = plan_augment(
+            run,
+            settings,
+            arms,
+            mixture=mixture,
+            accept_mixture=accept_mixture,
+            synthesize_again=synthesize_again,
+        )
         print_planned_stages(stages, settings, json=json)
         return
     from ray_jobs.jobs.augment import augment as augment_job
 
-    result = augment_job(run, settings, arms=arms, mixture=mixture, accept_mixture=accept_mixture, quiet=json)
+    result = augment_job(
+        run,
+        settings,
+        arms=arms,
+        mixture=mixture,
+        accept_mixture=accept_mixture,
+        synthesize_again=synthesize_again,
+        quiet=json,
+    )
     if json:
         counts = {name: dict(arm_counts) for name, arm_counts in result.counts.items()}
         print_json({"posts": result.posts, "counts": counts, "manifests": result.manifests, "run": run})
@@ -72,7 +90,8 @@ def print_augment_result(result: "AugmentResult", run: str) -> None:
 def print_planned_stages(stages: Sequence["PlannedStage"], settings: Settings, *, json: bool) -> None:
     """Print the executions of a dry run: the remaining work of each stage, and what its actors require."""
     if json:
-        print_json({"steps": [{**asdict(stage), "pool": stage.pool.model_dump()} for stage in stages]})
+        steps = [{**asdict(stage), "pool": stage.pool.model_dump()} for stage in stages]
+        print_json({"steps": steps, "megabytes_kept": _megabytes_kept(stages)})
         return
     rows = [["stage", "shards", "posts", "MB", "actors", "CPUs", "GPUs", "lease"]]
     for stage in stages:
@@ -83,11 +102,20 @@ def print_planned_stages(stages: Sequence["PlannedStage"], settings: Settings, *
             [f"{stage.execution} {stage.stage}", *work, actors, f"{pool.cpus:g}", f"{pool.gpus:g}", str(pool.lease)]
         )
     print_lines(format_table(rows))
+    kept = _megabytes_kept(stages)
     print_lines(
         [
             "shards, posts, MB: remaining work (MB estimated). CPUs, GPUs: of each actor. lease: shards per task.",
+            f"{kept['always']:,.1f} MB in all, of which {kept['until_mixed']:,.1f} MB stay with "
+            f"synthesized.keep=until_mixed (now {settings.synthesized.keep}).",
             "Stages with the same number run concurrently; the next number starts once all their shards are published.",
             "On a single machine without a GPU, GPUs count as 0.",
             f"encoder {settings.clip.model}, generator {settings.generator.model}, {settings.image.size} px",
         ]
     )
+
+
+def _megabytes_kept(stages: Sequence["PlannedStage"]) -> dict[str, float]:
+    """Return what stays of the output of the remaining stages, by value of `synthesized.keep`."""
+    always = sum(stage.megabytes for stage in stages)
+    return {"always": always, "until_mixed": always - sum(s.megabytes for s in stages if s.stage == SYNTHESIZED)}

@@ -25,6 +25,7 @@ from ray_jobs.cli.gc import gc
 from ray_jobs.cli.ingest import ingest
 from ray_jobs.cli.plan import plan
 from ray_jobs.cli.predict import predict
+from ray_jobs.cli.remove import remove
 from ray_jobs.cli.report import report
 from ray_jobs.cli.retry import retry
 from ray_jobs.cli.status import status
@@ -74,6 +75,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     report,
     export,
     retry,
+    remove,
     gc,
     submit,
     demo,

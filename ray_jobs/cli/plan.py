@@ -92,6 +92,10 @@ def print_forecast(
     console.print(f"Busy core-hours: {estimate.cpu_s / 3600:,.1f}")
     written = ", ".join(f"{name} {_format_bytes(size)}" for name, size in estimate.bytes.items())
     console.print(f"Written: {_format_bytes(sum(estimate.bytes.values()))} ({written})")
+    kept = estimate.bytes_kept
+    console.print(
+        f"Kept: {_format_bytes(kept['always'])}; with synthesized.keep=until_mixed {_format_bytes(kept['until_mixed'])}"
+    )
     if cost is not None:
         console.print(f"Cost: {cost:,.2f}, {1e6 * cost / estimate.posts:,.2f} per million posts")
     console.print(f"Most of the time is limited by {estimate.limit}.")
@@ -143,6 +147,7 @@ def _forecast_json(
         "gpu_hours_at_work": estimate.gpu_s / 3600,
         "core_hours_at_work": estimate.cpu_s / 3600,
         "bytes": estimate.bytes,
+        "bytes_kept": estimate.bytes_kept,
         "cost": cost,
         "limit": estimate.limit,
         "would_help": dict(speedups),

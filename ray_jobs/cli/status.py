@@ -58,7 +58,10 @@ def print_status(report: Mapping[str, Any], *, json: bool) -> None:
 def _summary(report: Mapping[str, Any]) -> Iterator[str]:
     if "beginning" not in report:
         splits = ", ".join(f"{count:,} {split}" for split, count in sorted(report["splits"].items()))
-        yield f"{report['run']}: {report['posts']:,} posts ({splits}), {report['rejected']:,} rows rejected"
+        removed = f", {report['removed']:,} posts removed" if report["removed"] else ""
+        yield f"{report['run']}: {report['posts']:,} posts ({splits}), {report['rejected']:,} rows rejected{removed}"
+        if report["removing"]:
+            yield "posts are being removed; if `amia remove` was killed, run it again with the same ids to complete it"
         return
     yield f"{report['run']}: nothing is published here"
     beginning = report["beginning"]
@@ -81,6 +84,8 @@ def _drivers(drivers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _stage_row(name: str, stage: Mapping[str, Any], finished_arms: Sequence[str]) -> list[str]:
     rate, seconds_left = stage["posts_per_s"], stage["eta_s"]
     note = "finished" if name.startswith("augmented/") and name.partition("/")[2] in finished_arms else ""
+    if stage["removed"]:
+        note = f"images of {stage['removed']:,} posts removed once all arms were mixed"
     if stage["left"] and stage["last_published"] is not None:
         note = f"last shard {_format_age(time.time() - stage['last_published'])} ago"
     return [

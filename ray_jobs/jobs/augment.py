@@ -18,12 +18,13 @@ from ray_jobs.jobs.context import RunContext, open_context
 from ray_jobs.jobs.execution_plan import RunPlan, plan_run
 from ray_jobs.jobs.manifest import publish_manifest
 from ray_jobs.jobs.mixture import mean_theta
+from ray_jobs.jobs.remove_images import allow_images_again, check_images, find_obstacle, list_images, remove_images
 from ray_jobs.jobs.scoring import ScoringResult, create_score_synthesized, score_posts
 from ray_jobs.runtime.executor import AnyStage
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.mix import Mix
 from ray_jobs.stages.synthesize import Synthesize
-from ray_jobs.storage.layout import RETRY_DIR, arm_folder
+from ray_jobs.storage.layout import RETRY_DIR, SYNTHESIZED, arm_folder
 from ray_jobs.storage.status import count_failures
 
 __all__ = ["AugmentResult", "augment"]
@@ -52,20 +53,36 @@ def augment(
     arms: Sequence[str] = ("adaptive",),
     mixture: str | None = None,
     accept_mixture: bool = False,
+    synthesize_again: bool = False,
     quiet: bool = False,
 ) -> AugmentResult:
     """Augment every post of an ingested run. Started again, it continues where it stopped.
 
     `mixture` is a run or a folder whose frozen mixture and bank are used instead of fitting. `accept_mixture` continues
-    with a fit that the checks reject. Raises AmiaError.
+    with a fit that the checks reject. `synthesize_again` makes removed synthesized images again. Raises AmiaError.
     """
     for arm in arms:
         check_arm(arm)
     arms = list(dict.fromkeys(arms))
     job = open_context(run, settings, quiet=quiet)
     run_plan = plan_run(job.facts, job.plan, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
+    if synthesize_again:
+        allow_images_again(job.store, job.plan)
+    check_images(job.store, job.plan, arms)  # before hours of other stages
     scoring = score_posts(job, run_plan, mixture=mixture, accept_mixture=accept_mixture)
-    return _mix(job, run_plan, arms, scoring)
+    result = _mix(job, run_plan, arms, scoring)
+    if settings.synthesized.keep == "until_mixed" and any(map(needs_synthesis, arms)):
+        _remove_images(job)
+    return result
+
+
+def _remove_images(job: RunContext) -> None:
+    size = sum(list_images(job.store).values())
+    if (obstacle := find_obstacle(job.store, job.plan)) is not None:
+        job.log(f"{SYNTHESIZED}/ is kept: {obstacle}")
+    elif size:
+        remove_images(job.store)
+        job.log(f"{SYNTHESIZED}/: {size / 1e6:,.1f} MB removed, since all arms are mixed")
 
 
 def _mix(job: RunContext, run_plan: RunPlan, arms: Sequence[str], scoring: ScoringResult | None) -> AugmentResult:
@@ -85,12 +102,13 @@ def _mix(job: RunContext, run_plan: RunPlan, arms: Sequence[str], scoring: Scori
         synthesize = _create_synthesize(job, weights)
         job.check_identity(synthesize)
         synthesized = synthesize.digest()
-        stages.append(synthesize)
+        if not check_images(job.store, plan, arms):
+            stages.append(synthesize)
         if scoring and any(map(needs_theta_synthesized, arms)):
             score_synthesized = create_score_synthesized(job, scoring, synthesized)
             job.check_identity(score_synthesized)
             synthesized_scores = score_synthesized.digest()
-            job.run([synthesize], run_plan.shards_of(run_plan.executions.synthesize))
+            job.run(stages, run_plan.shards_of(run_plan.executions.synthesize))
             stages = [score_synthesized]
     mix = Mix(
         job.store,

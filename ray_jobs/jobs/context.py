@@ -7,7 +7,7 @@ from amia.errors import RunError
 from amia.images import ImageSettings
 from ray_jobs.runtime.cluster import Cluster, connect
 from ray_jobs.runtime.console import console
-from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages
+from ray_jobs.runtime.executor import AnyStage, StageSpec, run_stages, unpublished
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.storage.combined import open_store
 from ray_jobs.storage.earlier import check_same_settings
@@ -15,9 +15,10 @@ from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.fingerprint import Identity, digest, read_identity
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.removals import check_no_removal, removing_message
 from ray_jobs.storage.store import Store
 
-__all__ = ["RunContext", "open_context", "open_run"]
+__all__ = ["RunContext", "open_context", "open_posts", "open_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,12 @@ class RunContext:
             console.print(text)
 
     def run(self, stages: Sequence[AnyStage], shards: Sequence[str]) -> None:
-        """Run shards through one stage, or stream them through several. Published shards are skipped."""
+        """Run shards through one stage, or stream them through several. Published shards are skipped.
+
+        Raises RunError if posts are being removed from the run, or were since the plan was read.
+        """
+        if any(unpublished(self.facts, stage, shards) for stage in stages):
+            check_no_removal(self.store, self.plan.removal.number if self.plan.removal else 0)
         run_stages(
             self.store,
             self.cluster,
@@ -99,7 +105,10 @@ class RunContext:
 
 
 def open_run(store: Store) -> tuple[Plan, Identity]:
-    """Return the plan and the identity of the posts of an ingested run. Raises RunError if ingest is not complete."""
+    """Return the plan and the identity of the posts of an ingested run.
+
+    Raises RunError if ingest is not complete, or while posts are being removed.
+    """
     plan, posts, _ = _open(store, publishes=False)
     return plan, posts
 
@@ -115,12 +124,20 @@ def open_context(run: str, settings: Settings, *, with_earlier: bool = False, qu
     return RunContext(store, settings, plan, posts, connect(), facts, quiet)
 
 
-def _open(store: Store, *, publishes: bool) -> tuple[Plan, Identity, ShardFacts]:
+def open_posts(store: Store) -> tuple[Plan, Identity]:
+    """Do the same as `open_run` for the removal of posts itself."""
+    plan, posts, _ = _open(store, publishes=False, removing=True)
+    return plan, posts
+
+
+def _open(store: Store, *, publishes: bool, removing: bool = False) -> tuple[Plan, Identity, ShardFacts]:
     plan = Plan.find(store)
     facts = None if plan is None else ShardFacts(store, plan, publishes=publishes)
     posts = None if facts is None else facts.identity(POSTS)
     if plan is None or facts is None or posts is None:
         raise RunError(f"no posts in {store.address}: start with `amia ingest SOURCE --run {store.address}`")
+    if plan.removing and not removing:
+        raise RunError(removing_message(store))
     missing = plan.missing_posts(facts)
     if missing:
         raise RunError(

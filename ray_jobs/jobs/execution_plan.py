@@ -179,10 +179,17 @@ class PlannedStage:
 
 
 def plan_augment(
-    run: str, settings: Settings, arms: Sequence[str], *, mixture: str | None = None, accept_mixture: bool = False
+    run: str,
+    settings: Settings,
+    arms: Sequence[str],
+    *,
+    mixture: str | None = None,
+    accept_mixture: bool = False,
+    synthesize_again: bool = False,
 ) -> list[PlannedStage]:
     """Return the remaining work of `amia augment`, in the order in which it would run. Starts nothing."""
     from ray_jobs.jobs.context import open_run  # not at the top: it imports Ray
+    from ray_jobs.jobs.remove_images import check_images
 
     for arm in arms:
         check_arm(arm)
@@ -190,6 +197,7 @@ def plan_augment(
     plan, _ = open_run(store)
     facts = ShardFacts(store, plan)
     run_plan = plan_run(facts, plan, settings, arms, mixture=mixture, accept_mixture=accept_mixture)
+    images_unneeded = not synthesize_again and check_images(store, plan, arms)
     megabytes = {EMBEDDINGS: EMBEDDING_MB, SCORES: SCORE_MB, SYNTHESIZED_SCORES: SYNTHESIZED_SCORE_MB}
     image_mb = settings.image.size**2 * JPEG_BYTES_PER_PIXEL / 1e6
     planned = []
@@ -197,6 +205,8 @@ def plan_augment(
         for stage in execution:
             published = facts.list(stage.folder)
             shards = [s for s in run_plan.shards[stage.part] if shard_key(stage.folder, s) not in published]
+            if stage.folder == SYNTHESIZED and images_unneeded:
+                shards = []
             posts = sum(map(plan.rows_of, shards))
             post_mb = megabytes.get(stage.folder, image_mb)
             pool = getattr(settings.pools, stage.pool)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from ray_jobs.jobs.context import RunContext
 from ray_jobs.jobs.experiment_cells import Cell, CellKey, cell_key
 from ray_jobs.storage.arm import COLUMNS, Arm
-from ray_jobs.storage.layout import SYNTHESIZED, arm_folder
+from ray_jobs.storage.layout import REMOVED_IMAGES_FILE, SYNTHESIZED, arm_folder
+from ray_jobs.storage.removed_images import read_removed_images
 from ray_jobs.storage.shards import content_sha256, read_shard
 
 __all__ = ["share_cells", "take_over_synthesized"]
@@ -44,10 +45,12 @@ def take_over_synthesized(job: RunContext, others: Iterable[RunContext]) -> None
     settings of this run.
     """
     for other in others:
-        if other.plan.digest == job.plan.digest:
+        plans = job.plan, other.plan  # shards from which posts were removed have rows of their own
+        same_posts = other.plan.digest == job.plan.digest and not any(plan.removal for plan in plans)
+        if same_posts and read_removed_images(job.store) is None:
             published = job.store.list(SYNTHESIZED)
             for key in sorted(other.store.list(SYNTHESIZED)):
-                if key not in published:
+                if key not in published and key != REMOVED_IMAGES_FILE:
                     job.store.link_from(other.store, key)
 
 

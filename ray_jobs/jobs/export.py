@@ -13,8 +13,9 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -40,11 +41,12 @@ from ray_jobs.stages.export import CONTROL, PARTS, Export, Layout, keep, part_ke
 from ray_jobs.storage.arm import Arm, open_arm
 from ray_jobs.storage.combined import open_store
 from ray_jobs.storage.fingerprint import digest, read_identity
+from ray_jobs.storage.layout import LOG
 from ray_jobs.storage.plan import Plan
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
-__all__ = ["LAYOUTS", "export", "finish", "read_finished"]
+__all__ = ["LAYOUTS", "export", "finish", "read_exported", "read_finished"]
 
 LAYOUTS = ("umt", "webdataset")
 DEFAULT_UMT_SIZE = 256
@@ -53,6 +55,8 @@ README_FILE = "README.md"
 SUMS_FILE = "SHA256SUMS"
 FINISHED_FILE = f"{CONTROL}/finished.json"
 READ_THREADS = 16
+_EXPORTED = "exported-"
+"""Begin of the names of records in the `log/` of the run."""
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
@@ -97,6 +101,7 @@ def export(
         return Export(target, source=store, arm=arm.name, layout=converter, options=options, arms=contents)
 
     _check_target(target, opened, create_stage(opened[0], None))
+    _record_export(store, target, contents)
     if (summary := read_finished(target)) is not None:
         target.delete(PARTS)
         return summary
@@ -130,6 +135,19 @@ def export(
         arms={},
     )
     return finish(target, plan, opened, summary)
+
+
+def read_exported(store: Store) -> list[str]:
+    """Return the addresses of the exports of a run, finished or not."""
+    records = sorted(key for key in store.list(LOG) if key.startswith(f"{LOG}/{_EXPORTED}"))
+    return [str(json.loads(store.read(key))["to"]) for key in records]
+
+
+def _record_export(store: Store, target: Store, contents: Mapping[str, str]) -> None:
+    """Record in the run where its posts were exported to, for a later removal of posts."""
+    record = json.dumps({"to": target.address, "arms": contents}, indent=1, sort_keys=True).encode()
+    with suppress(StoreError):  # the run may be read-only
+        store.create(f"{LOG}/{_EXPORTED}{hashlib.sha256(record).hexdigest()[:16]}.json", record)
 
 
 def _check_arguments(layout: str, arms: Sequence[str], name: str | None) -> None:

@@ -14,7 +14,7 @@ from amia.errors import SettingsError
 from ray_jobs.jobs.execution_plan import Execution, Part, StageRef, execution_plan
 from ray_jobs.settings.job import Pool, Settings
 from ray_jobs.settings.rates import FIRST_PASS, Rates, StageRate
-from ray_jobs.storage.layout import POSTS, SYNTHESIZED_SCORES
+from ray_jobs.storage.layout import POSTS, SYNTHESIZED, SYNTHESIZED_SCORES
 
 __all__ = ["ExecutionForecast", "Forecast", "Machines", "forecast", "suggest_speedups"]
 
@@ -84,6 +84,12 @@ class Forecast:
     """Seconds in which cores work."""
     bytes: dict[str, float]
     """Published bytes, by folder."""
+
+    @property
+    def bytes_kept(self) -> dict[str, float]:
+        """Bytes that stay at the end, by value of `synthesized.keep`."""
+        always = sum(self.bytes.values())
+        return {"always": always, "until_mixed": always - self.bytes.get(SYNTHESIZED, 0.0)}
 
     @property
     def seconds(self) -> float:

@@ -1,4 +1,5 @@
-"""`amia gc RUN`: remove files that will not be read again, mostly those of killed processes. Never anything published.
+"""`amia gc RUN`: remove files that will not be read again, mostly those of killed processes. Never anything published,
+except the synthesized images of mixed arms where that is asked for (`--synthesized`).
 
 Only files above a minimum age are removed, so that files in use by a running job stay.
 """
@@ -11,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from amia.errors import SettingsError, StoreError
+from amia.errors import RunError, SettingsError, StoreError
 from amia.utils.store_reader import ObjectInfo
-from ray_jobs.runtime.heartbeat import HEARTBEAT_SUFFIX
+from ray_jobs.jobs.remove_images import find_obstacle, list_images, remove_images
+from ray_jobs.runtime.heartbeat import HEARTBEAT_SUFFIX, TIMEOUT_S, read_heartbeats
 from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.layout import (
     CHECKPOINTS,
@@ -29,6 +31,7 @@ from ray_jobs.storage.layout import (
     RETRY_DIR,
     SCRATCH,
     SYNTHESIZED,
+    SYNTHESIZED_SCORES,
     TRAINING_FILE,
 )
 from ray_jobs.storage.plan import Plan
@@ -77,8 +80,13 @@ class _Candidate:
         return Orphan(self.what, self.key, len(self.files), sum(file.size for file in self.files.values()), written)
 
 
-def collect(run: str, *, older_than_s: float = 3600.0, dry_run: bool = False) -> list[Orphan]:
+def collect(
+    run: str, *, older_than_s: float = 3600.0, dry_run: bool = False, synthesized: bool = False
+) -> list[Orphan]:
     """Remove all orphans older than `older_than_s` seconds, unless `dry_run`. Returns them sorted by key.
+
+    `synthesized` also removes the synthesized images, of any age, if all arms that use them are finished. Raises
+    RunError if they are not.
 
     Raises SettingsError if `older_than_s` is less than a minute, and StoreError if a file cannot be removed.
     """
@@ -101,6 +109,10 @@ def collect(run: str, *, older_than_s: float = 3600.0, dry_run: bool = False) ->
                     _unlink(path)
                 key = path.relative_to(store.address).as_posix()
                 orphans.append(Orphan("half-written file", key, 1, info.st_size, info.st_mtime))
+    if synthesized and (images := _synthesized(store)) is not None:
+        orphans.append(images)
+        if not dry_run:
+            remove_images(store)
     return sorted(orphans, key=lambda orphan: orphan.key)
 
 
@@ -109,6 +121,20 @@ def parse_duration(text: str) -> float:
     if (match := _DURATION.fullmatch(text.strip())) is None:
         raise SettingsError(f"--older-than {text!r}: write a number and a unit, as in 90s, 30m, 1h or 2d")
     return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
+def _synthesized(store: Store) -> Orphan | None:
+    """Return the synthesized images. Raises RunError if an arm or a job needs them."""
+    plan, images = Plan.find(store), list_images(store)
+    if plan is None or not images:
+        return None
+    obstacle = find_obstacle(store, plan)
+    for record, written in read_heartbeats(store).values():
+        if time.time() - written < TIMEOUT_S and record.working.keys() & {SYNTHESIZED, SYNTHESIZED_SCORES}:
+            obstacle = f"a job is working on them on {record.host} (process {record.pid})"
+    if obstacle is not None:
+        raise RunError(f"the synthesized images of {store.address} are still needed: {obstacle}")
+    return Orphan("synthesized images of mixed arms", SYNTHESIZED, len(images), sum(images.values()), time.time())
 
 
 def _scratch(store: Store) -> Iterator[_Candidate]:

@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from amia.errors import AmiaError, CorpusError, IdentityError, SettingsError, StoreError
+from amia.errors import AmiaError, CorpusError, IdentityError, RunError, SettingsError, StoreError
 from amia.images import ImageRoot
 from amia.readers import Corpus, open_corpus
 from ray_jobs.jobs.first_pass import Since, describe_source, drop_scratch, run_first_pass
@@ -25,6 +25,7 @@ from ray_jobs.storage.facts import ShardFacts
 from ray_jobs.storage.fingerprint import difference
 from ray_jobs.storage.layout import INDEX, POSTS, QUARANTINE, SCRATCH
 from ray_jobs.storage.plan import PLAN_VERSION, Plan
+from ray_jobs.storage.removals import removing_message
 from ray_jobs.storage.shards import total_counts
 from ray_jobs.storage.store import Store
 
@@ -140,6 +141,8 @@ def _existing_plan(
     plan = Plan.find(store)
     if plan is None:
         return None
+    if plan.removing:
+        raise RunError(removing_message(store))
     existing = {"per_shard": plan.per_shard, "seed": plan.seed, "since": plan.earlier[-1] if plan.earlier else None}
     changes = difference(existing, {"per_shard": settings.per_shard, "seed": settings.seed, "since": since})
     is_same_source = plan.source == describe_source(corpus)
@@ -160,8 +163,11 @@ def _existing_plan(
             plan = replace(plan, scratch=new_plan.scratch, segments=new_plan.segments)
     if changes:
         listed = "\n".join(f"  {line}" for line in changes)
+        count = plan.removal.total if plan.removal else 0
+        removed = f"({count:,} posts were removed from it; a source without them is another corpus.) " if count else ""
         raise IdentityError(
-            f"{store.address} holds another corpus, or this corpus in other shards:\n{listed}\nGive another --run."
+            f"{store.address} holds another corpus, or this corpus in other shards:\n{listed}\n{removed}"
+            "Give another --run."
         )
     if is_missing and not _is_sorted(store, plan):
         # posts/ was removed after scratch was: read the corpus again.

@@ -6,6 +6,7 @@ Both are published once under `mixture/` and never change. `mixture.json` and `b
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from amia.hub import resolve_path
 from amia.matching.bank import Bank
 from amia.matching.gmm_fit import DIRECT_LIMIT, MixtureFit, fit_histogram, fit_mixture
 from amia.matching.histogram import LossHistogram
-from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel, fit_groups
+from amia.matching.model import BANK_FILE, MIXTURE_FILE, MatchingModel, fit_groups, newest_files
 from ray_jobs.jobs.execution_plan import RunPlan, count_with_image
 from ray_jobs.stages.score import histogram_counts
 from ray_jobs.storage.earlier import absolute_address
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # reading a mixture does not need Ray
     from ray_jobs.jobs.context import RunContext
 
 __all__ = [
+    "find_bank",
     "fit_model",
     "load_other_model",
     "mean_theta",
@@ -61,11 +63,13 @@ def load_other_model(job: "RunContext", run_plan: RunPlan, mixture: str | None) 
     return MatchingModel.load(resolve_path(job.settings.shipped_mixture))
 
 
-def publish_other_model(store: Store, model: MatchingModel) -> bytes:
+def publish_other_model(store: Store, plan: Plan, model: MatchingModel) -> bytes:
     """Publish bank and mixture from elsewhere, and return the bank. Raises IdentityError for another mixture."""
     files = model.to_bytes()
-    settings = {"taken": hashlib.sha256(files[MIXTURE_FILE]).hexdigest()}
-    check_or_write_identity(store, MIXTURE, {"stage": MIXTURE, "version": 1, "settings": settings, "input": {}})
+    identity = {"stage": MIXTURE, "version": 1, "settings": {"taken": model.digest}, "input": {}}
+    check_or_write_identity(store, MIXTURE, identity)
+    if plan.removal is not None and (own := read_matching_model(store)) is not None:
+        return own.bank.to_bytes()  # in which removed posts may have been replaced
     for name in (BANK_FILE, MIXTURE_FILE):
         store.create(f"{MIXTURE}/{name}", files[name])
     return store.read(f"{MIXTURE}/{BANK_FILE}")
@@ -81,6 +85,8 @@ def publish_bank(job: "RunContext", shards: Sequence[str], embeddings: str) -> b
     settings = {"mixture": job.settings.mixture.model_dump(), "bank": size}
     identity = {"stage": MIXTURE, "version": 1, "settings": settings, "input": {"embeddings": embeddings}}
     check_or_write_identity(store, MIXTURE, identity)
+    if job.plan.removal is not None and (model := read_matching_model(store)) is not None:
+        return model.bank.to_bytes()  # in which removed posts may have been replaced
     key = f"{MIXTURE}/{BANK_FILE}"
     if (published := store.find(key)) is not None:
         return published
@@ -96,7 +102,7 @@ def fit_model(job: "RunContext", encoder: str, bank: bytes, *, accept_mixture: b
     check rejects the fit and `accept_mixture` is not set.
     """
     store = job.store
-    if (existing := read_matching_model(store, bank=bank)) is not None:
+    if (existing := read_matching_model(store, bank=None if job.plan.removal else bank)) is not None:
         return existing
     model = _fit_losses(job, encoder, bank)
     for name, fit in model.fits.items():
@@ -112,12 +118,30 @@ def fit_model(job: "RunContext", encoder: str, bank: bytes, *, accept_mixture: b
     return read_matching_model(store, bank=bank) or model  # of two drivers, the first one's
 
 
-def read_matching_model(store: Store, folder: str = MIXTURE, bank: bytes | None = None) -> MatchingModel | None:
-    """Return the frozen mixture and its bank, or None before the fit. The bank is read unless its content is given."""
-    if (mixture := store.find(f"{folder}/{MIXTURE_FILE}")) is None:
+def read_matching_model(
+    store: Store, folder: str = MIXTURE, bank: bytes | None = None, *, before: int | None = None
+) -> MatchingModel | None:
+    """Return the frozen mixture and its bank, or None before the fit. `before`: as they were before a renewal.
+
+    `bank` is the content of the bank if no posts were removed from the run; otherwise the last generation is read.
+    """
+    names = (MIXTURE_FILE, BANK_FILE)
+    if bank is None:
+        names = newest_files((PurePosixPath(key).name for key in store.list(folder)), before)
+    if (mixture := store.find(f"{folder}/{names[0]}")) is None:
         return None
-    bank = store.read(f"{folder}/{BANK_FILE}") if bank is None else bank
-    return MatchingModel.from_bytes(mixture, bank, where=f"{store.address}/{folder}/{MIXTURE_FILE}")
+    bank = store.read(f"{folder}/{names[1]}") if bank is None else bank
+    return MatchingModel.from_bytes(mixture, bank, where=f"{store.address}/{folder}/{names[0]}")
+
+
+def find_bank(store: Store) -> tuple[str, str]:
+    """Return the key of the published bank, and the SHA-256 of the bank that the losses of `scores/` are defined by.
+
+    They differ if posts of the bank were removed from the run and replaced.
+    """
+    _, bank = newest_files(PurePosixPath(key).name for key in store.list(MIXTURE))
+    key, model = f"{MIXTURE}/{bank}", read_matching_model(store)
+    return key, hashlib.sha256(store.read(key)).hexdigest() if model is None else model.bank_digest
 
 
 def mean_theta(facts: ShardFacts, plan: Plan, model: MatchingModel) -> float:

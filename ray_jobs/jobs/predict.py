@@ -12,7 +12,6 @@ from ray_jobs.jobs.context import RunContext, open_context, open_run
 from ray_jobs.settings.job import Settings
 from ray_jobs.stages.predict import Predict
 from ray_jobs.storage.arm import Arm, open_arm
-from ray_jobs.storage.fingerprint import digest
 from ray_jobs.storage.layout import predictions_folder
 from ray_jobs.storage.model_store import Model, find_model
 from ray_jobs.storage.plan import Plan
@@ -122,7 +121,7 @@ def _create_stage(
     stage = Predict(
         job.store,
         arm=arm.name,
-        arm_digest=digest(arm.content),
+        arm_digest=arm.digest,
         folder=folder,
         model=model.address,
         sha256=model.sha256,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from amia.errors import RunError
 from amia.experiments.when_map import read_shipped_map
 from amia.images import ImageSettings
+from amia.mixing.arms import needs_synthesis
 from amia.report.page import render_page, section_names
 from amia.report.view_models import ReportContent
 from ray_jobs.jobs.context import open_run
@@ -27,6 +28,7 @@ from ray_jobs.storage.combined import open_store
 from ray_jobs.storage.fingerprint import Identity, flatten
 from ray_jobs.storage.layout import AUGMENTED, PREDICTIONS, REPORT_FILE, arm_folder, manifest_key
 from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.removed_images import read_removed_images, removed_images_advice
 from ray_jobs.storage.store import Store
 
 __all__ = ["ReportResult", "report"]
@@ -97,6 +99,11 @@ def _build_content(arm: Arm, plan: Plan, posts: Identity, *, is_default: bool) -
     page_notices = demo_notices(models)
     if is_default and arm.name != DEFAULT_ARM:
         page_notices.append(f"This page shows arm {arm.name}: arm {DEFAULT_ARM} is not finished in this run.")
+    if needs_synthesis(arm.name) and read_removed_images(store) is not None:
+        page_notices.append(
+            "The synthesized images alone were removed once all arms were mixed, so this page shows none. "
+            f"{removed_images_advice(store, arm.name)} makes the same ones again."
+        )
     return ReportContent(
         run=store.address,
         arm=arm.name,

@@ -31,6 +31,7 @@ from ray_jobs.storage.layout import (
     PLAN_FILE,
     POSTS,
     QUARANTINE,
+    REMOVALS,
     RETRY,
     RETRY_DIR,
     SCORES,
@@ -43,6 +44,7 @@ from ray_jobs.storage.layout import (
     shard_key,
 )
 from ray_jobs.storage.plan import Plan
+from ray_jobs.storage.removed_images import read_removed_images, removed_images_advice
 from ray_jobs.storage.shards import ShardMetadata, total_counts
 from ray_jobs.storage.status import is_synthesis_retryable
 from ray_jobs.storage.store import Store
@@ -81,6 +83,11 @@ def retry(run: str, to: str, settings: Settings, *, images: str | None = None, q
     """
     old, new = Store(run), Store(to)
     plan, posts = open_run(old)
+    if (removed := read_removed_images(old)) is not None:
+        raise RunError(
+            f"a retry needs the synthesized images of {run}, which were removed once all arms were mixed: "
+            f"{removed_images_advice(old, removed.arms[0])} makes the same ones again"
+        )
     old_facts, facts = ShardFacts(old, plan), ShardFacts(new, plan, publishes=True)
     old_posts, synthesized = list(old_facts.metadata(POSTS, plan.shards)), _synthesized_metadata(old_facts, plan)
     image_root = _image_root(plan, images)
@@ -196,7 +203,7 @@ def _take_over(
         if (key := shard_key(RETRY_DIR, shard)) in retry_sizes and shard_key(SYNTHESIZED, shard) not in old_sizes:
             old_keys[shard][key] = key
     old_sizes |= retry_sizes
-    for folder in (QUARANTINE, MIXTURE):
+    for folder in (QUARANTINE, MIXTURE, REMOVALS):
         sizes = old.list_sizes(folder)
         old_sizes |= sizes
         other_keys += sizes

@@ -7,15 +7,13 @@ from amia.hub import fetch_model, weights_identity
 from amia.matching.model import BANK_FILE, MatchingModel
 from ray_jobs.jobs.context import RunContext
 from ray_jobs.jobs.execution_plan import RunPlan
-from ray_jobs.jobs.mixture import fit_model, load_other_model, publish_bank, publish_other_model
+from ray_jobs.jobs.mixture import find_bank, fit_model, load_other_model, publish_bank, publish_other_model
 from ray_jobs.stages.embed import Embed
 from ray_jobs.stages.score import Score
 from ray_jobs.stages.score_synthesized import ScoreSynthesized
 from ray_jobs.storage.layout import MIXTURE
 
 __all__ = ["ScoringResult", "create_score_synthesized", "score_posts"]
-
-BANK_KEY = f"{MIXTURE}/{BANK_FILE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +52,13 @@ def score_posts(
         bank = publish_bank(job, run_plan.shards["bank"], embed.digest())
     else:
         other.check({"encoder": weights}, settings.triplet)
-        bank = publish_other_model(store, other)
+        bank = publish_other_model(store, job.plan, other)
+    bank_key, bank_digest = _find_bank(job, bank)
     score = Score(
         store,
         triplet=settings.triplet,
-        bank_key=BANK_KEY,
-        bank=hashlib.sha256(bank).hexdigest(),
+        bank_key=bank_key,
+        bank=bank_digest,
         embeddings=embed.digest(),
     )
     job.check_identity(score)
@@ -74,6 +73,7 @@ def create_score_synthesized(job: RunContext, scoring: ScoringResult, synthesize
     Its actors are those of `embed`, which is finished by then: the same encoder, with the same settings.
     """
     pool, clip = job.settings.pools.embed, job.settings.clip
+    bank_key, bank = _find_bank(job, None)
     return ScoreSynthesized(
         job.store,
         clip=clip.model_copy(update={"device": job.device(clip.device, pool)}),
@@ -82,11 +82,19 @@ def create_score_synthesized(job: RunContext, scoring: ScoringResult, synthesize
         threads=job.threads(ScoreSynthesized.name, pool),
         decoders=job.decoders(pool),
         weights=scoring.encoder,
-        bank_key=BANK_KEY,
-        bank=hashlib.sha256(job.store.read(BANK_KEY)).hexdigest(),
+        bank_key=bank_key,
+        bank=bank,
         embeddings=scoring.embeddings,
         synthesized=synthesized,
     )
+
+
+def _find_bank(job: RunContext, bank: bytes | None) -> tuple[str, str]:
+    """Return the key of the bank and the SHA-256 that identifies it. `bank` is its content, if that is known."""
+    if job.plan.removal is not None:
+        return find_bank(job.store)
+    key = f"{MIXTURE}/{BANK_FILE}"
+    return key, hashlib.sha256(job.store.read(key) if bank is None else bank).hexdigest()
 
 
 def _create_embed(job: RunContext, weights: str) -> Embed:

@@ -27,6 +27,7 @@ from ray_jobs.storage.layout import (
     MIXTURE,
     POSTS,
     PREDICTIONS,
+    REMOVED_IMAGES_FILE,
     RETRY,
     SCORES,
     SCRATCH,
@@ -38,6 +39,7 @@ from ray_jobs.storage.layout import (
     shard_key,
 )
 from ray_jobs.storage.plan import Plan, parse_shard_name
+from ray_jobs.storage.removals import pending_removal
 from ray_jobs.storage.status import count_failures
 from ray_jobs.storage.store import Store
 from ray_jobs.training.training_status import list_trainings
@@ -58,6 +60,8 @@ def status(
 
     `stages` has one entry per folder: shards and posts that are published, posts in work, failed and left, bytes, posts
     by status, the time of the last shard, and the posts per second and seconds left if a driver is working on it.
+    Images that were removed on purpose once they were mixed are `removed`, not left.
+    `removed` at the top counts the posts that `amia remove` took out; `removing` tells that it is not done.
     `retries` counts the unexpected errors and deaths of processes by stage and cause. `drivers` lists running drivers
     and those whose heartbeat stopped. `trainings`, `cells` and `experiments` list recognizers and tables. Durations are
     in seconds; times are in seconds since 1970.
@@ -90,6 +94,8 @@ def status(
         "posts": plan.total,
         "splits": plan.posts,
         "rejected": plan.rejected,
+        "removed": plan.removal.total if plan.removal else 0,
+        "removing": pending_removal(store) is not None,
         "stages": {
             folder: _stage_state(store, plan, folder, files, alive, now, counted) for folder, files in folders.items()
         },
@@ -141,10 +147,11 @@ def _stage_state(
     in_work = {shard for record in drivers for shard in record.working[folder]} - published.keys()
     posts, of_posts = sum(map(plan.rows_of, published)), sum(map(plan.rows_of, shards))
     has_statuses = folder.partition("/")[0] in FOLDERS_WITH_STATUSES
+    removed = folder == SYNTHESIZED and REMOVED_IMAGES_FILE in files
     counts = _count_statuses(store, plan, folder, files, list(published), counted) if has_statuses else Counter[str]()
     times = [(file.modified, plan.rows_of(shard)) for shard, file in published.items()]
     rate = None
-    if drivers and posts < of_posts:
+    if drivers and posts < of_posts and not removed:
         rate = posts_per_second(times, min(record.started for record in drivers), now)
     return {
         "shards": len(published),
@@ -153,7 +160,8 @@ def _stage_state(
         "of_posts": of_posts,
         "working": sum(map(plan.rows_of, in_work)),
         "failed": count_failures(counts),
-        "left": of_posts - posts,
+        "left": 0 if removed else of_posts - posts,
+        "removed": of_posts - posts if removed else 0,
         "counts": dict(sorted(counts.items())),
         "bytes": _total_bytes(published),
         "posts_per_s": rate,

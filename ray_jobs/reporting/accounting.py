@@ -60,6 +60,14 @@ def account_posts(
             for split in ordered_splits(plan.posts)
         ),
     ]
+    if plan.removal is not None:
+        checks.append(
+            Check(
+                description="posts at ingest = rows of the arm + removed posts",
+                expected=plan.ingested,
+                actual=rows + sum(count for _, count in plan.removal.shards.values()),
+            )
+        )
     parts_of_kinds = {IMAGE_KINDS.get(kind, kind): count for kind, count in kinds.most_common()}
     return Accounting(
         posts=plan.total,
@@ -73,6 +81,7 @@ def account_posts(
         ],
         checks=checks,
         rejected=plan.rejected,
+        removed=plan.removal.total if plan.removal else 0,
         labeled=plan.labeled,
         models=models,
     )

@@ -114,6 +114,14 @@ class Workers(StrictModel):
         return max(2, int(self.cpus))
 
 
+class SynthesizedSettings(StrictModel):
+    """The synthesized images of a run, from which its arms are mixed."""
+
+    keep: Literal["always", "until_mixed"] = "always"
+    """How long `amia augment` keeps them. until_mixed: until all arms that use them are finished; the arms stay.
+    Removed images can be made again, with the same bytes."""
+
+
 class Settings(MethodSettings):
     """Settings of a job."""
 
@@ -121,6 +129,8 @@ class Settings(MethodSettings):
     """Posts per shard. Fixed when the corpus is ingested."""
     pools: Pools = Pools()
     """Actors of each stage."""
+    synthesized: SynthesizedSettings = SynthesizedSettings()
+    """The synthesized images of a run."""
     recognizer: RecognizerSettings = RecognizerSettings()
     """Architecture and encoders of a new recognizer."""
     training: TrainingSettings = TrainingSettings()

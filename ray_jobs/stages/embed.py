@@ -14,6 +14,7 @@ from amia.matching.settings import ClipSettings
 from amia.text import clean_text
 from ray_jobs.stages.base import Stage, clip_identity, load_encoder, post_context, preprocess_images
 from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.footers import describe_embeddings
 from ray_jobs.storage.layout import EMBEDDINGS, POSTS, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
@@ -126,8 +127,8 @@ class Embed(Stage[EmbedInput, EmbedOutput]):
 
     def publish(self, shard: str, done: EmbedOutput) -> ShardMetadata:
         """Publish the vectors. The footer holds the number of posts with both."""
-        extra = {"with_image": done.table.num_rows - done.table["image_vector"].null_count}
-        data, metadata = encode(done.table, stage=self.name, identity=self.digest(), extra=extra)
+        footer = describe_embeddings(done.table)
+        data, metadata = encode(done.table, stage=self.name, identity=self.digest(), **footer)
         return self.create_shard(self.keys(shard)[0], data, metadata)
 
     def log_fields(self, done: EmbedOutput) -> dict[str, Any]:

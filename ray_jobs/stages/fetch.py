@@ -12,6 +12,7 @@ from ray_jobs.storage.external_sort import BucketReader, bucket_slices
 from ray_jobs.storage.fingerprint import Identity
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.plan import Plan, parse_shard_name
+from ray_jobs.storage.removals import read_tombstones, tombstone
 from ray_jobs.storage.schemas import encode_posts, posts_table
 from ray_jobs.storage.shards import ShardMetadata
 from ray_jobs.storage.store import Store
@@ -53,10 +54,13 @@ class Fetch(Stage[list[Row], pa.Table]):
         """
         split, index = parse_shard_name(shard)
         first = index * self._plan.per_shard
-        span = slice(first, first + self._plan.rows_of(shard))
+        span = slice(first, first + self._plan.ingested_rows_of(shard))
         rows: list[Row] = []
         for bucket, part in bucket_slices(self._plan.segments[split], span):
             rows += self._buckets.read(bucket, split, part)
+        if self._plan.removal is not None:  # the shard was lost, and holds its posts without the removed ones again
+            gone = read_tombstones(self.store)
+            rows = [row for row in rows if tombstone(self._plan.digest, row["id"]) not in gone]
         for row in rows:
             row["status"] = "ok" if row["image"] is not None or row["image_path"] is not None else "no_image"
         outside = [row for row in rows if row["image"] is None and row["image_path"] is not None]

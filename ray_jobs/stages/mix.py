@@ -1,7 +1,5 @@
 """augmented/<arm>/: the augmented images (paper 3.4, eq. 9), in files that other tools open unchanged."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from amia.images import ImageSettings, decode, resize_to_square
-from amia.matching.histogram import count_thetas
-from amia.matching.model import MIXTURE_FILE, MatchingModel
+from amia.matching.model import MatchingModel
 from amia.mixing.arms import mixing_ratio, needs_synthesis, needs_theta_synthesized
 from amia.mixing.controls import noise_image, shuffle_thetas
 from amia.mixing.derangement import derange_images
@@ -19,6 +16,7 @@ from amia.mner.spans import label_names
 from amia.synthesis.seeds import post_seed
 from ray_jobs.stages.base import Stage, post_context
 from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.footers import describe_augmented
 from ray_jobs.storage.layout import AUGMENTED, POSTS, SCORES, SYNTHESIZED, SYNTHESIZED_SCORES, arm_folder, shard_key
 from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.schemas import augmented_schema
@@ -89,7 +87,7 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
             "posts": self._posts,
             "synthesized": self._synthesized if needs_synthesis(arm) else None,
             "scores": self._scores,
-            "mixture": hashlib.sha256(mixture.to_bytes()[MIXTURE_FILE]).hexdigest() if mixture else None,
+            "mixture": mixture.digest if mixture else None,
         }
         if needs_theta_synthesized(arm):
             inputs["synthesized_scores"] = self._synthesized_scores
@@ -127,18 +125,13 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
         """Publish one file per arm, with counts by status, kind of image and theta in its footer."""
         for arm, rows in done.items():
             folder = arm_folder(arm)
-            counts = Counter(f"image={row['image_status']}|synthesis={row['synthesis_status']}" for row in rows)
-            ratios = Counter(
-                "none" if row["ratio"] is None else "blend" if 0 < row["ratio"] < 1 else f"{row['ratio']:.0f}"
-                for row in rows
-            )
+            table = pa.Table.from_pylist(rows, self._schemas[arm])
             data, metadata = encode(
-                pa.Table.from_pylist(rows, self._schemas[arm]),
+                table,
                 stage=folder,
                 identity=self.digest(folder),
-                counts=counts,
-                extra={"ratio": dict(sorted(ratios.items())), **_theta_histograms(arm, rows)},
                 schema_metadata=self._schemas[arm].metadata,
+                **describe_augmented(table),
             )
             metadata = self.create_shard(shard_key(folder, shard), data, metadata)
         return metadata
@@ -227,12 +220,3 @@ class Mix(Stage[list[Row], dict[str, list[Row]]]):
                 data = mix_images(row["original"], row["synthesized"], ratio, self._images)
             image = {"bytes": data, "path": f"{row['id']}.jpg"}
         return {**{name: row.get(name) for name in self._schemas[arm].names}, "image": image, "ratio": ratio}
-
-
-def _theta_histograms(arm: str, rows: Sequence[Row]) -> dict[str, dict[str, list[int]]]:
-    """Return the histograms of theta, and of theta_V if the arm has it, over the posts that have such an image."""
-    histograms = {"theta": count_thetas([row["theta"] for row in rows if row["image_status"] == "ok"])}
-    if needs_theta_synthesized(arm):
-        thetas = [row["theta_synthesized"] for row in rows if row["theta_synthesized"] is not None]
-        histograms["theta_synthesized"] = count_thetas(thetas)
-    return histograms

@@ -1,6 +1,5 @@
 """Predict the labels and entities of an arm's posts: `predictions/<model>/<arm>/`."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from amia.mner.word_tokenizer import Word, split_words
 from amia.utils.config import Dtype
 from ray_jobs.stages.base import Stage, accelerator_identity
 from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.footers import describe_predictions
 from ray_jobs.storage.layout import PREDICTIONS, arm_folder, shard_key
 from ray_jobs.storage.model_store import local_copy
 from ray_jobs.storage.schemas import prediction_schema
@@ -165,14 +165,13 @@ class Predict(Stage[PredictInputs, Predictions]):
 
     def publish(self, shard: str, done: Predictions) -> ShardMetadata:
         """Publish the rows. The footer counts posts with and without an image, and entities by type."""
-        entities = Counter(span["type"] for row in done.rows for span in row["spans"])
+        table = pa.Table.from_pylist(done.rows, self._schema)
         data, metadata = encode(
-            pa.Table.from_pylist(done.rows, self._schema),
+            table,
             stage=self._folder,
             identity=self.digest(),
-            counts=Counter(f"image={'seen' if row['seen'] is not None else 'none'}" for row in done.rows),
-            extra={"entities": dict(sorted(entities.items()))},
             schema_metadata=self._schema.metadata,
+            **describe_predictions(table),
         )
         return self.create_shard(self.keys(shard)[0], data, metadata)
 

@@ -7,12 +7,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from amia.matching.bank import Bank
-from amia.matching.histogram import BINS, LossHistogram
+from amia.matching.histogram import BINS
 from amia.matching.model import triplet_identity
 from amia.matching.triplet import TripletSettings, losses
 from ray_jobs.stages.base import Stage
 from ray_jobs.storage.embeddings import loss_columns, read_embeddings
 from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.footers import describe_scores
 from ray_jobs.storage.layout import EMBEDDINGS, SCORES, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
@@ -57,16 +58,9 @@ class Score(Stage[pa.Table, pa.Table]):
         return pa.table({"id": loaded["id"], **loss_columns(scores, rows, loaded.num_rows)})
 
     def publish(self, shard: str, done: pa.Table) -> ShardMetadata:
-        """Publish the scores. The footer holds their histogram: integer counts, which add up exactly over shards."""
-        total = done["loss"].drop_null().to_numpy()
-        cosine = done["cosine"].drop_null().to_numpy()
-        counts = LossHistogram(self._triplet.margin).counts(total)
-        filled = np.flatnonzero(counts)
-        extra = {
-            "histogram": {"bins": filled.tolist(), "counts": counts[filled].tolist()},
-            "cosine": [float(cosine.min()), float(cosine.max())] if len(cosine) else None,
-        }
-        data, metadata = encode(done, stage=self.name, identity=self.digest(), extra=extra)
+        """Publish the scores. The footer holds their histogram."""
+        footer = describe_scores(done, self._triplet.margin)
+        data, metadata = encode(done, stage=self.name, identity=self.digest(), **footer)
         return self.create_shard(self.keys(shard)[0], data, metadata)
 
 

@@ -20,6 +20,7 @@ from amia.matching.triplet import TripletSettings, losses
 from ray_jobs.stages.base import Stage, clip_identity, load_encoder, post_context, preprocess_images
 from ray_jobs.storage.embeddings import loss_columns
 from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.footers import describe_synthesized_scores
 from ray_jobs.storage.layout import EMBEDDINGS, SYNTHESIZED, SYNTHESIZED_SCORES, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.store import Store
@@ -155,8 +156,8 @@ class ScoreSynthesized(Stage[SynthesizedInput, SynthesizedOutput]):
 
     def publish(self, shard: str, done: SynthesizedOutput) -> ShardMetadata:
         """Publish vectors and losses. The footer holds the number of posts that have them."""
-        extra = {"scored": done.table.num_rows - done.table["image_vector"].null_count}
-        data, metadata = encode(done.table, stage=self.name, identity=self.digest(), extra=extra)
+        footer = describe_synthesized_scores(done.table)
+        data, metadata = encode(done.table, stage=self.name, identity=self.digest(), **footer)
         return self.create_shard(self.keys(shard)[0], data, metadata)
 
     def log_fields(self, done: SynthesizedOutput) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """synthesized/: an image from the text of each post (paper 3.3). Depends only on text, generator, size and seed."""
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from amia.synthesis.settings import GeneratorSettings
 from amia.text import make_prompt
 from ray_jobs.stages.base import Stage, accelerator_identity, encoding_context, failed_ids_by_status
 from ray_jobs.storage.fingerprint import Identity
+from ray_jobs.storage.footers import describe_synthesized
 from ray_jobs.storage.layout import POSTS, RETRY_DIR, SYNTHESIZED, shard_key
 from ray_jobs.storage.shards import ShardMetadata, encode, read_shard
 from ray_jobs.storage.status import is_synthesis_retryable, next_seed
@@ -182,8 +182,7 @@ class Synthesize(Stage[Prompts, SynthesizedImages]):
             table,
             stage=self.name,
             identity=self.digest(),
-            counts=Counter(f"synthesis={status}" for status in statuses),
-            extra={"redraws": sum(image.redraws for image in done.images.values())},
+            **describe_synthesized(table, sum(image.redraws for image in done.images.values())),
         )
         return self.create_shard(self.keys(shard)[0], data, metadata)
 

@@ -11,7 +11,9 @@ from amia.errors import RunError
 from amia.mixing.arms import needs_synthesis
 from amia.mner.features import Example
 from amia.report.attribution import Attribution
+from ray_jobs.storage.fingerprint import digest
 from ray_jobs.storage.layout import arm_folder, manifest_key
+from ray_jobs.storage.plan import parse_shard_name
 from ray_jobs.storage.shards import read_shard
 from ray_jobs.storage.store import Store
 
@@ -31,12 +33,17 @@ class Arm:
     def keys(self, split: str) -> list[str]:
         """Return the keys of the shards of one split, in order."""
         names = [file["name"] for file in self.manifest["files"]]
-        return [f"{arm_folder(self.name)}/{name}" for name in names if name.rsplit("-", 3)[0] == split]
+        return [f"{arm_folder(self.name)}/{name}" for name in names if parse_shard_name(name)[0] == split]
 
     @property
     def content(self) -> dict[str, str]:
         """SHA-256 of the rows of each file by name: the input of a training."""
         return {file["name"]: file["sha256"] for file in self.manifest["files"]}
+
+    @property
+    def digest(self) -> str:
+        """Digest of the rows as first finished: predictions stay those of the arm when posts are removed."""
+        return str(self.manifest.get("origin") or digest(self.content))
 
     @property
     def generator(self) -> Attribution | None:

@@ -8,7 +8,7 @@ here.
 
 import json
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from amia.errors import RunError
@@ -20,11 +20,13 @@ from ray_jobs.storage.layout import (
     POSTS,
     PREDICTIONS,
     QUARANTINE,
+    REMOVALS,
     SCORES,
     SYNTHESIZED,
     SYNTHESIZED_SCORES,
 )
 from ray_jobs.storage.plan import Plan, shard_name
+from ray_jobs.storage.removals import check_no_removal
 from ray_jobs.storage.store import Store
 
 __all__ = ["CombinedStore", "open_store"]
@@ -47,6 +49,8 @@ class CombinedStore(Store):
         if own is None or not own.earlier:
             raise RunError(f"{address} comes after no other run: leave --with-earlier out")
         self._stores = [*map(Store, own.earlier), Store(address)]
+        for store in self._stores:
+            check_no_removal(store)
         plans = [Plan.find(store) for store in self._stores[:-1]]
         for store, plan in zip(self._stores, plans, strict=False):
             if plan is None:
@@ -57,7 +61,7 @@ class CombinedStore(Store):
     def read(self, key: str) -> bytes:
         """Return the content of a key; plan and manifests are those of all runs."""
         if key == PLAN_FILE:
-            return json.dumps(asdict(self._plan)).encode()
+            return json.dumps(self._plan.to_json()).encode()
         if _is_manifest(key):
             return json.dumps(self._join_manifests(key)).encode()
         store, own_key = self._locate(key)
@@ -85,9 +89,12 @@ class CombinedStore(Store):
         return super().info(key) if store is None else store.info(own_key)
 
     def list(self, prefix: str) -> dict[str, ObjectInfo]:
-        """Return the keys below a folder, with the shards of all runs. Predictions are not combined, and left out."""
+        """Return the keys below a folder, with the shards of all runs. Predictions are not combined, and left out.
+
+        So are the records of removed posts, which the plan of all runs accounts for.
+        """
         folder = prefix.partition("/")[0]
-        if folder == PREDICTIONS:
+        if folder in (PREDICTIONS, REMOVALS):
             return {}
         if folder == QUARANTINE:
             return {
@@ -168,6 +175,7 @@ def _join_plans(plans: "list[Plan]") -> tuple[Plan, dict[str, tuple[int, str]]]:
         last,
         posts={split: sum(counts) for split, counts in rows.items()},
         rows=rows,
+        removal=None,
         **{name: sum(getattr(plan, name) for plan in plans) for name in ("rejected", "repaired", "labeled")},
     )
     return joined, places

@@ -10,6 +10,7 @@
     cells/*.json, experiments/<name>/tables.json    results and tables of experiments
     report.html                                     the report
     facts/<folder>/*.parquet                        the footers of all shards of a folder in one table
+    removals/0001.json                              which posts were removed, and from which shards
     log/                                            times, hosts, errors and heartbeats of executions
     scratch/, probe/, retry/                        temporary files
 
@@ -38,6 +39,8 @@ __all__ = [
     "PROBE",
     "QUARANTINE",
     "RAY_TRAIN",
+    "REMOVALS",
+    "REMOVED_IMAGES_FILE",
     "REPORT_FILE",
     "RETRY",
     "RETRY_DIR",
@@ -74,13 +77,17 @@ LOG = "log"
 SCRATCH = "scratch"
 INDEX = "index"
 PROBE = "probe"
+REMOVALS = "removals"
 RETRY = "retry"
 RETRY_DIR = f"{RETRY}/{SYNTHESIZED}"
 """Previous shards of synthesized images of which a retried run generates some images again."""
 
+REMOVED_IMAGES_FILE = f"{SYNTHESIZED}/removed.json"
+"""Record of synthesized images that were removed on purpose once all arms were mixed."""
+
 FOLDERS = (
     *(POSTS, QUARANTINE, INDEX, EMBEDDINGS, SCORES, MIXTURE, SYNTHESIZED, SYNTHESIZED_SCORES, AUGMENTED),
-    *(MODELS, PREDICTIONS, EVALUATIONS, CELLS, EXPERIMENTS, RETRY, FACTS, LOG, PROBE, SCRATCH),
+    *(MODELS, PREDICTIONS, EVALUATIONS, CELLS, EXPERIMENTS, REMOVALS, RETRY, FACTS, LOG, PROBE, SCRATCH),
 )
 """All folders that amia creates in a run."""
 

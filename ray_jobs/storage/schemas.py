@@ -4,13 +4,13 @@ The schemas carry the metadata from which the library `datasets` reads that a co
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from amia.mner.spans import label_names
+from ray_jobs.storage.footers import describe_posts
 from ray_jobs.storage.layout import POSTS
 from ray_jobs.storage.shards import ShardMetadata, encode
 
@@ -119,8 +119,7 @@ def posts_table(rows: Sequence[Row]) -> pa.Table:
 
 def encode_posts(posts: pa.Table, identity: str) -> tuple[bytes, ShardMetadata]:
     """Return the bytes and the footer of a shard of posts, with counts by image status."""
-    counts = Counter(f"image={status}" for status in posts["image_status"].to_pylist())
-    return encode(posts, stage=POSTS, identity=identity, counts=counts)
+    return encode(posts, stage=POSTS, identity=identity, **describe_posts(posts))
 
 
 def _card_feature(feature: dict[str, Any]) -> dict[str, Any]:

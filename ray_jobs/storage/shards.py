@@ -22,11 +22,13 @@ __all__ = [
     "ShardMetadata",
     "content_sha256",
     "encode",
+    "metadata_of",
     "read_all_metadata",
     "read_metadata",
     "read_shard",
     "read_shards",
     "total_counts",
+    "with_rows",
 ]
 
 _FOOTER_KEY = b"amia"
@@ -120,6 +122,26 @@ def read_shards(
         return list(pool.map(lambda key: read_shard(store, key, columns, known_sizes.get(key)), keys))
 
 
+def metadata_of(table: pa.Table) -> ShardMetadata:
+    """Return the footer of a shard that was read. Raises RunError if the file is not a shard of amia."""
+    try:
+        return ShardMetadata(**json.loads(table.schema.metadata[_FOOTER_KEY]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"a file is not a shard written by amia: {error!r}") from error
+
+
+def with_rows(table: pa.Table, rows: pa.Table, footer: Mapping[str, Any]) -> bytes:
+    """Return a shard that was read as `table` with `rows` only, in the bytes that its stage would have published.
+
+    `footer` holds the arguments `counts` and `extra` of `encode` for these rows.
+    """
+    metadata = metadata_of(table)
+    others = {name: value for name, value in table.schema.metadata.items() if name != _FOOTER_KEY}
+    rows = rows.cast(pa.schema([(column.name, _as_written(column.type)) for column in rows.schema])).combine_chunks()
+    data, _ = encode(rows, stage=metadata.stage, identity=metadata.identity, schema_metadata=others, **footer)
+    return data
+
+
 def read_metadata(store: Store, key: str, size: int | None = None) -> ShardMetadata:
     """Read the footer of a published shard; nothing else is fetched. `size`: size of the file if it is known.
 
@@ -149,6 +171,15 @@ def total_counts(shards: Iterable[ShardMetadata]) -> Counter[str]:
     for metadata in shards:
         total.update(metadata.counts)
     return total
+
+
+def _as_written(kind: pa.DataType) -> pa.DataType:
+    """Return a type as it was before Parquet renamed the elements of lists."""
+    if pa.types.is_list(kind):
+        return pa.list_(_as_written(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _as_written(field.type)) for field in kind])
+    return kind
 
 
 def _leaf_names(columns: Iterable[pa.Field], prefix: str = "") -> list[str]:

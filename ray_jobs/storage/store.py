@@ -43,7 +43,7 @@ class Store(StoreReader):
         return True
 
     def replace(self, key: str, data: bytes) -> None:
-        """Write `data` under `key` and overwrite previous content. Never used for published shards."""
+        """Write `data` under `key` and overwrite previous content. Never used for shards."""
         try:
             self._request(lambda: obstore.put(self._objects, key, data, mode="overwrite"))
         except (BaseError, OSError, ValueError) as error:
@@ -67,11 +67,11 @@ class Store(StoreReader):
         return self.create(target, other.read(key))
 
     def delete(self, prefix: str) -> None:
-        """Remove everything below a folder. Never used for published shards."""
+        """Remove everything below a folder."""
         self.remove([*self.list(prefix)])
 
     def remove(self, keys: Sequence[str]) -> None:
-        """Remove keys. Never used for published shards."""
+        """Remove keys. Of published shards only those that `amia remove` or `synthesized.keep` take out."""
         try:
             for start in range(0, len(keys), _MAX_DELETES):
                 self._request(partial(obstore.delete, self._objects, keys[start : start + _MAX_DELETES]))

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from amia.errors import CorpusError
 
@@ -17,9 +18,9 @@ __all__ = [
     "Post",
     "RawPost",
     "Rejected",
-    "body_hash",
     "canonical_split",
     "content_hash",
+    "hash_post",
     "ordered_splits",
     "to_bio2",
     "validate_post",
@@ -90,6 +91,7 @@ class Post:
     location: str = ""
 
 
+@lru_cache(256)
 def canonical_split(name: str | None) -> str:
     """Return the split's name in Hugging Face's spelling; None becomes `train`.
 
@@ -136,12 +138,19 @@ def to_bio2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
 
 def content_hash(raw: RawPost) -> str:
     """Return 32 hex digits over the post's content without its location; equal on every machine."""
-    return _hash_parts(_utf8(raw.id), _utf8(canonical_split(raw.split)), *_body(raw)).hexdigest()
+    return hash_post(raw)[0]
 
 
-def body_hash(raw: RawPost) -> bytes:
-    """Return 16 bytes over text, tokens, tags and image: the content without location, id and split."""
-    return _hash_parts(*_body(raw)).digest()
+def hash_post(raw: RawPost) -> tuple[str, bytes]:
+    """Return the content hash and the body hash of a post.
+
+    The body hash is 16 bytes over text, tokens, tags and image: the content without location, id and split.
+    """
+    tokens, tags = _length_prefixed(raw.tokens), _length_prefixed(raw.tags)
+    body = _join_parts(_utf8(raw.text), tokens, tags, raw.image, _utf8(raw.image_path))
+    content = hashlib.blake2b(_join_parts(_utf8(raw.id), _utf8(canonical_split(raw.split))), digest_size=16)
+    content.update(body)
+    return content.hexdigest(), hashlib.blake2b(body, digest_size=16).digest()
 
 
 def validate_post(raw: RawPost) -> Post | Rejected:
@@ -183,17 +192,9 @@ def validate_post(raw: RawPost) -> Post | Rejected:
     )
 
 
-def _body(raw: RawPost) -> tuple[bytes | None, ...]:
-    tokens, tags = _length_prefixed(raw.tokens), _length_prefixed(raw.tags)
-    return _utf8(raw.text), tokens, tags, raw.image, _utf8(raw.image_path)
-
-
-def _hash_parts(*parts: bytes | None) -> hashlib.blake2b:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(b"-" if part is None else b"+%d:" % len(part))
-        digest.update(part or b"")
-    return digest
+def _join_parts(*parts: bytes | None) -> bytes:
+    """Concatenate parts, each after its length, so that different parts give different bytes."""
+    return b"".join([b"-" if part is None else b"+%d:%b" % (len(part), part) for part in parts])
 
 
 def _length_prefixed(strings: Sequence[str] | None) -> bytes | None:

@@ -66,7 +66,10 @@ def read_record(
 
 
 def _value(record: Mapping[str, object], field: str) -> object:
-    return next((value for name in NAMES[field] if (value := record.get(name)) is not None), None)
+    for name in NAMES[field]:
+        if (value := record.get(name)) is not None:
+            return value
+    return None
 
 
 def _id(value: object) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from amia.posts import Rejected, body_hash, content_hash, validate_post
+from amia.posts import Rejected, hash_post, validate_post
 from amia.readers import Corpus
 from amia.readers.image_folder import ImageFolder
 from amia.readers.safety.json_lines import Span
@@ -75,7 +75,8 @@ class ReadSplit(Stage[int, SplitIndex]):
             if isinstance(post, Rejected):
                 writer.reject(post)
                 continue
-            writer.add(post, has_source_id=raw.id is not None, content=content_hash(raw), body=body_hash(raw))
+            content, body = hash_post(raw)
+            writer.add(post, has_source_id=raw.id is not None, content=content, body=body)
         return writer.finish(span.lines)
 
     def publish(self, shard: str, done: SplitIndex) -> ShardMetadata:

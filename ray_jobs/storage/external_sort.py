@@ -284,12 +284,12 @@ def _leave_out(
 
 def _hashes(column: pa.ChunkedArray) -> Hashes:
     """Return a column of 16 bytes as an array."""
-    return np.array(column.to_pylist(), f"S{HASH_BYTES}")
+    return np.frombuffer(_bytes(column.cast(pa.binary())), f"S{HASH_BYTES}")
 
 
 def _content_hashes(column: pa.ChunkedArray) -> Hashes:
     """Return a column of hexadecimal content hashes as an array of their bytes."""
-    return np.frombuffer(bytes.fromhex("".join(column.to_pylist())), f"S{HASH_BYTES}")
+    return np.frombuffer(bytes.fromhex(_bytes(column).decode()), f"S{HASH_BYTES}")
 
 
 def _with_place(keys: pa.Table, segment: Mapping[str, Any]) -> pa.Table:
@@ -301,12 +301,25 @@ def _with_place(keys: pa.Table, segment: Mapping[str, Any]) -> pa.Table:
 
 def _hash_leaves(order: pa.Table) -> dict[int, str]:
     """Return the hash over id and content of the posts of each leaf, in order."""
-    hashes: dict[int, hashlib._Hash] = {}
-    for batch in order.select(["key", "id", "content"]).to_batches(8192):
-        for key, post_id, content in zip(*(batch[name].to_pylist() for name in ("key", "id", "content")), strict=True):
-            leaf = int.from_bytes(key[:2], "big") * LEAVES >> 16
-            hashes.setdefault(leaf, hashlib.sha256()).update(f"{post_id}\n{content}\n".encode())
-    return {leaf: leaf_hash.hexdigest() for leaf, leaf_hash in hashes.items()}
+    prefix = np.frombuffer(_bytes(order["key"].cast(pa.binary())), ">u2").reshape(-1, HASH_BYTES // 2)[:, 0]
+    leaves, first = np.unique(prefix.astype(np.int64) * LEAVES >> 16, return_index=True)
+    lines = pc.binary_join_element_wise(order["id"], order["content"], "", "\n")
+    ends = np.append(0, np.cumsum(pc.binary_length(lines).to_numpy().astype(np.int64)))
+    data, starts = memoryview(_bytes(lines)), ends[np.append(first, order.num_rows)]
+    return {
+        int(leaf): hashlib.sha256(data[start:stop]).hexdigest()
+        for leaf, start, stop in zip(leaves, starts[:-1], starts[1:], strict=True)
+    }
+
+
+def _bytes(column: pa.ChunkedArray) -> bytes:
+    """Return the concatenated values of a column of strings or bytes."""
+    return b"".join(
+        chunk.buffers()[2].to_pybytes()[offsets[0] : offsets[-1]]
+        for chunk in column.chunks
+        if len(chunk)
+        for offsets in [np.frombuffer(chunk.buffers()[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]]
+    )
 
 
 def _fetch(store: Store, folder: str, segment: Mapping[str, Any], kind: str) -> pa.Table:

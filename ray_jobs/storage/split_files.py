@@ -16,7 +16,6 @@ The bytes depend on the split and the seed alone, so two processes that read one
 
 import io
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
@@ -142,34 +141,29 @@ class SplitWriter:
         """`with_bodies`: write the body hashes of each part, for `FindKnown`."""
         self._store, self._folder, self._split, self._seed, self._buckets = store, folder, split, seed, buckets
         self._with_bodies, self._part_bytes = with_bodies, part_bytes
-        self._posts: dict[tuple[int, str], list[Post]] = {}
-        self._keys: dict[tuple[int, str], list[dict[str, Any]]] = {}
+        # Tuples of the columns of `ROW` and of `KEY`. The garbage collector leaves tuples of strings alone, which
+        # a hundred thousand posts or dicts in memory would keep busy.
+        self._rows: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
+        self._keys: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
         self._bytes = self._parts = 0
         self._rejected: list[Rejected] = []
-        self._types: Counter[str] = Counter()
+        self._types: set[str] = set()
         self._index = SplitIndex()
 
     def add(self, post: Post, *, has_source_id: bool, content: str, body: bytes) -> None:
         """Add a post. `has_source_id`: whether the source gave its id; `content`, `body`: its hashes."""
         key = order_key(self._seed, post.id)
         place = int.from_bytes(key[:4], "big") * self._buckets >> 32, post.split
-        posts = self._posts.setdefault(place, [])
-        self._keys.setdefault(place, []).append(
-            {
-                "key": key,
-                "has_source_id": has_source_id,
-                "content": content,
-                "body": body,
-                "location": post.location,
-                "id": post.id,
-                "row": len(posts),
-            }
+        rows = self._rows.setdefault(place, [])
+        self._keys.setdefault(place, []).append((key, has_source_id, content, body, post.location, post.id, len(rows)))
+        rows.append(
+            (post.id, post.split, post.text, post.tokens, post.tags, post.ner_tags, post.image, post.image_path)
         )
-        posts.append(post)
         self._index.posts += 1
         self._index.repaired += post.repaired
-        self._index.labeled += post.ner_tags is not None
-        self._types.update(tag[2:] for tag in post.ner_tags or () if tag != "O")
+        if post.ner_tags is not None:
+            self._index.labeled += 1
+            self._types.update(tag[2:] for tag in set(post.ner_tags) if tag != "O")
         self._bytes += _memory_bytes(post)
         if self._bytes > self._part_bytes:
             self._write_part()
@@ -183,7 +177,7 @@ class SplitWriter:
 
     def finish(self, lines: int) -> SplitIndex:
         """Write what is left, and return the index, which is yet to be published. `lines`: lines that were read."""
-        if self._posts:
+        if self._rows:
             self._write_part()
         if self._rejected:
             self._write_rejected()
@@ -192,18 +186,18 @@ class SplitWriter:
 
     def _write_part(self) -> None:
         data = io.BytesIO()
-        hashed: list[dict[str, Any]] = []
-        for bucket, split in sorted(self._posts):
-            posts, keys = self._posts.pop((bucket, split)), self._keys.pop((bucket, split))
+        hashed: list[tuple[Any, ...]] = []
+        for bucket, split in sorted(self._rows):
+            rows, keys = self._rows.pop((bucket, split)), self._keys.pop((bucket, split))
             hashed += keys
-            rows = pa.table([[getattr(post, name) for post in posts] for name in ROW.names], schema=ROW)
             spans = []
-            for table in (rows, pa.Table.from_pylist(keys, KEY)):
+            for values, schema in ((rows, ROW), (keys, KEY)):
                 start = data.tell()
-                spans.append((start, data.write(to_ipc(table))))
-            self._index.segments.append(Segment(bucket, split, self._parts, len(posts), spans[0], spans[1]))
+                spans.append((start, data.write(to_ipc(pa.table(list(zip(*values, strict=True)), schema=schema)))))
+            self._index.segments.append(Segment(bucket, split, self._parts, len(rows), spans[0], spans[1]))
         if self._with_bodies:
-            hashes = [np.array([row[name] for row in hashed], f"S{HASH_BYTES}") for name in ("body", "key")]
+            places = [KEY.get_field_index(name) for name in ("body", "key")]
+            hashes = [np.array([row[place] for row in hashed], f"S{HASH_BYTES}") for place in places]
             self._store.create(bodies_file(self._folder, self._split, self._parts), encode_hashes(*hashes))
         self._store.create(part_file(self._folder, self._split, self._parts), data.getvalue())
         self._parts, self._bytes = self._parts + 1, 0

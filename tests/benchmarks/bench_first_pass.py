@@ -36,7 +36,7 @@ from moto.server import ThreadedMotoServer
 from PIL import Image
 from webdataset import TarWriter
 
-from amia.posts import RawPost, body_hash, content_hash, validate_post
+from amia.posts import RawPost, hash_post, validate_post
 from amia.readers import open_corpus
 from amia.utils.object_store import open_remote
 from ray_jobs.storage.plan import Plan
@@ -189,8 +189,7 @@ def cores(folder: Path, posts: int) -> None:
         for raw in open_corpus(str(source)):
             if isinstance(raw, RawPost):
                 validate_post(raw)
-                content_hash(raw)
-                body_hash(raw)
+                hash_post(raw)
         loops.append(time.perf_counter() - begun)
         for actors in (1, 2) if turn % 2 else (2, 1):
             words = [f"pools.{pool}.max={actors}" for pool in ("read", "sort")]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amia.errors import StoreError
-from amia.posts import Post, RawPost, Rejected, body_hash, content_hash, validate_post
+from amia.posts import Post, RawPost, Rejected, content_hash, hash_post, validate_post
 from ray_jobs.storage.external_sort import (
     MAX_BUCKETS,
     UNKNOWN_BUCKETS,
@@ -97,7 +97,8 @@ def plan_in_buckets(
             if isinstance(post, Rejected):
                 writer.reject(post)
             else:
-                writer.add(post, has_source_id=raw.id is not None, content=content_hash(raw), body=body_hash(raw))
+                content, body = hash_post(raw)
+                writer.add(post, has_source_id=raw.id is not None, content=content, body=body)
         indexes.append(writer.finish(lines=0))
     names = write_bucket_files(store, "scratch/x", indexes, {})
     segments: dict[str, list[int]] = {split: [0] * count for split in ("train", "validation", "test", "extra_1")}
@@ -228,7 +229,7 @@ def test_parts_bound_the_memory(tmp_path: Path) -> None:
         writer.add(
             Post(id=str(number), text="t", image=b"x" * 1_000), has_source_id=True, content=str(number), body=b"b" * 16
         )
-        assert sum(len(posts) for posts in writer._posts.values()) * 2_500 <= 102_600
+        assert sum(len(posts) for posts in writer._rows.values()) * 2_500 <= 102_600
     writer.finish(lines=0)
     assert len(store.list("scratch/x/parts")) > 8
 

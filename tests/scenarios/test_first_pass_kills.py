@@ -35,7 +35,7 @@ def finished(run: Path, part: str) -> set[str]:
 
 def processed(run: Path, stage: str, *, without: int | None = None) -> list[str]:
     """Return the shards of a stage in the logs, except those of the process `without`."""
-    lines = [json.loads(line) for file in run.glob(f"log/*-{stage}.jsonl") for line in file.read_text().splitlines()]
+    lines = [json.loads(line) for file in run.glob(f"log/*-{stage}-*.jsonl") for line in file.read_text().splitlines()]
     return [line["shard"] for line in lines if line["pid"] != without]
 
 

@@ -150,7 +150,7 @@ def test_actors_find_known_posts(
     source = write_parquet(tmp_path / "source", [*new, *again, *posts[20:]], files=3)
     plan = ingest(str(source), str(tmp_path / "run"), cut, since=str(reference), quiet=True).plan
     assert (plan.total, plan.known, plan.changed) == (9, 51, 0)
-    assert len(list((tmp_path / "run" / "log").glob("*-known.jsonl"))) == 1
+    assert len(list((tmp_path / "run" / "log").glob("*-known-*.jsonl"))) == 1
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from amia.errors import CorpusError
 
@@ -91,7 +90,6 @@ class Post:
     location: str = ""
 
 
-@lru_cache(256)
 def canonical_split(name: str | None) -> str:
     """Return the split's name in Hugging Face's spelling; None becomes `train`.
 
